@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What bindgen reads. kprobes.mk says which names of it are kept.
+ */
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/list.h>
+#include <linux/poison.h>
+#include <linux/ratelimit.h>
+#include <linux/rethook.h>
+#include <linux/sched.h>
+#include <linux/sprintf.h>
+#include <linux/timekeeping.h>
+
+/* Macros that bindgen does not see through. */
+/* Signed: bindgen 0.71 does not evaluate what is above LONG_MAX. */
+static const long KPROBES_LIST_POISON2 = (long)(0x122 + POISON_POINTER_DELTA);
+static const unsigned long KPROBES_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;
+
+/*
+ * Where bindgen up to 0.73 at least loses an empty member that is aligned
+ * (struct sched_statistics without CONFIG_SCHEDSTATS), every field of
+ * task_struct behind it is misplaced in the kernel crate's bindings. The
+ * compiler knows better.
+ */
+static const unsigned long KPROBES_TASK_FLAGS = offsetof(struct task_struct, flags);
+static const unsigned long KPROBES_TASK_PID = offsetof(struct task_struct, pid);
+static const unsigned long KPROBES_TASK_TGID = offsetof(struct task_struct, tgid);
+static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm);
+
+/* helpers.c */
+void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst);

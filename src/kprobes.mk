@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds the library crate `kprobes` into the modules of a Kbuild file:
+#
+#	obj-m := my_probe.o
+#	kprobes-modules := my_probe
+#	include /path/to/src/kprobes.mk
+#
+# Each module NAME of kprobes-modules is made from NAME.rs beside that Kbuild
+# file. The library's sources stay where they are; what is made of them goes to
+# kprobes/ in the module's folder, because it is good for one kernel only.
+
+kprobes-src := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+kprobes-obj := $(obj)/kprobes
+
+# The kernel crate, which every Rust object depends on, and the configuration.
+# rustc does not name them in its list of dependencies.
+kprobes-kernel := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
+
+# ---------------------------------------------------------------------------
+# Bindings. What rust/Makefile does for the kernel crate's own, from a list of
+# our own: headers as distributions ship them have no rust/Makefile.
+
+kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
+	kprobe_post_handler_t kretprobe kretprobe_handler_t kretprobe_holder \
+	kretprobe_instance rethook rethook_node objpool_head objpool_slot \
+	objpool_fini_cb arch_specific_insn arch_optimized_insn \
+	arch_probe_insn probe_opcode_t probes_handler_t \
+	ratelimit_state
+kprobes-allow-functions := (un)?register_k(ret)?probes? \
+	(en|dis)able_kprobe sprint_symbol ___ratelimit kprobes_.* \
+	ktime_get_mono_fast_ns
+kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.*
+
+# libclang does not know these flags of gcc.
+kprobes-gcc-only-flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% \
+	-mskip-rax-setup -mgeneral-regs-only -msign-return-address=% \
+	-mindirect-branch=thunk-extern -mindirect-branch-register \
+	-mfunction-return=thunk-extern -mrecord-mcount -mabi=lp64 \
+	-mindirect-branch-cs-prefix -mstack-protector-guard% -mtraceback=no \
+	-mno-pointers-to-nested-functions -mno-string \
+	-mno-strict-align -mstrict-align -mdirect-extern-access \
+	-mexplicit-relocs -mno-check-zero-division \
+	-fconserve-stack -falign-jumps=% -falign-loops=% \
+	-femit-struct-debug-baseonly -fno-ipa-cp-clone -fno-ipa-sra \
+	-fno-partial-inlining -fplugin-arg-arm_ssp_per_task_plugin-% \
+	-fno-reorder-blocks -fno-allow-store-data-races -fasan-shadow-offset=% \
+	-fzero-call-used-regs=% -fno-stack-clash-protection \
+	-fno-inline-functions-called-once -fsanitize=bounds-strict \
+	-fstrict-flex-arrays=% -fmin-function-alignment=% \
+	-fzero-init-padding-bits=% -mno-fdpic \
+	-fdiagnostics-show-context -fdiagnostics-show-context=% \
+	--param=% --param asan-% -fno-isolate-erroneous-paths-dereference
+
+kprobes-target-x86 := x86_64-linux-gnu
+kprobes-target-arm64 := aarch64-linux-gnu
+
+kprobes-c-flags = $(filter-out $(CC_FLAGS_LTO),$(if $(CONFIG_CC_IS_CLANG),$(c_flags),\
+	$(filter-out $(kprobes-gcc-only-flags),$(c_flags)) -w --target=$(kprobes-target-$(SRCARCH))))
+
+quiet_cmd_kprobes_bindgen = BINDGEN $(quiet_modtag) $@
+      cmd_kprobes_bindgen = \
+	$(BINDGEN) $< --rust-target 1.85 --use-core --with-derive-default \
+		--ctypes-prefix ffi --no-debug '.*' \
+		--no-doc-comments --enable-function-attribute-detection \
+		--no-recursive-allowlist \
+		--raw-line 'pub(crate) use kernel::bindings::*;' --raw-line 'use kernel::ffi;' \
+		$(foreach t,$(kprobes-allow-types),--allowlist-type '$(t)') \
+		$(foreach f,$(kprobes-allow-functions),--allowlist-function '$(f)') \
+		$(foreach v,$(kprobes-allow-vars),--allowlist-var '$(v)') \
+		-o $@ -- $(kprobes-c-flags) -fno-builtin -D__BINDGEN__ -DMODULE
+
+$(kprobes-obj)/bindings_generated.rs: $(kprobes-src)/bindings/helper.h $(kprobes-kernel) FORCE
+	$(call if_changed_dep,kprobes_bindgen)
+
+# ---------------------------------------------------------------------------
+# The library: an object that is linked into each module, and metadata that the
+# modules are compiled against, both from one run of rustc.
+
+# kbuild's own rule for a Rust object. RUST_MODFILE= is not quoted there, and
+# would be broken by the names of several modules.
+$(kprobes-obj)/kprobes.o: private modfile = $(kprobes-obj)/kprobes
+$(kprobes-obj)/kprobes.o: export KPROBES_BINDINGS = $(abspath $(kprobes-obj)/bindings_generated.rs)
+$(kprobes-obj)/kprobes.o: $(kprobes-src)/kprobes.rs \
+    $(kprobes-obj)/bindings_generated.rs $(kprobes-kernel) \
+    $(if $(wildcard $(kprobes-obj)/libkprobes.rmeta),,FORCE-rmeta) FORCE
+	+$(call if_changed_rule,rustc_o_rs)
+RUSTFLAGS_kprobes/kprobes.o += --emit=metadata=$(kprobes-obj)/libkprobes.rmeta
+
+$(kprobes-obj)/libkprobes.rmeta: $(kprobes-obj)/kprobes.o ;
+
+# A prerequisite that is never there: what needs it is made.
+PHONY += FORCE-rmeta
+FORCE-rmeta:
+
+$(kprobes-obj)/helpers.o: private modfile = $(kprobes-obj)/helpers
+$(kprobes-obj)/helpers.o: $(kprobes-src)/bindings/helpers.c FORCE
+	$(call if_changed_rule,cc_o_c)
+
+targets += kprobes/bindings_generated.rs kprobes/kprobes.o kprobes/helpers.o
+clean-files += kprobes
+
+# ---------------------------------------------------------------------------
+# The modules.
+
+define kprobes-module
+$(1)-y := $(1)_main.o kprobes/kprobes.o kprobes/helpers.o
+RUSTFLAGS_$(1)_main.o += --extern kprobes -L $$(kprobes-obj)
+$$(obj)/$(1)_main.o: $$(src)/$(1).rs $$(kprobes-obj)/libkprobes.rmeta $$(kprobes-kernel) FORCE
+	+$$(call if_changed_rule,rustc_o_rs)
+targets += $(1)_main.o
+endef
+$(foreach m,$(kprobes-modules),$(eval $(call kprobes-module,$(m))))

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kprobes for Rust kernel modules.
+//!
+//! A value of a probe type *is* a registered probe: making it registers the
+//! probe, dropping it unregisters the probe and waits until no handler runs.
+//! Handlers are methods of a type that the module chooses; they take `&self`,
+//! because the kernel runs them on several CPUs at once.
+//!
+//! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
+//!
+//! # Contexts
+//!
+//! | what | runs in | may sleep |
+//! |---|---|---|
+//! | making or dropping a probe | process context | yes, it does |
+//! | [`Handler`], [`ReturnHandler`] | the context that was probed, preemption off, perhaps interrupts off | no |
+//!
+//! A hit inside a handler is not run but counted: see [`Kprobe::missed`].
+//!
+//! # Examples
+//!
+//! Count the calls of `kernel_clone()`:
+//!
+//! ```
+//! use kernel::prelude::*;
+//! use kernel::sync::atomic::{Atomic, Relaxed};
+//! use kprobes::{Context, Handler, Kprobe, Target};
+//!
+//! struct Clones(Atomic<u64>);
+//!
+//! #[vtable]
+//! impl Handler for Clones {
+//!     fn pre(&self, _cx: &Context<'_>) {
+//!         self.0.fetch_add(1, Relaxed);
+//!     }
+//! }
+//!
+//! # fn f() -> Result {
+//! let probe = KBox::pin_init(
+//!     Kprobe::new(Target::symbol(c"kernel_clone"), Clones(Atomic::new(0))),
+//!     GFP_KERNEL,
+//! )?;
+//! # Ok(()) }
+//! ```
+
+mod args;
+mod bindings;
+mod context;
+mod kprobe;
+mod kretprobe;
+mod ratelimit;
+mod regs;
+mod symbol;
+mod target;
+
+#[doc(hidden)]
+pub mod param;
+
+pub use args::FromRegister;
+pub use context::{
+    Comm,
+    Context,
+    Post,
+    Pre,
+    Return, //
+};
+pub use kprobe::{
+    Handler,
+    Kprobe,
+    Mechanism, //
+};
+pub use kretprobe::{
+    Kretprobe,
+    ReturnHandler,
+    MAX_ACTIVE_MAX, //
+};
+pub use param::StringParam;
+pub use ratelimit::RateLimit;
+pub use symbol::{
+    Address,
+    Location, //
+};
+pub use target::Target;

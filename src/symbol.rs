@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel addresses, shown as those may see them who read the log.
+//!
+//! C header: [`include/linux/kallsyms.h`](srctree/include/linux/kallsyms.h)
+
+use crate::bindings;
+use kernel::{
+    fmt,
+    prelude::*,
+    str::BStr, //
+};
+
+/// An address in the kernel's text.
+///
+/// It is displayed as `printk()` displays `%p`: hashed, so that a log tells
+/// nobody where the kernel lies, unless the machine was booted with
+/// `no_hash_pointers`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Address(usize);
+
+impl Address {
+    pub(crate) const fn new(addr: usize) -> Self {
+        Self(addr)
+    }
+
+    /// The address itself. Do not print it.
+    pub const fn as_usize(self) -> usize {
+        self.0
+    }
+
+    /// The symbol that it lies in, and how far in.
+    ///
+    /// Context: any; C function `sprint_symbol()`.
+    pub fn location(self) -> Location {
+        let mut buf = [0; Location::SIZE];
+        // SAFETY: `buf` has the `KSYM_SYMBOL_LEN` bytes that the function may write.
+        let len = unsafe { bindings::sprint_symbol(buf.as_mut_ptr().cast(), self.0) };
+        Location {
+            buf,
+            len: usize::try_from(len).unwrap_or(0).min(Location::SIZE),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Room for 16 digits, or for "(____ptrval____)" early in the boot, and a NUL.
+        let mut buf = [0u8; 24];
+        // SAFETY: `buf` has the length that is given; `%p` takes the one pointer that follows.
+        let len = unsafe {
+            bindings::scnprintf(
+                buf.as_mut_ptr().cast(),
+                buf.len(),
+                c"%p".as_char_ptr(),
+                self.0 as *const c_void,
+            )
+        };
+        let len = usize::try_from(len).unwrap_or(0);
+        fmt::Display::fmt(BStr::from_bytes(buf.get(..len).unwrap_or_default()), f)
+    }
+}
+
+/// A place in the kernel's text by name: `kernel_clone+0x4/0x370 [module]`.
+///
+/// Displayed without the size of the function: `kernel_clone+0x4 [module]`.
+#[derive(Clone, Copy)]
+pub struct Location {
+    buf: [u8; Self::SIZE],
+    len: usize,
+}
+
+impl Location {
+    const SIZE: usize = bindings::KPROBES_KSYM_SYMBOL_LEN as usize;
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.buf.get(..self.len).unwrap_or_default();
+        let (place, rest) = match text.iter().position(|&b| b == b'/') {
+            Some(slash) => text.split_at(slash),
+            None => (text, &[][..]),
+        };
+        fmt::Display::fmt(BStr::from_bytes(place), f)?;
+        match rest.iter().position(|&b| b == b' ') {
+            Some(space) => fmt::Display::fmt(BStr::from_bytes(&rest[space..]), f),
+            None => Ok(()),
+        }
+    }
+}
