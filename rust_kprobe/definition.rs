@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The language of the `probes=` parameter.
+//!
+//! It is that of tracefs (`Documentation/trace/kprobetrace.rst`), as far as it
+//! says where a probe goes:
+//!
+//! ```text
+//! probes     := definition { ";" definition }
+//! definition := "p"            [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
+//!             | "r" [MAXACTIVE] [":" NAME] SPACE [MODULE ":"] SYMBOL
+//! SPACE      := one or more of space, tab, ","
+//! ```
+//!
+//! `OFFSET` is decimal or, after `0x`, hexadecimal. A newline separates as `;`
+//! does. The comma is for command lines that cannot carry a space, as it is for
+//! the kernel's own `kprobe_event=`.
+//!
+//! This file needs nothing of the kernel: it allocates nothing and cannot fail
+//! but by returning a [`Mistake`].
+
+use core::fmt;
+
+/// The longest parameter that is read, in bytes.
+pub(crate) const MAX_LEN: usize = 4096;
+/// The longest symbol, with its module (`KSYM_NAME_LEN`, less the NUL).
+pub(crate) const MAX_SYMBOL: usize = 511;
+/// The longest name (`MAX_EVENT_NAME_LEN` of tracefs).
+pub(crate) const MAX_NAME: usize = 64;
+/// The largest `MAXACTIVE` (`KRETPROBE_MAXACTIVE_MAX` of tracefs).
+pub(crate) const MAX_ACTIVE: u16 = 4096;
+
+/// Before an instruction, or at the return of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Probe {
+        /// Bytes from the symbol on.
+        offset: u32,
+    },
+    Return {
+        /// Calls in flight to follow; 0 leaves it to the kernel.
+        max_active: u16,
+    },
+}
+
+/// One probe as the user defined it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Definition<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) symbol: &'a str,
+    /// The column of the symbol in the definition, from 1.
+    pub(crate) symbol_column: usize,
+}
+
+/// Prints in the normal form, which parses to the same definition.
+impl fmt::Display for Definition<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Probe { .. } => f.write_str("p")?,
+            Kind::Return { max_active: 0 } => f.write_str("r")?,
+            Kind::Return { max_active } => write!(f, "r{max_active}")?,
+        }
+        if let Some(name) = self.name {
+            write!(f, ":{name}")?;
+        }
+        write!(f, " {}", self.symbol)?;
+        match self.kind {
+            Kind::Probe { offset } if offset != 0 => write!(f, "+0x{offset:x}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a definition, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// The column in the definition, from 1.
+    pub(crate) column: usize,
+    pub(crate) reason: &'static str,
+}
+
+/// Splits the parameter into the texts of its definitions, without the space
+/// around them. There is always one at least, which may be empty.
+pub(crate) fn split(probes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    probes.split(|&b| b == b';' || b == b'\n').map(trim)
+}
+
+fn is_space(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\r' | b',')
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text {
+        if !is_space(*first) {
+            break;
+        }
+        text = rest;
+    }
+    while let [rest @ .., last] = text {
+        if !is_space(*last) {
+            break;
+        }
+        text = rest;
+    }
+    text
+}
+
+/// A definition that is read from left to right.
+struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
+        let rest = &self.text[self.at..];
+        let len = rest.iter().position(|&b| !wanted(b)).unwrap_or(rest.len());
+        self.at += len;
+        &rest[..len]
+    }
+
+    /// As `take_while`, for bytes that are ASCII.
+    fn take_str(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
+        core::str::from_utf8(self.take_while(|b| b.is_ascii() && wanted(b))).unwrap_or("")
+    }
+
+    fn mistake<T>(&self, reason: &'static str) -> Result<T, Mistake> {
+        mistake(self.at, reason)
+    }
+}
+
+fn mistake<T>(at: usize, reason: &'static str) -> Result<T, Mistake> {
+    Err(Mistake {
+        column: at + 1,
+        reason,
+    })
+}
+
+/// Reads one definition, as [`split`] gives it.
+pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
+    let mut c = Cursor { text, at: 0 };
+
+    let is_return = match c.peek() {
+        Some(b'p') => false,
+        Some(b'r') => true,
+        None => return c.mistake("empty definition"),
+        Some(_) => return c.mistake("a definition begins with p or r"),
+    };
+    c.at += 1;
+
+    let max_active_at = c.at;
+    let digits = c.take_str(|b| b.is_ascii_digit());
+    let max_active = match digits {
+        "" => 0,
+        _ if !is_return => return mistake(max_active_at, "only r takes a number of calls"),
+        _ => match digits.parse::<u16>() {
+            Ok(n) if n > 0 && n <= MAX_ACTIVE => n,
+            _ => return mistake(max_active_at, "the number of calls must be 1 to 4096"),
+        },
+    };
+
+    let mut name = None;
+    if c.eat(b':') {
+        let at = c.at;
+        let text = c.take_str(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if text.is_empty() {
+            return mistake(at, "no name after ':'");
+        }
+        if text.as_bytes()[0].is_ascii_digit() {
+            return mistake(at, "a name does not begin with a digit");
+        }
+        if text.len() > MAX_NAME {
+            return mistake(at, "a name has at most 64 characters");
+        }
+        name = Some(text);
+    }
+
+    match c.peek() {
+        None => {
+            return c.mistake("no symbol; with spaces it takes quotes twice, or write p,SYMBOL")
+        }
+        Some(b) if is_space(b) => {}
+        Some(_) if name.is_some() => return c.mistake("a name has letters, digits and '_'"),
+        Some(_) => return c.mistake("':' or a space must follow here"),
+    }
+    c.take_while(is_space);
+
+    let symbol_at = c.at;
+    let symbol = c.take_str(|b| b.is_ascii_graphic() && !matches!(b, b',' | b'+'));
+    if symbol.is_empty() {
+        return c.mistake("no symbol");
+    }
+    if symbol.len() > MAX_SYMBOL {
+        return mistake(symbol_at, "a symbol has at most 511 characters");
+    }
+    if let Some(bad) = symbol
+        .bytes()
+        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$' | b':')))
+    {
+        return mistake(symbol_at + bad, "not a character of a symbol");
+    }
+    if symbol.as_bytes()[0].is_ascii_digit() {
+        return mistake(symbol_at, "a symbol does not begin with a digit");
+    }
+    if let Some(colon) = symbol.find(':') {
+        if colon == 0 || colon + 1 == symbol.len() || symbol[colon + 1..].contains(':') {
+            return mistake(
+                symbol_at + colon,
+                "':' stands between a module and a symbol",
+            );
+        }
+    }
+
+    let mut offset = 0;
+    let plus_at = c.at;
+    if c.eat(b'+') {
+        if is_return {
+            return mistake(plus_at, "a return probe takes no offset");
+        }
+        let at = c.at;
+        let digits = c.take_str(|b| b.is_ascii_alphanumeric());
+        let number = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
+            Some(hex) => u32::from_str_radix(hex, 16),
+            None => digits.parse::<u32>(),
+        };
+        offset = match number {
+            Ok(n) => n,
+            Err(_) => return mistake(at, "an offset is a number of bytes, 0x for hexadecimal"),
+        };
+    }
+
+    match c.peek() {
+        None => {}
+        Some(b) if is_space(b) => {
+            c.take_while(is_space);
+            return c.mistake("nothing may follow the symbol");
+        }
+        Some(_) => return c.mistake("not a character of a symbol"),
+    }
+
+    Ok(Definition {
+        kind: if is_return {
+            Kind::Return { max_active }
+        } else {
+            Kind::Probe { offset }
+        },
+        name,
+        symbol,
+        symbol_column: symbol_at + 1,
+    })
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module says in the log: one function for each shape of line.
+//!
+//! README.md documents these shapes and `tests/` pins them.
+
+use kernel::{
+    bindings,
+    fmt,
+    prelude::*,
+    str::{
+        BStr,
+        CString, //
+    },
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+use kprobes::{
+    Address,
+    Context,
+    Location,
+    Mechanism,
+    RateLimit,
+    Return, //
+};
+
+/// How many lines a probe may write in a row, and in which time it may again.
+const BURST: u32 = 100;
+const INTERVAL_MS: u32 = 5_000;
+
+/// The longest piece of a definition that a line shows.
+const SHOWN: usize = 80;
+
+/// One probe's voice: its name, its hits, and a limit on what it says.
+#[pin_data]
+pub(crate) struct Report {
+    name: CString,
+    hits: Atomic<u64>,
+    #[pin]
+    limit: RateLimit,
+}
+
+impl Report {
+    pub(crate) fn new(name: CString) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            name,
+            hits: Atomic::new(0),
+            limit <- RateLimit::new(INTERVAL_MS, BURST),
+        })
+    }
+
+    /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`
+    pub(crate) fn registered(
+        &self,
+        kind: &str,
+        location: Location,
+        address: Address,
+        by: Mechanism,
+    ) {
+        let by = by.name();
+        pr_info!(
+            "{}: registered {kind} at {location} {address} by {by}\n",
+            &*self.name
+        );
+    }
+
+    /// The name that the user knows the probe by.
+    pub(crate) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    /// Counts a hit, which may write several lines.
+    pub(crate) fn count(&self) {
+        self.hits.fetch_add(1, Relaxed);
+    }
+
+    /// `NAME: WHEN pid=PID cpu=CPU comm=COMM`
+    pub(crate) fn hit<At>(&self, when: &str, cx: &Context<'_, At>) {
+        self.say(fmt!(
+            "{when} pid={} cpu={} comm={}",
+            cx.pid(),
+            cx.cpu(),
+            cx.comm()
+        ));
+    }
+
+    /// `NAME: return pid=PID cpu=CPU comm=COMM ret=VALUE (HEX) ns=DURATION`
+    pub(crate) fn returned(&self, cx: &Context<'_, Return>, ns: u64) {
+        let ret: isize = cx.ret();
+        self.say(fmt!(
+            "return pid={} cpu={} comm={} ret={ret} ({ret:#x}) ns={ns}",
+            cx.pid(),
+            cx.cpu(),
+            cx.comm()
+        ));
+    }
+
+    /// `NAME: N lines suppressed`, then the line itself; or nothing at all.
+    fn say(&self, line: fmt::Arguments<'_>) {
+        let Some(suppressed) = self.limit.pass() else {
+            return;
+        };
+        if suppressed != 0 {
+            pr_info!("{}: {suppressed} lines suppressed\n", &*self.name);
+        }
+        pr_info!("{}: {line}\n", &*self.name);
+    }
+
+    /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed`
+    pub(crate) fn unregistered(&self, missed: usize) {
+        pr_info!(
+            "{}: unregistered, {} hits, {missed} missed, {} lines suppressed\n",
+            &*self.name,
+            self.hits.load(Relaxed),
+            self.limit.suppressed()
+        );
+    }
+}
+
+/// `probes: definition N "TEXT", column COLUMN: REASON (ERRNO)`
+pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str, errno: Error) {
+    let shown = &text[..text.len().min(SHOWN)];
+    let more = if shown.len() < text.len() { "..." } else { "" };
+    pr_err!(
+        "probes: definition {n} \"{}{more}\", column {column}: {reason} ({errno:?})\n",
+        BStr::from_bytes(shown)
+    );
+}
+
+/// Why the kernel refused to register a probe.
+pub(crate) fn reason(errno: Error) -> &'static str {
+    match errno.to_errno().unsigned_abs() {
+        bindings::ENOENT => "no such symbol",
+        bindings::EILSEQ => "the offset is not the start of an instruction",
+        bindings::EINVAL => {
+            "this place cannot be probed: NOKPROBE, notrace, or within an instruction"
+        }
+        bindings::EBUSY => "somebody else holds this function, a live patch perhaps",
+        bindings::EEXIST => "there is a probe of this name already",
+        bindings::EOPNOTSUPP => "this kernel has no return probes",
+        bindings::ENOMEM => "out of memory",
+        _ => "the kernel refused",
+    }
+}
