@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The verbs. What they do stands in scripts/, qemu/ and tests/; what is built,
+# in Kbuild.
+
+export KDIR KSRC KVER ACCEL CPUS MEMORY LIMIT V
+
+help:
+	@echo 'Kprobes for Rust kernel modules'
+	@echo
+	@echo '  make run      boot a kernel, load rust_kprobe.ko, show what it logs'
+	@echo '  make test     boot and check everything'
+	@echo '  make          build the modules'
+	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
+	@echo '  make doctor   what is missing to build for a kernel, and how to mend it'
+	@echo '  make lint     rustfmt, clippy and shellcheck'
+	@echo '  make modules_install   install the modules for the kernel in KDIR'
+	@echo '  make clean    remove what was built here'
+	@echo '  make distclean   and the cache, with the workbench kernel'
+	@echo
+	@echo 'The first run installs and builds what it needs; the cache is'
+	@echo '$${XDG_CACHE_HOME:-~/.cache}/rust_kprobe. Variables:'
+	@echo
+	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for a kernel that exists'
+	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
+	@echo '  KVER=7.2              or from another series of scripts/kernels'
+	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
+	@echo '  CPUS=2 MEMORY=1G      the guest; LIMIT=120: seconds for what it runs'
+	@echo "  PROBES='p:open do_sys_openat2'   what 'make run' probes"
+
+modules:
+	@scripts/build
+
+run:
+	@scripts/build >&2
+	@qemu/boot "$$(scripts/kdir)" qemu/guest/demo rust_kprobe.ko $(if $(PROBES),'probes="$(PROBES)"')
+
+test:
+	@tests/run
+
+shell:
+	@scripts/build >&2
+	@echo 'The module is here: insmod rust_kprobe.ko; dmesg; rmmod rust_kprobe' >&2
+	@qemu/boot "$$(scripts/kdir)"
+
+doctor:
+	@scripts/doctor "$$(scripts/kdir)"
+
+lint:
+	@scripts/lint
+
+modules_install: modules
+	$(if $(KDIR),,$(error modules_install needs KDIR=, the kernel to install for))
+	@scripts/build modules_install
+
+clean:
+	@find . -name .git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' -o -name modules.order \
+		-o -name Module.symvers \) -exec rm -f {} +
+	@rm -rf kprobes
+
+distclean: clean
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
+
+.DEFAULT_GOAL := modules
+.PHONY: help modules run test shell doctor lint modules_install clean distclean

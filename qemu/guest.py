@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest: the workbench kernel in QEMU, through virtme-ng, and its verdict.
+
+The verdict is never guessed. A run is good when the guest's command ended with
+status 0, when its end marker came exactly once, and when the kernel's log has
+no sign of a fault. Whatever is missing stands in `Outcome.problems`.
+"""
+import os
+import re
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust_kprobe"
+
+# virtme-ng is one of the tools that scripts/setup puts there.
+os.environ["PATH"] = f"{CACHE}/bin:{os.environ['PATH']}"
+
+# How long a guest may take to boot under emulation, in seconds.
+BOOT_LIMIT = 120
+# How long KVM gets to boot Linux before it is taken for broken.
+KVM_LIMIT = 20
+
+# What a kernel says when something is wrong, whatever it was asked to do.
+FAULTS = re.compile(
+    r"BUG:|WARNING:|\bOops\b|Kernel panic|general protection fault|"
+    r"kernel BUG at|INFO: possible recursive locking|possible circular locking|"
+    r"suspicious RCU usage|inconsistent lock state|"
+    r"rcu.*(detected stalls|self-detected stall)|soft lockup|hard LOCKUP|"
+    r"task .* blocked for more than|KASAN|UBSAN|KCSAN|"
+    r"kmemleak: \d+ new|scheduling while atomic|sleeping function called|"
+    r"Unable to handle kernel|unable to handle page fault|"
+    r"ODEBUG:|list_(add|del) corruption|[Bb]ad page state"
+)
+
+
+@dataclass
+class Outcome:
+    """What came of a run in a guest."""
+
+    status: int | None = None
+    output: str = ""
+    console: str = ""
+    problems: list = field(default_factory=list)
+
+    @property
+    def ok(self):
+        return not self.problems
+
+    def report(self, file=sys.stderr, lines=25):
+        """Says what is wrong, with the end of what the guest said."""
+        for problem in self.problems:
+            print(f"error: {problem}", file=file)
+        for name, text in (("output", self.output), ("kernel log", self.console)):
+            tail = text.splitlines()[-lines:]
+            if tail:
+                print(f"--- the last {len(tail)} lines of the guest's {name}:", file=file)
+                print("\n".join(tail), file=file)
+
+
+def say(*words):
+    print("==>", *words, file=sys.stderr, flush=True)
+
+
+def faults(console):
+    """The lines of a kernel log that tell of a fault."""
+    return [line.strip() for line in console.splitlines() if FAULTS.search(line)]
+
+
+def kernel_image(kdir):
+    image = Path(kdir) / "arch/x86/boot/bzImage"
+    if not image.exists():
+        sys.exit(
+            f"error: {image}: no such file\n"
+            f"       'make run' and 'make test' boot a kernel: KDIR must be a built tree"
+        )
+    return image
+
+
+def vng(kdir, accel, cpus, memory, command=None):
+    """The command line of virtme-ng."""
+    args = ["vng", "--run", str(kernel_image(kdir))]
+    args += ["--cpus", str(cpus), "--memory", memory, "--user", "root", "--force-9p"]
+    # 9p of Linux 7.2 refuses an empty source. Without entropy %p is not hashed.
+    args += ["-a", "root=/dev/root", "--qemu-opts=-device virtio-rng-pci"]
+    if accel == "tcg":
+        args.append("--disable-kvm")
+    if command is not None:
+        # Verbose puts the kernel's console on stderr.
+        args += ["--verbose", "--", command]
+    return args
+
+
+class _Reader(threading.Thread):
+    """Collects what a pipe gives, and passes it on line by line."""
+
+    def __init__(self, pipe, echo):
+        super().__init__(daemon=True)
+        self.pipe, self.echo, self.lines = pipe, echo, []
+        self.start()
+
+    def run(self):
+        for line in self.pipe:
+            line = line.decode("utf-8", "backslashreplace")
+            self.lines.append(line)
+            if self.echo:
+                self.echo(line)
+
+    def text(self):
+        self.join(timeout=5)
+        return "".join(list(self.lines))
+
+
+def run(kdir, command, *, limit, accel="tcg", cpus=2, memory="1G", echo=None,
+        boot_limit=BOOT_LIMIT):
+    """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
+
+    It may take `limit` seconds, and the boot `boot_limit`. `echo` is called
+    with each line of output as it comes.
+    """
+    nonce = secrets.token_hex(8)
+    enter = ROOT / "qemu/guest/enter"
+    words = ["/bin/bash", str(enter), nonce, *command]
+    marker = f"guest-end-{nonce} "
+
+    def echo_all_but_marker(line):
+        if not line.startswith(marker):
+            echo(line)
+
+    outcome = Outcome()
+    process = subprocess.Popen(
+        vng(kdir, accel, cpus, memory, shlex.join(words)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    output = _Reader(process.stdout, echo and echo_all_but_marker)
+    console = _Reader(process.stderr, None)
+    try:
+        process.wait(timeout=boot_limit + limit)
+    except subprocess.TimeoutExpired:
+        outcome.problems.append(f"the guest hung: killed after {boot_limit + limit} s")
+    finally:
+        # QEMU is a child of vng's: the whole session has to go.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+    outcome.console = console.text()
+    lines, ends = [], []
+    for line in output.text().splitlines(keepends=True):
+        (ends if line.startswith(marker) else lines).append(line)
+    outcome.output = "".join(lines)
+
+    if len(ends) == 1:
+        outcome.status = int(ends[0][len(marker):])
+        if outcome.status != 0:
+            outcome.problems.append(f"the guest's command failed with status {outcome.status}")
+        if process.returncode != outcome.status and not outcome.problems:
+            outcome.problems.append(
+                f"virtme-ng ended with {process.returncode}, the command with {outcome.status}"
+            )
+    elif not outcome.problems or ends:
+        outcome.problems.append(f"{len(ends)} end markers from the guest instead of one")
+    for line in faults(outcome.console)[:5]:
+        outcome.problems.append(f"the kernel complained: {line}")
+    return outcome
+
+
+def choose_accel(kdir, wanted):
+    """'kvm' or 'tcg'. That /dev/kvm exists proves nothing: KVM has to boot the
+    kernel once on this machine, in this boot of it."""
+    if wanted in ("kvm", "tcg"):
+        return wanted
+    if wanted != "auto":
+        sys.exit(f"error: ACCEL={wanted}: it is auto, kvm or tcg")
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    image = kernel_image(kdir).stat()
+    key = f"{boot_id} {kdir} {image.st_mtime_ns}"
+    note = CACHE / "accel"
+    if note.exists() and note.read_text().startswith(key + "\n"):
+        verdict = note.read_text().split()[-1]
+    else:
+        trial = run(kdir, ["true"], limit=0, accel="kvm", boot_limit=KVM_LIMIT)
+        verdict = "kvm" if trial.ok else "tcg"
+        note.write_text(f"{key}\n{verdict}\n")
+    if verdict == "tcg":
+        say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating")
+    return verdict

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts of the workbench share. Source it; do not run it.
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/rust_kprobe
+
+say() { printf '==> %s\n' "$*" >&2; }
+
+die() {
+	printf 'error: %s\n' "$1" >&2
+	shift
+	[ $# -eq 0 ] || printf "       %s\n" "$@" >&2
+	exit 1
+}
+
+# The kernel's make must not take the variables of the make that called us.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
+# The tools that scripts/setup puts into the cache come first.
+export PATH=$cache/bin:$PATH
+
+# one_at_a_time: waits until no other run changes the cache.
+one_at_a_time() {
+	mkdir -p "$cache"
+	exec 9>"$cache/lock"
+	if ! flock -n 9; then
+		say "waiting for another run that is preparing $cache"
+		flock 9
+	fi
+}
+
+# version_le A B: whether version A is not newer than B.
+version_le() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$1" ]; }
+
+# config_of KDIR OPTION: its value in the kernel's configuration, or nothing.
+config_of() {
+	sed -n "s/^CONFIG_$2=\"\{0,1\}\(.*[^\"]\)\"\{0,1\}\$/\1/p" "$1/include/config/auto.conf"
+}
+
+# llvm_of KDIR: what to pass as LLVM= to the kernel's make, empty for gcc.
+llvm_of() {
+	local version
+	[ "$(config_of "$1" CC_IS_CLANG)" = y ] || return 0
+	version=$(config_of "$1" CLANG_VERSION)
+	version=$((version / 10000))
+	if command -v "clang-$version" >/dev/null; then echo "-$version"; else echo 1; fi
+}

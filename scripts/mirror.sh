@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Packages from suites that this machine does not use, from the mirror that it
+# does use: apt with lists and a cache of its own, so that the machine's apt
+# stays as it is while signatures are checked all the same. Source after lib.sh.
+
+mirror=$cache/apt
+
+# mirror_uris: where the machine gets Debian's packages from.
+mirror_uris() {
+	# shellcheck disable=SC2016  # apt's placeholders, not the shell's
+	apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
+		awk '$1 ~ /^(https?|file|copy):/ && ($2 == "Debian" || ($2 == "" && $1 !~ /security/)) && !seen[$1]++ {print $1}'
+}
+
+mirror_apt() {
+	local tool=$1
+	shift
+	"$tool" -o Dir::Etc::sourcelist="$mirror/debian.sources" \
+		-o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::State::lists="$mirror/lists" \
+		-o Dir::Cache="$mirror/cache" \
+		-o APT::Sandbox::User=root \
+		-o Acquire::Languages=none \
+		"$@"
+}
+
+# mirror_update SUITE...: fetches the lists of these suites.
+mirror_update() {
+	local uri keyring
+	uri=$(mirror_uris | head -n1)
+	[ -n "$uri" ] || die "apt knows no Debian mirror on this machine" \
+		"the workbench takes kernel source and tools from one; see /etc/apt/sources.list"
+	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	[ -e "$keyring" ] || die "$keyring is missing" "apt-get install debian-archive-keyring"
+	mkdir -p "$mirror/lists/partial" "$mirror/cache/archives/partial"
+	cat >"$mirror/debian.sources" <<-EOF
+		Types: deb
+		URIs: $uri
+		Suites: $*
+		Components: main
+		Signed-By: $keyring
+	EOF
+	say "reading the package lists of $*"
+	mirror_apt apt-get -qq \
+		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false update
+}
+
+# mirror_versions PACKAGE: "VERSION" per line, newest first.
+mirror_versions() {
+	mirror_apt apt-cache madison "$1" | awk -F'|' '{gsub(/ /, "", $2); print $2}' | sort -rVu
+}
+
+# mirror_names REGEX: the packages whose names match.
+mirror_names() { mirror_apt apt-cache pkgnames | grep -E "$1" | sort -V || true; }
+
+# mirror_unpack PACKAGE VERSION FOLDER: unpacks it there, without installing.
+mirror_unpack() {
+	local tmp
+	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
+	say "fetching $1 $2"
+	(cd "$tmp" && mirror_apt apt-get -q download "$1=$2" >&2)
+	mkdir -p "$3"
+	dpkg-deb -x "$tmp"/*.deb "$3"
+	rm -rf "$tmp"
+}
