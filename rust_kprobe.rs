@@ -15,7 +15,9 @@ mod report;
 
 use definition::{
     Definition,
-    Kind, //
+    Kind,
+    Mistake,
+    MAX_LEN, //
 };
 use kernel::{
     prelude::*,
@@ -126,70 +128,45 @@ impl Probe {
     fn before(name: CString, target: Target<'_>) -> Result<Self> {
         let handler = try_pin_init!(Before { report <- Report::new(name) });
         let probe = KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?;
-        probe.handler().report.registered(
-            "p",
-            probe.location(),
-            probe.address(),
-            probe.mechanism(),
-        );
         Ok(Self::Before(probe))
     }
 
     fn around(name: CString, target: Target<'_>) -> Result<Self> {
         let handler = try_pin_init!(Around { report <- Report::new(name) });
         let probe = KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?;
-        probe.handler().report.registered(
-            "p",
-            probe.location(),
-            probe.address(),
-            probe.mechanism(),
-        );
         Ok(Self::Around(probe))
     }
 
     fn returned(name: CString, target: Target<'_>, max_active: u16) -> Result<Self> {
         let handler = try_pin_init!(Returned { report <- Report::new(name) });
-        let probe = KBox::pin_init(
-            Kretprobe::with_max_active(target, max_active, handler),
-            GFP_KERNEL,
-        )?;
-        probe.handler().report.registered(
-            "r",
-            probe.location(),
-            probe.address(),
-            probe.mechanism(),
-        );
-        Ok(Self::Returned(probe))
+        let probe = Kretprobe::with_max_active(target, max_active, handler);
+        Ok(Self::Returned(KBox::pin_init(probe, GFP_KERNEL)?))
     }
 
-    fn define(definition: &Definition<'_>, name: CString) -> Result<Self> {
+    fn define(definition: &Definition<'_>) -> Result<Self> {
         let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
         let target = Target::symbol(&symbol);
+        let name = CString::try_from_fmt(format_args!("{}", definition.name()))?;
         match definition.kind {
             Kind::Probe { offset } => Self::before(name, target.offset(offset)),
             Kind::Return { max_active } => Self::returned(name, target, max_active),
         }
     }
 
-    fn report(&self) -> &Report {
+    fn announce(&self) {
         match self {
-            Self::Before(probe) => &probe.handler().report,
-            Self::Around(probe) => &probe.handler().report,
-            Self::Returned(probe) => &probe.handler().report,
-        }
-    }
-}
-
-impl Definition<'_> {
-    /// The name in the log; where the user gave none, the one that tracefs
-    /// would make.
-    fn log_name(&self) -> Result<CString> {
-        match (self.name, self.kind) {
-            (Some(name), _) => CString::try_from_fmt(fmt!("{name}")),
-            (None, Kind::Probe { offset }) => {
-                CString::try_from_fmt(fmt!("p_{}_{offset}", self.symbol))
+            Self::Before(p) => {
+                let report = &p.handler().report;
+                report.registered("p", p.location(), p.address(), p.mechanism());
             }
-            (None, Kind::Return { .. }) => CString::try_from_fmt(fmt!("r_{}_0", self.symbol)),
+            Self::Around(p) => {
+                let report = &p.handler().report;
+                report.registered("p", p.location(), p.address(), p.mechanism());
+            }
+            Self::Returned(p) => {
+                let report = &p.handler().report;
+                report.registered("r", p.location(), p.address(), p.mechanism());
+            }
         }
     }
 }
@@ -205,6 +182,7 @@ impl kernel::Module for RustKprobe {
             Some(definitions) => register(definitions.to_bytes())?,
             None => defaults()?,
         };
+        _probes.iter().for_each(Probe::announce);
         Ok(Self { _probes })
     }
 }
@@ -221,36 +199,33 @@ fn defaults() -> Result<KVec<Probe>> {
     Ok(all)
 }
 
-/// Registers every definition, or none: where one fails, the line says which,
-/// and the probes before it are dropped.
-fn register(definitions: &[u8]) -> Result<KVec<Probe>> {
-    if definitions.len() > definition::MAX_LEN {
-        report::bad_definition(
-            1,
-            definitions,
-            definition::MAX_LEN + 1,
-            "the parameter has at most 4096 characters",
-            ENOSPC,
-        );
-        return Err(ENOSPC);
+/// Registers every definition, or none: one line says which was refused and
+/// why, and the probes before it are dropped.
+fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
+    let refuse = |n, text, column, reason, errno| {
+        report::bad_definition(n, text, column, reason, errno);
+        errno
+    };
+    if parameter.len() > MAX_LEN {
+        let reason = "the parameter has at most 4096 characters";
+        return Err(refuse(1, parameter, MAX_LEN + 1, reason, ENOSPC));
     }
 
-    let mut all = KVec::new();
-    for (n, text) in definition::split(definitions).enumerate() {
-        let refuse = |column, reason, errno| {
-            report::bad_definition(n + 1, text, column, reason, errno);
-            errno
-        };
-        let definition = definition::parse(text).map_err(|m| refuse(m.column, m.reason, EINVAL))?;
-        let name = definition.log_name()?;
-        if all
-            .iter()
-            .any(|probe: &Probe| probe.report().name() == &*name)
-        {
-            return Err(refuse(1, report::reason(EEXIST), EEXIST));
-        }
-        let probe = Probe::define(&definition, name)
-            .map_err(|e| refuse(definition.symbol_column, report::reason(e), e))?;
+    // All are read before the first is registered.
+    let mut definitions: KVec<Definition<'_>> = KVec::new();
+    for (n, text) in definition::split(parameter).enumerate() {
+        let refuse = |m: Mistake| refuse(n + 1, text, m.column, m.reason, EINVAL);
+        let definition = definition::parse(text).map_err(refuse)?;
+        definition.distinct_from(&definitions).map_err(refuse)?;
+        definitions.push(definition, GFP_KERNEL)?;
+    }
+
+    let mut all = KVec::with_capacity(definitions.len(), GFP_KERNEL)?;
+    for ((n, text), definition) in definition::split(parameter).enumerate().zip(&definitions) {
+        let probe = Probe::define(definition).map_err(|errno| {
+            let (_, reason) = report::explain(errno);
+            refuse(n + 1, text, definition.symbol_column, reason, errno)
+        })?;
         all.push(probe, GFP_KERNEL)?;
     }
     Ok(all)

@@ -47,7 +47,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Definition<'a> {
     pub(crate) kind: Kind,
-    pub(crate) name: Option<&'a str>,
+    given_name: Option<&'a str>,
     pub(crate) symbol: &'a str,
     /// The column of the symbol in the definition, from 1.
     pub(crate) symbol_column: usize,
@@ -61,7 +61,7 @@ impl fmt::Display for Definition<'_> {
             Kind::Return { max_active: 0 } => f.write_str("r")?,
             Kind::Return { max_active } => write!(f, "r{max_active}")?,
         }
-        if let Some(name) = self.name {
+        if let Some(name) = self.given_name {
             write!(f, ":{name}")?;
         }
         write!(f, " {}", self.symbol)?;
@@ -70,6 +70,72 @@ impl fmt::Display for Definition<'_> {
             _ => Ok(()),
         }
     }
+}
+
+impl<'a> Definition<'a> {
+    /// The name in the log.
+    pub(crate) fn name(&self) -> Name<'a> {
+        Name(*self)
+    }
+
+    /// Fails where one of `others` has the same name.
+    pub(crate) fn distinct_from(&self, others: &[Definition<'_>]) -> Result<(), Mistake> {
+        match others.iter().any(|other| other.name() == self.name()) {
+            true => mistake(0, "a definition before it has the same name"),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The name of a probe; where the user gave none, the one that tracefs would
+/// make: `p_SYMBOL_OFFSET` or `r_SYMBOL_0`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name<'a>(Definition<'a>);
+
+impl Name<'_> {
+    /// Kind, symbol and offset that the made name consists of.
+    fn made_of(&self) -> (char, &str, u32) {
+        match self.0.kind {
+            Kind::Probe { offset } => ('p', self.0.symbol, offset),
+            Kind::Return { .. } => ('r', self.0.symbol, 0),
+        }
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = self.0.given_name {
+            return f.write_str(name);
+        }
+        let (kind, symbol, offset) = self.made_of();
+        write!(f, "{kind}_{symbol}_{offset}")
+    }
+}
+
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.0.given_name, other.0.given_name) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => self.made_of() == other.made_of(),
+            (Some(given), None) => prints(other, given),
+            (None, Some(given)) => prints(self, given),
+        }
+    }
+}
+
+/// Whether `value` prints as `text`.
+fn prints(value: &impl fmt::Display, text: &str) -> bool {
+    struct Rest<'a>(&'a str);
+
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, piece: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(piece).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+
+    let mut rest = Rest(text);
+    fmt::write(&mut rest, format_args!("{value}")).is_ok() && rest.0.is_empty()
 }
 
 /// What is wrong with a definition, and where.
@@ -170,7 +236,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         },
     };
 
-    let mut name = None;
+    let mut given_name = None;
     if c.eat(b':') {
         let at = c.at;
         let text = c.take_str(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -183,7 +249,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         if text.len() > MAX_NAME {
             return mistake(at, "a name has at most 64 characters");
         }
-        name = Some(text);
+        given_name = Some(text);
     }
 
     match c.peek() {
@@ -191,7 +257,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
             return c.mistake("no symbol; with spaces it takes quotes twice, or write p,SYMBOL")
         }
         Some(b) if is_space(b) => {}
-        Some(_) if name.is_some() => return c.mistake("a name has letters, digits and '_'"),
+        Some(_) if given_name.is_some() => return c.mistake("a name has letters, digits and '_'"),
         Some(_) => return c.mistake("':' or a space must follow here"),
     }
     c.take_while(is_space);
@@ -255,7 +321,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         } else {
             Kind::Probe { offset }
         },
-        name,
+        given_name,
         symbol,
         symbol_column: symbol_at + 1,
     })

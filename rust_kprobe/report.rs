@@ -38,6 +38,7 @@ const SHOWN: usize = 80;
 pub(crate) struct Report {
     name: CString,
     hits: Atomic<u64>,
+    announced: Atomic<bool>,
     #[pin]
     limit: RateLimit,
 }
@@ -47,6 +48,7 @@ impl Report {
         try_pin_init!(Self {
             name,
             hits: Atomic::new(0),
+            announced: Atomic::new(false),
             limit <- RateLimit::new(INTERVAL_MS, BURST),
         })
     }
@@ -59,16 +61,12 @@ impl Report {
         address: Address,
         by: Mechanism,
     ) {
+        self.announced.store(true, Relaxed);
         let by = by.name();
         pr_info!(
             "{}: registered {kind} at {location} {address} by {by}\n",
             &*self.name
         );
-    }
-
-    /// The name that the user knows the probe by.
-    pub(crate) fn name(&self) -> &CStr {
-        &self.name
     }
 
     /// Counts a hit, which may write several lines.
@@ -109,7 +107,13 @@ impl Report {
     }
 
     /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed`
+    ///
+    /// Nothing where it was not said that the probe is registered, because
+    /// another one was refused.
     pub(crate) fn unregistered(&self, missed: usize) {
+        if !self.announced.load(Relaxed) {
+            return;
+        }
         pr_info!(
             "{}: unregistered, {} hits, {missed} missed, {} lines suppressed\n",
             &*self.name,
@@ -124,23 +128,28 @@ pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str,
     let shown = &text[..text.len().min(SHOWN)];
     let more = if shown.len() < text.len() { "..." } else { "" };
     pr_err!(
-        "probes: definition {n} \"{}{more}\", column {column}: {reason} ({errno:?})\n",
-        BStr::from_bytes(shown)
+        "probes: definition {n} \"{}{more}\", column {column}: {reason} ({})\n",
+        BStr::from_bytes(shown),
+        explain(errno).0
     );
 }
 
-/// Why the kernel refused to register a probe.
-pub(crate) fn reason(errno: Error) -> &'static str {
+/// The name of an errno, and why the kernel refuses a probe with it.
+pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
     match errno.to_errno().unsigned_abs() {
-        bindings::ENOENT => "no such symbol",
-        bindings::EILSEQ => "the offset is not the start of an instruction",
-        bindings::EINVAL => {
-            "this place cannot be probed: NOKPROBE, notrace, or within an instruction"
-        }
-        bindings::EBUSY => "somebody else holds this function, a live patch perhaps",
-        bindings::EEXIST => "there is a probe of this name already",
-        bindings::EOPNOTSUPP => "this kernel has no return probes",
-        bindings::ENOMEM => "out of memory",
-        _ => "the kernel refused",
+        bindings::ENOENT => ("ENOENT", "no such symbol"),
+        bindings::EILSEQ => ("EILSEQ", "the offset is not the start of an instruction"),
+        bindings::EINVAL => (
+            "EINVAL",
+            "this place cannot be probed: NOKPROBE, notrace, or no code",
+        ),
+        bindings::EBUSY => (
+            "EBUSY",
+            "somebody else holds this function, a live patch perhaps",
+        ),
+        bindings::EOPNOTSUPP => ("EOPNOTSUPP", "this kernel has no return probes"),
+        bindings::ENOMEM => ("ENOMEM", "out of memory"),
+        bindings::ENOSPC => ("ENOSPC", "too long"),
+        _ => ("unknown", "the kernel refused"),
     }
 }

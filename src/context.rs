@@ -145,12 +145,12 @@ impl<'a, At> Context<'a, At> {
 /// `struct task_struct` must have a `T` at `offset`, for which every content is
 /// a value.
 #[inline(always)]
-unsafe fn current_field<T: Copy>(offset: c_ulong) -> T {
+unsafe fn current_field<T: Copy>(offset: usize) -> T {
     // SAFETY: `current` is valid while it runs, and by this function's contract there is a `T` at
     // that offset. Others may write it meanwhile, hence volatile.
     unsafe {
         Task::current_raw()
-            .byte_add(offset as usize)
+            .byte_add(offset)
             .cast::<T>()
             .read_volatile()
     }

@@ -13,9 +13,11 @@
 kprobes-src := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 kprobes-obj := $(obj)/kprobes
 
-# The kernel crate, which every Rust object depends on, and the configuration.
-# rustc does not name them in its list of dependencies.
-kprobes-kernel := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
+# What Rust and C objects depend on beside their sources. rustc does not name the
+# kernel crate among its dependencies, and kbuild does not see a change of the
+# configuration outside of the kernel's tree.
+kprobes-rust-deps := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
+kprobes-c-deps := $(objtree)/include/generated/autoconf.h
 
 # ---------------------------------------------------------------------------
 # Bindings. What rust/Makefile does for the kernel crate's own, from a list of
@@ -70,7 +72,7 @@ quiet_cmd_kprobes_bindgen = BINDGEN $(quiet_modtag) $@
 		$(foreach v,$(kprobes-allow-vars),--allowlist-var '$(v)') \
 		-o $@ -- $(kprobes-c-flags) -fno-builtin -D__BINDGEN__ -DMODULE
 
-$(kprobes-obj)/bindings_generated.rs: $(kprobes-src)/bindings/helper.h $(kprobes-kernel) FORCE
+$(kprobes-obj)/bindings_generated.rs: $(kprobes-src)/bindings/helper.h $(kprobes-c-deps) FORCE
 	$(call if_changed_dep,kprobes_bindgen)
 
 # ---------------------------------------------------------------------------
@@ -82,19 +84,18 @@ $(kprobes-obj)/bindings_generated.rs: $(kprobes-src)/bindings/helper.h $(kprobes
 $(kprobes-obj)/kprobes.o: private modfile = $(kprobes-obj)/kprobes
 $(kprobes-obj)/kprobes.o: export KPROBES_BINDINGS = $(abspath $(kprobes-obj)/bindings_generated.rs)
 $(kprobes-obj)/kprobes.o: $(kprobes-src)/kprobes.rs \
-    $(kprobes-obj)/bindings_generated.rs $(kprobes-kernel) \
-    $(if $(wildcard $(kprobes-obj)/libkprobes.rmeta),,FORCE-rmeta) FORCE
+    $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) FORCE
 	+$(call if_changed_rule,rustc_o_rs)
 RUSTFLAGS_kprobes/kprobes.o += --emit=metadata=$(kprobes-obj)/libkprobes.rmeta
 
 $(kprobes-obj)/libkprobes.rmeta: $(kprobes-obj)/kprobes.o ;
-
-# A prerequisite that is never there: what needs it is made.
-PHONY += FORCE-rmeta
-FORCE-rmeta:
+# Where somebody removed it, the object is made again to get it.
+ifeq ($(wildcard $(kprobes-obj)/libkprobes.rmeta),)
+$(shell rm -f $(kprobes-obj)/kprobes.o)
+endif
 
 $(kprobes-obj)/helpers.o: private modfile = $(kprobes-obj)/helpers
-$(kprobes-obj)/helpers.o: $(kprobes-src)/bindings/helpers.c FORCE
+$(kprobes-obj)/helpers.o: $(kprobes-src)/bindings/helpers.c $(kprobes-c-deps) FORCE
 	$(call if_changed_rule,cc_o_c)
 
 targets += kprobes/bindings_generated.rs kprobes/kprobes.o kprobes/helpers.o
@@ -106,7 +107,7 @@ clean-files += kprobes
 define kprobes-module
 $(1)-y := $(1)_main.o kprobes/kprobes.o kprobes/helpers.o
 RUSTFLAGS_$(1)_main.o += --extern kprobes -L $$(kprobes-obj)
-$$(obj)/$(1)_main.o: $$(src)/$(1).rs $$(kprobes-obj)/libkprobes.rmeta $$(kprobes-kernel) FORCE
+$$(obj)/$(1)_main.o: $$(src)/$(1).rs $$(kprobes-obj)/libkprobes.rmeta $$(kprobes-rust-deps) FORCE
 	+$$(call if_changed_rule,rustc_o_rs)
 targets += $(1)_main.o
 endef

@@ -71,7 +71,7 @@ pub struct Location {
 }
 
 impl Location {
-    const SIZE: usize = bindings::KPROBES_KSYM_SYMBOL_LEN as usize;
+    const SIZE: usize = bindings::KPROBES_KSYM_SYMBOL_LEN;
 }
 
 impl fmt::Display for Location {
