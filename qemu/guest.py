@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +90,10 @@ def vng(kdir, accel, cpus, memory, command=None):
     # 9p of Linux 7.2 refuses an empty source. Without entropy %p is not hashed.
     args += ["-a", "root=/dev/root", "--qemu-opts=-device virtio-rng-pci"]
     if accel == "tcg":
-        args.append("--disable-kvm")
+        # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
+        # code where another CPU has just patched it, and a kernel that arms a
+        # probe under fire jumps to nowhere, with or without this project.
+        args += ["--disable-kvm", "--qemu-opts=-accel tcg,thread=single"]
     if command is not None:
         # Verbose puts the kernel's console on stderr.
         args += ["--verbose", "--", command]
