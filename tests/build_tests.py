@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests the build: against headers as distributions ship them, and that a
+change rebuilds what depends on it and nothing else."""
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import guest
+
+ROOT = guest.ROOT
+
+
+def headers_tree(kdir, tree):
+    """Puts a headers-only tree together from a built one, with the files that
+    Arch's linux-headers has: no sources, no rust/Makefile."""
+    source = (Path(kdir) / "source").resolve()
+    tree.mkdir()
+
+    def copy(base, *names):
+        for name in names:
+            if (base / name).exists():
+                destination = tree / name
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                command = ["cp", "-a", "--no-target-directory", base / name, destination]
+                subprocess.run(command, check=True)
+
+    copy(source, "Makefile", "Kconfig", "Kbuild", "scripts", "include", "arch/x86/include",
+         "arch/x86/Makefile", "arch/x86/Makefile_32.cpu", "arch/x86/Makefile.postlink")
+    for kconfig in source.rglob("Kconfig*"):
+        copy(source, str(kconfig.relative_to(source)))
+    # Over it, what the build made.
+    for made in ("scripts", "include", "arch/x86/include"):
+        subprocess.run(["cp", "-a", "-T", f"{kdir}/{made}", tree / made], check=True)
+    copy(Path(kdir), ".config", "Module.symvers", "System.map", "tools/objtool/objtool")
+    (tree / "rust").mkdir(exist_ok=True)
+    for name in list(Path(kdir, "rust").glob("*.rmeta")) + list(Path(kdir, "rust").glob("*.so")):
+        shutil.copy2(name, tree / "rust")
+
+
+def clone(folder):
+    """The project as git has it, with what is changed and not committed."""
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE,
+    ).stdout
+    folder.mkdir()
+    for name in filter(None, files.decode().split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def build(folder, kdir):
+    """Builds there; the steps that make took, without the folder of the file."""
+    run = subprocess.run(
+        ["scripts/build"], cwd=folder, env={**os.environ, "KDIR": str(kdir)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    steps = set()
+    for line in run.stdout.splitlines():
+        words = line.replace("[M]", "").split()
+        if len(words) == 2 and words[0].isupper():
+            steps.add(f"{words[0]} {Path(words[1]).name}")
+    return steps
+
+
+LINK = {"LD rust_kprobe.o", "MODPOST Module.symvers", "LD rust_kprobe.ko"}
+LIBRARY = {"RUSTC kprobes.o"}
+MODULE = {"RUSTC rust_kprobe_main.o"}
+
+
+def run(bench, results):
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        tree, folder = Path(name) / "headers", Path(name) / "clone"
+        headers_tree(bench.kdir, tree)
+        clone(folder)
+
+        def headers_only():
+            assert not (tree / "rust/Makefile").exists()
+            assert not list(tree.glob("kernel/**/*.c")) and not list(tree.glob("rust/**/*.rs"))
+            build(folder, tree)
+            assert (folder / "rust_kprobe.ko").exists()
+
+        def rebuilds(change, *expected):
+            def test():
+                change()
+                steps = build(folder, tree)
+                wanted = set().union(*expected)
+                assert steps == wanted, (
+                    f"built without need: {sorted(steps - wanted)}\n"
+                    f"not built: {sorted(wanted - steps)}"
+                )
+                again = build(folder, tree)
+                assert not again, f"a second time: {sorted(again)}"
+
+            return test
+
+        def remove(path):
+            return (folder / path).unlink
+
+        def edit(path):
+            """Another content; the same would give the same object."""
+            def change():
+                with open(folder / path, "a", encoding="utf-8") as file:
+                    file.write("\n// changed\n")
+            return change
+
+        def touch(path):
+            return (tree / path).touch
+
+        results.run("build: against headers only", headers_only)
+        for what, test in {
+            "nothing is rebuilt without a change": rebuilds(lambda: None),
+            "the bindings' generated file is removed": rebuilds(
+                remove("kprobes/bindings_generated.rs"),
+                {"BINDGEN bindings_generated.rs"}, LIBRARY, MODULE, LINK),
+            "the library's metadata is removed": rebuilds(
+                remove("kprobes/libkprobes.rmeta"), LIBRARY, MODULE, LINK),
+            "a file of the library changes": rebuilds(
+                edit("src/args.rs"), LIBRARY, MODULE, LINK),
+            "a file of the module changes": rebuilds(
+                edit("rust_kprobe/report.rs"), MODULE, LINK),
+            "the header for bindgen changes": rebuilds(
+                edit("src/bindings/helper.h"),
+                {"BINDGEN bindings_generated.rs", "CC helpers.o"}, LIBRARY, MODULE, LINK),
+            "the kernel crate changes, as with another rustc": rebuilds(
+                touch("rust/libkernel.rmeta"), LIBRARY, MODULE, LINK),
+            "the kernel's configuration changes": rebuilds(
+                touch("include/generated/autoconf.h"),
+                {"BINDGEN bindings_generated.rs", "CC helpers.o"}, LIBRARY, MODULE, LINK),
+        }.items():
+            results.run(f"build: {what}", test)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests the doctor: it finds what is missing, names it, and says how to mend it."""
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import guest
+
+
+def doctor(kdir, **env):
+    return subprocess.run(
+        [guest.ROOT / "scripts/doctor", kdir], env={**os.environ, **env},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+
+
+def run(bench, results):
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        tree = Path(name) / "kdir"
+
+        def fresh():
+            """Just what the doctor reads of a kernel, all of it good."""
+            shutil.rmtree(tree, ignore_errors=True)
+            for path in ("Makefile", "include/config/auto.conf", "include/config/kernel.release",
+                         "Module.symvers", "scripts/mod/modpost", "rust/libcore.rmeta",
+                         "rust/libkernel.rmeta", "rust/libbindings.rmeta", "rust/libmacros.so"):
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(Path(bench.kdir) / path, tree / path)
+
+        def option(name, value):
+            conf = tree / "include/config/auto.conf"
+            lines = [l for l in conf.read_text().splitlines() if not l.startswith(f"CONFIG_{name}=")]
+            conf.write_text("\n".join(lines + ([f"CONFIG_{name}={value}"] if value else [])) + "\n")
+
+        def good():
+            found = doctor(bench.kdir)
+            assert found.returncode == 0, found.stdout
+            fresh()
+            found = doctor(tree)
+            assert found.returncode == 0, found.stdout
+
+        def finds(break_it, *words, **env):
+            def test():
+                fresh()
+                break_it()
+                found = doctor(tree, **env)
+                assert found.returncode == 1, f"it found nothing:\n{found.stdout}"
+                for word in words:
+                    assert word in found.stdout, f"no {word!r} in:\n{found.stdout}"
+                # And a build stops there, before it makes anything.
+                build = subprocess.run(
+                    [guest.ROOT / "scripts/build"], env={**os.environ, **env, "KDIR": str(tree)},
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                )
+                assert build.returncode == 1 and "MISSING" in build.stdout, build.stdout
+                assert "RUSTC" not in build.stdout, build.stdout
+            return test
+
+        results.run("doctor: a good kernel is good", good)
+        for what, test in {
+            "a folder without a kernel": finds(
+                lambda: (tree / "Makefile").unlink(), "no kernel build folder", "KDIR is"),
+            "a kernel that is not configured": finds(
+                lambda: (tree / "include/config/auto.conf").unlink(), "not configured", "make"),
+            "a kernel without Rust": finds(
+                lambda: option("RUST", None), "CONFIG_RUST is off", "make run"),
+            "a kernel without kprobes": finds(
+                lambda: option("KPROBES", None), "CONFIG_KPROBES is off"),
+            "no metadata of the kernel crate": finds(
+                lambda: (tree / "rust/libkernel.rmeta").unlink(), "no rust/libkernel.rmeta"),
+            "another rustc": finds(
+                lambda: option("RUSTC_VERSION_TEXT", '"rustc 1.85.0 (4d91de4e4 2025-02-17)"'),
+                "the kernel was built by 'rustc 1.85.0", "rustup toolchain install 1.85.0"),
+            "a clang that is not here": finds(
+                lambda: (option("CC_IS_CLANG", "y"), option("CLANG_VERSION", "990107")),
+                "the kernel was built by clang 99", "clang-99"),
+            "no libclang": finds(
+                lambda: None, "bindgen finds no libclang", "LIBCLANG_PATH",
+                LIBCLANG_PATH="/nonexistent"),
+        }.items():
+            results.run(f"doctor: {what}", test)

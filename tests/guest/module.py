@@ -1,0 +1,496 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, and
+compares the log with what README.md promises. Prints KTAP.
+
+usage: module.py MODULE.ko INSIDE WITHIN
+
+INSIDE is the offset of an instruction in TARGET, WITHIN one that is not.
+"""
+import ctypes
+import errno
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+# A system call that nobody in the guest makes but these tests.
+TARGET = "__x64_sys_getpriority"
+BURST = 100  # rust_kprobe/report.rs
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_FINIT_MODULE, SYS_DELETE_MODULE, PR_SET_NAME = 313, 176, 15
+
+
+# ---------------------------------------------------------------------------
+# The module, the log, the trigger.
+
+
+def insmod(params=b""):
+    """Loads the module, without a command line in between. OSError if refused."""
+    fd = os.open(MODULE, os.O_RDONLY)
+    try:
+        if LIBC.syscall(SYS_FINIT_MODULE, fd, ctypes.c_char_p(params), 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(fd)
+
+
+def rmmod():
+    if LIBC.syscall(SYS_DELETE_MODULE, b"rust_kprobe", os.O_NONBLOCK) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def probes(definitions):
+    """The parameter, quoted as the kernel reads it."""
+    if isinstance(definitions, str):
+        definitions = definitions.encode()
+    return b'probes="' + definitions + b'"'
+
+
+class Log:
+    """The kernel's log from here on."""
+
+    def __init__(self):
+        self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def lines(self):
+        """The module's lines that have come since the last call."""
+        found = []
+        while True:
+            try:
+                record = os.read(self.fd, 8192)
+            except BlockingIOError:
+                return found
+            except BrokenPipeError:
+                raise AssertionError("the log was overrun") from None
+            text = record.split(b";", 1)[1].split(b"\n", 1)[0].decode("ascii")
+            text = re.sub(r"\\x([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text)
+            if text.startswith("rust_kprobe: ") and "taints kernel" not in text:
+                found.append(text.removeprefix("rust_kprobe: "))
+
+    def close(self):
+        os.close(self.fd)
+
+
+@contextmanager
+def log():
+    opened = Log()
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def loaded(params=b""):
+    """The module, loaded, with its log; unloaded whatever happens."""
+    with log() as kmsg:
+        insmod(params)
+        try:
+            yield kmsg
+        finally:
+            if is_loaded():
+                rmmod()
+
+
+def is_loaded():
+    with open("/proc/modules", encoding="ascii") as modules:
+        return any(line.startswith("rust_kprobe ") for line in modules)
+
+
+def kprobe_list():
+    with open("/sys/kernel/debug/kprobes/list", encoding="ascii") as kprobes:
+        return kprobes.read().splitlines()
+
+
+def trigger(times=1):
+    """Calls TARGET that often; it returns 20 less the nice value."""
+    for _ in range(times):
+        value = LIBC.syscall(140, 0, 0)
+        equal(value, 20)
+
+
+# ---------------------------------------------------------------------------
+# Assertions.
+
+
+def equal(got, wanted):
+    if got != wanted:
+        raise AssertionError(f"got {got!r}, wanted {wanted!r}")
+
+
+def match(text, pattern):
+    found = re.fullmatch(pattern, text)
+    if not found:
+        raise AssertionError(f"{text!r} does not match {pattern!r}")
+    return found
+
+
+def match_lines(lines, patterns):
+    if len(lines) != len(patterns):
+        raise AssertionError(f"{len(lines)} lines instead of {len(patterns)}: {lines}")
+    return [match(*pair) for pair in zip(lines, patterns)]
+
+
+def nothing_left():
+    equal(is_loaded(), False)
+    equal(kprobe_list(), [])
+
+
+ADDRESS = r"([0-9a-f]{16}|\(____ptrval____\))"
+HOW = "(ftrace|jump|breakpoint)"
+
+
+def registered(name, kind, place, by=HOW):
+    return rf"{name}: registered {kind} at {re.escape(place)} {ADDRESS} by {by}"
+
+
+def hit(name, when, pid=r"\d+", comm=".*"):
+    return rf"{name}: {when} pid={pid} cpu=\d+ comm={comm}"
+
+
+def returned(name, value, pid=r"\d+", comm=".*"):
+    return rf"{name}: return pid={pid} cpu=\d+ comm={comm} ret={value} \({value:#x}\) ns=\d+"
+
+
+def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):
+    return rf"{name}: unregistered, {hits} hits, {missed} missed, {suppressed} lines suppressed"
+
+
+# ---------------------------------------------------------------------------
+# The tests, in order: each function whose name begins with test_.
+
+
+def test_default_probes_kernel_clone_before_after_and_at_return():
+    me = os.getpid()
+    with loaded() as kmsg:
+        # Somebody may have forked already.
+        match_lines(
+            [line for line in kmsg.lines() if ": registered " in line],
+            [
+                registered("clone", "p", "kernel_clone+0x0", "ftrace"),
+                registered("cloned", "r", "kernel_clone+0x0", "ftrace"),
+            ],
+        )
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        mine = [line for line in kmsg.lines() if f" pid={me} " in line]
+        comm = re.escape(open("/proc/self/comm").read().strip())
+        match_lines(
+            mine,
+            [
+                hit("clone", "pre", me, comm),
+                hit("clone", "post", me, comm),
+                returned("cloned", child, me, comm),
+            ],
+        )
+        rmmod()
+        # Others may have forked too; nobody forks twice in so short a time.
+        ends = [line for line in kmsg.lines() if "unregistered" in line]
+        match_lines(ends, [unregistered("clone"), unregistered("cloned")])
+        for line in ends:
+            hits, missed, suppressed = map(int, re.findall(r"(\d+) (?:hits|missed|lines)", line))
+            if hits < 1 or missed or suppressed:
+                raise AssertionError(line)
+    nothing_left()
+
+
+def test_250_triggers_give_250_hits_and_the_log_is_limited():
+    definitions = f"p:enter {TARGET}; r:leave {TARGET}"
+    with loaded(probes(definitions)) as kmsg:
+        kmsg.lines()
+        trigger(250)
+        said = kmsg.lines()
+        rmmod()
+        ends = kmsg.lines()
+        found = match_lines(ends, [unregistered("enter"), unregistered("leave")])
+        for name, end in zip(("enter", "leave"), found):
+            hits, missed, suppressed = map(int, end.groups())
+            equal((hits, missed), (250, 0))
+            lines = [l for l in said if re.match(rf"{name}: (pre|return) ", l)]
+            equal(len(lines) + suppressed, 250)
+            if len(lines) < BURST or suppressed == 0:
+                raise AssertionError(f"{len(lines)} lines, {suppressed} suppressed")
+    nothing_left()
+
+
+def test_what_was_suppressed_is_told_when_lines_pass_again():
+    with loaded(probes(f"p:enter {TARGET}")) as kmsg:
+        trigger(BURST + 20)
+        kmsg.lines()
+        time.sleep(6)
+        trigger()
+        match_lines(kmsg.lines(), ["enter: 20 lines suppressed", hit("enter", "pre")])
+
+
+def test_return_tells_value_and_duration():
+    with loaded(probes("r:nap __x64_sys_clock_nanosleep")) as kmsg:
+        kmsg.lines()
+        time.sleep(0.1)
+        line = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l][0]
+        match(line, returned("nap", 0, os.getpid()))
+        ns = int(line.rsplit("=", 1)[1])
+        if not 100_000_000 <= ns < 5_000_000_000:
+            raise AssertionError(f"0.1 s took {ns} ns")
+
+
+def test_negative_results_are_signed():
+    with loaded(probes(f"r:leave {TARGET}")) as kmsg:
+        kmsg.lines()
+        LIBC.syscall(140, 99, 0)
+        line = kmsg.lines()[0]
+        match(line, r"leave: return .* ret=-22 \(0xffffffffffffffea\) ns=\d+")
+
+
+def test_probed_function_works_as_before():
+    before = LIBC.syscall(140, 0, 0)
+    with loaded(probes(f"p {TARGET}; r {TARGET}")):
+        equal(LIBC.syscall(140, 0, 0), before)
+    equal(LIBC.syscall(140, 0, 0), before)
+    nothing_left()
+
+
+def test_loads_again():
+    for _ in range(2):
+        with loaded(probes(f"p:enter {TARGET}")) as kmsg:
+            trigger(3)
+            rmmod()
+            match(kmsg.lines()[-1], unregistered("enter", 3, 0, 0))
+        nothing_left()
+
+
+def test_100_rounds_of_load_and_unload():
+    for n in range(100):
+        with loaded(probes(f"p:enter {TARGET}; p:in {TARGET}+{INSIDE}; r:leave {TARGET}")) as kmsg:
+            trigger()
+            rmmod()
+            match_lines(
+                kmsg.lines()[-3:],
+                [unregistered(name, 1, 0, 0) for name in ("enter", "in", "leave")],
+            )
+    nothing_left()
+
+
+def test_unload_while_the_function_is_being_called():
+    stop = threading.Event()
+
+    def fire():
+        while not stop.is_set():
+            LIBC.syscall(140, 0, 0)
+
+    threads = [threading.Thread(target=fire) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            with loaded(probes(f"p {TARGET}; p:in {TARGET}+{INSIDE}; r {TARGET}")):
+                time.sleep(0.02)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    nothing_left()
+
+
+def test_two_probes_on_one_function():
+    with loaded(probes(f"p:one {TARGET}; p:two {TARGET}")) as kmsg:
+        kmsg.lines()
+        trigger(5)
+        lines = kmsg.lines()
+        equal(sum(l.startswith("one: pre ") for l in lines), 5)
+        equal(sum(l.startswith("two: pre ") for l in lines), 5)
+        rmmod()
+        match_lines(kmsg.lines(), [unregistered("one", 5, 0, 0), unregistered("two", 5, 0, 0)])
+    nothing_left()
+
+
+def test_probe_at_an_offset():
+    with loaded(probes(f"p:in {TARGET}+{INSIDE:#x}")) as kmsg:
+        found = match(kmsg.lines()[0], registered("in", "p", f"{TARGET}+{INSIDE:#x}", "(jump|breakpoint)"))
+        # The kernel's own list tells the same.
+        (line,) = kprobe_list()
+        equal("[OPTIMIZED]" in line, found.groups()[-1] == "jump")
+        trigger(7)
+        rmmod()
+        match(kmsg.lines()[-1], unregistered("in", 7, 0, 0))
+    nothing_left()
+
+
+def test_names_are_those_of_tracefs_where_none_is_given():
+    with loaded(probes(f"p {TARGET}; p {TARGET}+{INSIDE}; r {TARGET}")) as kmsg:
+        names = [line.split(":")[0] for line in kmsg.lines()]
+        equal(names, [f"p_{TARGET}_0", f"p_{TARGET}_{INSIDE}", f"r_{TARGET}_0"])
+
+
+def test_commas_serve_where_a_space_cannot():
+    with loaded(f"probes=p:enter,{TARGET};r:leave,{TARGET}".encode()) as kmsg:
+        equal([line.split(":")[0] for line in kmsg.lines()], ["enter", "leave"])
+
+
+def test_a_dry_pool_counts_as_missed():
+    with loaded(probes("r1:nap __x64_sys_clock_nanosleep")) as kmsg:
+        threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rmmod()
+        hits, missed, _ = map(int, match(kmsg.lines()[-1], unregistered("nap")).groups())
+        # Somebody else may have slept as well.
+        if hits < 1 or missed < 2:
+            raise AssertionError(f"{hits} hits, {missed} missed")
+
+
+def test_a_probe_in_printk_itself_does_no_harm():
+    with loaded(probes(f"p:say vprintk_emit; p:enter {TARGET}")) as kmsg:
+        kmsg.lines()
+        trigger(3)
+        rmmod()
+        found = match_lines(kmsg.lines()[-2:], [unregistered("say"), unregistered("enter", 3, 0, 0)])
+        if int(found[0][2]) < 3:
+            raise AssertionError(f"hits in a handler were not counted as missed: {found[0][0]}")
+    nothing_left()
+
+
+def test_a_program_cannot_forge_lines_by_its_name():
+    with loaded(probes(f"p:enter {TARGET}")) as kmsg:
+        kmsg.lines()
+        before = open("/proc/self/comm", "rb").read().strip()
+        LIBC.prctl(PR_SET_NAME, b"a\nrust\x1b[31m")
+        try:
+            trigger()
+        finally:
+            LIBC.prctl(PR_SET_NAME, before)
+        match_lines(kmsg.lines(), [hit("enter", "pre", os.getpid(), r"a\\nrust\\x1b\[31m")])
+
+
+def test_a_shell_loads_it():
+    """As README.md has it, through insmod and rmmod."""
+    with log() as kmsg:
+        subprocess.run(["insmod", MODULE, f'probes="p:enter {TARGET}; r:leave {TARGET}"'], check=True)
+        trigger(2)
+        subprocess.run(["rmmod", "rust_kprobe"], check=True)
+        lines = kmsg.lines()
+        match_lines(lines[:2], [registered("enter", "p", f"{TARGET}+0x0"), registered("leave", "r", f"{TARGET}+0x0")])
+        match_lines(lines[-2:], [unregistered("enter", 2, 0, 0), unregistered("leave", 2, 0, 0)])
+    nothing_left()
+
+
+def test_modinfo_describes_the_parameter():
+    out = subprocess.run(["modinfo", "-p", MODULE], check=True, capture_output=True, text=True)
+    match(out.stdout.strip(), r"probes:p\[:NAME\] .* \(string\)")
+
+
+# What is refused: the parameter, the errno, and what the one line says behind
+# "probes: definition ".
+def refusals():
+    symbol = "x" * 4990
+    no_symbol = r"no symbol; .* \(EINVAL\)"
+    return [
+        ("unknown symbol", b"p:x no_such_function", errno.ENOENT,
+         r'1 "p:x no_such_function", column 5: no such symbol \(ENOENT\)'),
+        ("unknown symbol in the second", f"p {TARGET}; r:x no_such_function".encode(), errno.ENOENT,
+         r'2 "r:x no_such_function", column 5: no such symbol \(ENOENT\)'),
+        ("unknown module", b"p nomodule:f", errno.ENOENT,
+         r'1 "p nomodule:f", column 3: no such symbol \(ENOENT\)'),
+        ("offset within an instruction", f"p {TARGET}+{WITHIN}".encode(), errno.EILSEQ,
+         rf'1 "p {TARGET}\+{WITHIN}", column 3: the offset is not the start of an instruction \(EILSEQ\)'),
+        ("offset beyond the kernel", f"p {TARGET}+0x7fffffff".encode(), errno.ENOENT,
+         rf'1 "p {TARGET}\+0x7fffffff", column 3: no such symbol \(ENOENT\)'),
+        ("NOKPROBE function", b"p get_kprobe", errno.EINVAL,
+         r'1 "p get_kprobe", column 3: this place cannot be probed: .* \(EINVAL\)'),
+        ("NOKPROBE function at return", b"r get_kprobe", errno.EINVAL,
+         r'1 "r get_kprobe", column 3: this place cannot be probed: .* \(EINVAL\)'),
+        ("not a function", b"p jiffies", errno.EINVAL,
+         r'1 "p jiffies", column 3: this place cannot be probed: .* \(EINVAL\)'),
+        ("offset on a return probe", f"r {TARGET}+4".encode(), errno.EINVAL,
+         rf'1 "r {TARGET}\+4", column {3 + len(TARGET)}: a return probe takes no offset \(EINVAL\)'),
+        ("empty parameter", b"", errno.EINVAL, r'1 "", column 1: empty definition \(EINVAL\)'),
+        ("empty definition", f"p {TARGET};;p {TARGET}+{INSIDE}".encode(), errno.EINVAL,
+         r'2 "", column 1: empty definition \(EINVAL\)'),
+        ("semicolon at the end", f"p {TARGET};".encode(), errno.EINVAL,
+         r'2 "", column 1: empty definition \(EINVAL\)'),
+        ("no symbol", b"p:x", errno.EINVAL, rf'1 "p:x", column 4: {no_symbol}'),
+        ("no kind", f"x {TARGET}".encode(), errno.EINVAL,
+         r'1 "x .*", column 1: a definition begins with p or r \(EINVAL\)'),
+        ("one name twice", f"p:x {TARGET}; r:x {TARGET}".encode(), errno.EINVAL,
+         r'2 "r:x .*", column 1: a definition before it has the same name \(EINVAL\)'),
+        ("one place twice", f"p {TARGET}; p {TARGET}+0".encode(), errno.EINVAL,
+         r'2 "p .*", column 1: a definition before it has the same name \(EINVAL\)'),
+        ("too many calls", f"r4097 {TARGET}".encode(), errno.EINVAL,
+         r'1 "r4097 .*", column 2: the number of calls must be 1 to 4096 \(EINVAL\)'),
+        ("a 4990-character symbol", f"p {symbol}"[:4000].encode(), errno.EINVAL,
+         r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(EINVAL\)'),
+        ("a 5000-character parameter", f"p:x {symbol}xxxxxx".encode(), errno.ENOSPC,
+         r'1 "p:x x{76}\.\.\.", column 4097: the parameter has at most 4096 characters \(ENOSPC\)'),
+        ("garbage", bytes([0xFF, 0xFE, 0x01, 0x80, 0x7F]), errno.EINVAL,
+         r'1 "\\xff\\xfe\\x01\\x80\\x7f", column 1: a definition begins with p or r \(EINVAL\)'),
+        ("garbage in a symbol", b"p do_\xf0\x9f\xa6\x80", errno.EINVAL,
+         r'1 "p do_\\xf0\\x9f\\xa6\\x80", column 6: not a character of a symbol \(EINVAL\)'),
+        ("terminal codes", b"p:x\x1b[31m y", errno.EINVAL,
+         r'1 "p:x\\x1b\[31m y", column 4: a name has letters, digits and \'_\' \(EINVAL\)'),
+    ]
+
+
+def refusal_test(params, number, line):
+    def test():
+        with log() as kmsg:
+            try:
+                insmod(probes(params))
+            except OSError as error:
+                equal(errno.errorcode[error.errno], errno.errorcode[number])
+            else:
+                rmmod()
+                raise AssertionError("it was not refused")
+            match_lines(kmsg.lines(), ["probes: definition " + line])
+        nothing_left()
+
+    return test
+
+
+def test_the_parameter_twice_is_refused():
+    try:
+        insmod(f"probes=p,{TARGET} probes=p,{TARGET}".encode())
+    except OSError as error:
+        equal(error.errno, errno.EEXIST)
+    else:
+        rmmod()
+        raise AssertionError("it was not refused")
+    nothing_left()
+
+
+def main():
+    tests = [
+        (name.removeprefix("test_").replace("_", " "), function)
+        for name, function in globals().items()
+        if name.startswith("test_")
+    ]
+    tests += [(f"refused: {name}", refusal_test(*rest)) for name, *rest in refusals()]
+    print("KTAP version 1")
+    print(f"1..{len(tests)}")
+    failed = 0
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            test()
+        except Exception as error:  # whatever it was, the others go on
+            failed += 1
+            print(f"not ok {number} module: {name}")
+            print(f"# {type(error).__name__}: {error}")
+        else:
+            print(f"ok {number} module: {name}")
+        sys.stdout.flush()
+    return failed != 0
+
+
+if __name__ == "__main__":
+    MODULE, INSIDE, WITHIN = sys.argv[1], int(sys.argv[2], 0), int(sys.argv[3], 0)
+    sys.exit(main())

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests the harness itself: a guest in which something goes wrong must be
+reported as failure, with the end of its log."""
+import io
+
+import guest
+
+LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
+
+
+def fails(bench, command, problem, *, log=None, limit=30):
+    """The guest's run is a failure for that reason, and the report shows it."""
+    outcome = guest.run(
+        bench.kdir, ["/bin/bash", "-c", command], limit=limit, boot_limit=30, accel=bench.accel
+    )
+    assert not outcome.ok, "it was not reported as failure"
+    assert any(problem in p for p in outcome.problems), f"reported as {outcome.problems}"
+    report = io.StringIO()
+    outcome.report(report)
+    assert problem in report.getvalue(), "the report does not name it"
+    if log:
+        assert log in report.getvalue(), f"the report does not show {log!r} from the log"
+
+
+def run(bench, results):
+    def good():
+        outcome = guest.run(bench.kdir, ["/bin/echo", "hello"], limit=30, accel=bench.accel)
+        assert outcome.ok, f"reported as {outcome.problems}"
+        assert outcome.status == 0 and outcome.output == "hello\n", outcome.output
+
+    cases = {
+        "a panic": ("echo PANIC >" + LKDTM, "end markers", {"log": "Kernel panic"}),
+        "a warning": ("echo WARNING >" + LKDTM, "the kernel complained", {"log": "WARNING:"}),
+        "an oops": ("echo EXCEPTION >" + LKDTM, "the kernel complained", {"log": "Oops"}),
+        "a hang": ("echo before; sleep 1000", "the guest hung", {"log": "before", "limit": 0}),
+        "a failing command": ("echo before; exit 7", "failed with status 7", {"log": "before"}),
+        "a guest that vanishes": ("echo o >/proc/sysrq-trigger; sleep 60", "0 end markers", {}),
+    }
+    results.run("harness: a good run is good", good)
+    for name, (command, problem, more) in cases.items():
+        results.run(
+            f"harness: {name} is a failure", lambda: fails(bench, command, problem, **more)
+        )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Collects results and prints them as KTAP; closes with `N passed, N failed`."""
+import re
+import sys
+import traceback
+
+
+class Results:
+    def __init__(self):
+        self.passed = self.failed = 0
+        print("KTAP version 1", flush=True)
+
+    def add(self, ok, name, notes=()):
+        self.passed += ok
+        self.failed += not ok
+        number = self.passed + self.failed
+        print(f"{'ok' if ok else 'not ok'} {number} {name}", flush=True)
+        for note in notes:
+            print(f"# {note}", flush=True)
+
+    def run(self, name, test):
+        """Runs a function, which fails by raising."""
+        try:
+            test()
+        except AssertionError as error:
+            self.add(False, name, str(error).splitlines())
+        except Exception:  # a broken test is a failed one
+            self.add(False, name, traceback.format_exc().splitlines())
+        else:
+            self.add(True, name)
+
+    def run_suite(self, name, suite, *args):
+        """Runs a suite, which adds its results itself."""
+        try:
+            suite(*args, self)
+        except Exception:  # the other suites go on
+            self.add(False, f"{name}: the suite ran", traceback.format_exc().splitlines())
+
+    def merge(self, suite, text):
+        """Adds the results of a suite that printed KTAP. A suite that did not
+        print all that it planned has failed."""
+        plan = re.search(r"^1\.\.(\d+)$", text, re.MULTILINE)
+        found = re.findall(r"^(ok|not ok) \d+ (.*)\n((?:#.*\n)*)", text, re.MULTILINE)
+        for verdict, name, notes in found:
+            self.add(verdict == "ok", name, [n[2:] for n in notes.splitlines()])
+        planned = int(plan[1]) if plan else None
+        if planned is None or planned != len(found):
+            self.add(False, f"{suite}: all of its tests ran", [f"{len(found)} of {planned}"])
+
+    def close(self):
+        print(f"1..{self.passed + self.failed}")
+        print(f"{self.passed} passed, {self.failed} failed")
+        sys.stdout.flush()
+        return self.failed != 0 or self.passed == 0
