@@ -5,6 +5,7 @@
 # does use: apt with lists and a cache of its own, so that the machine's apt
 # stays as it is while signatures are checked all the same. Source after lib.sh.
 
+# shellcheck disable=SC2154  # lib.sh sets it
 mirror=$cache/apt
 
 # mirror_uris: where the machine gets Debian's packages from.
