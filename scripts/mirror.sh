@@ -45,7 +45,8 @@ mirror_update() {
 	EOF
 	say "reading the package lists of $*"
 	mirror_apt apt-get -qq \
-		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false update
+		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false update ||
+		say "apt did not take all of them; going on with those that it did"
 }
 
 # mirror_versions PACKAGE: "VERSION" per line, newest first.
