@@ -155,18 +155,9 @@ impl Probe {
 
     fn announce(&self) {
         match self {
-            Self::Before(p) => {
-                let report = &p.handler().report;
-                report.registered("p", p.location(), p.address(), p.mechanism());
-            }
-            Self::Around(p) => {
-                let report = &p.handler().report;
-                report.registered("p", p.location(), p.address(), p.mechanism());
-            }
-            Self::Returned(p) => {
-                let report = &p.handler().report;
-                report.registered("r", p.location(), p.address(), p.mechanism());
-            }
+            Self::Before(probe) => probe.handler().report.registered("p", &**probe),
+            Self::Around(probe) => probe.handler().report.registered("p", &**probe),
+            Self::Returned(probe) => probe.handler().report.registered("r", &**probe),
         }
     }
 }

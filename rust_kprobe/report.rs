@@ -18,10 +18,8 @@ use kernel::{
     }, //
 };
 use kprobes::{
-    Address,
     Context,
-    Location,
-    Mechanism,
+    Probe,
     RateLimit,
     Return, //
 };
@@ -54,18 +52,14 @@ impl Report {
     }
 
     /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`
-    pub(crate) fn registered(
-        &self,
-        kind: &str,
-        location: Location,
-        address: Address,
-        by: Mechanism,
-    ) {
+    pub(crate) fn registered(&self, kind: &str, probe: &impl Probe) {
         self.announced.store(true, Relaxed);
-        let by = by.name();
         pr_info!(
-            "{}: registered {kind} at {location} {address} by {by}\n",
-            &*self.name
+            "{}: registered {kind} at {} {} by {}\n",
+            &*self.name,
+            probe.location(),
+            probe.address(),
+            probe.mechanism().name()
         );
     }
 

@@ -14,10 +14,12 @@ use crate::{
         Post,
         Pre, //
     },
-    symbol::{
-        Address,
-        Location, //
+    probe::{
+        after_register,
+        Probe,
+        Registered, //
     },
+    regs,
     target::Target, //
 };
 use core::ptr;
@@ -28,6 +30,10 @@ use kernel::{
         VTABLE_DEFAULT_ERROR, //
     },
     prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
     types::Opaque, //
 };
 
@@ -55,34 +61,11 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// Runs once, when the probe is unregistered and no other method runs any
-    /// more, with the final [`Kprobe::missed`]: the place to tell totals.
+    /// more, with the final [`Probe::missed`]: the place to tell totals.
     ///
     /// Context: that of the drop, process context; it may sleep.
     fn unregistered(&self, missed: usize) {
         let _ = missed;
-    }
-}
-
-/// How the kernel diverts the probed code to the handlers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// Through ftrace's call at the entry of the function.
-    Ftrace,
-    /// By a jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The
-    /// kernel writes the jump a moment after it has decided to.
-    Jump,
-    /// By a breakpoint instruction.
-    Breakpoint,
-}
-
-impl Mechanism {
-    /// The word that stands for it in a log line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ftrace => "ftrace",
-            Self::Jump => "jump",
-            Self::Breakpoint => "breakpoint",
-        }
     }
 }
 
@@ -106,6 +89,8 @@ pub struct Kprobe<H: Handler> {
     kp: Opaque<bindings::kprobe>,
     #[pin]
     handler: H,
+    /// Whether a handler has skipped the probed function, see [`Context::skip_function`].
+    skipped: Atomic<bool>,
 }
 
 // SAFETY: The kernel registers and unregisters a kprobe in any task's context, and `H` is `Send`.
@@ -129,14 +114,18 @@ impl<H: Handler> Kprobe<H> {
     /// - `EBUSY`: the kernel said yes and yet did not arm the probe, as it does where somebody
     ///   else holds the function's entry (a live patch);
     /// - `ENOMEM`.
-    pub fn new<'a>(
+    pub fn new<'a, E: 'a>(
         target: Target<'a>,
-        handler: impl PinInit<H, Error> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a {
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
         const { assert!(H::HAS_PRE || H::HAS_POST, "a Handler needs pre or post") };
         try_pin_init!(Self {
-            // The kernel may call the handler before it returns from the registration, so the
-            // handler comes first.
+            // The kernel may call the handler before it returns from the registration, so what it
+            // uses comes first.
+            skipped: Atomic::new(false),
             handler <- handler,
             kp <- Opaque::try_ffi_init(move |kp: *mut bindings::kprobe| {
                 // SAFETY: `try_ffi_init` hands us memory that is valid for writing a
@@ -165,29 +154,12 @@ impl<H: Handler> Kprobe<H> {
     pub fn handler(&self) -> &H {
         &self.handler
     }
+}
 
-    /// The address of the probed instruction.
-    pub fn address(&self) -> Address {
-        // SAFETY: `kp` is registered, so nobody writes its `addr`.
-        Address::new(unsafe { (*self.kp.get()).addr } as usize)
-    }
-
-    /// The probed place, as symbol and offset.
-    pub fn location(&self) -> Location {
-        self.address().location()
-    }
-
-    /// How many hits the kernel did not hand to the handler, because they came
-    /// while a handler of some kprobe ran on the same CPU.
-    pub fn missed(&self) -> usize {
-        // SAFETY: `kp` is valid; the kernel writes the counter while we read it, hence volatile.
-        unsafe { ptr::read_volatile(&raw const (*self.kp.get()).nmissed) }
-    }
-
-    /// How the kernel gets from the probed code to the handlers, at this moment.
-    pub fn mechanism(&self) -> Mechanism {
-        // SAFETY: `kp` is registered.
-        unsafe { mechanism(self.kp.get()) }
+impl<H: Handler> Probe for Kprobe<H> {
+    fn registered(&self) -> Registered<'_> {
+        // SAFETY: By the type invariant `kp` is registered as long as `self` is not dropped.
+        unsafe { Registered::kprobe(self.kp.get()) }
     }
 }
 
@@ -197,7 +169,12 @@ impl<H: Handler> PinnedDrop for Kprobe<H> {
         // SAFETY: By the type invariant `kp` is registered, and this is the only place that
         // unregisters it. The call waits for a grace period, so no handler runs after it.
         unsafe { bindings::unregister_kprobe(self.kp.get()) };
-        self.handler.unregistered(self.missed());
+        if self.skipped.load(Relaxed) {
+            regs::wait_for_skips();
+        }
+        // SAFETY: The counter stays readable: `kp` is still ours, and nobody writes it any more.
+        let missed = unsafe { (*self.kp.get()).nmissed };
+        self.handler.unregistered(missed);
     }
 }
 
@@ -211,11 +188,15 @@ impl<H: Handler> Callbacks<H> {
     unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
         // SAFETY: `kp` is the field of a `Kprobe<H>`, by this function's contract, and the probe
         // outlives the call, because dropping it waits for this handler.
-        let handler = unsafe { Self::handler(kp) };
+        let probe = unsafe { Self::probe(kp) };
         // SAFETY: The kernel passes the registers of the probed code and the probe that was hit;
         // both are ours for the time of this call.
-        let cx = unsafe { Context::<Pre>::new(regs, kp) };
-        handler.pre(&cx);
+        let cx = unsafe { Context::<Pre>::new(regs, kp, 0, H::HAS_POST) };
+        probe.handler.pre(&cx);
+        if cx.skips() {
+            probe.skipped.store(true, Relaxed);
+            return 1;
+        }
         0
     }
 
@@ -228,100 +209,23 @@ impl<H: Handler> Callbacks<H> {
         _flags: c_ulong,
     ) {
         // SAFETY: As in `pre`: `kp` lies in a `Kprobe<H>` whose drop waits for this handler.
-        let handler = unsafe { Self::handler(kp) };
+        let handler = unsafe { &Self::probe(kp).handler };
         // SAFETY: As in `pre`, after the instruction: `regs` and `kp` are valid during the call.
-        let cx = unsafe { Context::<Post>::new(regs, kp) };
+        let cx = unsafe { Context::<Post>::new(regs, kp, 0, false) };
         handler.post(&cx);
     }
 
     /// # Safety
     ///
     /// `kp` must be the `kp` of a `Kprobe<H>` that is not freed while `'a` lasts.
-    unsafe fn handler<'a>(kp: *mut bindings::kprobe) -> &'a H {
-        // SAFETY: By this function's contract both pointers lie in one `Kprobe<H>`, and its
-        // `handler` was initialised before the registration and is never borrowed mutably.
+    #[inline(always)]
+    unsafe fn probe<'a>(kp: *mut bindings::kprobe) -> &'a Kprobe<H> {
+        // SAFETY: By this function's contract both pointers lie in one `Kprobe<H>`. Its `handler`
+        // was initialised before the registration, and `skipped` too; neither it nor a field of it
+        // is borrowed mutably while handlers run.
         unsafe {
             let kp = Opaque::cast_from(kp.cast_const()).cast_mut();
-            &(*container_of!(kp, Kprobe<H>, kp)).handler
+            &*container_of!(kp, Kprobe<H>, kp)
         }
     }
-}
-
-/// `LIST_POISON2`: where `pprev` of a node points that was taken off a list.
-const LIST_POISON2: usize = bindings::KPROBES_LIST_POISON2 as usize;
-
-/// What there is to do once the kernel has said that `kp` is registered.
-///
-/// It takes back the name of the symbol, which the kernel does not read again,
-/// and finds out whether the probe is armed. `__register_kprobe()` in 7.2
-/// returns 0 although `arm_kprobe()` failed; it takes the probe off its hash
-/// list again, and that leaves a trace: `hlist` is poisoned while `list` is
-/// empty. A probe that became part of an aggregate is poisoned too, but it is
-/// on a `list`, and was put there first.
-///
-/// Fails with `EBUSY` where the probe is not armed.
-///
-/// # Safety
-///
-/// `register_kprobe()` must have returned 0 for `kp`.
-pub(crate) unsafe fn after_register(kp: *mut bindings::kprobe) -> Result {
-    // SAFETY: `kp` is valid by this function's contract, and the kernel does not touch
-    // `symbol_name` of a registered probe.
-    unsafe { (*kp).symbol_name = ptr::null() };
-
-    // SAFETY: `kp` is valid; both fields may change while we read them, when somebody else
-    // registers a probe at the same place, hence volatile and in this order.
-    let (pprev, next) = unsafe {
-        (
-            ptr::read_volatile(&raw const (*kp).hlist.pprev),
-            ptr::read_volatile(&raw const (*kp).list.next),
-        )
-    };
-    // SAFETY: This only computes the address of a field of a valid struct.
-    let head = unsafe { &raw mut (*kp).list };
-    if pprev as usize == LIST_POISON2 && next == head {
-        return Err(EBUSY);
-    }
-    Ok(())
-}
-
-/// How the probe `kp` is reached.
-///
-/// A probe that shares its place, or that can be optimised, stands on the list
-/// of an aggregate probe, and only that one has `KPROBE_FLAG_OPTIMIZED`. The
-/// aggregate is the member that is on the kernel's hash list: the others
-/// either never were (`pprev` is `NULL`) or were replaced there (poisoned).
-///
-/// # Safety
-///
-/// `kp` must be registered.
-pub(crate) unsafe fn mechanism(kp: *mut bindings::kprobe) -> Mechanism {
-    // SAFETY: `kp` is valid; flags are written under `kprobe_mutex` only, and a word is read whole.
-    let flags = |kp: *mut bindings::kprobe| unsafe { ptr::read_volatile(&raw const (*kp).flags) };
-    if flags(kp) & bindings::KPROBE_FLAG_FTRACE != 0 {
-        return Mechanism::Ftrace;
-    }
-
-    // Members that leave the list are freed only after a grace period.
-    let _rcu = kernel::sync::rcu::read_lock();
-    // SAFETY: This only computes the address of a field of a valid struct.
-    let head = unsafe { &raw mut (*kp).list };
-    // SAFETY: `list` is initialised by the registration; the kernel changes it by RCU.
-    let mut at = unsafe { ptr::read_volatile(&raw const (*head).next) };
-    while at != head {
-        // SAFETY: Every member of the list is the `list` of a `struct kprobe`, and none of them is
-        // freed while we hold the RCU read lock.
-        let other = unsafe { container_of!(at, bindings::kprobe, list) };
-        // SAFETY: `other` is valid, as above.
-        let pprev = unsafe { ptr::read_volatile(&raw const (*other).hlist.pprev) };
-        if !pprev.is_null() && pprev as usize != LIST_POISON2 {
-            if flags(other) & bindings::KPROBE_FLAG_OPTIMIZED != 0 {
-                return Mechanism::Jump;
-            }
-            break;
-        }
-        // SAFETY: `at` is a member of the list that is not freed before we unlock.
-        at = unsafe { ptr::read_volatile(&raw const (*at).next) };
-    }
-    Mechanism::Breakpoint
 }

@@ -16,7 +16,7 @@
 //! | making or dropping a probe | process context | yes, it does |
 //! | [`Handler`], [`ReturnHandler`] | the context that was probed, preemption off, perhaps interrupts off | no |
 //!
-//! A hit inside a handler is not run but counted: see [`Kprobe::missed`].
+//! A hit inside a handler is not run but counted: see [`Probe::missed`].
 //!
 //! # Examples
 //!
@@ -49,36 +49,71 @@ mod bindings;
 mod context;
 mod kprobe;
 mod kretprobe;
+mod nofault;
+mod probe;
 mod ratelimit;
 mod regs;
+mod set;
+mod short;
 mod symbol;
 mod target;
+mod timed;
+mod tracepoint;
 
 #[doc(hidden)]
 pub mod param;
 
-pub use args::FromRegister;
+pub use args::{
+    FromRegister,
+    FromRegisters,
+    OrErrno, //
+};
 pub use context::{
     Comm,
     Context,
     Post,
     Pre,
-    Return, //
+    Probed,
+    Register,
+    Return,
+    Trace, //
 };
 pub use kprobe::{
     Handler,
-    Kprobe,
-    Mechanism, //
+    Kprobe, //
 };
 pub use kretprobe::{
     Kretprobe,
-    ReturnHandler,
-    MAX_ACTIVE_MAX, //
+    ReturnHandler, //
+};
+pub use nofault::{
+    KernelPtr,
+    KernelStr,
+    Shown,
+    UserPtr,
+    UserStr, //
 };
 pub use param::StringParam;
+pub use probe::{
+    Mechanism,
+    Probe,
+    Registered, //
+};
 pub use ratelimit::RateLimit;
+pub use set::{
+    KprobeSet,
+    KretprobeSet, //
+};
 pub use symbol::{
     Address,
     Location, //
 };
 pub use target::Target;
+pub use timed::{
+    Timed,
+    TimedHandler, //
+};
+pub use tracepoint::{
+    Tracepoint,
+    TracepointHandler, //
+};

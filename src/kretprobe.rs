@@ -14,14 +14,10 @@ use crate::{
         Pre,
         Return, //
     },
-    kprobe::{
+    probe::{
         after_register,
-        mechanism,
-        Mechanism, //
-    },
-    symbol::{
-        Address,
-        Location, //
+        Probe,
+        Registered, //
     },
     target::Target, //
 };
@@ -43,10 +39,6 @@ use kernel::{
     prelude::*,
     types::Opaque, //
 };
-
-/// The most calls in flight that a [`Kretprobe`] can be asked to follow, as for
-/// tracefs (`KRETPROBE_MAXACTIVE_MAX`).
-pub const MAX_ACTIVE_MAX: u16 = 4096;
 
 /// What runs at a [`Kretprobe`].
 ///
@@ -78,7 +70,7 @@ pub trait ReturnHandler: Send + Sync + 'static {
     fn ret(&self, cx: &Context<'_, Return>, data: Self::Data);
 
     /// Runs once, when the probe is unregistered and no other method runs any
-    /// more, with the final [`Kretprobe::missed`]: the place to tell totals.
+    /// more, with the final [`Probe::missed`]: the place to tell totals.
     ///
     /// Context: that of the drop, process context; it may sleep.
     fn unregistered(&self, missed: usize) {
@@ -133,58 +125,42 @@ impl<H: ReturnHandler> Kretprobe<H> {
     /// - `ENOMEM`.
     ///
     /// [`Kprobe::new`]: crate::Kprobe::new
-    pub fn new<'a>(
+    pub fn new<'a, E: 'a>(
         target: Target<'a>,
-        handler: impl PinInit<H, Error> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a {
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
         Self::with_max_active(target, 0, handler)
     }
 
     /// As [`Kretprobe::new`], following up to `max_active` calls in flight.
     ///
     /// A call that comes when all are in use is not followed but counted, see
-    /// [`Kretprobe::missed`]. 0 asks for the kernel's default. More than
-    /// [`MAX_ACTIVE_MAX`] fails with `E2BIG`.
-    pub fn with_max_active<'a>(
+    /// [`Probe::missed`]. 0 asks for the kernel's default.
+    pub fn with_max_active<'a, E: 'a>(
         target: Target<'a>,
         max_active: u16,
-        handler: impl PinInit<H, Error> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a {
-        const {
-            assert!(
-                size_of::<H::Data>() <= bindings::KRETPROBE_MAX_DATA_SIZE as usize,
-                "ReturnHandler::Data is larger than KRETPROBE_MAX_DATA_SIZE"
-            );
-            assert!(
-                align_of::<H::Data>() <= align_of::<bindings::kretprobe_instance>(),
-                "ReturnHandler::Data asks for more alignment than a kretprobe_instance has"
-            );
-        };
-        // Without an entry handler nobody writes the data, so it must be of the one type that is
-        // known to have a value without that.
-        build_assert!(H::HAS_ENTRY || TypeId::of::<H::Data>() == TypeId::of::<()>());
-
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        check::<H>();
         try_pin_init!(Self {
             // The kernel may call the handler before it returns from the registration, so the
             // handler comes first.
             handler <- handler,
             rp <- Opaque::try_ffi_init(move |rp: *mut bindings::kretprobe| {
-                if max_active > MAX_ACTIVE_MAX {
-                    return Err(E2BIG);
-                }
                 // SAFETY: `try_ffi_init` hands us memory that is valid for writing a
                 // `struct kretprobe`, for which all zeroes is a value.
                 let fields = unsafe {
                     ptr::write_bytes(rp, 0, 1);
                     &mut *rp
                 };
-                target.fill(&mut fields.kp);
-                fields.maxactive = c_int::from(max_active);
-                fields.data_size = size_of::<H::Data>();
-                fields.handler = Some(Callbacks::<H>::ret);
-                if H::HAS_ENTRY {
-                    fields.entry_handler = Some(Callbacks::<H>::entry);
-                }
+                let entry = H::HAS_ENTRY.then_some(Callbacks::<H>::entry as _);
+                fill::<H>(fields, &target, max_active, entry, Callbacks::<H>::ret);
                 // SAFETY: `rp` is filled, it is pinned and stays registered at most until `drop`,
                 // which waits for the handlers; `handler`, which the callbacks use, is initialised.
                 to_result(unsafe { bindings::register_kretprobe(rp) })?;
@@ -203,41 +179,17 @@ impl<H: ReturnHandler> Kretprobe<H> {
         &self.handler
     }
 
-    /// The address of the probed function's entry.
-    pub fn address(&self) -> Address {
-        // SAFETY: `rp` is registered, so nobody writes its `addr`.
-        Address::new(unsafe { (*self.rp.get()).kp.addr } as usize)
-    }
-
-    /// The probed place, as symbol and offset.
-    pub fn location(&self) -> Location {
-        self.address().location()
-    }
-
-    /// How many calls were not followed: because as many as the probe can
-    /// follow were in flight, or because they came while a handler of some
-    /// kprobe ran on the same CPU.
-    pub fn missed(&self) -> usize {
-        // SAFETY: `rp` is valid; the kernel writes both counters while we read, hence volatile.
-        let (dry, recursive) = unsafe {
-            (
-                ptr::read_volatile(&raw const (*self.rp.get()).nmissed),
-                ptr::read_volatile(&raw const (*self.rp.get()).kp.nmissed),
-            )
-        };
-        dry as usize + recursive
-    }
-
     /// How many calls in flight the probe can follow.
     pub fn max_active(&self) -> usize {
         // SAFETY: `rp` is registered, and the kernel writes `maxactive` only while it registers.
         unsafe { (*self.rp.get()).maxactive as usize }
     }
+}
 
-    /// How the kernel gets from the probed code to the handlers, at this moment.
-    pub fn mechanism(&self) -> Mechanism {
-        // SAFETY: `rp` is registered, and so is its `kp`.
-        unsafe { mechanism(&raw mut (*self.rp.get()).kp) }
+impl<H: ReturnHandler> Probe for Kretprobe<H> {
+    fn registered(&self) -> Registered<'_> {
+        // SAFETY: By the type invariant `rp` is registered as long as `self` is not dropped.
+        unsafe { Registered::kretprobe(self.rp.get()) }
     }
 }
 
@@ -247,11 +199,124 @@ impl<H: ReturnHandler> PinnedDrop for Kretprobe<H> {
         // SAFETY: By the type invariant `rp` is registered, and this is the only place that
         // unregisters it once it is. The call waits for a grace period, so no handler runs after it.
         unsafe { bindings::unregister_kretprobe(self.rp.get()) };
-        self.handler.unregistered(self.missed());
+        // SAFETY: The counters stay readable: `rp` is still ours, and nobody writes it any more.
+        let missed = unsafe { (*self.rp.get()).nmissed as usize + (*self.rp.get()).kp.nmissed };
+        self.handler.unregistered(missed);
     }
 }
 
-/// The C side's entry points for the handler type `H`.
+/// Checks at compile time what `H` promises of its data.
+#[inline(always)]
+pub(crate) fn check<H: ReturnHandler>() {
+    const {
+        assert!(
+            size_of::<H::Data>() <= bindings::KRETPROBE_MAX_DATA_SIZE as usize,
+            "ReturnHandler::Data is larger than KRETPROBE_MAX_DATA_SIZE"
+        );
+        assert!(
+            align_of::<H::Data>() <= align_of::<bindings::kretprobe_instance>(),
+            "ReturnHandler::Data asks for more alignment than a kretprobe_instance has"
+        );
+    };
+    // Without an entry handler nobody writes the data, so it must be of the one type that is known
+    // to have a value without that.
+    build_assert!(H::HAS_ENTRY || TypeId::of::<H::Data>() == TypeId::of::<()>());
+}
+
+/// Fills in a kretprobe that is to be registered.
+pub(crate) fn fill<H: ReturnHandler>(
+    rp: &mut bindings::kretprobe,
+    target: &Target<'_>,
+    max_active: u16,
+    entry: bindings::kretprobe_handler_t,
+    ret: unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int,
+) {
+    target.fill(&mut rp.kp);
+    rp.maxactive = c_int::from(max_active);
+    rp.data_size = size_of::<H::Data>();
+    rp.entry_handler = entry;
+    rp.handler = Some(ret);
+}
+
+/// The probe that `ri` is an instance of, as `get_kretprobe()` in C.
+///
+/// `None` where the probe is being unregistered on another CPU; that can be
+/// seen only on architectures without `CONFIG_KRETPROBE_ON_RETHOOK`.
+///
+/// # Safety
+///
+/// `ri` must be an instance that the kernel passes to a handler.
+#[inline(always)]
+pub(crate) unsafe fn of_instance(
+    ri: *mut bindings::kretprobe_instance,
+) -> Option<*mut bindings::kretprobe> {
+    #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
+    {
+        // SAFETY: The instance is valid, its rethook is, and the data of that is the kretprobe,
+        // which never changes.
+        Some(unsafe { (*(*ri).node.rethook).data }.cast())
+    }
+
+    #[cfg(not(CONFIG_KRETPROBE_ON_RETHOOK))]
+    {
+        // SAFETY: The instance is valid and so is its holder; the kernel may write `rp` while we
+        // read it, hence volatile.
+        let rp = unsafe { ptr::read_volatile(&raw const (*(*ri).rph).rp) };
+        (!rp.is_null()).then_some(rp)
+    }
+}
+
+/// Runs the handler at the entry, and keeps what it gives in the instance.
+///
+/// # Safety
+///
+/// `ri`, `regs` and `rp` must be what the kernel passes to an entry handler,
+/// and `rp` must have been filled in by `fill::<H>`.
+#[inline(always)]
+pub(crate) unsafe fn entry<H: ReturnHandler>(
+    handler: &H,
+    ri: *mut bindings::kretprobe_instance,
+    regs: *mut bindings::pt_regs,
+    rp: *mut bindings::kretprobe,
+    index: usize,
+) -> c_int {
+    // SAFETY: By this function's contract they are valid for the time of this call.
+    let cx = unsafe { Context::<Pre>::new(regs, &raw mut (*rp).kp, index, false) };
+    match handler.entry(&cx) {
+        Some(data) => {
+            // SAFETY: `data` of the instance has room for `data_size` bytes, which is the size of
+            // `H::Data`, and is aligned for it, as `check` makes sure.
+            unsafe { (&raw mut (*ri).data).cast::<H::Data>().write(data) };
+            0
+        }
+        None => 1,
+    }
+}
+
+/// Runs the handler at the return, with what the entry kept.
+///
+/// # Safety
+///
+/// `ri`, `regs` and `rp` must be what the kernel passes to a return handler,
+/// and `rp` must have been filled in by `fill::<H>`.
+#[inline(always)]
+pub(crate) unsafe fn ret<H: ReturnHandler>(
+    handler: &H,
+    ri: *mut bindings::kretprobe_instance,
+    regs: *mut bindings::pt_regs,
+    rp: *mut bindings::kretprobe,
+    index: usize,
+) -> c_int {
+    // SAFETY: By this function's contract they are valid for the time of this call.
+    let cx = unsafe { Context::<Return>::new(regs, &raw mut (*rp).kp, index, false) };
+    // SAFETY: Either `entry` has written the data of this instance, or there is no entry handler
+    // and `H::Data` is `()`, as `check` makes sure.
+    let data = unsafe { (&raw const (*ri).data).cast::<H::Data>().read() };
+    handler.ret(&cx, data);
+    0
+}
+
+/// The C side's entry points for a [`Kretprobe`] with the handler type `H`.
 struct Callbacks<H>(PhantomData<H>);
 
 impl<H: ReturnHandler> Callbacks<H> {
@@ -262,22 +327,12 @@ impl<H: ReturnHandler> Callbacks<H> {
         ri: *mut bindings::kretprobe_instance,
         regs: *mut bindings::pt_regs,
     ) -> c_int {
-        // SAFETY: `ri` is an instance of the `rp` of a `Kretprobe<H>`, which outlives this call.
-        let Some((handler, rp)) = (unsafe { Self::probe(ri) }) else {
+        // SAFETY: `ri` is an instance of a probe, by this function's contract.
+        let Some(rp) = (unsafe { of_instance(ri) }) else {
             return 1;
         };
-        // SAFETY: The kernel passes the registers of the probed code; they and the probe are ours
-        // for the time of this call.
-        let cx = unsafe { Context::<Pre>::new(regs, &raw mut (*rp).kp) };
-        match handler.entry(&cx) {
-            Some(data) => {
-                // SAFETY: `data` of the instance has room for `data_size` bytes, which is the size
-                // of `H::Data`, and is aligned for it, as `with_max_active` checks.
-                unsafe { (&raw mut (*ri).data).cast::<H::Data>().write(data) };
-                0
-            }
-            None => 1,
-        }
+        // SAFETY: The kernel calls this for `rp`, whose drop waits for it.
+        unsafe { entry(Self::handler(rp), ri, regs, rp, 0) }
     }
 
     /// # Safety
@@ -287,55 +342,25 @@ impl<H: ReturnHandler> Callbacks<H> {
         ri: *mut bindings::kretprobe_instance,
         regs: *mut bindings::pt_regs,
     ) -> c_int {
-        // SAFETY: `ri` is an instance of the `rp` of a `Kretprobe<H>`, which outlives this call.
-        let Some((handler, rp)) = (unsafe { Self::probe(ri) }) else {
+        // SAFETY: `ri` is an instance of a probe, by this function's contract.
+        let Some(rp) = (unsafe { of_instance(ri) }) else {
             return 0;
         };
-        // SAFETY: The kernel passes the registers at the return; they and the probe are ours for
-        // the time of this call.
-        let cx = unsafe { Context::<Return>::new(regs, &raw mut (*rp).kp) };
-        // SAFETY: Either `entry` has written the data of this instance, or there is no `entry` and
-        // `H::Data` is `()`, as `with_max_active` checks.
-        let data = unsafe { (&raw const (*ri).data).cast::<H::Data>().read() };
-        handler.ret(&cx, data);
-        0
+        // SAFETY: The kernel calls this for `rp`, whose drop waits for it.
+        unsafe { ret(Self::handler(rp), ri, regs, rp, 0) }
     }
 
-    /// The probe that `ri` is an instance of, as `get_kretprobe()` in C.
-    ///
-    /// `None` where the probe is being unregistered on another CPU; that can be
-    /// seen only on architectures without `CONFIG_KRETPROBE_ON_RETHOOK`.
-    ///
     /// # Safety
     ///
-    /// `ri` must be an instance that the kernel passes to a handler of the
-    /// `rp` of a `Kretprobe<H>`, and `'a` must end with that call.
+    /// `rp` must be the field of a `Kretprobe<H>` that is not dropped while
+    /// `'a` lasts.
     #[inline(always)]
-    unsafe fn probe<'a>(
-        ri: *mut bindings::kretprobe_instance,
-    ) -> Option<(&'a H, *mut bindings::kretprobe)> {
-        #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
-        // SAFETY: The instance is valid, its rethook is, and the data of that is the kretprobe,
-        // which never changes.
-        let rp = unsafe { (*(*ri).node.rethook).data }.cast::<bindings::kretprobe>();
-
-        #[cfg(not(CONFIG_KRETPROBE_ON_RETHOOK))]
-        let rp = {
-            // SAFETY: The instance is valid and so is its holder; the kernel may write `rp` while
-            // we read it, hence volatile.
-            let rp = unsafe { ptr::read_volatile(&raw const (*(*ri).rph).rp) };
-            if rp.is_null() {
-                return None;
-            }
-            rp
-        };
-
-        // SAFETY: By this function's contract `rp` is the field of a `Kretprobe<H>`, whose drop
-        // waits for this handler, and whose `handler` is never borrowed mutably.
-        let handler = unsafe {
+    unsafe fn handler<'a>(rp: *mut bindings::kretprobe) -> &'a H {
+        // SAFETY: By this function's contract both pointers lie in one `Kretprobe<H>`, whose
+        // `handler` was initialised before the registration and is never borrowed mutably.
+        unsafe {
             let rp = Opaque::cast_from(rp.cast_const()).cast_mut();
             &(*container_of!(rp, Kretprobe<H>, rp)).handler
-        };
-        Some((handler, rp))
+        }
     }
 }

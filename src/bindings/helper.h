@@ -11,6 +11,8 @@
 #include <linux/sched.h>
 #include <linux/sprintf.h>
 #include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
+#include <linux/uaccess.h>
 
 /* Macros that bindgen does not see through. */
 /* Signed: bindgen 0.71 does not evaluate what is above LONG_MAX. */
@@ -30,3 +32,6 @@ static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm
 
 /* helpers.c */
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst);
+void kprobes_wait_for_tasks(void);
+void kprobes_tracepoint_synchronize_unregister(void);
+void kprobes_just_return(void);

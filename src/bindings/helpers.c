@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * C that Rust cannot call because it is inline or a macro.
+ * C that Rust cannot call because it is inline or a macro, and one instruction.
  */
+#include <linux/linkage.h>
+#include <linux/objtool.h>
+#include <linux/rcupdate.h>
+#include <linux/tracepoint.h>
+
 #include "helper.h"
 
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
@@ -10,3 +15,22 @@ void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
 	/* The kernel would tell what it suppressed in words of its own. */
 	ratelimit_set_flags(rs, RATELIMIT_MSG_ON_RELEASE);
 }
+
+void kprobes_wait_for_tasks(void)
+{
+	synchronize_rcu_tasks();
+}
+
+void kprobes_tracepoint_synchronize_unregister(void)
+{
+	tracepoint_synchronize_unregister();
+}
+
+#ifdef CONFIG_X86_64
+/* As just_return_func() in arch/x86/lib/error-inject.c, which is not exported. */
+asm(".text\n"
+    ".type kprobes_just_return, @function\n"
+    ".globl kprobes_just_return\n" ASM_FUNC_ALIGN
+    "kprobes_just_return:\n" ANNOTATE_NOENDBR "\n" ASM_RET "\n"
+    ".size kprobes_just_return, .-kprobes_just_return\n");
+#endif

@@ -4,10 +4,70 @@
 //!
 //! C header: [`arch/x86/include/asm/ptrace.h`](srctree/arch/x86/include/asm/ptrace.h)
 
-use crate::bindings::pt_regs;
+use crate::bindings::{
+    self,
+    pt_regs, //
+};
 
 /// How many integer arguments travel in registers.
 pub(crate) const ARGUMENTS: usize = 6;
+
+/// A general register, by its name in `struct pt_regs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the processor's")]
+pub enum Register {
+    R15,
+    R14,
+    R13,
+    R12,
+    Bp,
+    Bx,
+    R11,
+    R10,
+    R9,
+    R8,
+    Ax,
+    Cx,
+    Dx,
+    Si,
+    Di,
+    Ip,
+    Sp,
+    Flags,
+}
+
+/// Where that register is saved.
+///
+/// # Safety
+///
+/// `regs` must be valid.
+#[inline(always)]
+pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
+    // SAFETY: This only computes addresses of fields of a struct that is valid by this function's
+    // contract.
+    unsafe {
+        match register {
+            Register::R15 => &raw mut (*regs).r15,
+            Register::R14 => &raw mut (*regs).r14,
+            Register::R13 => &raw mut (*regs).r13,
+            Register::R12 => &raw mut (*regs).r12,
+            Register::Bp => &raw mut (*regs).bp,
+            Register::Bx => &raw mut (*regs).bx,
+            Register::R11 => &raw mut (*regs).r11,
+            Register::R10 => &raw mut (*regs).r10,
+            Register::R9 => &raw mut (*regs).r9,
+            Register::R8 => &raw mut (*regs).r8,
+            Register::Ax => &raw mut (*regs).ax,
+            Register::Cx => &raw mut (*regs).cx,
+            Register::Dx => &raw mut (*regs).dx,
+            Register::Si => &raw mut (*regs).si,
+            Register::Di => &raw mut (*regs).di,
+            Register::Ip => &raw mut (*regs).ip,
+            Register::Sp => &raw mut (*regs).sp,
+            Register::Flags => &raw mut (*regs).flags,
+        }
+    }
+}
 
 /// The `n`th argument of a kernel function. The fourth is in `rcx`; only system
 /// calls have it in `r10`.
@@ -24,10 +84,52 @@ pub(crate) fn argument(regs: &pt_regs, n: usize) -> usize {
     }
 }
 
+/// The `n`th argument of a 64-bit system call, in the program's registers.
+#[inline(always)]
+pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
+    match n {
+        3 => regs.r10,
+        _ => argument(regs, n),
+    }
+}
+
+/// Sets the `n`th argument of a kernel function.
+///
+/// # Safety
+///
+/// `regs` must be valid for writing, and whoever goes on with them must bear
+/// the new value.
+#[inline(always)]
+pub(crate) unsafe fn set_argument(regs: *mut pt_regs, n: usize, value: usize) {
+    let name = match n {
+        0 => Register::Di,
+        1 => Register::Si,
+        2 => Register::Dx,
+        3 => Register::Cx,
+        4 => Register::R8,
+        5 => Register::R9,
+        _ => return,
+    };
+    // SAFETY: By this function's contract.
+    unsafe { register(regs, name).write(value) };
+}
+
 /// What a function returned, as `regs_return_value()`.
 #[inline(always)]
 pub(crate) fn return_value(regs: &pt_regs) -> usize {
     regs.ax
+}
+
+/// As `regs_set_return_value()`.
+///
+/// # Safety
+///
+/// `regs` must be valid for writing, and the caller of the function must bear
+/// the new value.
+#[inline(always)]
+pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
+    // SAFETY: By this function's contract.
+    unsafe { (*regs).ax = value };
 }
 
 /// As `instruction_pointer()`.
@@ -46,4 +148,29 @@ pub(crate) fn stack_pointer(regs: &pt_regs) -> usize {
 #[inline(always)]
 pub(crate) fn flags(regs: &pt_regs) -> usize {
     regs.flags
+}
+
+/// Goes on at a `ret`, with the stack as it is, as
+/// `override_function_with_return()` does.
+///
+/// # Safety
+///
+/// `regs` must be those at the entry of a function that may be skipped, and
+/// the handler must tell the kernel that it changed the flow. Before the
+/// module goes, [`wait_for_skips`] must be called.
+pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
+    // SAFETY: By this function's contract.
+    unsafe {
+        (*regs).ax = ret;
+        (*regs).ip = bindings::kprobes_just_return as *const () as usize;
+    }
+}
+
+/// Waits until no task is at the `ret` any more. It may have been preempted
+/// there, and the `ret` is in the module's text.
+///
+/// Context: process context; it sleeps.
+pub(crate) fn wait_for_skips() {
+    // SAFETY: Called where it may sleep.
+    unsafe { bindings::kprobes_wait_for_tasks() };
 }

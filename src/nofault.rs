@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory behind a pointer that may be wrong, of the kernel or of a program.
+//!
+//! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
+//!
+//! A pointer that is found in a register points where somebody says it does.
+//! These types do not let it be dereferenced. Reading through them never faults
+//! and never sleeps, so a handler may do it: what is not there, or has been
+//! paged out, is `EFAULT`.
+
+use crate::{
+    args::{
+        FromRegister,
+        OrErrno, //
+    },
+    bindings,
+};
+use core::{
+    marker::PhantomData,
+    mem::{
+        size_of,
+        MaybeUninit, //
+    }, //
+};
+use kernel::{
+    error::to_result,
+    fmt,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::BStr,
+    transmute::FromBytes, //
+};
+
+/// Where an address points.
+trait Space {
+    /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be valid for writing `len` bytes.
+    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result;
+
+    /// Reads a string, up to its NUL or to the end of `buf`, whichever comes
+    /// first. No access crosses a page, so that a string that ends before an
+    /// unmapped one is read.
+    fn copy_str(mut addr: usize, buf: &mut [u8]) -> Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            let to_page_end = PAGE_SIZE - addr % PAGE_SIZE;
+            let rest = &mut buf[done..];
+            let len = rest.len().min(to_page_end);
+            let chunk = &mut rest[..len];
+            // SAFETY: `chunk` is `len` bytes long.
+            unsafe { Self::copy(chunk.as_mut_ptr(), addr, len)? };
+            if let Some(nul) = chunk.iter().position(|&b| b == 0) {
+                return Ok(done + nul);
+            }
+            done += len;
+            addr = addr.wrapping_add(len);
+        }
+        Ok(done)
+    }
+}
+
+struct User;
+impl Space for User {
+    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
+        // SAFETY: `to` is valid by this function's contract; the function checks the address.
+        to_result(unsafe {
+            bindings::copy_from_user_nofault(to.cast(), addr as *const c_void, len) as c_int
+        })
+    }
+}
+
+struct Kernel;
+impl Space for Kernel {
+    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
+        // SAFETY: `to` is valid by this function's contract; the function checks the address, and
+        // refuses one of a program.
+        to_result(unsafe {
+            bindings::copy_from_kernel_nofault(to.cast(), addr as *const c_void, len) as c_int
+        })
+        .map_err(|_| EFAULT)
+    }
+}
+
+macro_rules! pointer {
+    ($(#[$doc:meta])* $name:ident, $space:ident) => {
+        $(#[$doc])*
+        pub struct $name<T = c_void>(usize, PhantomData<fn() -> T>);
+
+        impl<T> $name<T> {
+            /// A pointer to that address.
+            pub const fn new(addr: usize) -> Self {
+                Self(addr, PhantomData)
+            }
+
+            /// The address. Do not print it.
+            pub const fn addr(self) -> usize {
+                self.0
+            }
+
+            /// Whether it is the null pointer.
+            pub const fn is_null(self) -> bool {
+                self.0 == 0
+            }
+
+            /// The pointer to what lies `bytes` further on, of another type.
+            pub const fn field<U>(self, bytes: usize) -> $name<U> {
+                $name::new(self.0.wrapping_add(bytes))
+            }
+
+            /// The pointer to the `n`th element of an array that begins here.
+            pub const fn element(self, n: usize) -> Self {
+                Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
+            }
+
+            /// Fills `to` with what the pointer points at.
+            #[allow(dead_code, reason = "one of the two spaces does not use it")]
+            pub(crate) fn read_raw(self, to: &mut MaybeUninit<T>) -> Result {
+                // SAFETY: `to` is `size_of::<T>()` bytes long.
+                unsafe { $space::copy(to.as_mut_ptr().cast(), self.0, size_of::<T>()) }
+            }
+
+            /// Reads what the pointer points at.
+            ///
+            /// # Errors
+            ///
+            /// `EFAULT` where that is not there.
+            pub fn read(self) -> Result<T>
+            where
+                T: FromBytes,
+            {
+                let mut value = MaybeUninit::uninit();
+                self.read_raw(&mut value)?;
+                // SAFETY: All of it is written, and every content is a value of a `FromBytes`.
+                Ok(unsafe { value.assume_init() })
+            }
+        }
+
+        impl<T> Clone for $name<T> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<T> Copy for $name<T> {}
+
+        impl<T> PartialEq for $name<T> {
+            fn eq(&self, other: &Self) -> bool {
+                self.0 == other.0
+            }
+        }
+
+        impl<T> FromRegister for $name<T> {
+            #[inline(always)]
+            fn from_register(register: usize) -> Self {
+                Self::new(register)
+            }
+        }
+    };
+}
+
+pointer! {
+    /// A pointer into the memory of the current program.
+    UserPtr, User
+}
+
+pointer! {
+    /// A pointer into the kernel's memory.
+    KernelPtr, Kernel
+}
+
+impl<T> OrErrno for KernelPtr<T> {
+    #[inline(always)]
+    fn signed(register: usize) -> isize {
+        register as isize
+    }
+}
+
+macro_rules! string {
+    ($(#[$doc:meta])* $name:ident, $space:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq)]
+        pub struct $name(usize);
+
+        impl $name {
+            /// A string that begins at that address.
+            pub const fn new(addr: usize) -> Self {
+                Self(addr)
+            }
+
+            /// The address. Do not print it.
+            pub const fn addr(self) -> usize {
+                self.0
+            }
+
+            /// Reads the string into `buf`, and returns it without its NUL.
+            ///
+            /// A string that is longer than `buf` is cut: the result is as
+            /// long as `buf` then. Displaying the result escapes what is not
+            /// printable.
+            ///
+            /// # Errors
+            ///
+            /// `EFAULT` where the string is not there, or runs into memory
+            /// that is not there.
+            pub fn read(self, buf: &mut [u8]) -> Result<&BStr> {
+                let len = $space::copy_str(self.0, buf)?;
+                Ok(BStr::from_bytes(&buf[..len]))
+            }
+
+            /// Displays up to `MAX` bytes of the string, and `(fault)` where
+            /// it cannot be read, as tracefs does.
+            pub fn show<const MAX: usize>(self) -> Shown<MAX> {
+                let mut bytes = [0; MAX];
+                let len = $space::copy_str(self.0, &mut bytes).ok();
+                Shown { bytes, len }
+            }
+        }
+
+        impl FromRegister for $name {
+            #[inline(always)]
+            fn from_register(register: usize) -> Self {
+                Self(register)
+            }
+        }
+    };
+}
+
+string! {
+    /// A C string in the memory of the current program.
+    UserStr, User
+}
+
+string! {
+    /// A C string in the kernel's memory.
+    KernelStr, Kernel
+}
+
+/// A string that was read, for a log line; what is not printable is escaped.
+pub struct Shown<const MAX: usize> {
+    bytes: [u8; MAX],
+    len: Option<usize>,
+}
+
+impl<const MAX: usize> fmt::Display for Shown<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len {
+            Some(len) => fmt::Display::fmt(BStr::from_bytes(&self.bytes[..len]), f),
+            None => f.write_str("(fault)"),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be asked of every registered probe, whatever its kind.
+//!
+//! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
+
+use crate::{
+    bindings,
+    symbol::{
+        Address,
+        Location, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::{
+    container_of,
+    error::to_result,
+    prelude::*,
+    sync::rcu, //
+};
+
+/// How the kernel diverts the probed code to the handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// Through ftrace's call at the entry of the function.
+    Ftrace,
+    /// By a jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The
+    /// kernel writes the jump a moment after it has decided to.
+    Jump,
+    /// By a breakpoint instruction.
+    Breakpoint,
+}
+
+impl Mechanism {
+    /// The word that stands for it in a log line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ftrace => "ftrace",
+            Self::Jump => "jump",
+            Self::Breakpoint => "breakpoint",
+        }
+    }
+}
+
+/// A registered probe, of a [`Kprobe`](crate::Kprobe) or a
+/// [`Kretprobe`](crate::Kretprobe), or one of a set.
+///
+/// # Invariants
+///
+/// For `'a`, `kp` points at a `struct kprobe` that is registered, and `dry` is
+/// null or points at the `nmissed` of its `struct kretprobe`.
+#[derive(Clone, Copy)]
+pub struct Registered<'a> {
+    kp: *mut bindings::kprobe,
+    dry: *const c_int,
+    _probe: PhantomData<&'a bindings::kprobe>,
+}
+
+impl<'a> Registered<'a> {
+    /// # Safety
+    ///
+    /// `kp` must stay registered for `'a`.
+    pub(crate) unsafe fn kprobe(kp: *mut bindings::kprobe) -> Self {
+        // INVARIANT: By this function's contract.
+        Self {
+            kp,
+            dry: ptr::null(),
+            _probe: PhantomData,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `rp` must stay registered for `'a`.
+    pub(crate) unsafe fn kretprobe(rp: *mut bindings::kretprobe) -> Self {
+        // SAFETY: This only computes the addresses of fields of a valid struct.
+        // INVARIANT: By this function's contract.
+        unsafe {
+            Self {
+                kp: &raw mut (*rp).kp,
+                dry: &raw const (*rp).nmissed,
+                _probe: PhantomData,
+            }
+        }
+    }
+
+    fn flags(&self) -> u32 {
+        // SAFETY: `kp` is valid; flags are written under `kprobe_mutex`, hence volatile.
+        unsafe { ptr::read_volatile(&raw const (*self.kp).flags) }
+    }
+}
+
+/// What every kind of registered probe can be asked.
+///
+/// Since Linux 7.2. Unless a method says something else, it may be called in
+/// any context.
+pub trait Probe {
+    /// The probe behind this value.
+    fn registered(&self) -> Registered<'_>;
+
+    /// The address of the probed instruction.
+    fn address(&self) -> Address {
+        // SAFETY: The probe is registered, so nobody writes its `addr`.
+        Address::new(unsafe { (*self.registered().kp).addr } as usize)
+    }
+
+    /// The probed place, as symbol and offset.
+    fn location(&self) -> Location {
+        self.address().location()
+    }
+
+    /// How many hits the handler was not called for.
+    ///
+    /// Those came while a handler of some kprobe ran on the same CPU
+    /// (`kprobe::nmissed`), or, for a return probe, when as many calls were in
+    /// flight as it can follow (`kretprobe::nmissed`).
+    fn missed(&self) -> usize {
+        let Registered { kp, dry, .. } = self.registered();
+        // SAFETY: `kp` is valid; the kernel counts while we read, hence volatile.
+        let recursive = unsafe { ptr::read_volatile(&raw const (*kp).nmissed) };
+        if dry.is_null() {
+            return recursive;
+        }
+        // SAFETY: `dry` points at a field of the kretprobe, as above.
+        recursive + unsafe { ptr::read_volatile(dry) } as usize
+    }
+
+    /// How the kernel gets from the probed code to the handler, at this moment.
+    ///
+    /// A probe that shares its place, or that can be optimised, stands on the
+    /// list of an aggregate probe, and only that one has
+    /// `KPROBE_FLAG_OPTIMIZED`. The aggregate is the member that is on the
+    /// kernel's hash list: the others either never were (`pprev` is `NULL`) or
+    /// were replaced there (poisoned).
+    fn mechanism(&self) -> Mechanism {
+        let probe = self.registered();
+        if probe.flags() & bindings::KPROBE_FLAG_FTRACE != 0 {
+            return Mechanism::Ftrace;
+        }
+
+        // Members that leave the list are freed only after a grace period.
+        let _rcu = rcu::read_lock();
+        // SAFETY: This only computes the address of a field of a valid struct.
+        let head = unsafe { &raw mut (*probe.kp).list };
+        // SAFETY: The registration initialised `list`; the kernel changes it by RCU.
+        let mut at = unsafe { ptr::read_volatile(&raw const (*head).next) };
+        while at != head {
+            // SAFETY: Every member of the list is the `list` of a `struct kprobe`, and none of
+            // them is freed while we hold the RCU read lock.
+            let other = unsafe { container_of!(at, bindings::kprobe, list) };
+            // SAFETY: `other` is valid, as above.
+            let pprev = unsafe { ptr::read_volatile(&raw const (*other).hlist.pprev) };
+            if !pprev.is_null() && pprev as usize != LIST_POISON2 {
+                // SAFETY: `other` is valid, as above.
+                let flags = unsafe { ptr::read_volatile(&raw const (*other).flags) };
+                if flags & bindings::KPROBE_FLAG_OPTIMIZED != 0 {
+                    return Mechanism::Jump;
+                }
+                break;
+            }
+            // SAFETY: `at` is a member of the list that is not freed before we unlock.
+            at = unsafe { ptr::read_volatile(&raw const (*at).next) };
+        }
+        Mechanism::Breakpoint
+    }
+
+    /// Whether the kernel has put a jump in the place of the breakpoint, or is
+    /// about to (`kprobe_optimized()`).
+    fn is_optimized(&self) -> bool {
+        self.mechanism() == Mechanism::Jump
+    }
+
+    /// Whether the probe is one of ftrace's calls at a function's entry
+    /// (`kprobe_ftrace()`).
+    fn uses_ftrace(&self) -> bool {
+        self.mechanism() == Mechanism::Ftrace
+    }
+
+    /// Whether hits reach the handler: the probe is neither disabled nor gone.
+    fn is_enabled(&self) -> bool {
+        self.registered().flags() & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE)
+            == 0
+    }
+
+    /// Whether the probed code is gone, with the module that it was in. The
+    /// probe stays what it is, but is not hit any more.
+    fn is_gone(&self) -> bool {
+        self.registered().flags() & bindings::KPROBE_FLAG_GONE != 0
+    }
+
+    /// Lets no hit reach the handler from now on. A handler that runs already
+    /// may still run when this returns.
+    ///
+    /// Context: process context; it sleeps. C function `disable_kprobe()`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` where the kernel does not know the probe; else that of
+    /// disarming it, after which it is enabled as before.
+    fn disable(&self) -> Result {
+        // SAFETY: The probe is registered.
+        to_result(unsafe { bindings::disable_kprobe(self.registered().kp) })
+    }
+
+    /// Lets hits reach the handler again.
+    ///
+    /// Context: process context; it sleeps. C function `enable_kprobe()`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` where the probed code is gone; else that of arming the probe,
+    /// after which it is disabled as before.
+    fn enable(&self) -> Result {
+        // SAFETY: The probe is registered.
+        to_result(unsafe { bindings::enable_kprobe(self.registered().kp) })
+    }
+}
+
+impl Probe for Registered<'_> {
+    fn registered(&self) -> Registered<'_> {
+        *self
+    }
+}
+
+/// `LIST_POISON2`: where `pprev` of a node points that was taken off a list.
+const LIST_POISON2: usize = bindings::KPROBES_LIST_POISON2 as usize;
+
+/// What there is to do once the kernel has said that `kp` is registered.
+///
+/// It takes back the name of the symbol, which the kernel does not read again,
+/// and finds out whether the probe is armed. `__register_kprobe()` in 7.2
+/// returns 0 although `arm_kprobe()` failed; it takes the probe off its hash
+/// list again, and that leaves a trace: `hlist` is poisoned while `list` is
+/// empty. A probe that became part of an aggregate is poisoned too, but it is
+/// on a `list`, and was put there first.
+///
+/// Fails with `EBUSY` where the probe is not armed.
+///
+/// # Safety
+///
+/// `register_kprobe()` must have returned 0 for `kp`.
+pub(crate) unsafe fn after_register(kp: *mut bindings::kprobe) -> Result {
+    // SAFETY: `kp` is valid by this function's contract, and the kernel does not touch
+    // `symbol_name` of a registered probe.
+    unsafe { (*kp).symbol_name = ptr::null() };
+
+    // SAFETY: `kp` is valid; both fields may change while we read them, when somebody else
+    // registers a probe at the same place, hence volatile and in this order.
+    let (pprev, next) = unsafe {
+        (
+            ptr::read_volatile(&raw const (*kp).hlist.pprev),
+            ptr::read_volatile(&raw const (*kp).list.next),
+        )
+    };
+    // SAFETY: This only computes the address of a field of a valid struct.
+    let head = unsafe { &raw mut (*kp).list };
+    if pprev as usize == LIST_POISON2 && next == head {
+        return Err(EBUSY);
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registers of arm64, as the AAPCS64 uses them.
+//!
+//! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
+
+use crate::bindings::pt_regs;
+
+/// How many integer arguments travel in registers.
+pub(crate) const ARGUMENTS: usize = 8;
+
+/// A general register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// `x0` to `x30`; a larger number is `x30`.
+    X(u8),
+    /// The stack pointer.
+    Sp,
+    /// The program counter.
+    Pc,
+    /// The processor's state.
+    Pstate,
+}
+
+/// Where that register is saved.
+///
+/// # Safety
+///
+/// `regs` must be valid.
+#[inline(always)]
+pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
+    // SAFETY: This only computes addresses of fields of a struct that is valid by this function's
+    // contract.
+    unsafe {
+        let all = &raw mut (*regs).__bindgen_anon_1.__bindgen_anon_1;
+        match register {
+            Register::X(n) => (&raw mut (*all).regs)
+                .cast::<usize>()
+                .add(usize::from(n.min(30))),
+            Register::Sp => (&raw mut (*all).sp).cast(),
+            Register::Pc => (&raw mut (*all).pc).cast(),
+            Register::Pstate => (&raw mut (*all).pstate).cast(),
+        }
+    }
+}
+
+#[inline(always)]
+fn get(regs: &pt_regs, name: Register) -> usize {
+    // SAFETY: A reference is valid, and `register` points into what it refers to.
+    unsafe { register(core::ptr::from_ref(regs).cast_mut(), name).read() }
+}
+
+/// The `n`th argument of a kernel function.
+#[inline(always)]
+pub(crate) fn argument(regs: &pt_regs, n: usize) -> usize {
+    get(regs, Register::X(n as u8))
+}
+
+/// The `n`th argument of a 64-bit system call, in the program's registers. The
+/// result takes the place of the first, which is kept beside.
+#[inline(always)]
+pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
+    match n {
+        0 => regs.orig_x0 as usize,
+        _ => argument(regs, n),
+    }
+}
+
+/// Sets the `n`th argument of a kernel function.
+///
+/// # Safety
+///
+/// `regs` must be valid for writing, and whoever goes on with them must bear
+/// the new value.
+#[inline(always)]
+pub(crate) unsafe fn set_argument(regs: *mut pt_regs, n: usize, value: usize) {
+    // SAFETY: By this function's contract.
+    unsafe { register(regs, Register::X(n as u8)).write(value) };
+}
+
+/// What a function returned, as `regs_return_value()`.
+#[inline(always)]
+pub(crate) fn return_value(regs: &pt_regs) -> usize {
+    get(regs, Register::X(0))
+}
+
+/// As `regs_set_return_value()`.
+///
+/// # Safety
+///
+/// `regs` must be valid for writing, and the caller of the function must bear
+/// the new value.
+#[inline(always)]
+pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
+    // SAFETY: By this function's contract.
+    unsafe { register(regs, Register::X(0)).write(value) };
+}
+
+/// As `instruction_pointer()`.
+#[inline(always)]
+pub(crate) fn instruction_pointer(regs: &pt_regs) -> usize {
+    get(regs, Register::Pc)
+}
+
+/// As `kernel_stack_pointer()`.
+#[inline(always)]
+pub(crate) fn stack_pointer(regs: &pt_regs) -> usize {
+    get(regs, Register::Sp)
+}
+
+/// The processor's state.
+#[inline(always)]
+pub(crate) fn flags(regs: &pt_regs) -> usize {
+    get(regs, Register::Pstate)
+}
+
+/// Goes on where the link register says, as `override_function_with_return()`
+/// does.
+///
+/// # Safety
+///
+/// `regs` must be those at the entry of a function that may be skipped, and
+/// the handler must tell the kernel that it changed the flow.
+pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
+    // SAFETY: By this function's contract.
+    unsafe {
+        register(regs, Register::X(0)).write(ret);
+        register(regs, Register::Pc).write(register(regs, Register::X(30)).read());
+    }
+}
+
+/// Nothing to wait for: a skip goes straight to the caller.
+pub(crate) fn wait_for_skips() {}

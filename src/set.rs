@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Many probes that are registered and unregistered as one.
+//!
+//! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
+//!
+//! Handlers run in the context that was probed, with preemption off: they must
+//! not sleep. They may run on several CPUs at once, and for several members.
+
+use crate::{
+    bindings,
+    context::{Context, Post, Pre},
+    kprobe::Handler,
+    kretprobe::{
+        self,
+        ReturnHandler, //
+    },
+    probe::{
+        after_register,
+        Registered, //
+    },
+    regs,
+    target::Target, //
+};
+use core::marker::PhantomPinned;
+use kernel::{
+    container_of,
+    error::to_result,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+
+/// One probe of a set: what the kernel keeps, and the way from it to the rest.
+struct Member<K, S> {
+    probe: K,
+    index: usize,
+    set: *const S,
+}
+
+/// A `struct kprobe` or `struct kretprobe`, of which all zeroes is a value.
+trait Raw: Sized {
+    /// # Safety
+    ///
+    /// `this` must be filled in, pinned, and not be registered.
+    unsafe fn register(this: *mut Self) -> Result;
+
+    /// Waits for one grace period, however many there are.
+    ///
+    /// # Safety
+    ///
+    /// All of `these` must be registered.
+    unsafe fn unregister(these: &mut [*mut Self]);
+}
+
+impl Raw for bindings::kprobe {
+    unsafe fn register(this: *mut Self) -> Result {
+        // SAFETY: By this function's contract.
+        to_result(unsafe { bindings::register_kprobe(this) })?;
+        // SAFETY: `register_kprobe()` has returned 0.
+        unsafe { after_register(this) }
+    }
+
+    unsafe fn unregister(these: &mut [*mut Self]) {
+        // SAFETY: By this function's contract; the length is that of the array.
+        unsafe { bindings::unregister_kprobes(these.as_mut_ptr(), these.len() as c_int) };
+    }
+}
+
+impl Raw for bindings::kretprobe {
+    unsafe fn register(this: *mut Self) -> Result {
+        // SAFETY: By this function's contract.
+        to_result(unsafe { bindings::register_kretprobe(this) })?;
+        // SAFETY: `register_kretprobe()` has returned 0, and with it `register_kprobe()` did.
+        unsafe { after_register(&raw mut (*this).kp) }.inspect_err(|_| {
+            // SAFETY: `this` was registered above and is unregistered here, once.
+            unsafe { bindings::unregister_kretprobe(this) };
+        })
+    }
+
+    unsafe fn unregister(these: &mut [*mut Self]) {
+        // SAFETY: By this function's contract; the length is that of the array.
+        unsafe { bindings::unregister_kretprobes(these.as_mut_ptr(), these.len() as c_int) };
+    }
+}
+
+/// The members of a set, which stay where they are.
+///
+/// # Invariants
+///
+/// - `members` is never moved or resized while one of them is registered;
+/// - each of `registered` points at the `probe` of a member, and is registered, from its
+///   registration until [`Members::unregister`].
+struct Members<K: Raw, S> {
+    members: KVVec<Member<K, S>>,
+    registered: KVVec<*mut K>,
+}
+
+impl<K: Raw, S> Members<K, S> {
+    /// Registers a member for each target, or none.
+    ///
+    /// # Safety
+    ///
+    /// `set` must stay where it is, and what the handlers use of it must be
+    /// valid, until the members are unregistered.
+    unsafe fn register(
+        set: *const S,
+        targets: &[Target<'_>],
+        fill: impl Fn(&Target<'_>, &mut K),
+        refused: impl FnOnce(usize, Error),
+    ) -> Result<Self> {
+        if targets.is_empty() {
+            return Err(EINVAL);
+        }
+        let mut this = Self {
+            members: KVVec::with_capacity(targets.len(), GFP_KERNEL)?,
+            registered: KVVec::with_capacity(targets.len(), GFP_KERNEL)?,
+        };
+        for (index, target) in targets.iter().enumerate() {
+            // SAFETY: All zeroes is a value of the C struct that `K` is.
+            let mut probe = unsafe { core::mem::zeroed() };
+            fill(target, &mut probe);
+            let member = Member { probe, index, set };
+            this.members.push(member, GFP_KERNEL)?;
+        }
+        // INVARIANT: From here on `members` is as long as it will ever be.
+        for index in 0..targets.len() {
+            let probe = &raw mut this.members[index].probe;
+            // SAFETY: It was filled in above and stays where it is: moving `this` moves the vector,
+            // not what is in it.
+            if let Err(error) = unsafe { K::register(probe) } {
+                refused(index, error);
+                this.unregister();
+                return Err(error);
+            }
+            // It has the capacity. INVARIANT: `probe` is registered.
+            this.registered.push(probe, GFP_KERNEL)?;
+        }
+        Ok(this)
+    }
+
+    /// Unregisters all of them, in one grace period.
+    fn unregister(&mut self) {
+        if !self.registered.is_empty() {
+            // SAFETY: By the type invariant they are registered; the list is emptied right after.
+            unsafe { K::unregister(&mut self.registered) };
+            self.registered.clear();
+        }
+    }
+
+    fn get(&self, index: usize) -> Option<*mut K> {
+        self.registered.get(index).copied()
+    }
+}
+
+/// Kprobes at several targets, with one handler; [`Context::index`] tells which
+/// of them was hit.
+///
+/// All are registered, or none. Dropping the set unregisters them in one grace
+/// period, and waits until no handler runs; never drop one in a handler.
+///
+/// Since Linux 7.2. C functions: `register_kprobe()`, `unregister_kprobes()`.
+///
+/// # Invariants
+///
+/// The members are registered until the value is dropped, and point at it.
+#[pin_data(PinnedDrop)]
+#[must_use = "a set that is dropped is unregistered"]
+pub struct KprobeSet<H: Handler> {
+    #[pin]
+    handler: H,
+    skipped: Atomic<bool>,
+    members: Members<bindings::kprobe, Self>,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: As for `Kprobe`: a kprobe belongs to no task, and `H` is `Send`.
+unsafe impl<H: Handler> Send for KprobeSet<H> {}
+// SAFETY: As for `Kprobe`: `&KprobeSet` gives out `&H`, which is `Sync`, and reads of the members
+// that tolerate the kernel's concurrent writes.
+unsafe impl<H: Handler> Sync for KprobeSet<H> {}
+
+impl<H: Handler> KprobeSet<H> {
+    /// Registers `handler` at each of `targets`.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` without a target, `ENOMEM`, and those of [`Kprobe::new`] for
+    /// the first target that is refused.
+    ///
+    /// [`Kprobe::new`]: crate::Kprobe::new
+    pub fn new<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        Self::new_or_tell(targets, handler, |_, _| ())
+    }
+
+    /// As [`KprobeSet::new`]; `refused` is called with the target that was
+    /// refused, from 0, and why, before the others are unregistered.
+    pub fn new_or_tell<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        handler: impl PinInit<H, E> + 'a,
+        refused: impl FnOnce(usize, Error) + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        const { assert!(H::HAS_PRE || H::HAS_POST, "a Handler needs pre or post") };
+        try_pin_init!(&this in Self {
+            // What the handlers use comes before the registration.
+            handler <- handler,
+            skipped: Atomic::new(false),
+            // SAFETY: `this` is pinned, and dropping it unregisters the members first. Until then
+            // the handlers use `handler` and `skipped`, which are initialised.
+            members: unsafe {
+                Members::register(
+                    this.as_ptr(),
+                    targets,
+                    |target, kp: &mut bindings::kprobe| {
+                        target.fill(kp);
+                        if H::HAS_PRE {
+                            kp.pre_handler = Some(Self::pre);
+                        }
+                        if H::HAS_POST {
+                            kp.post_handler = Some(Self::post);
+                        }
+                    },
+                    refused,
+                )?
+            },
+            _pin: PhantomPinned,
+        })
+    }
+
+    /// The handler, and whatever state it keeps.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// How many members it has.
+    #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
+    pub fn len(&self) -> usize {
+        self.members.registered.len()
+    }
+
+    /// A member, by the index of its target.
+    pub fn get(&self, index: usize) -> Option<Registered<'_>> {
+        // SAFETY: By the type invariant the member is registered as long as `self` is.
+        self.members
+            .get(index)
+            .map(|kp| unsafe { Registered::kprobe(kp) })
+    }
+
+    /// # Safety
+    ///
+    /// Only for the `pre_handler` of a member of a `KprobeSet<H>`.
+    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+        // SAFETY: By this function's contract; dropping the set waits for this handler.
+        let (handler, skipped, index) = unsafe { Self::member(kp) };
+        // SAFETY: The kernel passes the registers of the probed code and the probe that was hit;
+        // both are ours for the time of this call.
+        let cx = unsafe { Context::<Pre>::new(regs, kp, index, H::HAS_POST) };
+        handler.pre(&cx);
+        if cx.skips() {
+            skipped.store(true, Relaxed);
+            return 1;
+        }
+        0
+    }
+
+    /// # Safety
+    ///
+    /// Only for the `post_handler` of a member of a `KprobeSet<H>`.
+    unsafe extern "C" fn post(
+        kp: *mut bindings::kprobe,
+        regs: *mut bindings::pt_regs,
+        _flags: c_ulong,
+    ) {
+        // SAFETY: By this function's contract; dropping the set waits for this handler.
+        let (handler, _, index) = unsafe { Self::member(kp) };
+        // SAFETY: As in `pre`, after the instruction: `regs` and `kp` are valid during the call.
+        let cx = unsafe { Context::<Post>::new(regs, kp, index, false) };
+        handler.post(&cx);
+    }
+
+    /// # Safety
+    ///
+    /// `kp` must be that of a member of a `KprobeSet<H>` that is not dropped
+    /// while `'a` lasts.
+    #[inline(always)]
+    unsafe fn member<'a>(kp: *mut bindings::kprobe) -> (&'a H, &'a Atomic<bool>, usize) {
+        // SAFETY: By this function's contract. The set's fields that handlers use were initialised
+        // before the member was registered; they are borrowed one by one, because `members` may
+        // not be initialised yet.
+        unsafe {
+            let member = container_of!(kp, Member<bindings::kprobe, Self>, probe);
+            let set = (*member).set;
+            (&(*set).handler, &(*set).skipped, (*member).index)
+        }
+    }
+}
+
+#[pinned_drop]
+impl<H: Handler> PinnedDrop for KprobeSet<H> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Nothing is moved out of `self`.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.members.unregister();
+        if this.skipped.load(Relaxed) {
+            regs::wait_for_skips();
+        }
+        let missed = this.members.members.iter().map(|m| m.probe.nmissed).sum();
+        this.handler.unregistered(missed);
+    }
+}
+
+/// Kretprobes at several functions, with one handler; [`Context::index`] tells
+/// which of them was hit.
+///
+/// All are registered, or none. Dropping the set unregisters them in one grace
+/// period, and waits until no handler runs; never drop one in a handler.
+///
+/// Since Linux 7.2. C functions: `register_kretprobe()`,
+/// `unregister_kretprobes()`.
+///
+/// # Invariants
+///
+/// The members are registered until the value is dropped, and point at it.
+#[pin_data(PinnedDrop)]
+#[must_use = "a set that is dropped is unregistered"]
+pub struct KretprobeSet<H: ReturnHandler> {
+    #[pin]
+    handler: H,
+    members: Members<bindings::kretprobe, Self>,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: As for `Kretprobe`: a kretprobe belongs to no task, and `H` is `Send`.
+unsafe impl<H: ReturnHandler> Send for KretprobeSet<H> {}
+// SAFETY: As for `Kretprobe`: `&KretprobeSet` gives out `&H`, which is `Sync`, and reads of the
+// members that tolerate the kernel's concurrent writes.
+unsafe impl<H: ReturnHandler> Sync for KretprobeSet<H> {}
+
+impl<H: ReturnHandler> KretprobeSet<H> {
+    /// Registers `handler` at each of `targets`, each of which follows up to
+    /// `max_active` calls in flight; 0 is the kernel's default.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` without a target, `ENOMEM`, and those of
+    /// [`Kretprobe::with_max_active`] for the first target that is refused.
+    ///
+    /// [`Kretprobe::with_max_active`]: crate::Kretprobe::with_max_active
+    pub fn new<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        Self::new_or_tell(targets, max_active, handler, |_, _| ())
+    }
+
+    /// As [`KretprobeSet::new`]; `refused` is called with the target that was
+    /// refused, from 0, and why, before the others are unregistered.
+    pub fn new_or_tell<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+        refused: impl FnOnce(usize, Error) + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        kretprobe::check::<H>();
+        try_pin_init!(&this in Self {
+            // What the handlers use comes before the registration.
+            handler <- handler,
+            // SAFETY: `this` is pinned, and dropping it unregisters the members first. Until then
+            // the handlers use `handler`, which is initialised.
+            members: unsafe {
+                Members::register(
+                    this.as_ptr(),
+                    targets,
+                    |target, rp: &mut bindings::kretprobe| {
+                        let entry = H::HAS_ENTRY.then_some(Self::entry as _);
+                        kretprobe::fill::<H>(rp, target, max_active, entry, Self::ret);
+                    },
+                    refused,
+                )?
+            },
+            _pin: PhantomPinned,
+        })
+    }
+
+    /// The handler, and whatever state it keeps.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// How many members it has.
+    #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
+    pub fn len(&self) -> usize {
+        self.members.registered.len()
+    }
+
+    /// A member, by the index of its target.
+    pub fn get(&self, index: usize) -> Option<Registered<'_>> {
+        // SAFETY: By the type invariant the member is registered as long as `self` is.
+        self.members
+            .get(index)
+            .map(|rp| unsafe { Registered::kretprobe(rp) })
+    }
+
+    /// # Safety
+    ///
+    /// Only for the `entry_handler` of a member of a `KretprobeSet<H>`.
+    unsafe extern "C" fn entry(
+        ri: *mut bindings::kretprobe_instance,
+        regs: *mut bindings::pt_regs,
+    ) -> c_int {
+        // SAFETY: `ri` is an instance of a member, by this function's contract.
+        let Some(rp) = (unsafe { kretprobe::of_instance(ri) }) else {
+            return 1;
+        };
+        // SAFETY: As above; dropping the set waits for this handler.
+        let (handler, index) = unsafe { Self::member(rp) };
+        // SAFETY: The kernel passes the registers of the probed code; they and the probe are ours
+        // for the time of this call. `ri` is an instance whose `data_size` `fill` has set.
+        unsafe { kretprobe::entry(handler, ri, regs, rp, index) }
+    }
+
+    /// # Safety
+    ///
+    /// Only for the `handler` of a member of a `KretprobeSet<H>`.
+    unsafe extern "C" fn ret(
+        ri: *mut bindings::kretprobe_instance,
+        regs: *mut bindings::pt_regs,
+    ) -> c_int {
+        // SAFETY: `ri` is an instance of a member, by this function's contract.
+        let Some(rp) = (unsafe { kretprobe::of_instance(ri) }) else {
+            return 0;
+        };
+        // SAFETY: As above; dropping the set waits for this handler.
+        let (handler, index) = unsafe { Self::member(rp) };
+        // SAFETY: The kernel passes the registers at the return; they and the probe are ours for
+        // the time of this call. `entry` has written the data, or there is none.
+        unsafe { kretprobe::ret(handler, ri, regs, rp, index) }
+    }
+
+    /// # Safety
+    ///
+    /// `rp` must be that of a member of a `KretprobeSet<H>` that is not
+    /// dropped while `'a` lasts.
+    #[inline(always)]
+    unsafe fn member<'a>(rp: *mut bindings::kretprobe) -> (&'a H, usize) {
+        // SAFETY: By this function's contract. The handler was initialised before the member was
+        // registered; it alone is borrowed, because `members` may not be initialised yet.
+        unsafe {
+            let member = container_of!(rp, Member<bindings::kretprobe, Self>, probe);
+            (&(*(*member).set).handler, (*member).index)
+        }
+    }
+}
+
+#[pinned_drop]
+impl<H: ReturnHandler> PinnedDrop for KretprobeSet<H> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Nothing is moved out of `self`.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.members.unregister();
+        let members = this.members.members.iter();
+        let missed = members.map(|m| m.probe.kp.nmissed + m.probe.nmissed as usize);
+        this.handler.unregistered(missed.sum());
+    }
+}
