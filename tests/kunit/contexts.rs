@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `Context`: arguments of all widths and signs, results, the task.
+
+use crate::targets::*;
+use core::hint::black_box;
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    sync::{
+        atomic::Atomic,
+        SpinLock, //
+    }, //
+};
+use kprobes::{
+    Comm,
+    Context,
+    Handler,
+    KernelPtr,
+    Kprobe,
+    Kretprobe,
+    Register,
+    Return,
+    ReturnHandler,
+    Target, //
+};
+
+/// Keeps a value that a closure takes from each hit.
+#[pin_data]
+struct Taken<T, F> {
+    #[pin]
+    value: SpinLock<Option<T>>,
+    take: F,
+}
+
+#[vtable]
+impl<T, F> Handler for Taken<T, F>
+where
+    T: Send + Unpin + 'static,
+    F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
+{
+    fn pre(&self, cx: &Context<'_>) {
+        *self.value.lock() = Some((self.take)(cx));
+    }
+}
+
+/// What `take` gets at the entry of `target`, when `call` is run.
+fn at_entry<T, F>(target: &CStr, take: F, call: impl FnOnce()) -> Result<T>
+where
+    T: Send + Unpin + 'static,
+    F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
+{
+    let handler = try_pin_init!(Taken {
+        value <- new_spinlock!(None),
+        take,
+    }? Error);
+    let probe = KBox::pin_init(Kprobe::new(Target::symbol(target), handler), GFP_KERNEL)?;
+    call();
+    let value = probe.handler().value.lock().take();
+    value.ok_or(ENOENT)
+}
+
+/// Keeps a value that a closure takes from each return.
+#[pin_data]
+struct Results<T, F> {
+    #[pin]
+    value: SpinLock<Option<T>>,
+    take: F,
+}
+
+#[vtable]
+impl<T, F> ReturnHandler for Results<T, F>
+where
+    T: Send + Unpin + 'static,
+    F: Fn(&Context<'_, Return>) -> T + Send + Sync + 'static,
+{
+    type Data = ();
+
+    fn ret(&self, cx: &Context<'_, Return>, (): ()) {
+        *self.value.lock() = Some((self.take)(cx));
+    }
+}
+
+/// What `take` gets at the return of `target`, when `call` is run.
+fn at_return<T, F>(target: &CStr, take: F, call: impl FnOnce()) -> Result<T>
+where
+    T: Send + Unpin + 'static,
+    F: Fn(&Context<'_, Return>) -> T + Send + Sync + 'static,
+{
+    let handler = try_pin_init!(Results {
+        value <- new_spinlock!(None),
+        take,
+    }? Error);
+    let probe = KBox::pin_init(Kretprobe::new(Target::symbol(target), handler), GFP_KERNEL)?;
+    call();
+    let value = probe.handler().value.lock().take();
+    value.ok_or(ENOENT)
+}
+
+fn int(value: i32) -> impl FnOnce() {
+    move || {
+        kut_int_result(value);
+    }
+}
+
+fn long(value: isize) -> impl FnOnce() {
+    move || {
+        kut_long_result(value);
+    }
+}
+
+type Integers = (u8, i8, u16, i16, u32, i32);
+type Longs = (u64, i64, usize, isize, bool, KernelPtr);
+
+#[kunit_tests(kprobes_contexts)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_all_widths_and_signs() -> Result {
+        for wanted in [
+            (0, 0, 0, 0, 0, 0),
+            (1, 2, 3, 4, 5, 6),
+            (u8::MAX, i8::MIN, u16::MAX, i16::MIN, u32::MAX, i32::MIN),
+            (0x80, -1, 0x8000, -1, 0x8000_0000, -1),
+        ] {
+            let got: Integers = at_entry(
+                c"kut_integers",
+                |cx| cx.args(),
+                || {
+                    let (a, b, c, d, e, f) = black_box(wanted);
+                    kut_integers(a, b, c, d, e, f);
+                },
+            )?;
+            assert!(got == wanted);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn longs_bools_and_pointers() -> Result {
+        let here = KernelPtr::new(core::ptr::from_ref(&Atomic::new(0u64)) as usize);
+        for wanted in [
+            (0, 0, 0, 0, false, KernelPtr::new(0)),
+            (u64::MAX, i64::MIN, usize::MAX, isize::MIN, true, here),
+        ] {
+            let got: Longs = at_entry(
+                c"kut_long",
+                |cx| cx.args(),
+                || {
+                    let (a, b, c, d, e, f) = black_box(wanted);
+                    kut_long(a, b, c, d, e, f.addr() as *const c_void);
+                },
+            )?;
+            assert!(got == wanted);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn each_argument_by_its_number() -> Result {
+        let call = || {
+            kut_long(11, 12, 13, 14, true, 16 as *const c_void);
+        };
+        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(0), call)?, 11);
+        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(1), call)?, 12);
+        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(2), call)?, 13);
+        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(3), call)?, 14);
+        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<u8>(4), call)?, 1);
+        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(5), call)?, 16);
+        Ok(())
+    }
+
+    #[test]
+    fn registers_by_name() -> Result {
+        let got = at_entry(
+            c"kut_long",
+            |cx| {
+                let r = |name| cx.register(name);
+                let args = [
+                    r(Register::Di),
+                    r(Register::Si),
+                    r(Register::Dx),
+                    r(Register::Cx),
+                    r(Register::R8) & 0xff,
+                    r(Register::R9),
+                ];
+                let same = r(Register::Ip) == cx.ip()
+                    && r(Register::Sp) == cx.sp()
+                    && r(Register::Flags) == cx.flags();
+                (args, same)
+            },
+            || {
+                kut_long(11, 12, 13, 14, true, 16 as *const c_void);
+            },
+        )?;
+        assert!(got == ([11, 12, 13, 14, 1, 16], true));
+        Ok(())
+    }
+
+    #[test]
+    fn system_call() -> Result {
+        let got = at_entry(
+            c"kut_syscall",
+            |cx| cx.syscall_args::<(u32, u32, u32, u32, u32, u32)>(),
+            || kut_call_syscall(),
+        )??;
+        assert!(got == (11, 12, 13, 14, 15, 16));
+        Ok(())
+    }
+
+    #[test]
+    fn no_system_call() -> Result {
+        let got = at_entry(
+            c"kut_div",
+            |cx| cx.syscall_args::<(u32,)>(),
+            || {
+                kut_div(some());
+            },
+        )?;
+        assert!(got == Err(EFAULT));
+        Ok(())
+    }
+
+    #[test]
+    fn results_of_int() -> Result {
+        let name = c"kut_int_result";
+        assert!(at_return(name, |cx| cx.ret::<i32>(), int(-5))? == -5);
+        assert!(at_return(name, |cx| cx.ret::<u32>(), int(-5))? == (-5i32) as u32);
+        assert!(at_return(name, |cx| cx.ret::<Result>(), int(0))? == Ok(()));
+        assert!(at_return(name, |cx| cx.ret::<Result>(), int(-2))? == Err(ENOENT));
+        assert!(at_return(name, |cx| cx.ret::<Result<u32>>(), int(3))? == Ok(3));
+        assert!(at_return(name, |cx| cx.ret::<Result<u32>>(), int(-22))? == Err(EINVAL));
+        assert!(at_return(name, |cx| cx.ret::<Result<i32>>(), int(-4095))?.is_err());
+        assert!(at_return(name, |cx| cx.ret::<Result<i32>>(), int(-4096))? == Ok(-4096));
+        Ok(())
+    }
+
+    #[test]
+    fn results_of_long() -> Result {
+        let name = c"kut_long_result";
+        assert!(at_return(name, |cx| cx.ret::<isize>(), long(-5))? == -5);
+        assert!(at_return(name, |cx| cx.ret::<Result<usize>>(), long(9))? == Ok(9));
+        assert!(at_return(name, |cx| cx.ret::<Result<usize>>(), long(-2))? == Err(ENOENT));
+        assert!(at_return(name, |cx| cx.ret::<Result<isize>>(), long(-4096))? == Ok(-4096));
+        // 32 bits that look like an error, in a number of 64.
+        let large = 0xffff_fffe_isize;
+        assert!(at_return(name, |cx| cx.ret::<Result<u64>>(), long(large))? == Ok(0xffff_fffe));
+        let pointer = at_return(name, |cx| cx.ret::<Result<KernelPtr>>(), long(-12))?;
+        assert!(pointer.err() == Some(ENOMEM));
+        let pointer = at_return(name, |cx| cx.ret::<Result<KernelPtr>>(), long(0x1000))?;
+        assert_eq!(pointer?.addr(), 0x1000);
+        Ok(())
+    }
+
+    #[test]
+    fn task() -> Result {
+        let (pid, tgid, comm, kernel, cpu, addresses): (_, _, Comm, _, _, _) = at_entry(
+            c"kut_div",
+            |cx| {
+                (
+                    cx.pid(),
+                    cx.tgid(),
+                    cx.comm(),
+                    cx.is_kernel_thread(),
+                    cx.cpu(),
+                    (cx.address().as_usize(), cx.ip()),
+                )
+            },
+            || {
+                kut_div(some());
+            },
+        )?;
+        assert_eq!(pid, current!().pid());
+        assert_eq!(tgid, pid);
+        // KUnit runs each case in a kernel thread.
+        assert!(kernel);
+        assert!(comm.as_bytes().starts_with(b"kunit"));
+        assert!(cpu < kernel::cpu::nr_cpu_ids());
+        assert!(addresses.1.wrapping_sub(addresses.0) <= 16);
+        Ok(())
+    }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `Kprobe`: registration, hits, enabling, optimisation, errors.
+
+use crate::targets::*;
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+use kprobes::{
+    Context,
+    Handler,
+    Kprobe,
+    Mechanism,
+    Post,
+    Probe,
+    Target, //
+};
+
+const DIV: Target<'static> = Target::symbol(c"kut_div");
+
+/// Calls a probed function in its handlers.
+struct Recursing(Seen);
+
+#[vtable]
+impl Handler for Recursing {
+    fn pre(&self, _cx: &Context<'_>) {
+        Seen::add(&self.0.pre);
+        self.0.value.store(u64::from(kut_recursed(some())), Relaxed);
+    }
+
+    fn post(&self, _cx: &Context<'_, Post>) {
+        Seen::add(&self.0.post);
+        kut_recursed(some());
+    }
+}
+
+/// Tells what becomes of it.
+struct Told {
+    hits: Arc<Atomic<u64>>,
+    unregistered: Arc<Atomic<u64>>,
+    dropped: Arc<Atomic<u64>>,
+}
+
+#[vtable]
+impl Handler for Told {
+    fn pre(&self, _cx: &Context<'_>) {
+        self.hits.fetch_add(1, Relaxed);
+    }
+
+    fn unregistered(&self, missed: usize) {
+        // Hits from here on would be after the end.
+        kut_div(some());
+        self.unregistered.fetch_add(1 + missed as u64, Relaxed);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // Behind `unregistered`.
+        self.dropped
+            .fetch_add(10 * self.unregistered.load(Relaxed), Relaxed);
+    }
+}
+
+fn offset_inside(from: u32) -> Option<u32> {
+    (from..from + 32).find(|&n| before(Target::symbol(c"kut_mix").offset(n)).is_ok())
+}
+
+#[kunit_tests(kprobes_kprobe)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kprobe() -> Result {
+        let probe = around(DIV)?;
+        assert_eq!(kut_div(some()), some() / 3);
+        assert_eq!(probe.handler().0.hits(), (1, 1));
+        assert_eq!(probe.handler().0.last(), u64::from(some()));
+        assert!(!probe.handler().0.preemptible.load(Relaxed));
+        drop(probe);
+        assert_eq!(kut_div(some()), some() / 3);
+        Ok(())
+    }
+
+    #[test]
+    fn kprobe_missed() -> Result {
+        let probe = KBox::pin_init(
+            Kprobe::new(Target::symbol(c"kut_recursed"), Recursing(Seen::new())),
+            GFP_KERNEL,
+        )?;
+        kut_recursed(some());
+        assert_eq!(probe.missed(), 2);
+        assert_eq!(probe.handler().0.hits(), (1, 1));
+        assert_eq!(probe.handler().0.last(), u64::from(some() / 3));
+        Ok(())
+    }
+
+    #[test]
+    fn recursion_of_others_is_missed() -> Result {
+        let outer = KBox::pin_init(Kprobe::new(DIV, Recursing(Seen::new())), GFP_KERNEL)?;
+        let inner = before(Target::symbol(c"kut_recursed"))?;
+        for _ in 0..5 {
+            kut_div(some());
+        }
+        assert_eq!(outer.handler().0.hits(), (5, 5));
+        assert_eq!(inner.missed(), 10);
+        assert_eq!(inner.handler().0.hits(), (0, 0));
+        // Outside of handlers it is hit.
+        kut_recursed(some());
+        assert_eq!(inner.handler().0.hits(), (1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn by_address_and_by_module() -> Result {
+        let one = before(DIV)?;
+        let two = before(Target::address(one.address().as_usize()))?;
+        let three = before(Target::symbol(c"kprobes_kunit:kut_div"))?;
+        kut_div(some());
+        for probe in [&one, &two, &three] {
+            assert_eq!(probe.handler().0.hits(), (1, 0));
+            assert!(probe.address() == one.address());
+        }
+        let place = kernel::str::CString::try_from_fmt(fmt!("{}", one.location()))?;
+        assert!(*place == *c"kut_div+0x0 [kprobes_kunit]");
+        Ok(())
+    }
+
+    #[test]
+    fn enable_and_disable() -> Result {
+        let probe = before(DIV)?;
+        assert!(probe.is_enabled());
+        kut_div(some());
+        probe.disable()?;
+        assert!(!probe.is_enabled());
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits(), (1, 0));
+        // Twice is once.
+        probe.disable()?;
+        probe.enable()?;
+        assert!(probe.is_enabled());
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits(), (2, 0));
+        probe.disable()?;
+        Ok(())
+    }
+
+    #[test]
+    fn disabling_one_of_two() -> Result {
+        let one = before(DIV)?;
+        let two = before(DIV)?;
+        one.disable()?;
+        kut_div(some());
+        assert_eq!(one.handler().0.hits(), (0, 0));
+        assert_eq!(two.handler().0.hits(), (1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn entry_is_by_ftrace() -> Result {
+        let probe = before(DIV)?;
+        assert!(probe.uses_ftrace() == cfg!(CONFIG_KPROBES_ON_FTRACE));
+        assert!(!probe.is_optimized() || !probe.uses_ftrace());
+        Ok(())
+    }
+
+    #[test]
+    fn inside_is_optimized_unless_there_is_post() -> Result {
+        let offset = offset_inside(5).ok_or(ENOENT)?;
+        let inside = Target::symbol(c"kut_mix").offset(offset);
+        let result = kut_mix(1, 2);
+
+        let probe = before(inside)?;
+        assert!(probe.is_optimized());
+        assert!(probe.mechanism() == Mechanism::Jump);
+        assert_eq!(kut_mix(1, 2), result);
+        assert_eq!(probe.handler().0.hits(), (1, 0));
+
+        // A second one with a post handler turns both into a breakpoint.
+        let other = around(inside)?;
+        assert!(probe.mechanism() == Mechanism::Breakpoint);
+        assert!(other.mechanism() == Mechanism::Breakpoint);
+        assert_eq!(kut_mix(1, 2), result);
+        assert_eq!(probe.handler().0.hits(), (2, 0));
+        assert_eq!(other.handler().0.hits(), (1, 1));
+        drop(other);
+        assert_eq!(kut_mix(1, 2), result);
+        assert_eq!(probe.handler().0.hits(), (3, 0));
+        drop(probe);
+        assert_eq!(kut_mix(1, 2), result);
+        Ok(())
+    }
+
+    #[test]
+    fn optimized_probe_is_hit_when_the_jump_is_there() -> Result {
+        let offset = offset_inside(5).ok_or(ENOENT)?;
+        let probe = before(Target::symbol(c"kut_mix").offset(offset))?;
+        let result = kut_mix(3, 4);
+        // The kernel takes its time to write the jump.
+        for _ in 0..50 {
+            kernel::time::delay::fsleep(kernel::time::Delta::from_millis(5));
+            assert_eq!(kut_mix(3, 4), result);
+        }
+        assert_eq!(probe.handler().0.hits(), (51, 0));
+        assert_eq!(probe.missed(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn post_alone() -> Result {
+        struct After(Seen);
+        #[vtable]
+        impl Handler for After {
+            fn post(&self, _cx: &Context<'_, Post>) {
+                Seen::add(&self.0.post);
+            }
+        }
+        let probe = KBox::pin_init(Kprobe::new(DIV, After(Seen::new())), GFP_KERNEL)?;
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits(), (0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn drop_unregisters_then_tells_then_drops_the_handler() -> Result {
+        let (hits, unregistered, dropped) = (
+            Arc::new(Atomic::new(0), GFP_KERNEL)?,
+            Arc::new(Atomic::new(0), GFP_KERNEL)?,
+            Arc::new(Atomic::new(0), GFP_KERNEL)?,
+        );
+        let told = Told {
+            hits: hits.clone(),
+            unregistered: unregistered.clone(),
+            dropped: dropped.clone(),
+        };
+        let probe = KBox::pin_init(Kprobe::new(DIV, told), GFP_KERNEL)?;
+        kut_div(some());
+        drop(probe);
+        kut_div(some());
+        assert_eq!(hits.load(Relaxed), 1);
+        assert_eq!(unregistered.load(Relaxed), 1);
+        assert_eq!(dropped.load(Relaxed), 10);
+        Ok(())
+    }
+
+    #[test]
+    fn a_refused_probe_drops_its_handler_and_tells_nothing() -> Result {
+        let (hits, unregistered, dropped) = (
+            Arc::new(Atomic::new(0), GFP_KERNEL)?,
+            Arc::new(Atomic::new(5), GFP_KERNEL)?,
+            Arc::new(Atomic::new(0), GFP_KERNEL)?,
+        );
+        let told = Told {
+            hits,
+            unregistered: unregistered.clone(),
+            dropped: dropped.clone(),
+        };
+        let target = Target::symbol(c"no_such_function");
+        assert!(KBox::pin_init(Kprobe::new(target, told), GFP_KERNEL).is_err());
+        assert_eq!(unregistered.load(Relaxed), 5);
+        assert_eq!(dropped.load(Relaxed), 50);
+        Ok(())
+    }
+
+    #[test]
+    fn error_unknown_symbol() {
+        assert!(error_of(before(Target::symbol(c"no_such_function"))) == Some(ENOENT));
+        assert!(error_of(before(Target::symbol(c"no_such_module:kut_div"))) == Some(ENOENT));
+    }
+
+    #[test]
+    fn error_nokprobe() {
+        assert!(error_of(before(Target::symbol(c"get_kprobe"))) == Some(EINVAL));
+    }
+
+    #[test]
+    fn error_no_text() {
+        assert!(error_of(before(Target::symbol(c"jiffies"))) == Some(EINVAL));
+        assert!(error_of(before(Target::address(16))) == Some(ENOENT));
+        assert!(error_of(before(Target::address(0))) == Some(EINVAL));
+    }
+
+    #[test]
+    fn error_within_an_instruction() -> Result {
+        // Between two starts of instructions there is something else than a start.
+        let start = offset_inside(5).ok_or(ENOENT)?;
+        let next = offset_inside(start + 1).ok_or(ENOENT)?;
+        assert!(next > start + 1);
+        let within = Target::symbol(c"kut_mix").offset(start + 1);
+        let error = error_of(before(within)).ok_or(ENOENT)?;
+        // EILSEQ has no name in the kernel crate.
+        assert_eq!(error.to_errno(), -84);
+        Ok(())
+    }
+
+    #[test]
+    fn error_not_armed() -> Result {
+        let address = before(DIV)?.address().as_usize();
+        assert_eq!(kut_hold(address), 0);
+        // The kernel says 0, and no probe is armed.
+        let refused = error_of(around(DIV));
+        // Without a post handler there is nothing to quarrel about.
+        let probe = before(DIV);
+        kut_div(some());
+        kut_let_go(address);
+        assert!(refused == Some(EBUSY));
+        assert_eq!(probe?.handler().0.hits(), (1, 0));
+        // And then it works.
+        let probe = around(DIV)?;
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits(), (1, 1));
+        Ok(())
+    }
+}

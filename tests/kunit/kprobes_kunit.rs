@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KUnit suites of the library, over functions of `targets.c`.
+//!
+//! The cases of the kernel's `lib/tests/test_kprobes.c` are the first of each
+//! suite; what the library promises beyond C follows.
+
+use kernel::prelude::*;
+
+mod targets;
+
+mod contexts;
+mod doors;
+mod kprobe;
+mod kretprobe;
+mod memory;
+mod sets;
+mod tracepoints;
+
+module! {
+    type: Suites,
+    name: "kprobes_kunit",
+    authors: ["The rust_kprobe authors"],
+    description: "KUnit suites of the kprobes library",
+    license: "GPL",
+}
+
+struct Suites;
+
+impl kernel::Module for Suites {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self)
+    }
+}

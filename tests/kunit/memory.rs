@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `UserPtr`, `KernelPtr`, `UserStr`, `KernelStr`: what is there, and what is not.
+
+use crate::targets::*;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    str::{
+        BStr,
+        CString, //
+    }, //
+};
+use kprobes::{
+    Context,
+    Handler,
+    KernelPtr,
+    KernelStr,
+    Kprobe,
+    Target,
+    UserPtr,
+    UserStr, //
+};
+
+/// Addresses where nothing is that a program may point at.
+const NOWHERE: [usize; 7] = [
+    0,
+    1,
+    0x1000,
+    0x7fff_ffff_f000,
+    0x8000_0000_0000_0000,
+    usize::MAX,
+    usize::MAX - 7,
+];
+
+/// A buffer of 8 bytes against strings around that length.
+fn lengths(read: impl Fn(usize, &mut [u8]) -> Result<usize>, write: impl Fn(&[u8])) -> Result {
+    for len in [0, 1, 7, 8, 9, 20] {
+        let mut text = [b'x'; 32];
+        text[len] = 0;
+        write(&text);
+        let mut buf = [0xaa; 8];
+        let got = read(0, &mut buf)?;
+        if got != len.min(8) || buf[..got].iter().any(|&b| b != b'x') {
+            return Err(EINVAL);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a user string in a handler, with preemption off.
+struct Reader(Seen);
+
+#[vtable]
+impl Handler for Reader {
+    fn pre(&self, cx: &Context<'_>) {
+        let string: UserStr = cx.arg(0);
+        let mut buf = [0; 16];
+        match string.read(&mut buf) {
+            Ok(text) if **text == *b"from a program" => Seen::add(&self.0.pre),
+            Ok(_) => {}
+            Err(_) => Seen::add(&self.0.post),
+        }
+    }
+}
+
+#[kunit_tests(kprobes_memory)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_string_lengths() -> Result {
+        let mut text = KBox::new([0u8; 32], GFP_KERNEL)?;
+        for len in [0, 1, 7, 8, 9, 20] {
+            text.fill(b'x');
+            text[len] = 0;
+            let mut buf = [0xaa; 8];
+            let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
+            assert_eq!(got.len(), len.min(8));
+            assert!(got.iter().all(|&b| b == b'x'));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn user_string_lengths() -> Result {
+        let page = kut_user_page();
+        assert!(page != 0);
+        lengths(
+            |at, buf| Ok(UserStr::new(page + at).read(buf)?.len()),
+            |text| {
+                let _ = write_user(page, text);
+            },
+        )
+    }
+
+    #[test]
+    fn user_string_that_runs_into_nothing() -> Result {
+        let page = kut_user_page();
+        assert!(page != 0);
+        let end = page + PAGE_SIZE;
+        write_user(end - 4, b"abc\0")?;
+        let mut buf = [0; 64];
+        // It ends just before the page that is not there.
+        assert!(**UserStr::new(end - 4).read(&mut buf)? == *b"abc");
+        // The buffer does.
+        write_user(end - 4, b"abcd")?;
+        assert!(**UserStr::new(end - 4).read(&mut buf[..4])? == *b"abcd");
+        // Nothing ends.
+        assert!(UserStr::new(end - 4).read(&mut buf).err() == Some(EFAULT));
+        assert!(UserStr::new(end).read(&mut buf).err() == Some(EFAULT));
+        Ok(())
+    }
+
+    #[test]
+    fn user_string_across_pages() -> Result {
+        // Two mappings side by side would be luck; a kernel string is not.
+        let mut text = KVec::from_elem(b'y', 3 * PAGE_SIZE, GFP_KERNEL)?;
+        text[3 * PAGE_SIZE - 1] = 0;
+        let mut buf = KVec::from_elem(0u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
+        let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
+        assert_eq!(got.len(), 3 * PAGE_SIZE - 1);
+        Ok(())
+    }
+
+    #[test]
+    fn pointers_that_a_program_chose() {
+        let mut buf = [0; 16];
+        for addr in NOWHERE {
+            assert!(UserStr::new(addr).read(&mut buf).err() == Some(EFAULT));
+            assert!(UserPtr::<u64>::new(addr).read().err() == Some(EFAULT));
+            assert!(KernelPtr::<u64>::new(addr).read().err() == Some(EFAULT));
+            assert!(KernelStr::new(addr).read(&mut buf).err() == Some(EFAULT));
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_no_program_and_the_other_way_round() -> Result {
+        let page = kut_user_page();
+        assert!(page != 0);
+        let number = KBox::new(42u64, GFP_KERNEL)?;
+        let addr = core::ptr::from_ref(&*number) as usize;
+        assert!(KernelPtr::<u64>::new(addr).read()? == 42);
+        assert!(UserPtr::<u64>::new(addr).read().err() == Some(EFAULT));
+        write_user(page, &7u64.to_ne_bytes())?;
+        assert!(UserPtr::<u64>::new(page).read()? == 7);
+        assert!(KernelPtr::<u64>::new(page).read().err() == Some(EFAULT));
+        Ok(())
+    }
+
+    #[test]
+    fn elements_and_fields() -> Result {
+        let numbers = KBox::new([1u32, 2, 3, 4], GFP_KERNEL)?;
+        let first = KernelPtr::<u32>::new(numbers.as_ptr() as usize);
+        assert_eq!(first.element(3).read()?, 4);
+        assert_eq!(first.field::<u32>(4).read()?, 2);
+        assert!(!first.is_null() && KernelPtr::<u8>::new(0).is_null());
+        Ok(())
+    }
+
+    #[test]
+    fn shown_strings_are_escaped() -> Result {
+        let text = c"a\x1b[31mb\n";
+        let shown = KernelStr::new(text.as_ptr() as usize).show::<32>();
+        let line = CString::try_from_fmt(fmt!("{shown}"))?;
+        assert!(BStr::from_bytes(line.to_bytes()) == BStr::from_bytes(b"a\\x1b[31mb\\n"));
+        let shown = UserStr::new(0).show::<32>();
+        let line = CString::try_from_fmt(fmt!("{shown}"))?;
+        assert!(line.to_bytes() == b"(fault)");
+        Ok(())
+    }
+
+    #[test]
+    fn in_a_handler() -> Result {
+        let page = kut_user_page();
+        assert!(page != 0);
+        write_user(page, b"from a program\0")?;
+        let target = Target::symbol(c"kut_string");
+        let probe = KBox::pin_init(Kprobe::new(target, Reader(Seen::new())), GFP_KERNEL)?;
+        kut_string(page as *const u8);
+        assert_eq!(probe.handler().0.hits(), (1, 0));
+        for addr in NOWHERE {
+            kut_string(addr as *const u8);
+        }
+        assert_eq!(probe.handler().0.hits(), (1, NOWHERE.len() as u64));
+        Ok(())
+    }
+}

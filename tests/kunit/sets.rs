@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `KprobeSet` and `KretprobeSet`: all or nothing, one end, and who was hit.
+
+use crate::{
+    kretprobe::Thirds,
+    targets::*, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+use kprobes::{
+    Context,
+    Handler,
+    KprobeSet,
+    KretprobeSet,
+    Probe,
+    Target, //
+};
+
+const TWO: [Target<'static>; 2] = [Target::symbol(c"kut_div"), Target::symbol(c"kut_div_more")];
+
+const THIRD_FAILS: [Target<'static>; 4] = [
+    Target::symbol(c"kut_div"),
+    Target::symbol(c"kut_div_more"),
+    Target::symbol(c"no_such_function"),
+    Target::symbol(c"kut_recursed"),
+];
+
+/// Counts into what outlives it.
+struct Shared(Arc<Atomic<u64>>);
+
+#[vtable]
+impl Handler for Shared {
+    fn pre(&self, _cx: &Context<'_>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn unregistered(&self, missed: usize) {
+        self.0.fetch_add(1000 + missed as u64, Relaxed);
+    }
+}
+
+#[kunit_tests(kprobes_sets)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kprobes() -> Result {
+        let set = KBox::pin_init(KprobeSet::new(&TWO, Around(Seen::new())), GFP_KERNEL)?;
+        let seen = &set.handler().0;
+        assert_eq!(set.len(), 2);
+        kut_div(some());
+        assert_eq!(seen.hits(), (1, 1));
+        assert_eq!(seen.index.load(Relaxed), 0);
+        kut_div_more(some());
+        assert_eq!(seen.hits(), (2, 2));
+        assert_eq!(seen.index.load(Relaxed), 1);
+        assert!(!seen.preemptible.load(Relaxed));
+        Ok(())
+    }
+
+    #[test]
+    fn kretprobes() -> Result {
+        let set = KBox::pin_init(KretprobeSet::new(&TWO, 0, Thirds::new()), GFP_KERNEL)?;
+        let handler = set.handler();
+        kut_div(some());
+        assert_eq!(handler.seen.index.load(Relaxed), 0);
+        kut_div_more(some());
+        assert_eq!(handler.seen.index.load(Relaxed), 1);
+        assert_eq!(handler.seen.hits(), (2, 2));
+        assert_eq!(handler.wrong.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn members() -> Result {
+        let set = KBox::pin_init(KprobeSet::new(&TWO, Before(Seen::new())), GFP_KERNEL)?;
+        let first = set.get(0).ok_or(ENOENT)?;
+        let second = set.get(1).ok_or(ENOENT)?;
+        assert!(set.get(2).is_none());
+        assert!(first.address() != second.address());
+        first.disable()?;
+        kut_div(some());
+        kut_div_more(some());
+        assert_eq!(set.handler().0.hits(), (1, 0));
+        assert_eq!(set.handler().0.index.load(Relaxed), 1);
+        assert!(!first.is_enabled() && second.is_enabled());
+        Ok(())
+    }
+
+    #[test]
+    fn the_third_member_fails() -> Result {
+        let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let told = Atomic::new(0);
+        let set = KBox::pin_init(
+            KprobeSet::new_or_tell(&THIRD_FAILS, Shared(counter.clone()), |index, error| {
+                told.store(
+                    100 * index as u64 + u64::from(error.to_errno().unsigned_abs()),
+                    Relaxed,
+                );
+            }),
+            GFP_KERNEL,
+        );
+        assert!(error_of(set) == Some(ENOENT));
+        assert_eq!(told.load(Relaxed), 202);
+        // The first two are not registered any more, and nobody was told of an end.
+        kut_div(some());
+        kut_div_more(some());
+        assert_eq!(counter.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn the_third_return_member_fails() -> Result {
+        let told = Atomic::new(0);
+        let set = KBox::pin_init(
+            KretprobeSet::new_or_tell(&THIRD_FAILS, 0, Thirds::new(), |index, _| {
+                told.store(index as u64, Relaxed);
+            }),
+            GFP_KERNEL,
+        );
+        assert!(error_of(set) == Some(ENOENT));
+        assert_eq!(told.load(Relaxed), 2);
+        kut_div(some());
+        Ok(())
+    }
+
+    #[test]
+    fn a_member_that_is_not_armed() -> Result {
+        let address = before(TWO[1])?.address().as_usize();
+        assert_eq!(kut_hold(address), 0);
+        let set = KBox::pin_init(KprobeSet::new(&TWO, Around(Seen::new())), GFP_KERNEL);
+        kut_let_go(address);
+        assert!(error_of(set) == Some(EBUSY));
+        Ok(())
+    }
+
+    #[test]
+    fn one_end_for_all() -> Result {
+        let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let set = KBox::pin_init(KprobeSet::new(&TWO, Shared(counter.clone())), GFP_KERNEL)?;
+        kut_div(some());
+        drop(set);
+        kut_div(some());
+        kut_div_more(some());
+        assert_eq!(counter.load(Relaxed), 1001);
+        Ok(())
+    }
+
+    #[test]
+    fn the_same_place_many_times() -> Result {
+        let targets = [TWO[0]; 20];
+        let set = KBox::pin_init(KprobeSet::new(&targets, Before(Seen::new())), GFP_KERNEL)?;
+        kut_div(some());
+        assert_eq!(set.handler().0.hits(), (20, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_set_is_refused() {
+        let set = KBox::pin_init(KprobeSet::new(&[], Before(Seen::new())), GFP_KERNEL);
+        assert!(error_of(set) == Some(EINVAL));
+    }
+
+    #[test]
+    fn drop_with_calls_in_flight() -> Result {
+        let target = [Target::symbol(c"kut_sleep")];
+        let set = KBox::pin_init(KretprobeSet::new(&target, 8, Thirds::new()), GFP_KERNEL)?;
+        kut_start_sleepers(3);
+        drop(set);
+        kut_stop_sleepers(3);
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the KUnit suites put probes on, and what they need of the kernel that
+ * Rust has no name for.
+ */
+#include <kunit/test-bug.h>
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/ftrace.h>
+#include <linux/kthread.h>
+#include <linux/mman.h>
+#include <linux/preempt.h>
+#include <linux/ptrace.h>
+#include <linux/sched/signal.h>
+#include <linux/stacktrace.h>
+#include <linux/uaccess.h>
+
+#include "targets.h"
+
+noinline u32 kut_div(u32 value)
+{
+	return value / 3;
+}
+
+noinline u32 kut_div_more(u32 value)
+{
+	return value / 3 + 1;
+}
+
+/* Called by handlers, with a probe on it. */
+noinline u32 kut_recursed(u32 value)
+{
+	return value / 3;
+}
+
+/* Long enough for a jump inside. */
+noinline u64 kut_mix(u64 a, u64 b)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		a = (a ^ b) * 0x9e3779b97f4a7c15ull;
+		b = (b << 7) | (b >> 57);
+		a += b;
+	}
+	return a;
+}
+
+noinline u64 kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
+{
+	barrier();
+	return a + b + c + d + e + f;
+}
+
+noinline u64 kut_long(u64 a, s64 b, unsigned long c, long d, bool e, void *f)
+{
+	barrier();
+	return a + b + c + d + e + (unsigned long)f;
+}
+
+noinline long kut_long_result(long value)
+{
+	barrier();
+	return value;
+}
+
+noinline int kut_int_result(int value)
+{
+	barrier();
+	return value;
+}
+
+noinline u64 kut_string(const char *string)
+{
+	barrier();
+	return (unsigned long)string;
+}
+
+/* The shape of a system call's entry point. */
+noinline long kut_syscall(const struct pt_regs *regs)
+{
+	barrier_data(regs);
+	return regs ? 0 : -EINVAL;
+}
+
+void kut_call_syscall(void)
+{
+	struct pt_regs regs = {};
+
+#ifdef CONFIG_X86_64
+	regs.di = 11;
+	regs.si = 12;
+	regs.dx = 13;
+	regs.r10 = 14;
+	regs.cx = 99;
+	regs.r8 = 15;
+	regs.r9 = 16;
+#else
+	regs.orig_x0 = 11;
+	regs.regs[0] = 99;
+	regs.regs[1] = 12;
+	regs.regs[2] = 13;
+	regs.regs[3] = 14;
+	regs.regs[4] = 15;
+	regs.regs[5] = 16;
+#endif
+	kut_syscall(&regs);
+}
+
+/* A caller that wants to see each register preserved but the result. */
+noinline int kut_skipped(int value)
+{
+	kut_ran++;
+	return value + 1;
+}
+int kut_ran;
+
+/*
+ * Stack traces, as lib/tests/test_kprobes.c has them. The return addresses are
+ * those of the first call: under a probe they are the trampoline's.
+ */
+static unsigned long return_address[2];
+
+noinline unsigned long kut_stack_inner(void)
+{
+	if (!return_address[0])
+		return_address[0] = (unsigned long)__builtin_return_address(0);
+	return return_address[0];
+}
+
+noinline unsigned long kut_stack_outer(void)
+{
+	unsigned long (*volatile inner)(void) = kut_stack_inner;
+
+	if (!return_address[1])
+		return_address[1] = (unsigned long)__builtin_return_address(0);
+	inner();
+	return return_address[1];
+}
+
+noinline unsigned long kut_stack_driver(void)
+{
+	unsigned long (*volatile outer)(void) = kut_stack_outer;
+
+	outer();
+	return (unsigned long)__builtin_return_address(0);
+}
+
+/* Where the trace has the address, from 1; 0 where not; behind it, the next. */
+int kut_stack_find(unsigned long address, unsigned long *next)
+{
+	unsigned long entries[16];
+	unsigned int i, n = stack_trace_save(entries, ARRAY_SIZE(entries), 0);
+
+	for (i = 0; i + 1 < n; i++) {
+		if (entries[i] == address) {
+			*next = entries[i + 1];
+			return i + 1;
+		}
+	}
+	return 0;
+}
+
+bool kut_preemptible(void)
+{
+	return preemptible();
+}
+
+/* A call in flight, in a thread of its own. */
+static DECLARE_COMPLETION(release);
+static struct task_struct *sleepers[8];
+
+noinline int kut_sleep(int value)
+{
+	wait_for_completion(&release);
+	return value;
+}
+
+static int sleeper(void *unused)
+{
+	kut_sleep(7);
+	while (!kthread_should_stop())
+		msleep(1);
+	return 0;
+}
+
+void kut_start_sleepers(int n)
+{
+	int i;
+
+	reinit_completion(&release);
+	for (i = 0; i < n; i++) {
+		sleepers[i] = kthread_run(sleeper, NULL, "kut_sleeper");
+		get_task_struct(sleepers[i]);
+	}
+	/* Until each of them waits in there. */
+	for (i = 0; i < n; i++)
+		while (READ_ONCE(sleepers[i]->__state) != TASK_UNINTERRUPTIBLE)
+			msleep(1);
+}
+
+void kut_stop_sleepers(int n)
+{
+	int i;
+
+	complete_all(&release);
+	for (i = 0; i < n; i++) {
+		kthread_stop(sleepers[i]);
+		put_task_struct(sleepers[i]);
+	}
+}
+
+/* Somebody who changes the function's flow, as a live patch does. */
+static void held(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+		 struct ftrace_regs *fregs)
+{
+}
+
+static struct ftrace_ops holder = {
+	.func = held,
+	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY,
+};
+
+int kut_hold(unsigned long address)
+{
+	int ret = ftrace_set_filter_ip(&holder, address, 0, 0);
+
+	return ret ?: register_ftrace_function(&holder);
+}
+
+void kut_let_go(unsigned long address)
+{
+	unregister_ftrace_function(&holder);
+	ftrace_set_filter_ip(&holder, address, 1, 0);
+}
+
+/* Two pages of a program; the second is taken away again. */
+unsigned long kut_user_page(void)
+{
+	struct kunit *test = kunit_get_current_test();
+	unsigned long at = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+					 MAP_ANONYMOUS | MAP_PRIVATE, 0);
+
+	if (!at || IS_ERR_VALUE(at) || clear_user((void __user *)at, 2 * PAGE_SIZE))
+		return 0;
+	return vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
+}
+
+int kut_write_user(unsigned long at, const void *from, unsigned long len)
+{
+	return copy_to_user((void __user *)at, from, len) ? -EFAULT : 0;
+}
+
+void kut_signal(int sig)
+{
+	send_sig(sig, current, 0);
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `targets.c` has, and handlers that keep what they saw.
+
+use core::hint::black_box;
+use kernel::{
+    alloc::KBox,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+use kprobes::{
+    Context,
+    Handler,
+    Kprobe,
+    Post,
+    Target, //
+};
+
+mod c {
+    use kernel::prelude::*;
+
+    // SAFETY: The declarations are those of `targets.h`. Those that are safe take any value.
+    unsafe extern "C" {
+        pub(crate) safe fn kut_div(value: u32) -> u32;
+        pub(crate) safe fn kut_div_more(value: u32) -> u32;
+        pub(crate) safe fn kut_recursed(value: u32) -> u32;
+        pub(crate) safe fn kut_mix(a: u64, b: u64) -> u64;
+        pub(crate) safe fn kut_integers(a: u8, b: i8, c: u16, d: i16, e: u32, f: i32) -> u64;
+        pub(crate) safe fn kut_long(
+            a: u64,
+            b: i64,
+            c: usize,
+            d: isize,
+            e: bool,
+            f: *const c_void,
+        ) -> u64;
+        pub(crate) safe fn kut_long_result(value: isize) -> isize;
+        pub(crate) safe fn kut_int_result(value: i32) -> i32;
+        pub(crate) safe fn kut_string(string: *const u8) -> u64;
+        pub(crate) safe fn kut_call_syscall();
+        pub(crate) safe fn kut_skipped(value: i32) -> i32;
+        pub(crate) safe fn kut_stack_driver() -> usize;
+        pub(crate) safe fn kut_stack_find(address: usize, next: &mut usize) -> i32;
+        pub(crate) safe fn kut_preemptible() -> bool;
+        pub(crate) safe fn kut_start_sleepers(n: i32);
+        pub(crate) safe fn kut_stop_sleepers(n: i32);
+        pub(crate) safe fn kut_hold(address: usize) -> i32;
+        pub(crate) safe fn kut_let_go(address: usize);
+        pub(crate) safe fn kut_user_page() -> usize;
+        pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
+        pub(crate) safe fn kut_signal(sig: i32);
+        pub(crate) static kut_ran: i32;
+    }
+}
+
+pub(crate) use c::*;
+
+/// Writes into the memory of the program that the test is attached to.
+pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
+    // SAFETY: `bytes` is as long as it says.
+    kernel::error::to_result(unsafe { kut_write_user(at, bytes.as_ptr(), bytes.len()) })
+}
+
+/// How often `kut_skipped()` really ran.
+pub(crate) fn ran() -> i32 {
+    // SAFETY: It is written by the function alone, which this thread alone calls.
+    unsafe { (&raw const kut_ran).read_volatile() }
+}
+
+/// A number that the compiler does not know.
+pub(crate) fn some() -> u32 {
+    black_box(987_654_321)
+}
+
+/// Counts hits, and keeps what was seen last.
+pub(crate) struct Seen {
+    pub(crate) pre: Atomic<u64>,
+    pub(crate) post: Atomic<u64>,
+    pub(crate) value: Atomic<u64>,
+    pub(crate) index: Atomic<u64>,
+    pub(crate) preemptible: Atomic<bool>,
+}
+
+impl Seen {
+    pub(crate) const fn new() -> Self {
+        Self {
+            pre: Atomic::new(0),
+            post: Atomic::new(0),
+            value: Atomic::new(0),
+            index: Atomic::new(u64::MAX),
+            preemptible: Atomic::new(false),
+        }
+    }
+
+    pub(crate) fn add(counter: &Atomic<u64>) {
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// Pre, post.
+    pub(crate) fn hits(&self) -> (u64, u64) {
+        (self.pre.load(Relaxed), self.post.load(Relaxed))
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.value.load(Relaxed)
+    }
+
+    fn note_preemptible(&self) {
+        if kut_preemptible() {
+            self.preemptible.store(true, Relaxed);
+        }
+    }
+}
+
+/// Counts before the instruction.
+pub(crate) struct Before(pub(crate) Seen);
+
+#[vtable]
+impl Handler for Before {
+    fn pre(&self, cx: &Context<'_>) {
+        Seen::add(&self.0.pre);
+        self.0.value.store(cx.arg(0), Relaxed);
+        self.0.index.store(cx.index() as u64, Relaxed);
+        self.0.note_preemptible();
+    }
+}
+
+/// Counts before and after the instruction.
+pub(crate) struct Around(pub(crate) Seen);
+
+#[vtable]
+impl Handler for Around {
+    fn pre(&self, cx: &Context<'_>) {
+        Seen::add(&self.0.pre);
+        self.0.value.store(cx.arg(0), Relaxed);
+        self.0.index.store(cx.index() as u64, Relaxed);
+        self.0.note_preemptible();
+    }
+
+    fn post(&self, _cx: &Context<'_, Post>) {
+        Seen::add(&self.0.post);
+        self.0.note_preemptible();
+    }
+}
+
+/// A probe that counts, on the heap.
+pub(crate) fn before(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Before>>>> {
+    KBox::pin_init(Kprobe::new(target, Before(Seen::new())), GFP_KERNEL)
+}
+
+/// A probe that counts before and after, on the heap.
+pub(crate) fn around(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Around>>>> {
+    KBox::pin_init(Kprobe::new(target, Around(Seen::new())), GFP_KERNEL)
+}
+
+/// The error of something that must fail.
+pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
+    result.err()
+}
