@@ -76,7 +76,7 @@ macro_rules! probes {
         $(
             $(#[$doc])*
             #[allow(non_camel_case_types)]
-            struct $name;
+            struct $name {}
             $crate::probes!(
                 @handler $name $cx [$($arg: $ty,)*] [$($ret: $ret_ty)?] $body
             );
@@ -92,13 +92,13 @@ macro_rules! probes {
 
     (@register $name:ident $target:literal) => {
         ::kernel::alloc::KBox::pin_init(
-            $crate::Kprobe::new($crate::Target::symbol($target), $name),
+            $crate::Kprobe::new($crate::Target::symbol($target), $name {}),
             ::kernel::alloc::flags::GFP_KERNEL,
         )?
     };
     (@register $name:ident $target:literal $ret:ident) => {
         ::kernel::alloc::KBox::pin_init(
-            $crate::Kretprobe::new($crate::Target::symbol($target), $name),
+            $crate::Kretprobe::new($crate::Target::symbol($target), $name {}),
             ::kernel::alloc::flags::GFP_KERNEL,
         )?
     };

@@ -15,8 +15,9 @@ class Results:
         self.failed += not ok
         number = self.passed + self.failed
         print(f"{'ok' if ok else 'not ok'} {number} {name}", flush=True)
-        for note in notes:
-            print(f"# {note}", flush=True)
+        if not ok:
+            for note in notes:
+                print(f"# {note}", flush=True)
 
     def run(self, name, test):
         """Runs a function, which fails by raising."""

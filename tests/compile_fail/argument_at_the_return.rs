@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: no method named `arg` found
+// The function has used its registers for something else by then.
+
+use kernel::prelude::*;
+use kprobes::{Context, Return, ReturnHandler};
+
+struct Late;
+
+#[vtable]
+impl ReturnHandler for Late {
+    type Data = ();
+
+    fn ret(&self, cx: &Context<'_, Return>, _data: ()) {
+        let _: u32 = cx.arg(0);
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: explicit lifetime required in the type of `cx`
+// What a context points at is gone when the handler returns.
+
+use kernel::prelude::*;
+use kernel::sync::SpinLock;
+use kprobes::Context;
+
+#[pin_data]
+struct Keeps<'a> {
+    #[pin]
+    last: SpinLock<Option<&'a Context<'a>>>,
+}
+
+impl<'a> Keeps<'a> {
+    fn keep(&self, cx: &'a Context<'a>) {
+        *self.last.lock() = Some(cx);
+    }
+}
+
+pub fn leak<'a>(keeps: &Keeps<'a>, cx: &Context<'_>) {
+    keeps.keep(cx);
+}

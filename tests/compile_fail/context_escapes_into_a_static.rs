@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: borrowed data escapes outside of method
+// What a context points at is gone when the handler returns.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler};
+
+fn keep(_cx: &'static Context<'static>) {}
+
+struct Keeps;
+
+#[vtable]
+impl Handler for Keeps {
+    fn pre(&self, cx: &Context<'_>) {
+        keep(cx);
+    }
+}

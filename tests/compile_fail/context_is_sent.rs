@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: required for `&Context<'_>` to implement `Send`
+// A context belongs to the CPU and the task of the hit.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler};
+
+fn send<T: Send>(_value: T) {}
+
+struct Sends;
+
+#[vtable]
+impl Handler for Sends {
+    fn pre(&self, cx: &Context<'_>) {
+        send(cx);
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+// This one compiles: what the others do not add to it is no reason to fail.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler, Kprobe, Return, ReturnHandler, Target};
+
+const __LOG_PREFIX: &[u8] = b"control\0";
+
+struct Good;
+
+#[vtable]
+impl Handler for Good {
+    fn pre(&self, cx: &Context<'_>) {
+        pr_info!("{}\n", cx.arg::<u32>(0));
+    }
+}
+
+#[vtable]
+impl ReturnHandler for Good {
+    type Data = u64;
+
+    fn entry(&self, _cx: &Context<'_>) -> Option<u64> {
+        Some(1)
+    }
+
+    fn ret(&self, _cx: &Context<'_, Return>, _data: u64) {}
+}
+
+pub fn register() -> Result<Pin<KBox<Kprobe<Good>>>> {
+    KBox::pin_init(Kprobe::new(Target::symbol(c"f"), Good), GFP_KERNEL)
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: `*mut u32` cannot be sent between threads safely
+// A probe may be dropped by another task than the one that made it.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler};
+
+struct Holds(*mut u32);
+
+#[vtable]
+impl Handler for Holds {
+    fn pre(&self, _cx: &Context<'_>) {}
+}

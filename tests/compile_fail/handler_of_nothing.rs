@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: a Handler needs pre or post
+// A probe that calls nothing is a mistake.
+
+use kernel::prelude::*;
+use kprobes::{Handler, Kprobe, Target};
+
+pub struct Nothing;
+
+#[vtable]
+impl Handler for Nothing {}
+
+pub fn register() -> Result<Pin<KBox<Kprobe<Nothing>>>> {
+    KBox::pin_init(Kprobe::new(Target::symbol(c"f"), Nothing), GFP_KERNEL)
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: that must be used
+// A probe that nobody holds is unregistered at once.
+
+#![deny(unused_must_use)]
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler, Kprobe, Target};
+
+pub struct Good;
+
+#[vtable]
+impl Handler for Good {
+    fn pre(&self, _cx: &Context<'_>) {}
+}
+
+pub fn register() {
+    Kprobe::new(Target::symbol(c"f"), Good);
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: no method named `ret` found
+// There is no result before the function has run.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler};
+
+struct Early;
+
+#[vtable]
+impl Handler for Early {
+    fn pre(&self, cx: &Context<'_>) {
+        let _: u32 = cx.ret();
+    }
+}

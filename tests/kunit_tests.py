@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs the KUnit suites of the library in a guest, and what needs two modules."""
+import re
+import subprocess
+import sys
+
+import guest
+
+
+def run(bench, results):
+    subprocess.run(
+        [guest.ROOT / "scripts/build", "-C", guest.ROOT / "tests/kunit"],
+        check=True, stdout=subprocess.DEVNULL,
+    )
+    outcome = guest.run(
+        bench.kdir, ["tests/guest/kunit"], limit=200, accel=bench.accel,
+    )
+    suites = re.split(r"^    # Subtest: (\w+)$", outcome.output, flags=re.MULTILINE)
+    total = 0
+    for suite, text in zip(suites[1::2], suites[2::2]):
+        planned = int(re.search(r"^    1\.\.(\d+)$", text, re.MULTILINE)[1])
+        notes = []
+        found = 0
+        for line in text.splitlines():
+            case = re.match(r"    (ok|not ok) \d+ (\w+)", line)
+            if case:
+                found += 1
+                results.add(case[1] == "ok", f"{suite}: {case[2].replace('_', ' ')}", notes)
+                notes = []
+            elif "speed: " not in line and not line.lstrip().startswith(("1..", "KTAP")):
+                notes.append(line.strip())
+        results.add(found == planned, f"{suite}: all of its cases ran", [f"{found} of {planned}"])
+        total += found
+    results.add(total > 0, "kunit: the suites ran")
+
+    def merged(name, text):
+        results.add(f"ok: {text}" in outcome.output, f"kunit: {name}")
+
+    merged("a probed module can be unloaded, and the probe after it", "module gone")
+    merged("no probe is left behind", "none left")
+    results.add(outcome.ok, "kunit: the kernel has nothing to complain of", outcome.problems)
+    if not outcome.ok:
+        outcome.report(sys.stdout)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Compiles Rust: programs that must not compile, each example of the
+documentation, and a module outside of this folder, which is run as well."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import guest
+
+ROOT = guest.ROOT
+
+
+def compile_each(bench, folder, names):
+    """Compiles each NAME.rs there as the main file of a module, by itself.
+
+    Gives the messages of those that failed, and an empty text for the others.
+    """
+    (folder / "Kbuild").write_text(
+        f"obj-m := {' '.join(n + '.o' for n in names)}\n"
+        f"kprobes-modules := {' '.join(names)}\n"
+        f"include {ROOT}/src/kprobes.mk\n"
+    )
+    run = subprocess.run(
+        [ROOT / "scripts/build", "-C", folder, "-k", "-j1", *(f"{n}_main.o" for n in names)],
+        env={**os.environ, "KDIR": bench.kdir},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    messages = dict.fromkeys(names)
+    for part in re.split(r"^(?=  RUSTC \[M\] )", run.stdout, flags=re.MULTILINE):
+        head = re.match(r"  RUSTC \[M\] (\S+)_main\.o", part)
+        if head and head[1] in messages:
+            done = (folder / f"{head[1]}_main.o").exists()
+            messages[head[1]] = "" if done else part
+    return messages
+
+
+def must_not_compile(bench, results):
+    sources = sorted((ROOT / "tests/compile_fail").glob("*.rs"))
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        folder = Path(name)
+        for source in sources:
+            shutil.copy2(source, folder)
+        messages = compile_each(bench, folder, [s.stem for s in sources])
+    for source in sources:
+        got = messages[source.stem]
+        wanted = re.search(r"^// error: (.*)$", source.read_text(), re.MULTILINE)
+        title = f"compile_fail: {source.stem.replace('_', ' ')}"
+        if got is None:
+            results.add(False, title, ["it was not compiled at all"])
+        elif wanted is None:
+            results.add(got == "", title, got.splitlines()[:20])
+        elif got == "":
+            results.add(False, title, ["it compiles"])
+        else:
+            # The message may be broken into lines, and name a type with its path.
+            text = " ".join(got.replace("kprobes::", "").split())
+            results.add(wanted[1] in text, title, [f"no {wanted[1]!r} in:", *got.splitlines()[:30]])
+
+
+def examples():
+    """The code blocks of the library's documentation, as rustdoc sees them."""
+    for source in sorted((ROOT / "src").rglob("*.rs")):
+        code, start, take = None, 0, False
+        for number, line in enumerate(source.read_text().splitlines(), 1):
+            text = re.match(r"\s*//[/!] ?(.*)", line)
+            if not text:
+                code = None
+            elif text[1].startswith("```"):
+                if code is None:
+                    code, start, take = [], number, text[1] == "```"
+                else:
+                    if take:
+                        yield f"{source.relative_to(ROOT)}:{start}", "\n".join(code)
+                    code = None
+            elif code is not None:
+                code.append(re.sub(r"^#( |$)", "", text[1]))
+
+
+def documentation(bench, results):
+    found = list(examples())
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        folder = Path(name)
+        for number, (_, code) in enumerate(found):
+            (folder / f"example{number}.rs").write_text(
+                "//! An example.\n"
+                "#![allow(dead_code, missing_docs, unreachable_pub, unused)]\n"
+                'const __LOG_PREFIX: &[u8] = b"example\\0";\n'
+                f"pub fn example() {{\n{code}\n}}\n"
+            )
+        messages = compile_each(bench, folder, [f"example{n}" for n in range(len(found))])
+    for number, (place, _) in enumerate(found):
+        got = messages[f"example{number}"]
+        results.add(got == "", f"doc: the example at {place}", (got or "").splitlines()[:30])
+    results.add(len(found) >= 4, "doc: there are examples")
+
+
+def consumer(bench, results):
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        folder = Path(name) / "elsewhere"
+        shutil.copytree(ROOT / "tests/consumer", folder)
+        build = subprocess.run(
+            [ROOT / "scripts/build", "-C", folder],
+            env={**os.environ, "KDIR": bench.kdir, "KPROBES": str(ROOT)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        results.add(build.returncode == 0, "consumer: it builds outside of this folder",
+                    build.stdout.splitlines()[-20:])
+        if build.returncode != 0:
+            return
+        outcome = guest.run(
+            bench.kdir, ["tests/guest/consumer", str(folder / "consumer.ko")], limit=60,
+            accel=bench.accel,
+        )
+    lines = outcome.output.splitlines()
+
+    def said(name, line, times=1):
+        results.add(lines.count(line) == times, f"consumer: {name}", [f"no {line!r} in:", *lines])
+
+    said("a probe in short form", "consumer: mkdir wants a folder", 2)
+    said("a return probe that succeeds", "consumer: at -100: Ok(())")
+    said("a return probe that fails, and decodes it", "consumer: at -100: Err(EEXIST)")
+    said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir", 2)
+    results.add(outcome.ok, "consumer: the kernel has nothing to complain of", outcome.problems)
+
+
+def run(bench, results):
+    must_not_compile(bench, results)
+    documentation(bench, results)
+    consumer(bench, results)
