@@ -110,14 +110,19 @@ macro_rules! from_registers {
 
             #[inline(always)]
             fn from_registers(register: impl Fn(usize) -> usize) -> Self {
-                let _ = &register;
                 ($($name::from_register(register($n)),)*)
             }
         }
     };
 }
 
-from_registers!();
+impl FromRegisters for () {
+    const COUNT: usize = 0;
+
+    #[inline(always)]
+    fn from_registers(_: impl Fn(usize) -> usize) -> Self {}
+}
+
 from_registers!(A = 0);
 from_registers!(A = 0, B = 1);
 from_registers!(A = 0, B = 1, C = 2);

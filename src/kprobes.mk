@@ -99,6 +99,21 @@ $(kprobes-obj)/helpers.o: private modfile = $(kprobes-obj)/helpers
 $(kprobes-obj)/helpers.o: $(kprobes-src)/bindings/helpers.c $(kprobes-c-deps) FORCE
 	$(call if_changed_rule,cc_o_c)
 
+# `make KPROBES_DOC=1`: the documentation, without which nothing is built, where
+# a link in it leads nowhere. The kernel's own crates are not documented there.
+quiet_cmd_kprobes_doc = RUSTDOC $(quiet_modtag) $@
+      cmd_kprobes_doc = \
+	KPROBES_BINDINGS=$(abspath $(kprobes-obj)/bindings_generated.rs) \
+	$(subst $(RUSTC_OR_CLIPPY) ,$(RUSTDOC) ,$(filter-out --emit=% --out-dir --remap-path-scope=% \
+		$(dir $@),$(rust_common_cmd))) \
+		-Dwarnings --crate-name kprobes --output $(kprobes-obj)/doc $<
+
+$(kprobes-obj)/doc/kprobes/index.html: private modfile = $(kprobes-obj)/kprobes
+$(kprobes-obj)/doc/kprobes/index.html: $(kprobes-src)/kprobes.rs \
+    $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) $(wildcard $(kprobes-src)/*.rs) FORCE
+	$(call if_changed,kprobes_doc)
+always-$(if $(KPROBES_DOC),y) += kprobes/doc/kprobes/index.html
+
 targets += kprobes/bindings_generated.rs kprobes/kprobes.o kprobes/helpers.o
 clean-files += kprobes
 

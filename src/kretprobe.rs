@@ -159,8 +159,8 @@ impl<H: ReturnHandler> Kretprobe<H> {
                     ptr::write_bytes(rp, 0, 1);
                     &mut *rp
                 };
-                let entry = H::HAS_ENTRY.then_some(Callbacks::<H>::entry as _);
-                fill::<H>(fields, &target, max_active, entry, Callbacks::<H>::ret);
+                let callbacks = (Callbacks::<H>::entry as Callback, Callbacks::<H>::ret as Callback);
+                fill::<H>(fields, &target, max_active, callbacks);
                 // SAFETY: `rp` is filled, it is pinned and stays registered at most until `drop`,
                 // which waits for the handlers; `handler`, which the callbacks use, is initialised.
                 to_result(unsafe { bindings::register_kretprobe(rp) })?;
@@ -223,18 +223,22 @@ pub(crate) fn check<H: ReturnHandler>() {
     build_assert!(H::HAS_ENTRY || TypeId::of::<H::Data>() == TypeId::of::<()>());
 }
 
-/// Fills in a kretprobe that is to be registered.
+/// What the kernel calls at the entry or the return.
+pub(crate) type Callback =
+    unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int;
+
+/// Fills in a kretprobe that is to be registered. The entry's callback is left
+/// out where `H` has no entry handler.
 pub(crate) fn fill<H: ReturnHandler>(
     rp: &mut bindings::kretprobe,
     target: &Target<'_>,
     max_active: u16,
-    entry: bindings::kretprobe_handler_t,
-    ret: unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int,
+    (entry, ret): (Callback, Callback),
 ) {
     target.fill(&mut rp.kp);
     rp.maxactive = c_int::from(max_active);
     rp.data_size = size_of::<H::Data>();
-    rp.entry_handler = entry;
+    rp.entry_handler = H::HAS_ENTRY.then_some(entry);
     rp.handler = Some(ret);
 }
 

@@ -13,6 +13,7 @@ use crate::{
     kprobe::Handler,
     kretprobe::{
         self,
+        Callback,
         ReturnHandler, //
     },
     probe::{
@@ -396,8 +397,8 @@ impl<H: ReturnHandler> KretprobeSet<H> {
                     this.as_ptr(),
                     targets,
                     |target, rp: &mut bindings::kretprobe| {
-                        let entry = H::HAS_ENTRY.then_some(Self::entry as _);
-                        kretprobe::fill::<H>(rp, target, max_active, entry, Self::ret);
+                        let callbacks = (Self::entry as Callback, Self::ret as Callback);
+                        kretprobe::fill::<H>(rp, target, max_active, callbacks);
                     },
                     refused,
                 )?

@@ -9,16 +9,18 @@
 /// probes! {
 ///     struct MODULE_TYPE;
 ///
-///     fn NAME at TARGET (CX, ARGUMENT: TYPE, ...) { BODY }
-///     fn NAME at TARGET (CX, ARGUMENT: TYPE, ...) -> RESULT: TYPE { BODY }
+///     fn NAME at TARGET [+ OFFSET] (CX, ARGUMENT: TYPE, ...) { BODY }
+///     fn NAME at TARGET (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] -> RESULT: TYPE { BODY }
+///     fn NAME on TRACEPOINT (CX, ARGUMENT: TYPE, ...) { BODY }
 /// }
 /// ```
 ///
 /// `TARGET` is a C string: `c"do_sys_openat2"`, or `c"MODULE:SYMBOL"`. Without
-/// a result, the body runs at the entry of the function. With one it runs at
-/// the return, and sees the arguments as they were at the entry. `CX` is the
-/// [`Context`](crate::Context). The types are those of
-/// [`FromRegister`](crate::FromRegister).
+/// a result, the body runs before the probed instruction. With one it runs at
+/// the return of the function, and sees the arguments as they were at the
+/// entry; only calls for which the condition was true there are followed. `CX`
+/// is the [`Context`](crate::Context), in the condition that of the entry. The
+/// types are those of [`FromRegister`](crate::FromRegister).
 ///
 /// The type becomes a `kernel::Module`, for `module!`: loading the module
 /// registers the probes in this order, all or none, and unloading it
@@ -26,25 +28,96 @@
 ///
 /// # Examples
 ///
-/// This is a whole module. The same in C needs a handler with its registers by
-/// name, a struct, an init and an exit function for each probe.
+/// What failed to be opened, by programs. In C, with the macros of
+/// kprobe-template, and its own `module_init()` beside it:
+///
+/// ```text
+/// struct parameters {
+///         const char __user *filename;
+///         int flags;
+/// };
+///
+/// KRETPROBE_ENTRY_HANDLER_DEFINE4(do_sys_open, struct parameters *, pars,
+///                                 int, dfd, const char __user *, filename,
+///                                 int, flags, umode_t, mode)
+/// {
+///         if (!current->mm)
+///                 return -1;
+///         pars->filename = filename;
+///         pars->flags = flags;
+///         return 0;
+/// }
+///
+/// KRETPROBE_RET_HANDLER_DEFINE(do_sys_open, struct parameters *, pars, int, retval)
+/// {
+///         if (retval < 0)
+///                 pr_info("flags: 0x%x, retval: %d\n", pars->flags, retval);
+///         return 0;
+/// }
+/// ```
+///
+/// In the long form, where the handler may keep state of its own:
 ///
 /// ```
 /// use kernel::prelude::*;
-/// use kprobes::UserStr;
+/// use kprobes::{Context, Kretprobe, Return, ReturnHandler, Target, UserStr};
 ///
-/// # type Opens = Probes;
+/// struct Failed;
+///
+/// #[vtable]
+/// impl ReturnHandler for Failed {
+///     type Data = UserStr;
+///
+///     fn entry(&self, cx: &Context<'_>) -> Option<UserStr> {
+///         (!cx.is_kernel_thread()).then(|| cx.arg(1))
+///     }
+///
+///     fn ret(&self, cx: &Context<'_, Return>, filename: UserStr) {
+///         if let Err(error) = cx.ret::<Result<i32>>() {
+///             pr_info!("{}: {error:?}\n", filename.show::<64>());
+///         }
+///     }
+/// }
+///
+/// struct Opens {
+///     _failed: Pin<KBox<Kretprobe<Failed>>>,
+/// }
+///
+/// impl kernel::Module for Opens {
+///     fn init(_module: &'static ThisModule) -> Result<Self> {
+///         Ok(Self {
+///             _failed: KBox::pin_init(
+///                 Kretprobe::new(Target::symbol(c"do_sys_openat2"), Failed),
+///                 GFP_KERNEL,
+///             )?,
+///         })
+///     }
+/// }
+/// ```
+///
+/// And in the short form, with a kprobe and a tracepoint more:
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kprobes::{KernelPtr, UserStr};
+///
 /// kprobes::probes! {
-///     struct Probes;
+///     struct Opens;
+///
+///     fn failed at c"do_sys_openat2" (_cx, _dfd: i32, filename: UserStr)
+///         when (!_cx.is_kernel_thread()) -> fd: Result<i32>
+///     {
+///         if let Err(error) = fd {
+///             pr_info!("{}: {error:?}\n", filename.show::<64>());
+///         }
+///     }
 ///
 ///     fn open at c"do_sys_openat2" (cx, _dfd: i32, filename: UserStr) {
 ///         pr_info!("{} opens {}\n", cx.comm(), filename.show::<64>());
 ///     }
 ///
-///     fn failed at c"do_sys_openat2" (_cx, _dfd: i32, filename: UserStr) -> fd: Result<i32> {
-///         if let Err(error) = fd {
-///             pr_info!("{}: {error:?}\n", filename.show::<64>());
-///         }
+///     fn signal on c"signal_generate" (cx, sig: i32, _info: KernelPtr, _task: KernelPtr) {
+///         pr_info!("{} sends signal {sig}\n", cx.comm());
 ///     }
 /// }
 /// ```
@@ -55,55 +128,58 @@ macro_rules! probes {
         $vis:vis struct $module:ident;
         $(
             $(#[$doc:meta])*
-            fn $name:ident at $target:literal ($cx:ident $(, $arg:ident: $ty:ty)* $(,)?)
-                $(-> $ret:ident: $ret_ty:ty)? $body:block
+            fn $name:ident $how:ident $target:literal $(+ $offset:literal)?
+                ($cx:ident $(, $arg:ident: $ty:ty)* $(,)?)
+                $(when ($condition:expr))?
+                $(-> $ret:ident: $ret_ty:ty)?
+                $body:block
         )+
     ) => {
         $(#[$attr])*
         #[allow(dead_code, reason = "the probes are held to stay registered")]
         $vis struct $module {
-            $($name: $crate::probes!(@type $name $($ret)?),)+
+            $($name: ::core::pin::Pin<::kernel::alloc::KBox<
+                $crate::probes!(@type $how $name $($ret)?)
+            >>,)+
         }
 
         impl ::kernel::Module for $module {
             fn init(_module: &'static ::kernel::ThisModule) -> ::kernel::error::Result<Self> {
                 Ok(Self {
-                    $($name: $crate::probes!(@register $name $target $($ret)?),)+
+                    $($name: ::kernel::alloc::KBox::pin_init(
+                        $crate::probes!(@new $how $name $target [$($offset)?] $($ret)?),
+                        ::kernel::alloc::flags::GFP_KERNEL,
+                    )?,)+
                 })
             }
         }
 
         $(
             $(#[$doc])*
+            // In braces, so that it is no value that an argument's name could mean.
             #[allow(non_camel_case_types)]
             struct $name {}
             $crate::probes!(
-                @handler $name $cx [$($arg: $ty,)*] [$($ret: $ret_ty)?] $body
+                @handler $how $name $cx [$($arg: $ty,)*] [$($condition)?] [$($ret: $ret_ty)?] $body
             );
         )+
     };
 
-    (@type $name:ident) => {
-        ::core::pin::Pin<::kernel::alloc::KBox<$crate::Kprobe<$name>>>
+    (@type at $name:ident) => { $crate::Kprobe<$name> };
+    (@type at $name:ident $ret:ident) => { $crate::Kretprobe<$name> };
+    (@type on $name:ident) => { $crate::Tracepoint<$name> };
+
+    (@new at $name:ident $target:literal [$($offset:literal)?]) => {
+        $crate::Kprobe::new($crate::Target::symbol($target)$(.offset($offset))?, $name {})
     };
-    (@type $name:ident $ret:ident) => {
-        ::core::pin::Pin<::kernel::alloc::KBox<$crate::Kretprobe<$name>>>
+    (@new at $name:ident $target:literal [] $ret:ident) => {
+        $crate::Kretprobe::new($crate::Target::symbol($target), $name {})
+    };
+    (@new on $name:ident $target:literal []) => {
+        $crate::Tracepoint::new($target, $name {})
     };
 
-    (@register $name:ident $target:literal) => {
-        ::kernel::alloc::KBox::pin_init(
-            $crate::Kprobe::new($crate::Target::symbol($target), $name {}),
-            ::kernel::alloc::flags::GFP_KERNEL,
-        )?
-    };
-    (@register $name:ident $target:literal $ret:ident) => {
-        ::kernel::alloc::KBox::pin_init(
-            $crate::Kretprobe::new($crate::Target::symbol($target), $name {}),
-            ::kernel::alloc::flags::GFP_KERNEL,
-        )?
-    };
-
-    (@handler $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [] $body:block) => {
+    (@handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [] [] $body:block) => {
         #[::kernel::macros::vtable]
         impl $crate::Handler for $name {
             #[inline(always)]
@@ -113,19 +189,46 @@ macro_rules! probes {
             }
         }
     };
-    (@handler $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$ret:ident: $ret_ty:ty] $body:block) => {
+    (
+        @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] []
+            [$ret:ident: $ret_ty:ty] $body:block
+    ) => {
+        $crate::probes!(
+            @handler at $name $cx [$($arg: $ty,)*] [true] [$ret: $ret_ty] $body
+        );
+    };
+    (
+        @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$condition:expr]
+            [$ret:ident: $ret_ty:ty] $body:block
+    ) => {
         #[::kernel::macros::vtable]
         impl $crate::ReturnHandler for $name {
             type Data = ($($ty,)*);
 
             #[inline(always)]
-            fn entry(&self, cx: &$crate::Context<'_>) -> ::core::option::Option<Self::Data> {
-                ::core::option::Option::Some(cx.args())
+            fn entry(&self, $cx: &$crate::Context<'_>) -> ::core::option::Option<Self::Data> {
+                let data: Self::Data = $cx.args();
+                #[allow(unused_variables, reason = "the condition need not use all")]
+                let ($($arg,)*) = data;
+                let wanted: bool = $condition;
+                wanted.then_some(data)
             }
 
             #[inline(always)]
-            fn ret(&self, $cx: &$crate::Context<'_, $crate::Return>, ($($arg,)*): Self::Data) {
+            fn ret(&self, $cx: &$crate::Context<'_, $crate::Return>, data: Self::Data) {
+                #[allow(unused_variables, reason = "the condition may be what needs it")]
+                let ($($arg,)*) = data;
                 let $ret: $ret_ty = $cx.ret();
+                $body
+            }
+        }
+    };
+    (@handler on $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [] [] $body:block) => {
+        impl $crate::TracepointHandler for $name {
+            type Args = ($($ty,)*);
+
+            #[inline(always)]
+            fn hit(&self, $cx: &$crate::Context<'_, $crate::Trace>, ($($arg,)*): Self::Args) {
                 $body
             }
         }

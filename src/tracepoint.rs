@@ -176,9 +176,12 @@ fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
         found: *mut bindings::tracepoint,
     }
 
+    /// # Safety
+    ///
+    /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`]
+    /// that nobody else uses.
     unsafe extern "C" fn visit(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
-        // SAFETY: `for_each_kernel_tracepoint()` passes the `Search` that it is given below, while
-        // nobody else uses it, and a tracepoint, whose name is a C string.
+        // SAFETY: By this function's contract; the name of a tracepoint is a C string.
         unsafe {
             let search = &mut *search.cast::<Search<'_>>();
             if CStr::from_char_ptr((*tracepoint).name) == search.name {
@@ -191,7 +194,8 @@ fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
         name,
         found: ptr::null_mut(),
     };
-    // SAFETY: `visit` takes what is passed here, and is called only before this returns.
+    // SAFETY: The function passes its tracepoints to `visit`, with this pointer, one after the other
+    // before it returns.
     unsafe { bindings::for_each_kernel_tracepoint(Some(visit), (&raw mut search).cast()) };
     (!search.found.is_null()).then_some(search.found)
 }

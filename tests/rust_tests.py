@@ -122,6 +122,9 @@ def consumer(bench, results):
     said("a probe in short form", "consumer: mkdir wants a folder", 2)
     said("a return probe that succeeds", "consumer: at -100: Ok(())")
     said("a return probe that fails, and decodes it", "consumer: at -100: Err(EEXIST)")
+    said("a condition at the entry", "consumer: open to all: Ok(())")
+    said("a probe at an offset", "consumer: mkdir is inside", 2)
+    said("a tracepoint", "consumer: consumer sends signal 10")
     said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir", 2)
     results.add(outcome.ok, "consumer: the kernel has nothing to complain of", outcome.problems)
 

@@ -3,7 +3,7 @@
 //! Somebody else's module: three probes, and nothing else to write.
 
 use kernel::prelude::*;
-use kprobes::UserStr;
+use kprobes::{KernelPtr, UserStr};
 
 module! {
     type: Probes,
@@ -27,10 +27,29 @@ kprobes::probes! {
         pr_info!("at {dfd}: {result:?}\n");
     }
 
-    /// Each program.
+    /// Each program, and no kernel thread's.
     fn program at c"__x64_sys_execve" (cx) {
         if let Ok((path,)) = cx.syscall_args::<(UserStr,)>() {
             pr_info!("{} becomes {}\n", cx.comm(), path.show::<32>());
+        }
+    }
+
+    /// Only the folders that are made with all rights.
+    fn open_to_all at c"filename_mkdirat" (_cx, _dfd: i32, _name: KernelPtr, mode: u16)
+        when (mode == 0o777) -> result: Result
+    {
+        pr_info!("open to all: {result:?}\n");
+    }
+
+    /// Somewhere inside.
+    fn inside at c"filename_mkdirat" + 5 (cx) {
+        pr_info!("{} is inside\n", cx.comm());
+    }
+
+    /// Each signal that a program sends to another.
+    fn signal on c"signal_generate" (cx, sig: i32) {
+        if sig == 10 {
+            pr_info!("{} sends signal {sig}\n", cx.comm());
         }
     }
 }

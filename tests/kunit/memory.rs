@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn shown_strings_are_escaped() -> Result {
         let text = c"a\x1b[31mb\n";
-        let shown = KernelStr::new(text.as_ptr() as usize).show::<32>();
+        let shown = KernelStr::new(text.as_char_ptr() as usize).show::<32>();
         let line = CString::try_from_fmt(fmt!("{shown}"))?;
         assert!(BStr::from_bytes(line.to_bytes()) == BStr::from_bytes(b"a\\x1b[31mb\\n"));
         let shown = UserStr::new(0).show::<32>();

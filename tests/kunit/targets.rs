@@ -22,7 +22,7 @@ use kprobes::{
 mod c {
     use kernel::prelude::*;
 
-    // SAFETY: The declarations are those of `targets.h`. Those that are safe take any value.
+    // The declarations are those of `targets.h`. Those that are safe take any value.
     unsafe extern "C" {
         pub(crate) safe fn kut_div(value: u32) -> u32;
         pub(crate) safe fn kut_div_more(value: u32) -> u32;
