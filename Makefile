@@ -13,7 +13,9 @@ help:
 	@echo '  make          build the modules'
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
 	@echo '  make doctor   what is missing to build for a kernel, and how to mend it'
-	@echo '  make lint     rustfmt, clippy and shellcheck'
+	@echo '  make lint     rustfmt, clippy, shellcheck, the ledger of unsafe code'
+	@echo '  make doc      the documentation of the library'
+	@echo '  make rust-analyzer   what an editor has to know'
 	@echo '  make modules_install   install the modules for the kernel in KDIR'
 	@echo '  make clean    remove what was built here'
 	@echo '  make distclean   and the cache, with the workbench kernel'
@@ -49,6 +51,13 @@ doctor:
 lint:
 	@scripts/lint
 
+doc:
+	@scripts/build KPROBES_DOC=1 modules
+	@echo 'kprobes/doc/kprobes/index.html'
+
+rust-analyzer: modules
+	@scripts/rust-analyzer "$$(scripts/kdir)"
+
 modules_install: modules
 	$(if $(KDIR),,$(error modules_install needs KDIR=, the kernel to install for))
 	@scripts/build modules_install
@@ -57,10 +66,10 @@ clean:
 	@find . -name .git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' -o -name modules.order \
 		-o -name Module.symvers \) -exec rm -f {} +
-	@rm -rf kprobes
+	@rm -rf kprobes tests/kunit/kprobes tests/consumer/kprobes rust-project.json
 
 distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules run test shell doctor lint modules_install clean distclean
+.PHONY: help modules run test shell doctor lint doc rust-analyzer modules_install clean distclean
