@@ -209,7 +209,8 @@ impl Context<'_, Pre> {
     /// register that the C calling convention puts it in.
     ///
     /// That is the argument at the function's entry. Anywhere else it is just
-    /// that register. An `n` without a register of its own does not compile.
+    /// that register. A module with an `n` that has no register of its own does
+    /// not build: modpost misses `rust_build_error`.
     #[inline(always)]
     pub fn arg<T: FromRegister>(&self, n: usize) -> T {
         build_assert!(n < regs::ARGUMENTS);

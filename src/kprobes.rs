@@ -18,6 +18,12 @@
 //!
 //! A hit inside a handler is not run but counted: see [`Probe::missed`].
 //!
+//! A probe must be dropped before the module's code goes. It is, where the
+//! module's type holds it, directly or not. A probe that was leaked, as by
+//! `core::mem::forget()`, stays registered and calls code that is not there any
+//! more: the one promise that neither this crate nor the `kernel` crate's
+//! registrations can make a type keep.
+//!
 //! # Examples
 //!
 //! Count the calls of `kernel_clone()`:

@@ -126,9 +126,12 @@ impl<K: Raw, S> Members<K, S> {
             let member = Member { probe, index, set };
             this.members.push(member, GFP_KERNEL)?;
         }
-        // INVARIANT: From here on `members` is as long as it will ever be.
+        // INVARIANT: From here on `members` is as long as it will ever be. No reference is made into
+        // it while a member is registered: the kernel writes there.
+        let first = this.members.as_mut_ptr();
         for index in 0..targets.len() {
-            let probe = &raw mut this.members[index].probe;
+            // SAFETY: There are that many members.
+            let probe = unsafe { &raw mut (*first.add(index)).probe };
             // SAFETY: It was filled in above and stays where it is: moving `this` moves the vector,
             // not what is in it.
             if let Err(error) = unsafe { K::register(probe) } {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compiles Rust: programs that must not compile, each example of the
 documentation, and a module outside of this folder, which is run as well."""
+import json
 import os
 import re
 import shutil
@@ -44,6 +45,13 @@ def must_not_compile(bench, results):
         for source in sources:
             shutil.copy2(source, folder)
         messages = compile_each(bench, folder, [s.stem for s in sources])
+        # What only the linker refuses: build_assert!() leaves a symbol that nobody has.
+        for source in sources:
+            unlinkable = folder / f"{source.stem}_main.o"
+            if unlinkable.exists():
+                symbols = subprocess.run(["nm", "-u", unlinkable], stdout=subprocess.PIPE, text=True)
+                if "rust_build_error" in symbols.stdout:
+                    messages[source.stem] = symbols.stdout
     for source in sources:
         got = messages[source.stem]
         wanted = re.search(r"^// error: (.*)$", source.read_text(), re.MULTILINE)
@@ -129,7 +137,29 @@ def consumer(bench, results):
     results.add(outcome.ok, "consumer: the kernel has nothing to complain of", outcome.problems)
 
 
+def editor(bench, results):
+    """rust-project.json knows the library and who uses it."""
+    subprocess.run([ROOT / "scripts/rust-analyzer", bench.kdir], check=True)
+    crates = json.loads((ROOT / "rust-project.json").read_text())["crates"]
+
+    def check():
+        names = [crate["display_name"] for crate in crates]
+        for crate in crates:
+            assert Path(crate["root_module"]).exists(), crate["root_module"]
+            for dep in crate["deps"]:
+                assert names[dep["crate"]] == dep["name"], (crate["display_name"], dep)
+        library = crates[names.index("kprobes")]
+        assert Path(library["env"]["KPROBES_BINDINGS"]).exists()
+        assert "kernel" in [dep["name"] for dep in library["deps"]]
+        for user in ("rust_kprobe", "kprobes_kunit", "consumer"):
+            deps = [dep["name"] for dep in crates[names.index(user)]["deps"]]
+            assert "kprobes" in deps and "kernel" in deps, user
+
+    results.run("editor: rust-project.json is whole", check)
+
+
 def run(bench, results):
     must_not_compile(bench, results)
     documentation(bench, results)
     consumer(bench, results)
+    editor(bench, results)

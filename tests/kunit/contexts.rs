@@ -44,8 +44,17 @@ where
     }
 }
 
-/// What `take` gets at the entry of `target`, when `call` is run.
-fn at_entry<T, F>(target: &CStr, take: F, call: impl FnOnce()) -> Result<T>
+/// What `take` gets at the entry of `name`, when `call` is run.
+fn at_entry<T, F>(name: &CStr, take: F, call: impl FnOnce()) -> Result<T>
+where
+    T: Send + Unpin + 'static,
+    F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
+{
+    at(Target::symbol(name), take, call)
+}
+
+/// What `take` gets at `target`, when `call` is run.
+fn at<T, F>(target: Target<'_>, take: F, call: impl FnOnce()) -> Result<T>
 where
     T: Send + Unpin + 'static,
     F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
@@ -54,7 +63,7 @@ where
         value <- new_spinlock!(None),
         take,
     }? Error);
-    let probe = KBox::pin_init(Kprobe::new(Target::symbol(target), handler), GFP_KERNEL)?;
+    let probe = KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?;
     call();
     let value = probe.handler().value.lock().take();
     value.ok_or(ENOENT)
@@ -195,6 +204,24 @@ mod tests {
             },
         )?;
         assert!(got == ([11, 12, 13, 14, 1, 16], true));
+        Ok(())
+    }
+
+    #[test]
+    fn all_registers() -> Result {
+        use Register::*;
+        const NAMES: [Register; 15] = [
+            Ax, Bx, Cx, Dx, Si, Di, Bp, R8, R9, R10, R11, R12, R13, R14, R15,
+        ];
+        let target = Target::symbol(c"kut_registers").offset(registers_at());
+        let got = at(
+            target,
+            |cx| NAMES.map(|r| cx.register(r)),
+            || kut_registers(),
+        )?;
+        for (n, value) in got.iter().enumerate() {
+            assert_eq!(*value, 101 + n);
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 #include <linux/delay.h>
 #include <linux/ftrace.h>
 #include <linux/kthread.h>
+#include <linux/linkage.h>
 #include <linux/mman.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
@@ -107,6 +108,51 @@ void kut_call_syscall(void)
 #endif
 	kut_syscall(&regs);
 }
+
+/*
+ * Each register with a value of its own where the probe goes, which is
+ * kut_registers_at bytes on.
+ */
+#ifdef CONFIG_X86_64
+asm(".text\n"
+    ".type kut_registers, @function\n"
+    ".globl kut_registers\n" ASM_FUNC_ALIGN
+    "kut_registers:\n"
+    "	push %rbx\n"
+    "	push %rbp\n"
+    "	push %r12\n"
+    "	push %r13\n"
+    "	push %r14\n"
+    "	push %r15\n"
+    "	mov $101, %rax\n"
+    "	mov $102, %rbx\n"
+    "	mov $103, %rcx\n"
+    "	mov $104, %rdx\n"
+    "	mov $105, %rsi\n"
+    "	mov $106, %rdi\n"
+    "	mov $107, %rbp\n"
+    "	mov $108, %r8\n"
+    "	mov $109, %r9\n"
+    "	mov $110, %r10\n"
+    "	mov $111, %r11\n"
+    "	mov $112, %r12\n"
+    "	mov $113, %r13\n"
+    "	mov $114, %r14\n"
+    "	mov $115, %r15\n"
+    "1:	nop\n"
+    "	pop %r15\n"
+    "	pop %r14\n"
+    "	pop %r13\n"
+    "	pop %r12\n"
+    "	pop %rbp\n"
+    "	pop %rbx\n"
+    "	" ASM_RET "\n"
+    ".size kut_registers, .-kut_registers\n"
+    ".section .rodata\n"
+    ".globl kut_registers_at\n"
+    "kut_registers_at: .long 1b - kut_registers\n"
+    ".previous\n");
+#endif
 
 /* A caller that wants to see each register preserved but the result. */
 noinline int kut_skipped(int value)

@@ -41,6 +41,8 @@ mod c {
         pub(crate) safe fn kut_int_result(value: i32) -> i32;
         pub(crate) safe fn kut_string(string: *const u8) -> u64;
         pub(crate) safe fn kut_call_syscall();
+        pub(crate) safe fn kut_registers();
+        pub(crate) static kut_registers_at: u32;
         pub(crate) safe fn kut_skipped(value: i32) -> i32;
         pub(crate) safe fn kut_stack_driver() -> usize;
         pub(crate) safe fn kut_stack_find(address: usize, next: &mut usize) -> i32;
@@ -62,6 +64,12 @@ pub(crate) use c::*;
 pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
     // SAFETY: `bytes` is as long as it says.
     kernel::error::to_result(unsafe { kut_write_user(at, bytes.as_ptr(), bytes.len()) })
+}
+
+/// Where in `kut_registers()` each register has its value.
+pub(crate) fn registers_at() -> u32 {
+    // SAFETY: It is a constant.
+    unsafe { kut_registers_at }
 }
 
 /// How often `kut_skipped()` really ran.

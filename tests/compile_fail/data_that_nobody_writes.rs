@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: rust_build_error
+// Without an entry handler there is no data.
+
+use kernel::prelude::*;
+use kprobes::{Context, Kretprobe, Return, ReturnHandler, Target};
+
+pub struct Unwritten;
+
+#[vtable]
+impl ReturnHandler for Unwritten {
+    type Data = u64;
+
+    fn ret(&self, _cx: &Context<'_, Return>, _data: u64) {}
+}
+
+pub fn register() -> Result<Pin<KBox<Kretprobe<Unwritten>>>> {
+    KBox::pin_init(Kretprobe::new(Target::symbol(c"f"), Unwritten), GFP_KERNEL)
+}
