@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,7 +85,9 @@ def kernel_image(kdir):
 
 
 def vng(kdir, accel, cpus, memory, command=None):
-    """The command line of virtme-ng."""
+    """The command line of virtme-ng, which is brought here where it is not."""
+    if not shutil.which("vng"):
+        subprocess.run([ROOT / "scripts/setup"], check=True)
     args = ["vng", "--run", str(kernel_image(kdir))]
     args += ["--cpus", str(cpus), "--memory", memory, "--user", "root", "--force-9p"]
     # 9p of Linux 7.2 refuses an empty source. Without entropy %p is not hashed.
