@@ -11,6 +11,7 @@ help:
 	@echo '  make run      boot a kernel, load rust_kprobe.ko, show what it logs'
 	@echo '  make test     boot and check everything'
 	@echo '  make          build the modules'
+	@echo '  make samples  build the samples; make run SAMPLE=NAME shows one'
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
 	@echo '  make doctor   what is missing to build for a kernel, and how to mend it'
 	@echo '  make lint     rustfmt, clippy, shellcheck, the ledger of unsafe code'
@@ -34,8 +35,18 @@ modules:
 	@scripts/build
 
 run:
+ifdef SAMPLE
+	@test -e samples/$(SAMPLE).rs || { echo 'error: no sample $(SAMPLE); there are:' \
+		$(patsubst samples/%.rs,%,$(wildcard samples/*.rs)) >&2; exit 1; }
+	@scripts/build -C samples >&2
+	@qemu/boot "$$(scripts/kdir)" qemu/guest/samples $(SAMPLE)
+else
 	@scripts/build >&2
 	@qemu/boot "$$(scripts/kdir)" qemu/guest/demo rust_kprobe.ko $(if $(PROBES),'probes="$(PROBES)"')
+endif
+
+samples:
+	@scripts/build -C samples
 
 test:
 	@tests/run
@@ -66,10 +77,10 @@ clean:
 	@find . -name .git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' -o -name modules.order \
 		-o -name Module.symvers \) -exec rm -f {} +
-	@rm -rf kprobes tests/kunit/kprobes tests/consumer/kprobes rust-project.json
+	@rm -rf kprobes tests/kunit/kprobes tests/consumer/kprobes samples/kprobes rust-project.json
 
 distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules run test shell doctor lint doc rust-analyzer modules_install clean distclean
+.PHONY: help modules samples run test shell doctor lint doc rust-analyzer modules_install clean distclean

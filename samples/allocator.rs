@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What does the allocator give, and for which sizes? The size is known at the
+//! entry, the memory at the return. Only large ones are told of.
+
+use kernel::prelude::*;
+use kprobes::{Context, KernelPtr, Kretprobe, Return, ReturnHandler, Target};
+
+module! {
+    type: Allocator,
+    name: "allocator",
+    authors: ["The rust_kprobe authors"],
+    description: "Logs what __kmalloc returns for large sizes",
+    license: "GPL",
+    params: {
+        at_least: usize {
+            default: 16_000,
+            description: "The smallest size to tell of, in bytes",
+        },
+    },
+}
+
+struct Allocation {
+    at_least: usize,
+}
+
+#[vtable]
+impl ReturnHandler for Allocation {
+    type Data = usize;
+
+    fn entry(&self, cx: &Context<'_>) -> Option<usize> {
+        Some(cx.arg(0)).filter(|&size| size >= self.at_least)
+    }
+
+    fn ret(&self, cx: &Context<'_, Return>, size: usize) {
+        let memory: KernelPtr = cx.ret();
+        let what = if memory.is_null() {
+            "nothing"
+        } else {
+            "memory"
+        };
+        pr_info!("comm={} kmalloc of {size} bytes gave {what}\n", cx.comm());
+    }
+}
+
+struct Allocator {
+    _probe: Pin<KBox<Kretprobe<Allocation>>>,
+}
+
+impl kernel::Module for Allocator {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let at_least = *module_parameters::at_least.value();
+        let probe = Kretprobe::new(Target::symbol(c"__kmalloc_noprof"), Allocation { at_least });
+        let _probe = KBox::pin_init(probe, GFP_KERNEL)?;
+        Ok(Self { _probe })
+    }
+}

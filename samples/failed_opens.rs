@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What fails to be opened, how, and why? The arguments of the entry are there at
+//! the return of the same call. Kernel threads are left out.
+
+use kernel::prelude::*;
+use kprobes::{KernelPtr, UserStr};
+
+module! {
+    type: FailedOpens,
+    name: "failed_opens",
+    authors: ["The rust_kprobe authors"],
+    description: "Logs the opens that fail",
+    license: "GPL",
+}
+
+kprobes::probes! {
+    struct FailedOpens;
+
+    // The third argument is a struct open_how, which begins with the flags.
+    fn open at c"do_sys_openat2" (cx, _dfd: i32, filename: UserStr, how: KernelPtr<u64>)
+        when (!cx.is_kernel_thread()) -> fd: Result<i32>
+    {
+        if let Err(e) = fd {
+            // It is on the caller's stack, where it still is.
+            let flags = how.read().unwrap_or(0);
+            let filename = filename.show::<256>();
+            pr_info!("comm={} filename={filename} flags={flags:#o} {e:?}\n", cx.comm());
+        }
+    }
+}

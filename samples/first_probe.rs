@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How do I run code at a kernel function? This logs each call of
+//! `do_sys_openat2`, through which every file is opened.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler, Kprobe, Target};
+
+module! {
+    type: FirstProbe,
+    name: "first_probe",
+    authors: ["The rust_kprobe authors"],
+    description: "Logs each open",
+    license: "GPL",
+}
+
+struct Open;
+
+#[vtable]
+impl Handler for Open {
+    fn pre(&self, _cx: &Context<'_>) {
+        pr_info!("do_sys_openat2 called\n");
+    }
+
+    fn unregistered(&self, _missed: usize) {
+        pr_info!("Kprobe unregistered\n");
+    }
+}
+
+struct FirstProbe {
+    _open: Pin<KBox<Kprobe<Open>>>,
+}
+
+impl kernel::Module for FirstProbe {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let open = Kprobe::new(Target::symbol(c"do_sys_openat2"), Open);
+        let _open = KBox::pin_init(open, GFP_KERNEL)?;
+        pr_info!("Kprobe registered\n");
+        Ok(Self { _open })
+    }
+}

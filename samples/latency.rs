@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How long does a function take? A histogram of `vfs_read` in powers of two,
+//! as bpftrace's `hist()` draws it: in debugfs while the module is loaded
+//! (`/sys/kernel/debug/latency/vfs_read`), and in the log when it is unloaded.
+
+use kernel::debugfs::{self, Dir};
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Relaxed};
+use kprobes::{Context, Kretprobe, Return, Target, Timed, TimedHandler};
+
+module! {
+    type: Latency,
+    name: "latency",
+    authors: ["The rust_kprobe authors"],
+    description: "A histogram of the time that vfs_read takes",
+    license: "GPL",
+}
+
+const BUCKETS: usize = 40;
+
+/// The buckets of one CPU, in cache lines of their own.
+#[repr(align(64))]
+struct Buckets([Atomic<u64>; BUCKETS]);
+
+struct Histogram {
+    cpus: KVec<Buckets>,
+}
+
+impl Histogram {
+    fn new() -> Result<Self> {
+        let mut cpus = KVec::new();
+        for _ in 0..kernel::cpu::nr_cpu_ids() {
+            cpus.push(Buckets([const { Atomic::new(0) }; BUCKETS]), GFP_KERNEL)?;
+        }
+        Ok(Self { cpus })
+    }
+
+    /// Calls `line` for each bucket from the first to the last that has
+    /// anything: its bounds, what it has, and how long its bar is.
+    fn draw(&self, mut line: impl FnMut(u64, u64, u64, usize)) {
+        let sum = |n: usize| -> u64 { self.cpus.iter().map(|c| c.0[n].load(Relaxed)).sum() };
+        let most = (0..BUCKETS).map(sum).max().unwrap_or(0).max(1);
+        let first = (0..BUCKETS).find(|&n| sum(n) != 0).unwrap_or(BUCKETS);
+        let last = (0..BUCKETS).rfind(|&n| sum(n) != 0).unwrap_or(0);
+        for n in first..=last {
+            line(1 << n, 2 << n, sum(n), (sum(n) * 40 / most) as usize);
+        }
+    }
+}
+
+const BAR: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
+
+#[vtable]
+impl TimedHandler for Histogram {
+    fn ret(&self, cx: &Context<'_, Return>, ns: u64) {
+        let n = (ns.max(1).ilog2() as usize).min(BUCKETS - 1);
+        if let Some(buckets) = self.cpus.get(cx.cpu() as usize) {
+            buckets.0[n].fetch_add(1, Relaxed);
+        }
+    }
+
+    fn unregistered(&self, missed: usize) {
+        self.draw(|from, to, count, bar| {
+            pr_info!(
+                "[{from}, {to}) ns {count} |{:<40}|\n",
+                BAR.get(..bar).unwrap_or(BAR)
+            );
+        });
+        pr_info!("{missed} missed\n");
+    }
+}
+
+/// What debugfs shows.
+#[pin_data]
+struct Shown {
+    #[pin]
+    probe: Kretprobe<Timed<Histogram>>,
+}
+
+impl debugfs::Writer for Shown {
+    fn write(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        let mut done = Ok(());
+        self.probe.handler().0.draw(|from, to, count, bar| {
+            let bar = BAR.get(..bar).unwrap_or(BAR);
+            done = done.and_then(|()| writeln!(f, "[{from}, {to}) ns {count} |{bar:<40}|"));
+        });
+        done
+    }
+}
+
+struct Latency {
+    _file: Pin<KBox<debugfs::File<Shown>>>,
+}
+
+impl kernel::Module for Latency {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let dir = Dir::new(c"latency");
+        let histogram = Timed(Histogram::new()?);
+        let shown = try_pin_init!(Shown {
+            probe <- Kretprobe::new(Target::symbol(c"vfs_read"), histogram),
+        }? Error);
+        let file = dir.read_only_file(c"vfs_read", shown);
+        Ok(Self {
+            _file: KBox::pin_init(file, GFP_KERNEL)?,
+        })
+    }
+}

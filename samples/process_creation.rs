@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who makes new processes, and which? The entry of `kernel_clone` knows the
+//! parent, its return the child.
+
+use kernel::prelude::*;
+
+module! {
+    type: ProcessCreation,
+    name: "process_creation",
+    authors: ["The rust_kprobe authors"],
+    description: "Logs pid and comm at the creation of processes",
+    license: "GPL",
+}
+
+kprobes::probes! {
+    struct ProcessCreation;
+
+    fn clone at c"kernel_clone" (cx) {
+        pr_info!("pid={} comm={} clones itself\n", cx.tgid(), cx.comm());
+    }
+
+    fn cloned at c"kernel_clone" (cx) -> child: Result<i32> {
+        match child {
+            Ok(pid) => pr_info!("pid={} comm={} has child {pid}\n", cx.tgid(), cx.comm()),
+            Err(e) => pr_info!("pid={} comm={} has no child: {e:?}\n", cx.tgid(), cx.comm()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What would a security sensor want to know? Changes of credentials, programs
+//! with their arguments, renamed and removed files: one line of key=value each,
+//! with everything that a program wrote escaped.
+
+use core::mem::offset_of;
+use kernel::bindings::cred;
+use kernel::prelude::*;
+use kprobes::{Context, Handler, KernelPtr, KprobeSet, Target, UserPtr, UserStr};
+
+module! {
+    type: Sensor,
+    name: "sensor",
+    authors: ["The rust_kprobe authors"],
+    description: "Logs what a security sensor looks at",
+    license: "GPL",
+}
+
+/// The entry point of a system call: it is named after the architecture.
+macro_rules! syscall {
+    ($name:literal) => {
+        Target::symbol(if cfg!(CONFIG_ARM64) {
+            kernel::c_str!(concat!("__arm64_sys_", $name))
+        } else {
+            kernel::c_str!(concat!("__x64_sys_", $name))
+        })
+    };
+}
+
+const TARGETS: [Target<'static>; 4] = [
+    Target::symbol(c"commit_creds"),
+    syscall!("execve"),
+    syscall!("renameat"),
+    syscall!("unlinkat"),
+];
+
+struct Events;
+
+#[vtable]
+impl Handler for Events {
+    fn pre(&self, cx: &Context<'_>) {
+        // Memory that is not there gives no event; a name that is not there, (fault).
+        let _ = match cx.index() {
+            0 => credentials(cx),
+            1 => execve(cx),
+            2 => renameat(cx),
+            _ => unlinkat(cx),
+        };
+    }
+}
+
+fn credentials(cx: &Context<'_>) -> Result {
+    let new: KernelPtr = cx.arg(0);
+    let id = |offset| new.field::<u32>(offset).read();
+    let old = current!().euid().into_uid_in_current_ns();
+    pr_info!(
+        "event=commit_creds pid={} comm={} old_euid={old} uid={} gid={} euid={} egid={}\n",
+        cx.tgid(),
+        cx.comm(),
+        id(offset_of!(cred, uid))?,
+        id(offset_of!(cred, gid))?,
+        id(offset_of!(cred, euid))?,
+        id(offset_of!(cred, egid))?
+    );
+    Ok(())
+}
+
+fn execve(cx: &Context<'_>) -> Result {
+    let (path, argv): (UserStr, UserPtr<usize>) = cx.syscall_args()?;
+    // argv ends with a null pointer.
+    let arg = |n: usize| -> UserStr {
+        let before = (0..n).all(|i| argv.element(i).read().is_ok_and(|p| p != 0));
+        let pointer = if before {
+            argv.element(n).read().unwrap_or(0)
+        } else {
+            0
+        };
+        UserStr::new(pointer)
+    };
+    pr_info!(
+        "event=execve pid={} comm={} path={} argv0={} argv1={} argv2={}\n",
+        cx.tgid(),
+        cx.comm(),
+        path.show::<64>(),
+        arg(0).show::<32>(),
+        arg(1).show::<32>(),
+        arg(2).show::<32>()
+    );
+    Ok(())
+}
+
+fn renameat(cx: &Context<'_>) -> Result {
+    let (_, old, _, new): (i32, UserStr, i32, UserStr) = cx.syscall_args()?;
+    let (old, new) = (old.show::<64>(), new.show::<64>());
+    pr_info!(
+        "event=renameat pid={} comm={} oldname={old} newname={new}\n",
+        cx.tgid(),
+        cx.comm()
+    );
+    Ok(())
+}
+
+fn unlinkat(cx: &Context<'_>) -> Result {
+    let (_, path): (i32, UserStr) = cx.syscall_args()?;
+    pr_info!(
+        "event=unlinkat pid={} comm={} pathname={}\n",
+        cx.tgid(),
+        cx.comm(),
+        path.show::<64>()
+    );
+    Ok(())
+}
+
+struct Sensor {
+    _set: Pin<KBox<KprobeSet<Events>>>,
+}
+
+impl kernel::Module for Sensor {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let set = KprobeSet::new(&TARGETS, Events);
+        let _set = KBox::pin_init(set, GFP_KERNEL)?;
+        Ok(Self { _set })
+    }
+}

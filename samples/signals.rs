@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who sends which signal to whom, and what becomes of it? The tracepoint
+//! `signal_generate` knows.
+
+use kernel::prelude::*;
+use kprobes::KernelPtr;
+
+module! {
+    type: Signals,
+    name: "signals",
+    authors: ["The rust_kprobe authors"],
+    description: "Logs signals with what became of them",
+    license: "GPL",
+}
+
+/// `TRACE_SIGNAL_*`.
+const RESULTS: [&str; 5] = [
+    "delivered",
+    "ignored",
+    "already_pending",
+    "overflow_fail",
+    "lose_info",
+];
+
+kprobes::probes! {
+    struct Signals;
+
+    fn generate on c"signal_generate" (
+        cx, sig: i32, _info: KernelPtr, _task: KernelPtr, group: i32, result: usize,
+    ) {
+        let whom = if group != 0 { "group" } else { "single" };
+        let result = RESULTS.get(result & 0xff).unwrap_or(&"unknown");
+        pr_info!("comm={} sends signal {sig} to a {whom}: {result}\n", cx.comm());
+    }
+}
