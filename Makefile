@@ -3,7 +3,7 @@
 # The verbs. What they do stands in scripts/, qemu/ and tests/; what is built,
 # in Kbuild.
 
-export KDIR KSRC KVER ACCEL CPUS MEMORY LIMIT V
+export KDIR KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT V
 
 help:
 	@echo 'Kprobes for Rust kernel modules'
@@ -29,6 +29,7 @@ help:
 	@echo '  KVER=7.2              or from another series of scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
 	@echo '  CPUS=2 MEMORY=1G      the guest; LIMIT=120: seconds for what it runs'
+	@echo '  ICOUNT=1              one emulated CPU; its nanoseconds are instructions'
 	@echo "  PROBES='p:open do_sys_openat2'   what 'make run' probes"
 
 modules:

@@ -84,7 +84,7 @@ def kernel_image(kdir):
     return image
 
 
-def vng(kdir, accel, cpus, memory, command=None):
+def vng(kdir, accel, cpus, memory, command=None, icount=False):
     """The command line of virtme-ng, which is brought here where it is not."""
     if not shutil.which("vng"):
         subprocess.run([ROOT / "scripts/setup"], check=True)
@@ -97,6 +97,9 @@ def vng(kdir, accel, cpus, memory, command=None):
         # code where another CPU has just patched it, and a kernel that arms a
         # probe under fire jumps to nowhere, with or without this project.
         args += ["--disable-kvm", "--qemu-opts=-accel tcg,thread=single"]
+        if icount:
+            # The guest's clock counts instructions, one a nanosecond.
+            args += ["--qemu-opts=-icount shift=0,sleep=off"]
     if command is not None:
         # Verbose puts the kernel's console on stderr.
         args += ["--verbose", "--", command]
@@ -124,11 +127,12 @@ class _Reader(threading.Thread):
 
 
 def run(kdir, command, *, limit, accel="tcg", cpus=2, memory="1G", echo=None,
-        boot_limit=BOOT_LIMIT):
+        boot_limit=BOOT_LIMIT, icount=False):
     """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
 
     It may take `limit` seconds, and the boot `boot_limit`. `echo` is called
-    with each line of output as it comes.
+    with each line of output as it comes. With `icount`, and `accel` tcg, the
+    guest's nanoseconds are instructions; it should have one CPU then.
     """
     nonce = secrets.token_hex(8)
     enter = ROOT / "qemu/guest/enter"
@@ -141,7 +145,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory="1G", echo=None,
 
     outcome = Outcome()
     process = subprocess.Popen(
-        vng(kdir, accel, cpus, memory, shlex.join(words)),
+        vng(kdir, accel, cpus, memory, shlex.join(words), icount),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -66,26 +66,33 @@ fn credentials(cx: &Context<'_>) -> Result {
     Ok(())
 }
 
+/// Up to six arguments of a program, as ` argv0=... argv1=...`.
+struct Argv(UserPtr<usize>);
+
+impl kernel::fmt::Display for Argv {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        for n in 0..6 {
+            // It ends with a null pointer.
+            match self.0.element(n).read() {
+                Ok(arg) if arg != 0 => {
+                    let arg = UserStr::new(arg).show::<64>();
+                    f.write_fmt(fmt!(" argv{n}={arg}"))?;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}
+
 fn execve(cx: &Context<'_>) -> Result {
     let (path, argv): (UserStr, UserPtr<usize>) = cx.syscall_args()?;
-    // argv ends with a null pointer.
-    let arg = |n: usize| -> UserStr {
-        let before = (0..n).all(|i| argv.element(i).read().is_ok_and(|p| p != 0));
-        let pointer = if before {
-            argv.element(n).read().unwrap_or(0)
-        } else {
-            0
-        };
-        UserStr::new(pointer)
-    };
     pr_info!(
-        "event=execve pid={} comm={} path={} argv0={} argv1={} argv2={}\n",
+        "event=execve pid={} comm={} path={}{}\n",
         cx.tgid(),
         cx.comm(),
         path.show::<64>(),
-        arg(0).show::<32>(),
-        arg(1).show::<32>(),
-        arg(2).show::<32>()
+        Argv(argv)
     );
     Ok(())
 }

@@ -6,9 +6,13 @@ Numbers that differ from run to run stand as N, hexadecimal ones as X, and a
 bar of a histogram as BAR. A line that stands there once may come several times
 in a row.
 """
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import guest
 
@@ -48,7 +52,37 @@ def names():
     return sorted(path.stem for path in SAMPLES.glob("*.rs"))
 
 
+def with_bpftrace(bench, results):
+    """The sample nanosleep and bpftrace's one-liners count the same calls."""
+    outcome = guest.run(
+        bench.kdir, ["tests/guest/nanosleep_and_bpftrace"], limit=120, accel=bench.accel
+    )
+    counts = outcome.output.splitlines()
+    results.add(counts == ["sample 7 7", "bpftrace 7 7"] and outcome.ok,
+                "sample: nanosleep and bpftrace agree", counts + outcome.problems)
+
+
+def copied(bench, results):
+    """A sample in an empty folder, with the three lines of README.md."""
+    readme = (SAMPLES / "README.md").read_text()
+    kbuild = re.search(r"```make\n(.*?)```", readme, re.DOTALL)[1]
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        folder = Path(name)
+        shutil.copy2(SAMPLES / "first_probe.rs", folder)
+        (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(guest.ROOT)))
+        build = subprocess.run(
+            [guest.ROOT / "scripts/build", "-C", folder],
+            env={**os.environ, "KDIR": bench.kdir},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        results.add(
+            (folder / "first_probe.ko").exists() and len(kbuild.splitlines()) == 3,
+            "sample: a copy builds in an empty folder", build.stdout.splitlines()[-20:],
+        )
+
+
 def run(bench, results):
+    copied(bench, results)
     subprocess.run(
         [guest.ROOT / "scripts/build", "-C", SAMPLES], check=True, stdout=subprocess.DEVNULL
     )
@@ -63,6 +97,10 @@ def run(bench, results):
             continue
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name}", notes)
+    if shutil.which("bpftrace"):
+        with_bpftrace(bench, results)
+    else:
+        print("# sample: bpftrace is not installed, nothing to compare nanosleep with")
     results.add(outcome.ok, "sample: the kernel has nothing to complain of", outcome.problems)
     if not outcome.ok:
         outcome.report(sys.stdout)

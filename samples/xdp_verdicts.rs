@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What does an XDP program do to my packets, and what gets past it? This counts
+//! the verdicts of the function that runs the program, and what arrives at the
+//! stack behind it.
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Relaxed};
+use kprobes::{Context, Handler, Kprobe, Kretprobe, Return, ReturnHandler, Target};
+
+module! {
+    type: XdpVerdicts,
+    name: "xdp_verdicts",
+    authors: ["The rust_kprobe authors"],
+    description: "Counts the verdicts of XDP programs, and what the stack receives",
+    license: "GPL",
+}
+
+/// `enum xdp_action`.
+const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
+
+/// The return of the function that runs a program.
+struct Verdicts([Atomic<u64>; ACTIONS.len()]);
+
+#[vtable]
+impl ReturnHandler for Verdicts {
+    type Data = ();
+
+    fn ret(&self, cx: &Context<'_, Return>, (): ()) {
+        if let Some(count) = self.0.get(cx.ret::<u32>() as usize) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn unregistered(&self, missed: usize) {
+        for (action, count) in ACTIONS.iter().zip(&self.0) {
+            if count.load(Relaxed) != 0 {
+                pr_info!("verdict {action}: {}\n", count.load(Relaxed));
+            }
+        }
+        pr_info!("verdicts missed: {missed}\n");
+    }
+}
+
+/// The entry of the stack's IPv4 receive function.
+struct Received(Atomic<u64>);
+
+#[vtable]
+impl Handler for Received {
+    fn pre(&self, _cx: &Context<'_>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn unregistered(&self, missed: usize) {
+        pr_info!("received: {}, missed: {missed}\n", self.0.load(Relaxed));
+    }
+}
+
+struct XdpVerdicts {
+    _verdicts: Pin<KBox<Kretprobe<Verdicts>>>,
+    _received: Pin<KBox<Kprobe<Received>>>,
+}
+
+impl kernel::Module for XdpVerdicts {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let verdicts = Verdicts([const { Atomic::new(0) }; ACTIONS.len()]);
+        let verdicts = Kretprobe::new(Target::symbol(c"bpf_prog_run_generic_xdp"), verdicts);
+        let received = Kprobe::new(Target::symbol(c"ip_rcv"), Received(Atomic::new(0)));
+        Ok(Self {
+            _verdicts: KBox::pin_init(verdicts, GFP_KERNEL)?,
+            _received: KBox::pin_init(received, GFP_KERNEL)?,
+        })
+    }
+}
