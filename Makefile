@@ -14,6 +14,7 @@ help:
 	@echo '  make samples  build the samples; make run SAMPLE=NAME shows one'
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
 	@echo '  make doctor   what is missing to build for a kernel, and how to mend it'
+	@echo '  make bench    what a hit costs, in Rust, C and others'
 	@echo '  make lint     rustfmt, clippy, shellcheck, the ledger of unsafe code'
 	@echo '  make doc      the documentation of the library'
 	@echo '  make rust-analyzer   what an editor has to know'
@@ -60,6 +61,9 @@ shell:
 doctor:
 	@scripts/doctor "$$(scripts/kdir)"
 
+bench:
+	@bench/run
+
 lint:
 	@scripts/lint
 
@@ -78,10 +82,10 @@ clean:
 	@find . -name .git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' -o -name modules.order \
 		-o -name Module.symvers \) -exec rm -f {} +
-	@rm -rf kprobes tests/kunit/kprobes tests/consumer/kprobes samples/kprobes rust-project.json
+	@rm -rf kprobes tests/kunit/kprobes tests/consumer/kprobes samples/kprobes bench/kprobes rust-project.json
 
 distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules samples run test shell doctor lint doc rust-analyzer modules_install clean distclean
+.PHONY: help modules samples run test bench shell doctor lint doc rust-analyzer modules_install clean distclean

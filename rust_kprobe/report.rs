@@ -19,6 +19,7 @@ use kernel::{
 };
 use kprobes::{
     Context,
+    Count,
     Probe,
     RateLimit,
     Return, //
@@ -35,7 +36,7 @@ const SHOWN: usize = 80;
 #[pin_data]
 pub(crate) struct Report {
     name: CString,
-    hits: Atomic<u64>,
+    hits: Count,
     announced: Atomic<bool>,
     #[pin]
     limit: RateLimit,
@@ -45,7 +46,7 @@ impl Report {
     pub(crate) fn new(name: CString) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             name,
-            hits: Atomic::new(0),
+            hits: Count::new(),
             announced: Atomic::new(false),
             limit <- RateLimit::new(INTERVAL_MS, BURST),
         })
@@ -65,7 +66,7 @@ impl Report {
 
     /// Counts a hit, which may write several lines.
     pub(crate) fn count(&self) {
-        self.hits.fetch_add(1, Relaxed);
+        self.hits.add(1);
     }
 
     /// `NAME: WHEN pid=PID cpu=CPU comm=COMM`
@@ -111,7 +112,7 @@ impl Report {
         pr_info!(
             "{}: unregistered, {} hits, {missed} missed, {} lines suppressed\n",
             &*self.name,
-            self.hits.load(Relaxed),
+            self.hits.get(),
             self.limit.suppressed()
         );
     }

@@ -6,8 +6,7 @@
 
 use kernel::debugfs::{self, Dir};
 use kernel::prelude::*;
-use kernel::sync::atomic::{Atomic, Relaxed};
-use kprobes::{Context, Kretprobe, Return, Target, Timed, TimedHandler};
+use kprobes::{Context, Kretprobe, PerCpuCounts, Return, Target, Timed, TimedHandler};
 
 module! {
     type: Latency,
@@ -19,27 +18,13 @@ module! {
 
 const BUCKETS: usize = 40;
 
-/// The buckets of one CPU, in cache lines of their own.
-#[repr(align(64))]
-struct Buckets([Atomic<u64>; BUCKETS]);
-
-struct Histogram {
-    cpus: KVec<Buckets>,
-}
+struct Histogram(PerCpuCounts<BUCKETS>);
 
 impl Histogram {
-    fn new() -> Result<Self> {
-        let mut cpus = KVec::new();
-        for _ in 0..kernel::cpu::nr_cpu_ids() {
-            cpus.push(Buckets([const { Atomic::new(0) }; BUCKETS]), GFP_KERNEL)?;
-        }
-        Ok(Self { cpus })
-    }
-
     /// Calls `line` for each bucket from the first to the last that has
     /// anything: its bounds, what it has, and how long its bar is.
     fn draw(&self, mut line: impl FnMut(u64, u64, u64, usize)) {
-        let sum = |n: usize| -> u64 { self.cpus.iter().map(|c| c.0[n].load(Relaxed)).sum() };
+        let sum = |n| self.0.get(n);
         let most = (0..BUCKETS).map(sum).max().unwrap_or(0).max(1);
         let first = (0..BUCKETS).find(|&n| sum(n) != 0).unwrap_or(BUCKETS);
         let last = (0..BUCKETS).rfind(|&n| sum(n) != 0).unwrap_or(0);
@@ -53,11 +38,8 @@ const BAR: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
 
 #[vtable]
 impl TimedHandler for Histogram {
-    fn ret(&self, cx: &Context<'_, Return>, ns: u64) {
-        let n = (ns.max(1).ilog2() as usize).min(BUCKETS - 1);
-        if let Some(buckets) = self.cpus.get(cx.cpu() as usize) {
-            buckets.0[n].fetch_add(1, Relaxed);
-        }
+    fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
+        self.0.inc((ns.max(1).ilog2() as usize).min(BUCKETS - 1));
     }
 
     fn unregistered(&self, missed: usize) {
@@ -96,7 +78,7 @@ struct Latency {
 impl kernel::Module for Latency {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let dir = Dir::new(c"latency");
-        let histogram = Timed(Histogram::new()?);
+        let histogram = Timed(Histogram(PerCpuCounts::new()?));
         let shown = try_pin_init!(Shown {
             probe <- Kretprobe::new(Target::symbol(c"vfs_read"), histogram),
         }? Error);

@@ -74,12 +74,14 @@ pub struct Context<'a, At = Pre> {
 
 impl<At> Context<'_, At> {
     /// The CPU that the hit is on.
+    #[inline(always)]
     pub fn cpu(&self) -> u32 {
         CpuId::current().as_u32()
     }
 
     /// The current task's id, which is what users call the thread id
     /// (`task_struct::pid`, in the initial namespace).
+    #[inline(always)]
     pub fn pid(&self) -> Pid {
         // SAFETY: `pid` is a `pid_t`, and that is its offset.
         unsafe { current_field(bindings::KPROBES_TASK_PID) }
@@ -87,6 +89,7 @@ impl<At> Context<'_, At> {
 
     /// The current task's thread group id, which is what users call the
     /// process id (`task_struct::tgid`, in the initial namespace).
+    #[inline(always)]
     pub fn tgid(&self) -> Pid {
         // SAFETY: `tgid` is a `pid_t`, and that is its offset.
         unsafe { current_field(bindings::KPROBES_TASK_TGID) }
@@ -96,12 +99,14 @@ impl<At> Context<'_, At> {
     ///
     /// Where another thread changes the name at this moment, the copy may be a
     /// mix of both.
+    #[inline(always)]
     pub fn comm(&self) -> Comm {
         // SAFETY: `comm` is an array of `TASK_COMM_LEN` bytes, and that is its offset.
         Comm(unsafe { current_field(bindings::KPROBES_TASK_COMM) })
     }
 
     /// Whether the current task is a kernel thread (`PF_KTHREAD`).
+    #[inline(always)]
     pub fn is_kernel_thread(&self) -> bool {
         // SAFETY: `flags` is an `unsigned int`, and that is its offset.
         let flags: c_uint = unsafe { current_field(bindings::KPROBES_TASK_FLAGS) };
@@ -113,6 +118,7 @@ impl<At> Context<'_, At> {
     /// Safe at every probe, also one in the timekeeping code itself, where
     /// `ktime_get()` could wait for ever. C function
     /// `ktime_get_mono_fast_ns()`.
+    #[inline(always)]
     pub fn now_ns(&self) -> u64 {
         // SAFETY: The function may be called in any context, NMI included.
         unsafe { bindings::ktime_get_mono_fast_ns() }

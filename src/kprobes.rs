@@ -53,9 +53,11 @@
 mod args;
 mod bindings;
 mod context;
+mod count;
 mod kprobe;
 mod kretprobe;
 mod nofault;
+mod percpu;
 mod probe;
 mod ratelimit;
 mod regs;
@@ -84,6 +86,7 @@ pub use context::{
     Return,
     Trace, //
 };
+pub use count::Count;
 pub use kprobe::{
     Handler,
     Kprobe, //
@@ -100,6 +103,7 @@ pub use nofault::{
     UserStr, //
 };
 pub use param::StringParam;
+pub use percpu::PerCpuCounts;
 pub use probe::{
     Mechanism,
     Probe,

@@ -24,7 +24,6 @@ use core::{
     }, //
 };
 use kernel::{
-    error::to_result,
     fmt,
     page::PAGE_SIZE,
     prelude::*,
@@ -65,23 +64,33 @@ trait Space {
 
 struct User;
 impl Space for User {
+    #[inline(always)]
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
         // SAFETY: `to` is valid by this function's contract; the function checks the address.
-        to_result(unsafe {
-            bindings::copy_from_user_nofault(to.cast(), addr as *const c_void, len) as c_int
-        })
+        let failed =
+            unsafe { bindings::copy_from_user_nofault(to.cast(), addr as *const c_void, len) };
+        // It fails with EFAULT and nothing else.
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
     }
 }
 
 struct Kernel;
 impl Space for Kernel {
+    #[inline(always)]
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: `to` is valid by this function's contract; the function checks the address, and
-        // refuses one of a program.
-        to_result(unsafe {
-            bindings::copy_from_kernel_nofault(to.cast(), addr as *const c_void, len) as c_int
-        })
-        .map_err(|_| EFAULT)
+        // SAFETY: `to` is valid by this function's contract; the function checks the address.
+        let failed =
+            unsafe { bindings::copy_from_kernel_nofault(to.cast(), addr as *const c_void, len) };
+        // ERANGE is an address that is no kernel's, which is as little there.
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
     }
 }
 
@@ -118,6 +127,7 @@ macro_rules! pointer {
 
             /// Fills `to` with what the pointer points at.
             #[allow(dead_code, reason = "one of the two spaces does not use it")]
+            #[inline(always)]
             pub(crate) fn read_raw(self, to: &mut MaybeUninit<T>) -> Result {
                 // SAFETY: `to` is `size_of::<T>()` bytes long.
                 unsafe { $space::copy(to.as_mut_ptr().cast(), self.0, size_of::<T>()) }
@@ -128,6 +138,7 @@ macro_rules! pointer {
             /// # Errors
             ///
             /// `EFAULT` where that is not there.
+            #[inline(always)]
             pub fn read(self) -> Result<T>
             where
                 T: FromBytes,

@@ -19,6 +19,7 @@ use kprobes::{
     KernelPtr,
     Kprobe,
     Kretprobe,
+    PerCpuCounts,
     Register,
     Return,
     ReturnHandler,
@@ -277,6 +278,17 @@ mod tests {
         assert!(pointer.err() == Some(ENOMEM));
         let pointer = at_return(name, |cx| cx.ret::<Result<KernelPtr>>(), long(0x1000))?;
         assert_eq!(pointer?.addr(), 0x1000);
+        Ok(())
+    }
+
+    #[test]
+    fn counters_of_each_cpu() -> Result {
+        let counts = PerCpuCounts::<3>::new()?;
+        for n in [0, 2, 2, 2, 3, usize::MAX] {
+            counts.inc(n);
+        }
+        let got = [0, 1, 2, 3].map(|n| counts.get(n));
+        assert!(got == [1, 0, 3, 0]);
         Ok(())
     }
 

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Measures in a guest, and checks against expected.toml."""
+import subprocess
+import tomllib
+from pathlib import Path
+
+import guest
+
+HERE = Path(__file__).resolve().parent
+NAMES = {"c": "C", "rust": "Rust", "tracefs": "tracefs event",
+         "count()": "bpftrace count()", "@++": "bpftrace @++", "hist()": "bpftrace hist()"}
+
+
+def measure(kdir, *rows, accel="tcg", echo=None):
+    """{row: {peer: instructions}}, and the guest's outcome. With KVM,
+    nanoseconds."""
+    for folder in (guest.ROOT, HERE):
+        subprocess.run(
+            [guest.ROOT / "scripts/build", "-C", folder], check=True, stdout=subprocess.DEVNULL
+        )
+    # 5 bytes behind the entry is the first instruction that is not ftrace's.
+    outcome = guest.run(
+        kdir, ["bench/guest.py", "5", *rows], limit=500, accel=accel, cpus=1,
+        icount=accel == "tcg", echo=echo,
+    )
+    costs = {}
+    for line in outcome.output.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] != "bare":
+            costs.setdefault(words[0], {})[NAMES.get(words[1], words[1])] = float(words[2])
+    return costs, outcome
+
+
+def above(costs):
+    """What is above what is expected, as sentences."""
+    expected = tomllib.loads((HERE / "expected.toml").read_text())
+    found = []
+    for peer, rows in expected.items():
+        peer = NAMES.get(peer, peer)
+        for row, most in rows.items():
+            rust, other = costs.get(row, {}).get("Rust"), costs.get(row, {}).get(peer)
+            if rust is None or other is None:
+                if peer in ("C",):
+                    found.append(f"{row}: Rust or {peer} was not measured")
+                continue
+            if rust > most * other:
+                found.append(
+                    f"{row}: Rust {rust:g}, {peer} {other:g}: {rust / other:.3f} is above {most}"
+                )
+    return found

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The probes of the benchmark in Rust. `kind` says which one is registered.
+//! Their twins are in `bench_c.c`, under the same names.
+
+use kernel::prelude::*;
+use kprobes::{
+    Context, Count, Handler, Kprobe, Kretprobe, PerCpuCounts, Post, Return, ReturnHandler, Target,
+    Timed, TimedHandler, Trace, Tracepoint, TracepointHandler, UserPtr,
+};
+
+module! {
+    type: Bench,
+    name: "bench_rust",
+    authors: ["The rust_kprobe authors"],
+    description: "The probes of the benchmark in Rust",
+    license: "GPL",
+    params: {
+        inside: u32 {
+            default: 0,
+            description: "An offset in bench_inside",
+        },
+    },
+}
+
+kprobes::string_param!(kind, "the probe to register");
+
+struct Empty;
+
+#[vtable]
+impl Handler for Empty {
+    fn pre(&self, _cx: &Context<'_>) {}
+}
+
+struct Counting(Count);
+
+#[vtable]
+impl Handler for Counting {
+    fn pre(&self, _cx: &Context<'_>) {
+        self.0.add(1);
+    }
+}
+
+struct WithPost(Count);
+
+#[vtable]
+impl Handler for WithPost {
+    fn pre(&self, _cx: &Context<'_>) {
+        self.0.add(1);
+    }
+
+    fn post(&self, _cx: &Context<'_, Post>) {}
+}
+
+struct If<const VALUE: u64>(Count);
+
+#[vtable]
+impl<const VALUE: u64> Handler for If<VALUE> {
+    fn pre(&self, cx: &Context<'_>) {
+        if cx.arg::<u64>(0) == VALUE {
+            self.0.add(1);
+        }
+    }
+}
+
+struct String16(Count);
+
+#[vtable]
+impl Handler for String16 {
+    fn pre(&self, cx: &Context<'_>) {
+        let string: UserPtr<[u8; 16]> = cx.arg(1);
+        if let Ok(bytes) = string.read() {
+            self.0.add(u64::from(bytes[0]));
+        }
+    }
+}
+
+struct RetEmpty;
+
+#[vtable]
+impl ReturnHandler for RetEmpty {
+    type Data = ();
+
+    fn ret(&self, _cx: &Context<'_, Return>, (): ()) {}
+}
+
+struct RetData(Count);
+
+#[vtable]
+impl ReturnHandler for RetData {
+    type Data = u64;
+
+    fn entry(&self, cx: &Context<'_>) -> Option<u64> {
+        Some(cx.arg(0))
+    }
+
+    fn ret(&self, _cx: &Context<'_, Return>, data: u64) {
+        self.0.add(data);
+    }
+}
+
+struct Histogram(PerCpuCounts<40>);
+
+#[vtable]
+impl TimedHandler for Histogram {
+    fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
+        self.0.inc(((ns | 1).ilog2() as usize).min(39));
+    }
+}
+
+struct Kmalloc(Count);
+
+impl TracepointHandler for Kmalloc {
+    type Args = ();
+
+    fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
+        self.0.add(1);
+    }
+}
+
+/// Whatever is registered.
+#[expect(dead_code, reason = "held to stay registered")]
+enum Bench {
+    Empty(Pin<KBox<Kprobe<Empty>>>),
+    Counting(Pin<KBox<Kprobe<Counting>>>),
+    WithPost(Pin<KBox<Kprobe<WithPost>>>),
+    If7(Pin<KBox<Kprobe<If<7>>>>),
+    If42(Pin<KBox<Kprobe<If<42>>>>),
+    String16(Pin<KBox<Kprobe<String16>>>),
+    RetEmpty(Pin<KBox<Kretprobe<RetEmpty>>>),
+    RetData(Pin<KBox<Kretprobe<RetData>>>),
+    Histogram(Pin<KBox<Kretprobe<Timed<Histogram>>>>),
+    Kmalloc(Pin<KBox<Tracepoint<Kmalloc>>>),
+}
+
+fn kprobe<H: Handler>(target: Target<'_>, handler: H) -> Result<Pin<KBox<Kprobe<H>>>> {
+    KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)
+}
+
+fn kretprobe<H: ReturnHandler>(target: Target<'_>, handler: H) -> Result<Pin<KBox<Kretprobe<H>>>> {
+    KBox::pin_init(Kretprobe::new(target, handler), GFP_KERNEL)
+}
+
+impl kernel::Module for Bench {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let call = Target::symbol(c"bench_call");
+        let inside = Target::symbol(c"bench_inside").offset(*module_parameters::inside.value());
+        let count = Count::new();
+        Ok(match kind.value().map(|text| text.to_bytes()) {
+            Some(b"kprobe_empty") => Self::Empty(kprobe(call, Empty)?),
+            Some(b"kprobe_counting") => Self::Counting(kprobe(call, Counting(count))?),
+            Some(b"kprobe_post") => Self::WithPost(kprobe(call, WithPost(count))?),
+            Some(b"kprobe_jump") => Self::Counting(kprobe(inside, Counting(count))?),
+            Some(b"kprobe_int3") => Self::WithPost(kprobe(inside, WithPost(count))?),
+            Some(b"condition_false") => Self::If7(kprobe(call, If(count))?),
+            Some(b"condition_true") => Self::If42(kprobe(call, If(count))?),
+            Some(b"user_string") => Self::String16(kprobe(call, String16(count))?),
+            Some(b"kretprobe_empty") => Self::RetEmpty(kretprobe(call, RetEmpty)?),
+            Some(b"kretprobe_data") => Self::RetData(kretprobe(call, RetData(count))?),
+            Some(b"kretprobe_histogram") => {
+                let histogram = Timed(Histogram(PerCpuCounts::new()?));
+                Self::Histogram(kretprobe(call, histogram)?)
+            }
+            Some(b"tracepoint") => {
+                let tracepoint = Tracepoint::new(c"kmalloc", Kmalloc(count));
+                Self::Kmalloc(KBox::pin_init(tracepoint, GFP_KERNEL)?)
+            }
+            _ => return Err(EINVAL),
+        })
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The functions that are probed. Reading a file in debugfs/bench calls one of
+ * them CALLS times, with interrupts off, and gives the nanoseconds that took:
+ * under instruction counting, the instructions.
+ */
+#include <linux/debugfs.h>
+#include <linux/ktime.h>
+#include <linux/mman.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#define CALLS 100000
+
+u64 bench_call(u64 value, const char __user *string);
+u64 bench_inside(u64 a, u64 b);
+
+static struct dentry *dir;
+
+noinline u64 bench_call(u64 value, const char __user *string)
+{
+	barrier();
+	return value;
+}
+
+/* With an instruction inside that a jump has room for. */
+noinline u64 bench_inside(u64 a, u64 b)
+{
+	a = (a ^ b) * 0x9e3779b97f4a7c15ull;
+	b = (b << 7) | (b >> 57);
+	barrier();
+	return a + b;
+}
+
+static u64 measure(u64 value, void (*once)(u64 value, unsigned long at), unsigned long at)
+{
+	unsigned long flags;
+	u64 start;
+	int i;
+
+	local_irq_save(flags);
+	start = ktime_get_ns();
+	for (i = 0; i < CALLS; i++)
+		once(value, at);
+	start = ktime_get_ns() - start;
+	local_irq_restore(flags);
+	return start;
+}
+
+static void call(u64 value, unsigned long at)
+{
+	bench_call(value, (const char __user *)at);
+}
+
+static u64 sink;
+
+static void inside(u64 value, unsigned long at)
+{
+	WRITE_ONCE(sink, bench_inside(value, at));
+}
+
+static void allocate(u64 value, unsigned long at)
+{
+	kfree(kmalloc(64, GFP_ATOMIC));
+}
+
+static int call_get(void *data, u64 *ns)
+{
+	unsigned long at = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+				   MAP_ANONYMOUS | MAP_PRIVATE, 0);
+
+	if (IS_ERR_VALUE(at))
+		return at;
+	if (copy_to_user((void __user *)at, "a string of some", 17))
+		return -EFAULT;
+	*ns = measure(42, call, at);
+	vm_munmap(at, PAGE_SIZE);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(call_fops, call_get, NULL, "%llu\n");
+
+static int inside_get(void *data, u64 *ns)
+{
+	*ns = measure(42, inside, 1);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(inside_fops, inside_get, NULL, "%llu\n");
+
+static int kmalloc_get(void *data, u64 *ns)
+{
+	*ns = measure(0, allocate, 0);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(kmalloc_fops, kmalloc_get, NULL, "%llu\n");
+
+static int __init bench_init(void)
+{
+	dir = debugfs_create_dir("bench", NULL);
+	debugfs_create_file("call", 0400, dir, NULL, &call_fops);
+	debugfs_create_file("inside", 0400, dir, NULL, &inside_fops);
+	debugfs_create_file("kmalloc", 0400, dir, NULL, &kmalloc_fops);
+	return 0;
+}
+module_init(bench_init);
+
+static void __exit bench_exit(void)
+{
+	debugfs_remove(dir);
+}
+module_exit(bench_exit);
+
+MODULE_DESCRIPTION("Functions for the probes of the benchmark");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Measures the probes in the guest; prints `ROW IMPLEMENTATION NS`, where NS is
+what a call costs without the bare call, in nanoseconds of the guest's clock.
+
+usage: guest.py INSIDE [ROW...]
+
+INSIDE is the offset of an instruction in bench_inside. Without ROWs, all.
+"""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+CALLS = 100_000
+DEBUG = Path("/sys/kernel/debug")
+TRACE = Path("/sys/kernel/tracing")
+ROOT = Path(__file__).resolve().parent.parent
+
+# Row, the file whose reading calls the probed function, and the peers in C and Rust.
+TWINS = [
+    ("kprobe_empty", "call"),
+    ("kprobe_counting", "call"),
+    ("kprobe_post", "call"),
+    ("kprobe_jump", "inside"),
+    ("kprobe_int3", "inside"),
+    ("condition_false", "call"),
+    ("condition_true", "call"),
+    ("user_string", "call"),
+    ("kretprobe_empty", "call"),
+    ("kretprobe_data", "call"),
+    ("kretprobe_histogram", "call"),
+    ("tracepoint", "kmalloc"),
+]
+FLOORS = [("ftrace_ops", "call"), ("fprobe", "call")]
+BPFTRACE = [
+    ("kprobe_counting", "count()", "kprobe:bench_call { @ = count(); }"),
+    ("kprobe_counting", "@++", "kprobe:bench_call { @++; }"),
+    ("kretprobe_empty", "count()", "kretprobe:bench_call { @ = count(); }"),
+    ("kretprobe_histogram", "hist()",
+     "kprobe:bench_call { @s[tid] = nsecs; } "
+     "kretprobe:bench_call /@s[tid]/ { @ = hist(nsecs - @s[tid]); delete(@s[tid]); }"),
+]
+
+
+def per_call(file):
+    """Nanoseconds a call, the lowest of three; the first is to warm up."""
+    runs = [int((DEBUG / "bench" / file).read_text()) / CALLS for _ in range(4)]
+    return min(runs[1:])
+
+
+@contextmanager
+def module(name, *params):
+    subprocess.run(["insmod", ROOT / f"{name}.ko", *params], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["rmmod", Path(name).name], check=True)
+
+
+@contextmanager
+def tracefs_event():
+    def write(file, text):
+        # Not by open(): that wants to know where the end is.
+        out = os.open(TRACE / file, os.O_WRONLY | os.O_APPEND)
+        os.write(out, text.encode())
+        os.close(out)
+
+    write("kprobe_events", "p:bench_event bench_call value=%di\n")
+    write("events/kprobes/bench_event/enable", "1")
+    try:
+        yield
+    finally:
+        write("events/kprobes/bench_event/enable", "0")
+        write("kprobe_events", "-:bench_event\n")
+
+
+@contextmanager
+def bpftrace(program):
+    with open("/tmp/bpftrace.log", "w", encoding="utf-8") as log:
+        tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=log, stderr=log)
+    try:
+        # Attached when the kernel has the probe.
+        for _ in range(1200):
+            if "bench_call" in (DEBUG / "kprobes/list").read_text():
+                break
+            time.sleep(0.1)
+        else:
+            raise RuntimeError(Path("/tmp/bpftrace.log").read_text())
+        time.sleep(1)
+        yield
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+
+
+def settle(row):
+    """The kernel takes its time to write a jump; and what is measured must be
+    what the row says."""
+    if row not in ("kprobe_jump", "kprobe_int3"):
+        return
+    time.sleep(1)
+    optimized = "[OPTIMIZED]" in (DEBUG / "kprobes/list").read_text()
+    if optimized != (row == "kprobe_jump"):
+        raise RuntimeError(f"{row}: optimized is {optimized}")
+
+
+def main():
+    inside, wanted = sys.argv[1], sys.argv[2:]
+
+    def tell(row, name, cost):
+        print(f"{row} {name} {cost - bare[file]:.1f}", flush=True)
+
+    with module("bench/bench_target"):
+        bare = {file: per_call(file) for file in ("call", "inside", "kmalloc")}
+        for file, cost in bare.items():
+            print(f"bare {file} {cost:.1f}", flush=True)
+        for row, file in TWINS:
+            if wanted and row not in wanted:
+                continue
+            for language in ("c", "rust"):
+                with module(f"bench/bench_{language}", f"kind={row}", f"inside={inside}"):
+                    settle(row)
+                    tell(row, language, per_call(file))
+        if wanted:
+            return
+        for row, file in FLOORS:
+            with module("bench/bench_c", f"kind={row}"):
+                tell(row, "c", per_call(file))
+        file = "call"
+        for row, definition in (("module_p", "p,bench_call"), ("module_r", "r,bench_call")):
+            with module("rust_kprobe", f"probes={definition}"):
+                tell(row, "rust", per_call(file))
+        with tracefs_event():
+            tell("kprobe_counting", "tracefs", per_call(file))
+        if not shutil.which("bpftrace"):
+            print("# bpftrace is not installed: its rows are left out")
+            return
+        for row, name, program in BPFTRACE:
+            with bpftrace(program):
+                tell(row, name, per_call(file))
+
+
+os.chdir(ROOT)
+main()
