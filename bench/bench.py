@@ -14,7 +14,8 @@ NAMES = {"c": "C", "rust": "Rust", "tracefs": "tracefs event",
 def measure(kdir, *rows, accel="tcg", echo=None):
     """{row: {peer: instructions}}, and the guest's outcome. With KVM,
     nanoseconds."""
-    for folder in (guest.ROOT, HERE):
+    # The sample funccount counts grace periods.
+    for folder in (guest.ROOT, guest.ROOT / "samples", HERE):
         subprocess.run(
             [guest.ROOT / "scripts/build", "-C", folder], check=True, stdout=subprocess.DEVNULL
         )

@@ -33,6 +33,16 @@ noinline u64 bench_inside(u64 a, u64 b)
 	return a + b;
 }
 
+/* A thousand functions, bench_many_000 to bench_many_999. */
+#define ONE(n)		noinline void bench_many_##n(void); \
+			noinline void bench_many_##n(void) { barrier(); }
+#define TEN(n)		ONE(n##0) ONE(n##1) ONE(n##2) ONE(n##3) ONE(n##4) \
+			ONE(n##5) ONE(n##6) ONE(n##7) ONE(n##8) ONE(n##9)
+#define HUNDRED(n)	TEN(n##0) TEN(n##1) TEN(n##2) TEN(n##3) TEN(n##4) \
+			TEN(n##5) TEN(n##6) TEN(n##7) TEN(n##8) TEN(n##9)
+HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
+HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
+
 static u64 measure(u64 value, void (*once)(u64 value, unsigned long at), unsigned long at)
 {
 	unsigned long flags;

@@ -8,6 +8,7 @@ usage: guest.py INSIDE [ROW...]
 INSIDE is the offset of an instruction in bench_inside. Without ROWs, all.
 """
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -109,6 +110,26 @@ def settle(row):
         raise RuntimeError(f"{row}: optimized is {optimized}")
 
 
+def many():
+    """Attaching and detaching: what it takes a probe, waiting included, and how
+    often somebody waited for RCU from insmod to rmmod."""
+    for n in (1, 10, 100, 1000):
+        for how in ("single", "set"):
+            for language in ("c", "rust"):
+                subprocess.run(["dmesg", "--clear"], check=True)
+                with module("samples/funccount", "functions=synchronize_rcu"):
+                    with module(f"bench/bench_many_{language}", f"n={n}", f"set={how == 'set':d}"):
+                        pass
+                log = subprocess.run(["dmesg"], check=True, stdout=subprocess.PIPE, text=True).stdout
+                seen = {w: int(v) for w, v in re.findall(r"\b(attach|detach|bytes) (\d+)$", log, re.M)}
+                waits = int(re.search(r"(\d+) synchronize_rcu", log)[1])
+                for what in ("attach", "detach"):
+                    print(f"{what}_{n}_{how} {language} {seen[what] / n:.0f}", flush=True)
+                print(f"grace_periods_{n}_{how} {language} {waits}", flush=True)
+                if (n, how) == (1, "single"):
+                    print(f"bytes_of_a_probe {language} {seen['bytes']}", flush=True)
+
+
 def main():
     inside, wanted = sys.argv[1], sys.argv[2:]
 
@@ -128,6 +149,7 @@ def main():
                     tell(row, language, per_call(file))
         if wanted:
             return
+        many()
         for row, file in FLOORS:
             with module("bench/bench_c", f"kind={row}"):
                 tell(row, "c", per_call(file))
