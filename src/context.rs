@@ -240,6 +240,7 @@ impl Context<'_, Pre> {
     ///
     /// `EFAULT` where there are no such registers, because the probed function
     /// is another one.
+    #[inline]
     pub fn syscall_args<T: FromRegisters>(&self) -> Result<T> {
         let user: KernelPtr<bindings::pt_regs> = self.arg(0);
         let mut user_regs = core::mem::MaybeUninit::<bindings::pt_regs>::uninit();
@@ -282,6 +283,7 @@ impl Context<'_, Pre> {
     /// The caller must be as well off with `ret` as if the function had run
     /// and returned it: locks, reference counts and memory that it takes or
     /// gives, what it writes, and what its callers conclude from the result.
+    #[inline]
     pub unsafe fn skip_function(&self, ret: usize) -> Result {
         if !self.can_skip {
             return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
@@ -374,6 +376,7 @@ pub struct Comm([u8; bindings::TASK_COMM_LEN as usize]);
 
 impl Comm {
     /// The bytes of the name, without the NUL.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         let len = self.0.iter().position(|&b| b == 0).unwrap_or(self.0.len());
         &self.0[..len]
@@ -381,6 +384,7 @@ impl Comm {
 }
 
 impl fmt::Display for Comm {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(BStr::from_bytes(self.as_bytes()), f)
     }

@@ -19,6 +19,7 @@ pub struct Count(AtomicU64);
 
 impl Count {
     /// A counter at zero.
+    #[inline]
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
@@ -37,6 +38,7 @@ impl Count {
 }
 
 impl Default for Count {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }

@@ -50,6 +50,7 @@
 //! # Ok(()) }
 //! ```
 
+// What is not generic is `#[inline]`: it goes into the modules that use it, and not into all.
 mod args;
 mod bindings;
 mod context;

@@ -101,26 +101,31 @@ macro_rules! pointer {
 
         impl<T> $name<T> {
             /// A pointer to that address.
+            #[inline]
             pub const fn new(addr: usize) -> Self {
                 Self(addr, PhantomData)
             }
 
             /// The address. Do not print it.
+            #[inline]
             pub const fn addr(self) -> usize {
                 self.0
             }
 
             /// Whether it is the null pointer.
+            #[inline]
             pub const fn is_null(self) -> bool {
                 self.0 == 0
             }
 
             /// The pointer to what lies `bytes` further on, of another type.
+            #[inline]
             pub const fn field<U>(self, bytes: usize) -> $name<U> {
                 $name::new(self.0.wrapping_add(bytes))
             }
 
             /// The pointer to the `n`th element of an array that begins here.
+            #[inline]
             pub const fn element(self, n: usize) -> Self {
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
@@ -151,6 +156,7 @@ macro_rules! pointer {
         }
 
         impl<T> Clone for $name<T> {
+            #[inline]
             fn clone(&self) -> Self {
                 *self
             }
@@ -158,6 +164,7 @@ macro_rules! pointer {
         impl<T> Copy for $name<T> {}
 
         impl<T> PartialEq for $name<T> {
+            #[inline]
             fn eq(&self, other: &Self) -> bool {
                 self.0 == other.0
             }
@@ -197,11 +204,13 @@ macro_rules! string {
 
         impl $name {
             /// A string that begins at that address.
+            #[inline]
             pub const fn new(addr: usize) -> Self {
                 Self(addr)
             }
 
             /// The address. Do not print it.
+            #[inline]
             pub const fn addr(self) -> usize {
                 self.0
             }
@@ -216,6 +225,7 @@ macro_rules! string {
             ///
             /// `EFAULT` where the string is not there, or runs into memory
             /// that is not there.
+            #[inline]
             pub fn read(self, buf: &mut [u8]) -> Result<&BStr> {
                 let len = $space::copy_str(self.0, buf)?;
                 Ok(BStr::from_bytes(&buf[..len]))
@@ -223,6 +233,7 @@ macro_rules! string {
 
             /// Displays up to `MAX` bytes of the string, and `(fault)` where
             /// it cannot be read, as tracefs does.
+            #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
                 let mut bytes = [0; MAX];
                 let len = $space::copy_str(self.0, &mut bytes).ok();
@@ -256,6 +267,7 @@ pub struct Shown<const MAX: usize> {
 }
 
 impl<const MAX: usize> fmt::Display for Shown<MAX> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.len {
             Some(len) => fmt::Display::fmt(BStr::from_bytes(&self.bytes[..len]), f),

@@ -16,17 +16,20 @@ pub struct StringParam(SetOnce<&'static CStr>);
 
 impl StringParam {
     #[doc(hidden)]
+    #[inline]
     pub const fn new() -> Self {
         Self(SetOnce::new())
     }
 
     /// What the parameter was set to, `None` where it was not.
+    #[inline]
     pub fn value(&self) -> Option<&'static CStr> {
         self.0.copy()
     }
 }
 
 impl Default for StringParam {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
@@ -34,7 +37,7 @@ impl Default for StringParam {
 
 /// How the kernel sets a [`StringParam`].
 #[doc(hidden)]
-pub static OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
+pub const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
     flags: 0,
     set: Some(set),
     get: None,
@@ -51,6 +54,7 @@ pub static OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
 /// Only for the `set` of a `kernel_param` whose `arg` is a `StringParam`, and
 /// whose `perm` is 0, so that it is set while the module is loaded and never
 /// again.
+#[inline]
 unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
     if val.is_null() {
         return EINVAL.to_errno();
@@ -69,6 +73,7 @@ unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) 
 
 /// Bytes of a string as an array, for a static in a section.
 #[doc(hidden)]
+#[inline]
 pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
     let s = s.as_bytes();
     let mut out = [0; N];
@@ -111,6 +116,8 @@ macro_rules! string_param {
             #[used(compiler)]
             static MODINFO_TYPE: [u8; TYPE.len()] = $crate::param::bytes(TYPE);
 
+            static OPS: bindings::kernel_param_ops = $crate::param::OPS;
+
             #[link_section = "__param"]
             #[used(compiler)]
             static PARAM: ::kernel::module_param::KernelParam =
@@ -126,7 +133,7 @@ macro_rules! string_param {
                     // SAFETY: The kernel makes `__this_module` when it loads the module, and this
                     // only takes its address.
                     mod_: unsafe { ::core::ptr::from_ref(&bindings::__this_module).cast_mut() },
-                    ops: &raw const $crate::param::OPS,
+                    ops: &raw const OPS,
                     perm: 0,
                     level: -1,
                     flags: 0,

@@ -42,6 +42,7 @@ impl<const N: usize> PerCpuCounts<N> {
     /// Counters at zero. Fails with `ENOMEM`.
     ///
     /// Context: process context; it sleeps.
+    #[inline]
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
         // SAFETY: The function takes any size; cache lines are not shared.
@@ -78,6 +79,7 @@ impl<const N: usize> PerCpuCounts<N> {
     }
 
     /// The sum of all CPUs' counters `n`; 0 where there is none.
+    #[inline]
     pub fn get(&self, n: usize) -> u64 {
         if n >= N {
             return 0;
@@ -88,6 +90,7 @@ impl<const N: usize> PerCpuCounts<N> {
 }
 
 impl<const N: usize> Drop for PerCpuCounts<N> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant that is what was allocated, and nobody uses it any more.
         unsafe { bindings::kprobes_free_percpu(self.counts.cast()) };

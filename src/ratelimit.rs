@@ -34,6 +34,7 @@ unsafe impl Sync for RateLimit {}
 
 impl RateLimit {
     /// A limit of `burst` events in each `interval_ms` milliseconds.
+    #[inline]
     pub fn new(interval_ms: u32, burst: u32) -> impl PinInit<Self> {
         pin_init!(Self {
             state <- Opaque::ffi_init(move |state| {
@@ -55,6 +56,7 @@ impl RateLimit {
     /// events that might not, `None` where it may not.
     ///
     /// Context: any. C function `___ratelimit()`.
+    #[inline]
     pub fn pass(&self) -> Option<u64> {
         // SAFETY: `state` is initialised and pinned; the name is only read where
         // RATELIMIT_MSG_ON_RELEASE is not set, and is a C string all the same.
@@ -70,6 +72,7 @@ impl RateLimit {
     }
 
     /// How many events did not pass, in all.
+    #[inline]
     pub fn suppressed(&self) -> u64 {
         self.suppressed.load(Relaxed)
     }

@@ -57,6 +57,7 @@ trait Raw: Sized {
 }
 
 impl Raw for bindings::kprobe {
+    #[inline]
     unsafe fn register(this: *mut Self) -> Result {
         // SAFETY: By this function's contract.
         to_result(unsafe { bindings::register_kprobe(this) })?;
@@ -64,6 +65,7 @@ impl Raw for bindings::kprobe {
         unsafe { after_register(this) }
     }
 
+    #[inline]
     unsafe fn unregister(these: &mut [*mut Self]) {
         // SAFETY: By this function's contract; the length is that of the array.
         unsafe { bindings::unregister_kprobes(these.as_mut_ptr(), these.len() as c_int) };
@@ -71,6 +73,7 @@ impl Raw for bindings::kprobe {
 }
 
 impl Raw for bindings::kretprobe {
+    #[inline]
     unsafe fn register(this: *mut Self) -> Result {
         // SAFETY: By this function's contract.
         to_result(unsafe { bindings::register_kretprobe(this) })?;
@@ -81,6 +84,7 @@ impl Raw for bindings::kretprobe {
         })
     }
 
+    #[inline]
     unsafe fn unregister(these: &mut [*mut Self]) {
         // SAFETY: By this function's contract; the length is that of the array.
         unsafe { bindings::unregister_kretprobes(these.as_mut_ptr(), these.len() as c_int) };
@@ -106,6 +110,7 @@ impl<K: Raw, S> Members<K, S> {
     ///
     /// `set` must stay where it is, and what the handlers use of it must be
     /// valid, until the members are unregistered.
+    #[inline]
     unsafe fn register(
         set: *const S,
         targets: &[Target<'_>],
@@ -146,6 +151,7 @@ impl<K: Raw, S> Members<K, S> {
     }
 
     /// Unregisters all of them, in one grace period.
+    #[inline]
     fn unregister(&mut self) {
         if !self.registered.is_empty() {
             // SAFETY: By the type invariant they are registered; the list is emptied right after.
@@ -154,6 +160,7 @@ impl<K: Raw, S> Members<K, S> {
         }
     }
 
+    #[inline]
     fn get(&self, index: usize) -> Option<*mut K> {
         self.registered.get(index).copied()
     }
@@ -198,6 +205,7 @@ impl<H: Handler> KprobeSet<H> {
     /// the first target that is refused.
     ///
     /// [`Kprobe::new`]: crate::Kprobe::new
+    #[inline]
     pub fn new<'a, E: 'a>(
         targets: &'a [Target<'a>],
         handler: impl PinInit<H, E> + 'a,
@@ -210,6 +218,7 @@ impl<H: Handler> KprobeSet<H> {
 
     /// As [`KprobeSet::new`]; `refused` is called with the target that was
     /// refused, from 0, and why, before the others are unregistered.
+    #[inline]
     pub fn new_or_tell<'a, E: 'a>(
         targets: &'a [Target<'a>],
         handler: impl PinInit<H, E> + 'a,
@@ -246,27 +255,30 @@ impl<H: Handler> KprobeSet<H> {
     }
 
     /// The handler, and whatever state it keeps.
+    #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
     /// How many members it has.
     #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
+    #[inline]
     pub fn len(&self) -> usize {
         self.members.registered.len()
     }
 
     /// A member, by the index of its target.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Registered<'_>> {
+        let kp = self.members.get(index)?;
         // SAFETY: By the type invariant the member is registered as long as `self` is.
-        self.members
-            .get(index)
-            .map(|kp| unsafe { Registered::kprobe(kp) })
+        Some(unsafe { Registered::kprobe(kp) })
     }
 
     /// # Safety
     ///
     /// Only for the `pre_handler` of a member of a `KprobeSet<H>`.
+    #[inline]
     unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
         // SAFETY: By this function's contract; dropping the set waits for this handler.
         let (handler, skipped, index) = unsafe { Self::member(kp) };
@@ -284,6 +296,7 @@ impl<H: Handler> KprobeSet<H> {
     /// # Safety
     ///
     /// Only for the `post_handler` of a member of a `KprobeSet<H>`.
+    #[inline]
     unsafe extern "C" fn post(
         kp: *mut bindings::kprobe,
         regs: *mut bindings::pt_regs,
@@ -315,6 +328,7 @@ impl<H: Handler> KprobeSet<H> {
 
 #[pinned_drop]
 impl<H: Handler> PinnedDrop for KprobeSet<H> {
+    #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Nothing is moved out of `self`.
         let this = unsafe { self.get_unchecked_mut() };
@@ -367,6 +381,7 @@ impl<H: ReturnHandler> KretprobeSet<H> {
     /// [`Kretprobe::with_max_active`] for the first target that is refused.
     ///
     /// [`Kretprobe::with_max_active`]: crate::Kretprobe::with_max_active
+    #[inline]
     pub fn new<'a, E: 'a>(
         targets: &'a [Target<'a>],
         max_active: u16,
@@ -380,6 +395,7 @@ impl<H: ReturnHandler> KretprobeSet<H> {
 
     /// As [`KretprobeSet::new`]; `refused` is called with the target that was
     /// refused, from 0, and why, before the others are unregistered.
+    #[inline]
     pub fn new_or_tell<'a, E: 'a>(
         targets: &'a [Target<'a>],
         max_active: u16,
@@ -411,27 +427,30 @@ impl<H: ReturnHandler> KretprobeSet<H> {
     }
 
     /// The handler, and whatever state it keeps.
+    #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
     /// How many members it has.
     #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
+    #[inline]
     pub fn len(&self) -> usize {
         self.members.registered.len()
     }
 
     /// A member, by the index of its target.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Registered<'_>> {
+        let rp = self.members.get(index)?;
         // SAFETY: By the type invariant the member is registered as long as `self` is.
-        self.members
-            .get(index)
-            .map(|rp| unsafe { Registered::kretprobe(rp) })
+        Some(unsafe { Registered::kretprobe(rp) })
     }
 
     /// # Safety
     ///
     /// Only for the `entry_handler` of a member of a `KretprobeSet<H>`.
+    #[inline]
     unsafe extern "C" fn entry(
         ri: *mut bindings::kretprobe_instance,
         regs: *mut bindings::pt_regs,
@@ -450,6 +469,7 @@ impl<H: ReturnHandler> KretprobeSet<H> {
     /// # Safety
     ///
     /// Only for the `handler` of a member of a `KretprobeSet<H>`.
+    #[inline]
     unsafe extern "C" fn ret(
         ri: *mut bindings::kretprobe_instance,
         regs: *mut bindings::pt_regs,
@@ -482,6 +502,7 @@ impl<H: ReturnHandler> KretprobeSet<H> {
 
 #[pinned_drop]
 impl<H: ReturnHandler> PinnedDrop for KretprobeSet<H> {
+    #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Nothing is moved out of `self`.
         let this = unsafe { self.get_unchecked_mut() };

@@ -20,11 +20,13 @@ use kernel::{
 pub struct Address(usize);
 
 impl Address {
+    #[inline]
     pub(crate) const fn new(addr: usize) -> Self {
         Self(addr)
     }
 
     /// The address itself. Do not print it.
+    #[inline]
     pub const fn as_usize(self) -> usize {
         self.0
     }
@@ -32,6 +34,7 @@ impl Address {
     /// The symbol that it lies in, and how far in.
     ///
     /// Context: any; C function `sprint_symbol()`.
+    #[inline]
     pub fn location(self) -> Location {
         let mut buf = [0; Location::SIZE];
         // SAFETY: `buf` has the `KSYM_SYMBOL_LEN` bytes that the function may write.
@@ -44,6 +47,7 @@ impl Address {
 }
 
 impl fmt::Display for Address {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Room for 16 digits, or for "(____ptrval____)" early in the boot, and a NUL.
         let mut buf = [0u8; 24];
@@ -75,6 +79,7 @@ impl Location {
 }
 
 impl fmt::Display for Location {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.buf.get(..self.len).unwrap_or_default();
         let (place, rest) = match text.iter().position(|&b| b == b'/') {

@@ -88,6 +88,7 @@ impl<H: TracepointHandler> Tracepoint<H> {
     /// - `EOPNOTSUPP`: a kernel with `CONFIG_CFI`, which lets a tracepoint call only functions of
     ///   just its own type;
     /// - `ENOMEM`.
+    #[inline]
     pub fn new<'a, E: 'a>(
         name: &'a CStr,
         handler: impl PinInit<H, E> + 'a,
@@ -127,6 +128,7 @@ impl<H: TracepointHandler> Tracepoint<H> {
     }
 
     /// The handler, and whatever state it keeps.
+    #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
     }
@@ -134,6 +136,7 @@ impl<H: TracepointHandler> Tracepoint<H> {
 
 #[pinned_drop]
 impl<H: TracepointHandler> PinnedDrop for Tracepoint<H> {
+    #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant that is what is registered, and this is the only place
         // that unregisters it. The second call waits until no CPU is in the callback.
@@ -155,6 +158,7 @@ impl<H: TracepointHandler> PinnedDrop for Tracepoint<H> {
 /// # Safety
 ///
 /// `data` must point at an `H` that outlives the call.
+#[inline]
 unsafe extern "C" fn callback<H: TracepointHandler>(
     data: *mut c_void,
     a: usize,
@@ -170,6 +174,7 @@ unsafe extern "C" fn callback<H: TracepointHandler>(
 }
 
 /// The tracepoint of that name.
+#[inline]
 fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
     struct Search<'a> {
         name: &'a CStr,
@@ -180,6 +185,7 @@ fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
     ///
     /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`]
     /// that nobody else uses.
+    #[inline]
     unsafe extern "C" fn visit(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
         // SAFETY: By this function's contract; the name of a tracepoint is a C string.
         unsafe {

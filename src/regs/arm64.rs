@@ -121,6 +121,7 @@ pub(crate) fn flags(regs: &pt_regs) -> usize {
 ///
 /// `regs` must be those at the entry of a function that may be skipped, and
 /// the handler must tell the kernel that it changed the flow.
+#[inline]
 pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
     // SAFETY: By this function's contract.
     unsafe {
@@ -130,4 +131,5 @@ pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
 }
 
 /// Nothing to wait for: a skip goes straight to the caller.
+#[inline]
 pub(crate) fn wait_for_skips() {}

@@ -158,6 +158,7 @@ pub(crate) fn flags(regs: &pt_regs) -> usize {
 /// `regs` must be those at the entry of a function that may be skipped, and
 /// the handler must tell the kernel that it changed the flow. Before the
 /// module goes, [`wait_for_skips`] must be called.
+#[inline]
 pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
     // SAFETY: By this function's contract.
     unsafe {
@@ -170,6 +171,7 @@ pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
 /// there, and the `ret` is in the module's text.
 ///
 /// Context: process context; it sleeps.
+#[inline]
 pub(crate) fn wait_for_skips() {
     // SAFETY: Called where it may sleep.
     unsafe { bindings::kprobes_wait_for_tasks() };
