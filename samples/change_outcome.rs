@@ -6,7 +6,7 @@
 //! This is the one sample that opens an unsafe door.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Post, Target};
+use kprobes::{Context, Handler, Kprobe, Post};
 
 module! {
     type: ChangeOutcome,
@@ -43,7 +43,7 @@ struct ChangeOutcome {
 
 impl kernel::Module for ChangeOutcome {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let probe = Kprobe::new(Target::symbol(c"__x64_sys_getpriority"), Refuse);
+        let probe = Kprobe::new(kprobes::syscall!("getpriority"), Refuse);
         let _probe = KBox::pin_init(probe, GFP_KERNEL)?;
         Ok(Self { _probe })
     }

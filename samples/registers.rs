@@ -21,22 +21,32 @@ module! {
     },
 }
 
+#[cfg(CONFIG_X86_64)]
+const SHOWN: [(&str, Register); 3] = [
+    ("first argument", Register::Di),
+    ("result", Register::Ax),
+    ("stack pointer", Register::Sp),
+];
+#[cfg(CONFIG_ARM64)]
+const SHOWN: [(&str, Register); 3] = [
+    ("first argument", Register::X(0)),
+    ("link", Register::X(30)),
+    ("stack pointer", Register::Sp),
+];
+
 struct Dump;
 
 #[vtable]
 impl Handler for Dump {
     fn pre(&self, cx: &Context<'_>) {
-        let [ax, bx, di, si] =
-            [Register::Ax, Register::Bx, Register::Di, Register::Si].map(|r| cx.register(r));
+        let comm = cx.comm();
         pr_info!(
-            "comm={} before: ip - probe = {}\n",
-            cx.comm(),
+            "comm={comm} before: ip - probe = {}\n",
             cx.ip() - cx.address().as_usize()
         );
-        pr_info!(
-            "comm={} before: ax={ax:x} bx={bx:x} di={di:x} si={si:x}\n",
-            cx.comm()
-        );
+        for (name, register) in SHOWN {
+            pr_info!("comm={comm} before: {name} {:x}\n", cx.register(register));
+        }
     }
 
     fn post(&self, cx: &Context<'_, Post>) {

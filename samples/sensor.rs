@@ -17,22 +17,11 @@ module! {
     license: "GPL",
 }
 
-/// The entry point of a system call: it is named after the architecture.
-macro_rules! syscall {
-    ($name:literal) => {
-        Target::symbol(if cfg!(CONFIG_ARM64) {
-            kernel::c_str!(concat!("__arm64_sys_", $name))
-        } else {
-            kernel::c_str!(concat!("__x64_sys_", $name))
-        })
-    };
-}
-
 const TARGETS: [Target<'static>; 4] = [
     Target::symbol(c"commit_creds"),
-    syscall!("execve"),
-    syscall!("renameat"),
-    syscall!("unlinkat"),
+    kprobes::syscall!("execve"),
+    kprobes::syscall!("renameat"),
+    kprobes::syscall!("unlinkat"),
 ];
 
 struct Events;

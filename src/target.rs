@@ -76,3 +76,26 @@ impl<'a> Target<'a> {
         kp.offset = self.offset;
     }
 }
+
+/// The [`Target`] that is the entry point of a system call, which is named after
+/// the architecture: `__x64_sys_*` on x86-64, `__arm64_sys_*` on arm64.
+///
+/// Its arguments are those of [`Context::syscall_args`](crate::Context::syscall_args).
+///
+/// # Examples
+///
+/// ```
+/// use kprobes::Target;
+///
+/// const EXECVE: Target<'static> = kprobes::syscall!("execve");
+/// ```
+#[macro_export]
+macro_rules! syscall {
+    ($name:literal) => {
+        $crate::Target::symbol(if ::core::cfg!(CONFIG_ARM64) {
+            ::kernel::c_str!(::core::concat!("__arm64_sys_", $name))
+        } else {
+            ::kernel::c_str!(::core::concat!("__x64_sys_", $name))
+        })
+    };
+}
