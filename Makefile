@@ -59,7 +59,7 @@ shell:
 	@qemu/boot "$$(scripts/kdir)"
 
 doctor:
-	@scripts/doctor "$$(scripts/kdir)"
+	@kdir=$$(scripts/kdir) && scripts/doctor "$$kdir"
 
 bench:
 	@bench/run
