@@ -10,7 +10,7 @@ use core::sync::atomic::{
 /// Counts from all CPUs, in one instruction.
 ///
 /// `kernel::sync::atomic::Atomic` calls a helper in C for each addition, which
-/// is five instructions more where the kernel was built without
+/// was measured as six instructions more where the kernel was built without
 /// `CONFIG_RUST_INLINE_HELPERS`. It orders nothing: what is counted is what
 /// happened, some time.
 ///

@@ -9,7 +9,8 @@ use kernel::prelude::*;
 
 /// `N` counters on each CPU: adding to one touches no memory of another CPU.
 ///
-/// On x86-64 that is one instruction, as `this_cpu_inc()`.
+/// On x86-64 with SMP that is one instruction, as `this_cpu_inc()`; without SMP
+/// the kernel does not reach per-CPU memory by `gs`.
 ///
 /// Since Linux 7.2. C functions: `__alloc_percpu()`, `free_percpu()`.
 ///
@@ -65,13 +66,13 @@ impl<const N: usize> PerCpuCounts<N> {
             return;
         }
         let count = self.counts.wrapping_add(n);
-        #[cfg(CONFIG_X86_64)]
+        #[cfg(all(CONFIG_X86_64, CONFIG_SMP))]
         // SAFETY: By the type invariant there is such a word on each CPU, which `gs` leads to; one
         // instruction is not interrupted, nor can the task leave the CPU in it.
         unsafe {
             core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
         }
-        #[cfg(not(CONFIG_X86_64))]
+        #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
         // SAFETY: By the type invariant there is such a word on each CPU.
         unsafe {
             bindings::kprobes_percpu_inc(count.cast());
