@@ -156,6 +156,20 @@ mod tests {
     }
 
     #[test]
+    fn one_grace_period_for_all() -> Result {
+        let targets = [TWO[0]; 20];
+        let set = KBox::pin_init(KprobeSet::new(&targets, Before(Seen::new())), GFP_KERNEL)?;
+        let rets = KBox::pin_init(KretprobeSet::new(&targets, 0, Thirds::new()), GFP_KERNEL)?;
+        let waits = before(Target::symbol(c"synchronize_rcu"))?;
+        drop(set);
+        drop(rets);
+        // ftrace and others wait as well; one for each of the 40 would be more.
+        let (hits, _) = waits.handler().0.hits();
+        assert!((2..20).contains(&hits));
+        Ok(())
+    }
+
+    #[test]
     fn the_same_place_many_times() -> Result {
         let targets = [TWO[0]; 20];
         let set = KBox::pin_init(KprobeSet::new(&targets, Before(Seen::new())), GFP_KERNEL)?;
