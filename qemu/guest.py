@@ -28,6 +28,10 @@ BOOT_LIMIT = 120
 # How long KVM gets to boot Linux before it is taken for broken.
 KVM_LIMIT = 20
 
+# How much slower the debug kernel is than the other, and the memory it takes.
+DEBUG_FACTOR = 5
+DEBUG_MEMORY = "2G"
+
 # What a kernel says when something is wrong, whatever it was asked to do.
 FAULTS = re.compile(
     r"BUG:|WARNING:|\bOops\b|Kernel panic|general protection fault|"
@@ -55,9 +59,15 @@ class Outcome:
         return not self.problems
 
     def report(self, file=sys.stderr, lines=25):
-        """Says what is wrong, with the end of what the guest said."""
+        """Says what is wrong, with the end of what the guest said, and what the
+        kernel said first of a fault."""
         for problem in self.problems:
             print(f"error: {problem}", file=file)
+        log = self.console.splitlines()
+        first = next((n for n, line in enumerate(log) if FAULTS.search(line)), None)
+        if first is not None:
+            print("--- the first fault in the guest's kernel log:", file=file)
+            print("\n".join(log[max(0, first - 3) : first + 60]), file=file)
         for name, text in (("output", self.output), ("kernel log", self.console)):
             tail = text.splitlines()[-lines:]
             if tail:
@@ -82,6 +92,16 @@ def kernel_image(kdir):
             f"       'make run' and 'make test' boot a kernel: KDIR must be a built tree"
         )
     return image
+
+
+def is_debug(kdir):
+    """Whether that is the kernel of KERNEL=debug, or one of its kind."""
+    config = Path(kdir) / "include/config/auto.conf"
+    return config.exists() and "CONFIG_KASAN=y\n" in config.read_text()
+
+
+def default_memory(kdir):
+    return DEBUG_MEMORY if is_debug(kdir) else "1G"
 
 
 def vng(kdir, accel, cpus, memory, command=None, icount=False):
@@ -126,14 +146,17 @@ class _Reader(threading.Thread):
         return "".join(list(self.lines))
 
 
-def run(kdir, command, *, limit, accel="tcg", cpus=2, memory="1G", echo=None,
+def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         boot_limit=BOOT_LIMIT, icount=False):
     """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
 
-    It may take `limit` seconds, and the boot `boot_limit`. `echo` is called
-    with each line of output as it comes. With `icount`, and `accel` tcg, the
+    It may take `limit` seconds, and the boot `boot_limit`; the debug kernel gets
+    more of both. `echo` is called with each line of output as it comes. With `icount`, and `accel` tcg, the
     guest's nanoseconds are instructions; it should have one CPU then.
     """
+    memory = memory or default_memory(kdir)
+    if is_debug(kdir):
+        limit, boot_limit = limit * DEBUG_FACTOR, boot_limit * DEBUG_FACTOR
     nonce = secrets.token_hex(8)
     enter = ROOT / "qemu/guest/enter"
     words = ["/bin/bash", str(enter), nonce, *command]

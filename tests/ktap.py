@@ -48,6 +48,16 @@ class Results:
         if planned is None or planned != len(found):
             self.add(False, f"{suite}: all of its tests ran", [f"{len(found)} of {planned}"])
 
+    def guest(self, suite, outcome, tells=False):
+        """Adds the verdict on a guest. `tells` is for one whose command failed
+        because a test did, which is counted already."""
+        problems = outcome.problems
+        if tells:
+            problems = [p for p in problems if "command failed with status 1" not in p]
+        self.add(not problems, f"{suite}: the kernel has nothing to complain of", problems)
+        if not outcome.ok:
+            outcome.report(sys.stdout)
+
     def close(self):
         print(f"1..{self.passed + self.failed}")
         print(f"{self.passed} passed, {self.failed} failed")

@@ -134,7 +134,7 @@ def consumer(bench, results):
     said("a probe at an offset", "consumer: mkdir is inside", 2)
     said("a tracepoint", "consumer: consumer sends signal 10")
     said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir", 2)
-    results.add(outcome.ok, "consumer: the kernel has nothing to complain of", outcome.problems)
+    results.guest("consumer", outcome)
 
 
 def editor(bench, results):
