@@ -269,7 +269,8 @@ impl Context<'_, Pre> {
     /// The handler must have a [`post`](crate::Handler::post) method, which may
     /// be empty. It keeps the kernel from turning the probe into a jump, which
     /// ignores what a handler does to the flow; it is not called for a hit that
-    /// skips.
+    /// skips. Where somebody else changes the function's flow at its entry, as a
+    /// live patch does, either may win.
     ///
     /// # Errors
     ///

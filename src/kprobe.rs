@@ -5,7 +5,10 @@
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
 //! Handlers run in the context that was probed, with preemption off: they must
-//! not sleep. They may run on several CPUs at once.
+//! not sleep. They may run on several CPUs at once. They may also interrupt
+//! anybody, as an NMI does, and then whoever holds a lock: a handler must not
+//! wait for one (`try_lock` of a `SpinLock` does not), and shares what it
+//! counts by atomics or per CPU.
 
 use crate::{
     bindings,
@@ -15,9 +18,12 @@ use crate::{
         Pre, //
     },
     probe::{
-        after_register,
         Probe,
         Registered, //
+    },
+    register::{
+        self,
+        Calls, //
     },
     regs,
     target::Target, //
@@ -25,10 +31,7 @@ use crate::{
 use core::ptr;
 use kernel::{
     container_of,
-    error::{
-        to_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
+    error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -40,8 +43,7 @@ use kernel::{
 /// What runs at a [`Kprobe`].
 ///
 /// A method that is not written leaves the C pointer `NULL`. That matters for
-/// [`post`](Handler::post): a post handler rules out jump optimisation, and on
-/// a function's entry it keeps live patches off (`FTRACE_OPS_FL_IPMODIFY`).
+/// [`post`](Handler::post), which rules out jump optimisation.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Runs before the probed instruction.
@@ -111,9 +113,11 @@ impl<H: Handler> Kprobe<H> {
     /// - `EILSEQ`: the target is not the first byte of an instruction;
     /// - `EINVAL`: the place cannot be probed (NOKPROBE, `notrace`, outside of text, beside the
     ///   ftrace call of a function's entry);
-    /// - `EBUSY`: the kernel said yes and yet did not arm the probe, as it does where somebody
-    ///   else holds the function's entry (a live patch);
+    /// - `ENODEV`: ftrace, which the probe needs, has been switched off by the kernel after an error;
     /// - `ENOMEM`.
+    ///
+    /// A C module gets no error where arming its probe fails; here the probe is
+    /// not registered then.
     pub fn new<'a, E: 'a>(
         target: Target<'a>,
         handler: impl PinInit<H, E> + 'a,
@@ -129,23 +133,23 @@ impl<H: Handler> Kprobe<H> {
             handler <- handler,
             kp <- Opaque::try_ffi_init(move |kp: *mut bindings::kprobe| {
                 // SAFETY: `try_ffi_init` hands us memory that is valid for writing a
-                // `struct kprobe`, for which all zeroes is a value.
-                let fields = unsafe {
+                // `struct kprobe`, for which all zeroes is a value; it is pinned. It stays
+                // registered at most until `drop`, which waits for the handlers; `handler`, which
+                // the callbacks use, is initialised.
+                unsafe {
                     ptr::write_bytes(kp, 0, 1);
-                    &mut *kp
-                };
-                target.fill(fields);
-                if H::HAS_PRE {
-                    fields.pre_handler = Some(Callbacks::<H>::pre);
+                    target.fill(&mut *kp);
+                    Callbacks::<H>::CALLS.first(&mut *kp);
+                    register::register(kp)?;
+                    if Callbacks::<H>::CALLS.settle(kp) {
+                        register::unregister(&mut [kp]);
+                        ptr::write_bytes(kp, 0, 1);
+                        target.fill(&mut *kp);
+                        Callbacks::<H>::CALLS.again(&mut *kp);
+                        register::register(kp)?;
+                    }
+                    register::enable(kp).inspect_err(|_| register::unregister(&mut [kp]))
                 }
-                if H::HAS_POST {
-                    fields.post_handler = Some(Callbacks::<H>::post);
-                }
-                // SAFETY: `kp` is filled, it is pinned and stays registered at most until `drop`,
-                // which waits for the handlers; `handler`, which the callbacks use, is initialised.
-                to_result(unsafe { bindings::register_kprobe(kp) })?;
-                // SAFETY: `kp` is what `register_kprobe()` just returned 0 for.
-                unsafe { after_register(kp) }
             }),
         })
     }
@@ -167,8 +171,8 @@ impl<H: Handler> Probe for Kprobe<H> {
 impl<H: Handler> PinnedDrop for Kprobe<H> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant `kp` is registered, and this is the only place that
-        // unregisters it. The call waits for a grace period, so no handler runs after it.
-        unsafe { bindings::unregister_kprobe(self.kp.get()) };
+        // unregisters it. No handler runs after it.
+        unsafe { register::unregister(&mut [self.kp.get()]) };
         if self.skipped.load(Relaxed) {
             regs::wait_for_skips();
         }
@@ -182,6 +186,12 @@ impl<H: Handler> PinnedDrop for Kprobe<H> {
 struct Callbacks<H>(core::marker::PhantomData<H>);
 
 impl<H: Handler> Callbacks<H> {
+    const CALLS: Calls = Calls {
+        pre: if H::HAS_PRE { Some(Self::pre) } else { None },
+        post: if H::HAS_POST { Some(Self::post) } else { None },
+        both: Self::both,
+    };
+
     /// # Safety
     ///
     /// Only for the `pre_handler` of the `kp` of a `Kprobe<H>`.
@@ -213,6 +223,21 @@ impl<H: Handler> Callbacks<H> {
         // SAFETY: As in `pre`, after the instruction: `regs` and `kp` are valid during the call.
         let cx = unsafe { Context::<Post>::new(regs, kp, 0, false) };
         handler.post(&cx);
+    }
+
+    /// # Safety
+    ///
+    /// Only for the `pre_handler` of the `kp` of a `Kprobe<H>`, at a call of
+    /// ftrace's.
+    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+        // SAFETY: By this function's contract, which is that of `pre` and of `post` as well.
+        unsafe {
+            if H::HAS_PRE && Self::pre(kp, regs) != 0 {
+                return 1;
+            }
+            register::post_at_entry(kp, regs, || Self::post(kp, regs, 0));
+        }
+        0
     }
 
     /// # Safety

@@ -51,6 +51,9 @@
 //! ```
 
 // What is not generic is `#[inline]`: it goes into the modules that use it, and not into all.
+/// What this crate's own lines in the log begin with.
+const __LOG_PREFIX: &[u8] = b"kprobes\0";
+
 mod args;
 mod bindings;
 mod context;
@@ -61,6 +64,7 @@ mod nofault;
 mod percpu;
 mod probe;
 mod ratelimit;
+mod register;
 mod regs;
 mod set;
 mod short;

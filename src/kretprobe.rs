@@ -15,10 +15,10 @@ use crate::{
         Return, //
     },
     probe::{
-        after_register,
         Probe,
         Registered, //
     },
+    register,
     target::Target, //
 };
 use core::{
@@ -32,10 +32,7 @@ use core::{
 };
 use kernel::{
     container_of,
-    error::{
-        to_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
+    error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     types::Opaque, //
 };
@@ -120,7 +117,7 @@ impl<H: ReturnHandler> Kretprobe<H> {
     /// - `ENOENT`: no such symbol, or its module is going away;
     /// - `EINVAL`: the target is not the entry of a function, or cannot be probed (NOKPROBE,
     ///   `notrace`, outside of text);
-    /// - `EBUSY`: the kernel said yes and yet did not arm the probe, see [`Kprobe::new`];
+    /// - `ENODEV`: ftrace has been switched off, see [`Kprobe::new`];
     /// - `EOPNOTSUPP`: a kernel without `CONFIG_KRETPROBES`;
     /// - `ENOMEM`.
     ///
@@ -154,22 +151,17 @@ impl<H: ReturnHandler> Kretprobe<H> {
             handler <- handler,
             rp <- Opaque::try_ffi_init(move |rp: *mut bindings::kretprobe| {
                 // SAFETY: `try_ffi_init` hands us memory that is valid for writing a
-                // `struct kretprobe`, for which all zeroes is a value.
-                let fields = unsafe {
+                // `struct kretprobe`, for which all zeroes is a value; it is pinned. It stays
+                // registered at most until `drop`, which waits for the handlers; `handler`, which
+                // the callbacks use, is initialised.
+                unsafe {
                     ptr::write_bytes(rp, 0, 1);
-                    &mut *rp
-                };
-                let callbacks = (Callbacks::<H>::entry as Callback, Callbacks::<H>::ret as Callback);
-                fill::<H>(fields, &target, max_active, callbacks);
-                // SAFETY: `rp` is filled, it is pinned and stays registered at most until `drop`,
-                // which waits for the handlers; `handler`, which the callbacks use, is initialised.
-                to_result(unsafe { bindings::register_kretprobe(rp) })?;
-                // SAFETY: `register_kretprobe()` returned 0, and with it `register_kprobe()` did.
-                unsafe { after_register(&raw mut (*rp).kp) }.inspect_err(|_| {
-                    // SAFETY: `rp` was registered above and is unregistered here, once. The kernel
-                    // finds that the probe is not on its list, and frees the instances.
-                    unsafe { bindings::unregister_kretprobe(rp) };
-                })
+                    let callbacks = (Callbacks::<H>::entry as Callback, Callbacks::<H>::ret as Callback);
+                    fill::<H>(&mut *rp, &target, max_active, callbacks);
+                    register::register(rp)?;
+                    register::enable(&raw mut (*rp).kp)
+                        .inspect_err(|_| register::unregister(&mut [rp]))
+                }
             }),
         })
     }
@@ -197,8 +189,8 @@ impl<H: ReturnHandler> Probe for Kretprobe<H> {
 impl<H: ReturnHandler> PinnedDrop for Kretprobe<H> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant `rp` is registered, and this is the only place that
-        // unregisters it once it is. The call waits for a grace period, so no handler runs after it.
-        unsafe { bindings::unregister_kretprobe(self.rp.get()) };
+        // unregisters it once it is. No handler runs after it.
+        unsafe { register::unregister(&mut [self.rp.get()]) };
         // SAFETY: The counters stay readable: `rp` is still ours, and nobody writes it any more.
         let missed = unsafe { (*self.rp.get()).nmissed as usize + (*self.rp.get()).kp.nmissed };
         self.handler.unregistered(missed);

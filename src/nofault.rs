@@ -15,6 +15,7 @@ use crate::{
         OrErrno, //
     },
     bindings,
+    symbol::Address, //
 };
 use core::{
     marker::PhantomData,
@@ -187,6 +188,14 @@ pointer! {
 pointer! {
     /// A pointer into the kernel's memory.
     KernelPtr, Kernel
+}
+
+/// As [`Address`] is displayed: hashed.
+impl<T> fmt::Display for KernelPtr<T> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Address::new(self.addr()), f)
+    }
 }
 
 impl<T> OrErrno for KernelPtr<T> {

@@ -227,38 +227,3 @@ impl Probe for Registered<'_> {
 
 /// `LIST_POISON2`: where `pprev` of a node points that was taken off a list.
 const LIST_POISON2: usize = bindings::KPROBES_LIST_POISON2 as usize;
-
-/// What there is to do once the kernel has said that `kp` is registered.
-///
-/// It takes back the name of the symbol, which the kernel does not read again,
-/// and finds out whether the probe is armed. `__register_kprobe()` in 7.2
-/// returns 0 although `arm_kprobe()` failed; it takes the probe off its hash
-/// list again, and that leaves a trace: `hlist` is poisoned while `list` is
-/// empty. A probe that became part of an aggregate is poisoned too, but it is
-/// on a `list`, and was put there first.
-///
-/// Fails with `EBUSY` where the probe is not armed.
-///
-/// # Safety
-///
-/// `register_kprobe()` must have returned 0 for `kp`.
-pub(crate) unsafe fn after_register(kp: *mut bindings::kprobe) -> Result {
-    // SAFETY: `kp` is valid by this function's contract, and the kernel does not touch
-    // `symbol_name` of a registered probe.
-    unsafe { (*kp).symbol_name = ptr::null() };
-
-    // SAFETY: `kp` is valid; both fields may change while we read them, when somebody else
-    // registers a probe at the same place, hence volatile and in this order.
-    let (pprev, next) = unsafe {
-        (
-            ptr::read_volatile(&raw const (*kp).hlist.pprev),
-            ptr::read_volatile(&raw const (*kp).list.next),
-        )
-    };
-    // SAFETY: This only computes the address of a field of a valid struct.
-    let head = unsafe { &raw mut (*kp).list };
-    if pprev as usize == LIST_POISON2 && next == head {
-        return Err(EBUSY);
-    }
-    Ok(())
-}

@@ -16,10 +16,12 @@ pub(crate) use arch::{
     register,
     return_value,
     set_argument,
+    set_instruction_pointer,
     set_return_value,
     skip_function,
     stack_pointer,
     syscall_argument,
     wait_for_skips,
-    ARGUMENTS, //
+    ARGUMENTS,
+    FTRACE_CALL, //
 };

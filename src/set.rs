@@ -16,9 +16,11 @@ use crate::{
         Callback,
         ReturnHandler, //
     },
-    probe::{
-        after_register,
-        Registered, //
+    probe::Registered,
+    register::{
+        self,
+        Calls,
+        Raw, //
     },
     regs,
     target::Target, //
@@ -26,7 +28,6 @@ use crate::{
 use core::marker::PhantomPinned;
 use kernel::{
     container_of,
-    error::to_result,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -39,56 +40,17 @@ struct Member<K, S> {
     probe: K,
     index: usize,
     set: *const S,
+    state: State,
 }
 
-/// A `struct kprobe` or `struct kretprobe`, of which all zeroes is a value.
-trait Raw: Sized {
-    /// # Safety
-    ///
-    /// `this` must be filled in, pinned, and not be registered.
-    unsafe fn register(this: *mut Self) -> Result;
-
-    /// Waits for one grace period, however many there are.
-    ///
-    /// # Safety
-    ///
-    /// All of `these` must be registered.
-    unsafe fn unregister(these: &mut [*mut Self]);
-}
-
-impl Raw for bindings::kprobe {
-    #[inline]
-    unsafe fn register(this: *mut Self) -> Result {
-        // SAFETY: By this function's contract.
-        to_result(unsafe { bindings::register_kprobe(this) })?;
-        // SAFETY: `register_kprobe()` has returned 0.
-        unsafe { after_register(this) }
-    }
-
-    #[inline]
-    unsafe fn unregister(these: &mut [*mut Self]) {
-        // SAFETY: By this function's contract; the length is that of the array.
-        unsafe { bindings::unregister_kprobes(these.as_mut_ptr(), these.len() as c_int) };
-    }
-}
-
-impl Raw for bindings::kretprobe {
-    #[inline]
-    unsafe fn register(this: *mut Self) -> Result {
-        // SAFETY: By this function's contract.
-        to_result(unsafe { bindings::register_kretprobe(this) })?;
-        // SAFETY: `register_kretprobe()` has returned 0, and with it `register_kprobe()` did.
-        unsafe { after_register(&raw mut (*this).kp) }.inspect_err(|_| {
-            // SAFETY: `this` was registered above and is unregistered here, once.
-            unsafe { bindings::unregister_kretprobe(this) };
-        })
-    }
-
-    #[inline]
-    unsafe fn unregister(these: &mut [*mut Self]) {
-        // SAFETY: By this function's contract; the length is that of the array.
-        unsafe { bindings::unregister_kretprobes(these.as_mut_ptr(), these.len() as c_int) };
-    }
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// The kernel does not know it.
+    Out,
+    /// It is registered.
+    In,
+    /// It is registered, but not in the way that it has to be.
+    Again,
 }
 
 /// The members of a set, which stay where they are.
@@ -96,15 +58,20 @@ impl Raw for bindings::kretprobe {
 /// # Invariants
 ///
 /// - `members` is never moved or resized while one of them is registered;
-/// - each of `registered` points at the `probe` of a member, and is registered, from its
-///   registration until [`Members::unregister`].
+/// - a member's probe is registered unless its state is [`State::Out`]; once [`Members::register`]
+///   has succeeded, each of them is, until [`Members::unregister`];
+/// - there are as many `pointers` as members.
 struct Members<K: Raw, S> {
     members: KVVec<Member<K, S>>,
-    registered: KVVec<*mut K>,
+    /// Room for what the kernel is to unregister at once.
+    pointers: KVVec<*mut K>,
 }
 
 impl<K: Raw, S> Members<K, S> {
     /// Registers a member for each target, or none.
+    ///
+    /// `fill` prepares a probe that is all zeroes for being registered, the
+    /// second time with `true`, where `calls` says that this has to be.
     ///
     /// # Safety
     ///
@@ -114,7 +81,8 @@ impl<K: Raw, S> Members<K, S> {
     unsafe fn register(
         set: *const S,
         targets: &[Target<'_>],
-        fill: impl Fn(&Target<'_>, &mut K),
+        fill: impl Fn(&Target<'_>, &mut K, bool),
+        calls: Option<&Calls>,
         refused: impl FnOnce(usize, Error),
     ) -> Result<Self> {
         if targets.is_empty() {
@@ -122,47 +90,135 @@ impl<K: Raw, S> Members<K, S> {
         }
         let mut this = Self {
             members: KVVec::with_capacity(targets.len(), GFP_KERNEL)?,
-            registered: KVVec::with_capacity(targets.len(), GFP_KERNEL)?,
+            pointers: KVVec::from_elem(core::ptr::null_mut(), targets.len(), GFP_KERNEL)?,
         };
-        for (index, target) in targets.iter().enumerate() {
-            // SAFETY: All zeroes is a value of the C struct that `K` is.
-            let mut probe = unsafe { core::mem::zeroed() };
-            fill(target, &mut probe);
-            let member = Member { probe, index, set };
+        for index in 0..targets.len() {
+            let member = Member {
+                // SAFETY: All zeroes is a value of the C struct that `K` is.
+                probe: unsafe { core::mem::zeroed() },
+                index,
+                set,
+                state: State::Out,
+            };
             this.members.push(member, GFP_KERNEL)?;
         }
-        // INVARIANT: From here on `members` is as long as it will ever be. No reference is made into
-        // it while a member is registered: the kernel writes there.
-        let first = this.members.as_mut_ptr();
-        for index in 0..targets.len() {
-            // SAFETY: There are that many members.
-            let probe = unsafe { &raw mut (*first.add(index)).probe };
-            // SAFETY: It was filled in above and stays where it is: moving `this` moves the vector,
-            // not what is in it.
-            if let Err(error) = unsafe { K::register(probe) } {
-                refused(index, error);
-                this.unregister();
-                return Err(error);
-            }
-            // It has the capacity. INVARIANT: `probe` is registered.
-            this.registered.push(probe, GFP_KERNEL)?;
+        // INVARIANT: From here on `members` is as long as it will ever be. Moving `this` moves the
+        // vector, not what is in it.
+        //
+        // SAFETY: By this function's contract.
+        if let Err((index, error)) = unsafe { this.try_register(targets, fill, calls) } {
+            refused(index, error);
+            this.unregister();
+            return Err(error);
         }
         Ok(this)
+    }
+
+    /// As [`Members::register`]; fails with the index of the target that was
+    /// refused, and leaves the members before it registered.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Members::register`]; no member may be registered yet.
+    #[inline]
+    unsafe fn try_register(
+        &mut self,
+        targets: &[Target<'_>],
+        fill: impl Fn(&Target<'_>, &mut K, bool),
+        calls: Option<&Calls>,
+    ) -> Result<(), (usize, Error)> {
+        let add = |member: *mut Member<K, S>, index: usize, again: bool| {
+            // SAFETY: The member is not registered, so that nobody else uses it. It stays where it is
+            // as long as it is registered, by the type invariant.
+            unsafe {
+                let probe = &raw mut (*member).probe;
+                probe.write_bytes(0, 1);
+                fill(&targets[index], &mut *probe, again);
+                register::register(probe).map_err(|error| (index, error))?;
+                (*member).state = State::In;
+            }
+            Ok(())
+        };
+
+        for index in 0..targets.len() {
+            add(self.member(index), index, false)?;
+        }
+        if let Some(calls) = calls {
+            for index in 0..targets.len() {
+                let member = self.member(index);
+                // SAFETY: The member is registered, and disabled.
+                unsafe {
+                    if calls.settle(K::kprobe(&raw mut (*member).probe)) {
+                        (*member).state = State::Again;
+                    }
+                }
+            }
+            if self.leave(|state| state == State::Again) {
+                for index in 0..targets.len() {
+                    let member = self.member(index);
+                    // SAFETY: The member is valid.
+                    if unsafe { (*member).state } == State::Out {
+                        add(member, index, true)?;
+                    }
+                }
+            }
+        }
+        for index in 0..targets.len() {
+            // SAFETY: The member is registered.
+            unsafe {
+                let probe = K::kprobe(&raw mut (*self.member(index)).probe);
+                register::enable(probe).map_err(|error| (index, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Unregisters those whose state is asked for, in one grace period; returns
+    /// whether there were any.
+    #[inline]
+    fn leave(&mut self, which: impl Fn(State) -> bool) -> bool {
+        let mut n = 0;
+        for index in 0..self.members.len() {
+            let member = self.member(index);
+            // SAFETY: The member is valid, and nobody else uses its state.
+            unsafe {
+                if (*member).state != State::Out && which((*member).state) {
+                    self.pointers[n] = &raw mut (*member).probe;
+                    n += 1;
+                    (*member).state = State::Out;
+                }
+            }
+        }
+        if n != 0 {
+            // SAFETY: By the type invariant they were registered. INVARIANT: Now they are not.
+            unsafe { register::unregister(&mut self.pointers[..n]) };
+        }
+        n != 0
     }
 
     /// Unregisters all of them, in one grace period.
     #[inline]
     fn unregister(&mut self) {
-        if !self.registered.is_empty() {
-            // SAFETY: By the type invariant they are registered; the list is emptied right after.
-            unsafe { K::unregister(&mut self.registered) };
-            self.registered.clear();
-        }
+        self.leave(|_| true);
     }
 
+    /// A member, without a reference to it: the kernel writes there while it
+    /// is registered.
+    #[inline]
+    fn member(&mut self, index: usize) -> *mut Member<K, S> {
+        debug_assert!(index < self.members.len());
+        self.members.as_mut_ptr().wrapping_add(index)
+    }
+
+    /// The probe of a member, which is registered.
     #[inline]
     fn get(&self, index: usize) -> Option<*mut K> {
-        self.registered.get(index).copied()
+        if index >= self.members.len() {
+            return None;
+        }
+        let member = self.members.as_ptr().wrapping_add(index).cast_mut();
+        // SAFETY: This only computes the address of a field of a member that there is.
+        Some(unsafe { &raw mut (*member).probe })
     }
 }
 
@@ -195,6 +251,12 @@ unsafe impl<H: Handler> Send for KprobeSet<H> {}
 unsafe impl<H: Handler> Sync for KprobeSet<H> {}
 
 impl<H: Handler> KprobeSet<H> {
+    const CALLS: Calls = Calls {
+        pre: if H::HAS_PRE { Some(Self::pre) } else { None },
+        post: if H::HAS_POST { Some(Self::post) } else { None },
+        both: Self::both,
+    };
+
     /// Registers `handler` at each of `targets`.
     ///
     /// Context: process context; it sleeps.
@@ -238,15 +300,15 @@ impl<H: Handler> KprobeSet<H> {
                 Members::register(
                     this.as_ptr(),
                     targets,
-                    |target, kp: &mut bindings::kprobe| {
+                    |target, kp: &mut bindings::kprobe, again| {
                         target.fill(kp);
-                        if H::HAS_PRE {
-                            kp.pre_handler = Some(Self::pre);
-                        }
-                        if H::HAS_POST {
-                            kp.post_handler = Some(Self::post);
+                        if again {
+                            Self::CALLS.again(kp);
+                        } else {
+                            Self::CALLS.first(kp);
                         }
                     },
+                    Some(&Self::CALLS),
                     refused,
                 )?
             },
@@ -264,7 +326,7 @@ impl<H: Handler> KprobeSet<H> {
     #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
     #[inline]
     pub fn len(&self) -> usize {
-        self.members.registered.len()
+        self.members.members.len()
     }
 
     /// A member, by the index of its target.
@@ -307,6 +369,22 @@ impl<H: Handler> KprobeSet<H> {
         // SAFETY: As in `pre`, after the instruction: `regs` and `kp` are valid during the call.
         let cx = unsafe { Context::<Post>::new(regs, kp, index, false) };
         handler.post(&cx);
+    }
+
+    /// # Safety
+    ///
+    /// Only for the `pre_handler` of a member of a `KprobeSet<H>`, at a call of
+    /// ftrace's.
+    #[inline]
+    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+        // SAFETY: By this function's contract, which is that of `pre` and of `post` as well.
+        unsafe {
+            if H::HAS_PRE && Self::pre(kp, regs) != 0 {
+                return 1;
+            }
+            register::post_at_entry(kp, regs, || Self::post(kp, regs, 0));
+        }
+        0
     }
 
     /// # Safety
@@ -415,10 +493,11 @@ impl<H: ReturnHandler> KretprobeSet<H> {
                 Members::register(
                     this.as_ptr(),
                     targets,
-                    |target, rp: &mut bindings::kretprobe| {
+                    |target, rp: &mut bindings::kretprobe, _| {
                         let callbacks = (Self::entry as Callback, Self::ret as Callback);
                         kretprobe::fill::<H>(rp, target, max_active, callbacks);
                     },
+                    None,
                     refused,
                 )?
             },
@@ -436,7 +515,7 @@ impl<H: ReturnHandler> KretprobeSet<H> {
     #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
     #[inline]
     pub fn len(&self) -> usize {
-        self.members.registered.len()
+        self.members.members.len()
     }
 
     /// A member, by the index of its target.

@@ -11,7 +11,7 @@ use kernel::{
     str::BStr, //
 };
 
-/// An address in the kernel's text.
+/// An address of the kernel's.
 ///
 /// It is displayed as `printk()` displays `%p`: hashed, so that a log tells
 /// nobody where the kernel lies, unless the machine was booted with
@@ -20,8 +20,9 @@ use kernel::{
 pub struct Address(usize);
 
 impl Address {
+    /// That address, to be shown.
     #[inline]
-    pub(crate) const fn new(addr: usize) -> Self {
+    pub const fn new(addr: usize) -> Self {
         Self(addr)
     }
 

@@ -9,6 +9,10 @@ use crate::bindings::pt_regs;
 /// How many integer arguments travel in registers.
 pub(crate) const ARGUMENTS: usize = 8;
 
+/// The length of ftrace's call at a function's entry (`MCOUNT_INSN_SIZE`). No
+/// kprobe of arm64 is there.
+pub(crate) const FTRACE_CALL: usize = 4;
+
 /// A general register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
@@ -100,6 +104,18 @@ pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
 #[inline(always)]
 pub(crate) fn instruction_pointer(regs: &pt_regs) -> usize {
     get(regs, Register::Pc)
+}
+
+/// As `instruction_pointer_set()`.
+///
+/// # Safety
+///
+/// `regs` must be valid for writing, and whoever goes on with them must bear
+/// the new value.
+#[inline(always)]
+pub(crate) unsafe fn set_instruction_pointer(regs: *mut pt_regs, value: usize) {
+    // SAFETY: By this function's contract.
+    unsafe { register(regs, Register::Pc).write(value) };
 }
 
 /// As `kernel_stack_pointer()`.

@@ -12,6 +12,9 @@ use crate::bindings::{
 /// How many integer arguments travel in registers.
 pub(crate) const ARGUMENTS: usize = 6;
 
+/// The length of ftrace's call at a function's entry (`MCOUNT_INSN_SIZE`).
+pub(crate) const FTRACE_CALL: usize = 5;
+
 /// A general register, by its name in `struct pt_regs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the processor's")]
@@ -136,6 +139,18 @@ pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
 #[inline(always)]
 pub(crate) fn instruction_pointer(regs: &pt_regs) -> usize {
     regs.ip
+}
+
+/// As `instruction_pointer_set()`.
+///
+/// # Safety
+///
+/// `regs` must be valid for writing, and whoever goes on with them must bear
+/// the new value.
+#[inline(always)]
+pub(crate) unsafe fn set_instruction_pointer(regs: *mut pt_regs, value: usize) {
+    // SAFETY: By this function's contract.
+    unsafe { (*regs).ip = value };
 }
 
 /// As `kernel_stack_pointer()`.

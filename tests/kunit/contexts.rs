@@ -41,7 +41,10 @@ where
     F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
 {
     fn pre(&self, cx: &Context<'_>) {
-        *self.value.lock() = Some((self.take)(cx));
+        // A handler may have interrupted whoever holds the lock, so it does not wait for it.
+        if let Some(mut value) = self.value.try_lock() {
+            *value = Some((self.take)(cx));
+        }
     }
 }
 
@@ -87,7 +90,10 @@ where
     type Data = ();
 
     fn ret(&self, cx: &Context<'_, Return>, (): ()) {
-        *self.value.lock() = Some((self.take)(cx));
+        // A handler may have interrupted whoever holds the lock, so it does not wait for it.
+        if let Some(mut value) = self.value.try_lock() {
+            *value = Some((self.take)(cx));
+        }
     }
 }
 

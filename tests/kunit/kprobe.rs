@@ -69,10 +69,6 @@ impl Drop for Told {
     }
 }
 
-fn offset_inside(from: u32) -> Option<u32> {
-    (from..from + 32).find(|&n| before(Target::symbol(c"kut_mix").offset(n)).is_ok())
-}
-
 #[kunit_tests(kprobes_kprobe)]
 mod tests {
     use super::*;
@@ -301,21 +297,76 @@ mod tests {
     }
 
     #[test]
-    fn error_not_armed() -> Result {
+    fn beside_a_live_patch() -> Result {
         let address = before(DIV)?.address().as_usize();
+        // Somebody changes the function's flow, as a live patch does. A C module's probe with a
+        // post handler would be registered and never hit.
         assert_eq!(kut_hold(address), 0);
-        // The kernel says 0, and no probe is armed.
-        let refused = error_of(around(DIV));
-        // Without a post handler there is nothing to quarrel about.
-        let probe = before(DIV);
+        let probe = around(DIV);
         kut_div(some());
         kut_let_go(address);
-        assert!(refused == Some(EBUSY));
-        assert_eq!(probe?.handler().0.hits(), (1, 0));
-        // And then it works.
+        assert_eq!(probe?.handler().0.hits(), (1, 1));
+        // And afterwards.
         let probe = around(DIV)?;
         kut_div(some());
         assert_eq!(probe.handler().0.hits(), (1, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn post_joins_and_either_leaves_first() -> Result {
+        // In C this order makes the kernel disarm the probe with the wrong ftrace_ops: it warns,
+        // and keeps a probe on its list that nobody owns any more.
+        for first_leaves_first in [false, true] {
+            let first = before(DIV)?;
+            let second = around(DIV)?;
+            kut_div(some());
+            assert_eq!(first.handler().0.hits(), (1, 0));
+            assert_eq!(second.handler().0.hits(), (1, 1));
+            if first_leaves_first {
+                drop(first);
+                kut_div(some());
+                assert_eq!(second.handler().0.hits(), (2, 2));
+            } else {
+                drop(second);
+                kut_div(some());
+                assert_eq!(first.handler().0.hits(), (2, 0));
+            }
+        }
+        // And those that come after them are hit.
+        let probe = around(DIV)?;
+        let other = around(Target::symbol(c"kut_div_more"))?;
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits(), (1, 1));
+        assert_eq!(other.handler().0.hits(), (0, 0));
+        Ok(())
+    }
+
+    #[cfg(CONFIG_X86_64)]
+    #[test]
+    fn post_sees_the_next_instruction() -> Result {
+        struct Ips(Atomic<u64>, Atomic<u64>);
+
+        #[vtable]
+        impl Handler for Ips {
+            fn pre(&self, cx: &Context<'_>) {
+                self.0.store(cx.ip() as u64, Relaxed);
+            }
+            fn post(&self, cx: &Context<'_, Post>) {
+                self.1.store(cx.ip() as u64, Relaxed);
+            }
+        }
+
+        let ips = || Ips(Atomic::new(0), Atomic::new(0));
+        let first = KBox::pin_init(Kprobe::new(DIV, ips()), GFP_KERNEL)?;
+        let second = KBox::pin_init(Kprobe::new(DIV, ips()), GFP_KERNEL)?;
+        kut_div(some());
+        for probe in [&first, &second] {
+            let address = probe.address().as_usize() as u64;
+            // As behind a breakpoint, of one byte, and behind ftrace's call, of five.
+            assert_eq!(probe.handler().0.load(Relaxed), address + 1);
+            assert_eq!(probe.handler().1.load(Relaxed), address + 5);
+        }
         Ok(())
     }
 }

@@ -134,12 +134,22 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_not_armed() -> Result {
-        let address = before(TWO[1])?.address().as_usize();
-        assert_eq!(kut_hold(address), 0);
-        let set = KBox::pin_init(KprobeSet::new(&TWO, Around(Seen::new())), GFP_KERNEL);
-        kut_let_go(address);
-        assert!(error_of(set) == Some(EBUSY));
+    fn post_at_entries_and_inside() -> Result {
+        // Those inside are registered a second time, with the kernel knowing of the post handler.
+        let inside = offset_inside(5).ok_or(ENOENT)?;
+        let targets = [TWO[0], Target::symbol(c"kut_mix").offset(inside), TWO[1]];
+        let set = KBox::pin_init(KprobeSet::new(&targets, Around(Seen::new())), GFP_KERNEL)?;
+        kut_div(some());
+        assert_eq!(set.handler().0.hits(), (1, 1));
+        kut_mix(1, 2);
+        assert_eq!(set.handler().0.hits(), (2, 2));
+        kut_div_more(some());
+        assert_eq!(set.handler().0.hits(), (3, 3));
+        for index in 0..3 {
+            let member = set.get(index).ok_or(ENOENT)?;
+            assert_eq!(member.uses_ftrace(), index != 1);
+            assert!(!member.is_optimized());
+        }
         Ok(())
     }
 

@@ -168,3 +168,8 @@ pub(crate) fn around(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Around>>>> {
 pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
     result.err()
 }
+
+/// An offset in `kut_mix`, at least `from`, where an instruction begins.
+pub(crate) fn offset_inside(from: u32) -> Option<u32> {
+    (from..from + 32).find(|&n| before(Target::symbol(c"kut_mix").offset(n)).is_ok())
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a probe is registered and unregistered, of whatever kind.
+//!
+//! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
+//!
+//! Linux 7.2 takes three things less well than it seems, and each of them can
+//! end in memory that is used after it was freed:
+//!
+//! - `register_kprobe()` returns 0 although arming the probe failed. So a probe is registered
+//!   disabled, which cannot fail that way, and then enabled, which tells.
+//! - A post handler that joins a probe without one, at a function's entry that ftrace has, makes the
+//!   kernel disarm both with the wrong `ftrace_ops`: it warns, miscounts, and keeps the probe on its
+//!   list. So there the kernel is never told of a post handler, see [`Calls`].
+//! - `unregister_kprobe()` returns nothing although it failed to disarm the probe, and keeps it. So a
+//!   probe is disabled first, which tells.
+
+use crate::{
+    bindings,
+    regs, //
+};
+use core::ptr;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
+
+/// A `struct kprobe` or `struct kretprobe`, of which all zeroes is a value.
+pub(crate) trait Raw: Sized {
+    /// The kprobe in it.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid.
+    unsafe fn kprobe(this: *mut Self) -> *mut bindings::kprobe;
+
+    /// # Safety
+    ///
+    /// `this` must be filled in and pinned, and not be registered.
+    unsafe fn register(this: *mut Self) -> c_int;
+
+    /// Waits for one grace period, however many there are.
+    ///
+    /// # Safety
+    ///
+    /// All of `these` must be registered.
+    unsafe fn unregister(these: &mut [*mut Self]);
+}
+
+impl Raw for bindings::kprobe {
+    #[inline(always)]
+    unsafe fn kprobe(this: *mut Self) -> *mut bindings::kprobe {
+        this
+    }
+
+    #[inline(always)]
+    unsafe fn register(this: *mut Self) -> c_int {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::register_kprobe(this) }
+    }
+
+    #[inline(always)]
+    unsafe fn unregister(these: &mut [*mut Self]) {
+        // SAFETY: By this function's contract; the length is that of the array.
+        unsafe { bindings::unregister_kprobes(these.as_mut_ptr(), these.len() as c_int) };
+    }
+}
+
+impl Raw for bindings::kretprobe {
+    #[inline(always)]
+    unsafe fn kprobe(this: *mut Self) -> *mut bindings::kprobe {
+        // SAFETY: This only computes the address of a field of a valid struct.
+        unsafe { &raw mut (*this).kp }
+    }
+
+    #[inline(always)]
+    unsafe fn register(this: *mut Self) -> c_int {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::register_kretprobe(this) }
+    }
+
+    #[inline(always)]
+    unsafe fn unregister(these: &mut [*mut Self]) {
+        // SAFETY: By this function's contract; the length is that of the array.
+        unsafe { bindings::unregister_kretprobes(these.as_mut_ptr(), these.len() as c_int) };
+    }
+}
+
+/// Registers a probe that is not enabled yet: no handler runs, and there is
+/// nothing that could fail to be armed.
+///
+/// # Safety
+///
+/// `this` must be filled in and pinned, and not be registered.
+#[inline]
+pub(crate) unsafe fn register<K: Raw>(this: *mut K) -> Result {
+    // SAFETY: By this function's contract.
+    unsafe {
+        let kp = K::kprobe(this);
+        (*kp).flags = bindings::KPROBE_FLAG_DISABLED;
+        to_result(K::register(this))?;
+        // The caller's, who may take it back; the kernel does not read it again.
+        (*kp).symbol_name = ptr::null();
+    }
+    Ok(())
+}
+
+/// Unregisters all of these, in one grace period. When it returns, no handler
+/// of theirs runs, and the kernel has forgotten them.
+///
+/// Where it cannot be made to forget one, this does not return: the memory
+/// that the kernel goes on using must not be freed.
+///
+/// # Safety
+///
+/// Each of `these` must have been registered by [`register`], once.
+#[inline]
+pub(crate) unsafe fn unregister<K: Raw>(these: &mut [*mut K]) {
+    for &mut this in these.iter_mut() {
+        // SAFETY: By this function's contract `this` is registered.
+        let (kp, errno) = unsafe {
+            let kp = K::kprobe(this);
+            (kp, bindings::disable_kprobe(kp))
+        };
+        if errno != 0 {
+            stay(kp, errno);
+        }
+    }
+    // SAFETY: By this function's contract; being disabled, each is taken off the kernel's lists
+    // without anything that could fail.
+    unsafe { K::unregister(these) };
+}
+
+/// Says that the probe cannot be disarmed, and never returns. Its type does not
+/// say so, because objtool would have to know its name then.
+#[cold]
+#[inline(never)]
+fn stay(kp: *mut bindings::kprobe, errno: c_int) {
+    // SAFETY: `kp` is registered, so nobody writes its address.
+    let addr = unsafe { (*kp).addr };
+    pr_emerg!(
+        "the kernel does not disarm the probe at {} (errno {errno}); \
+         whoever drops it waits for ever\n",
+        crate::Address::new(addr as usize).location()
+    );
+    loop {
+        fsleep(Delta::from_secs(1000));
+    }
+}
+
+/// What the kernel calls before an instruction.
+pub(crate) type PreCall =
+    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs) -> c_int;
+/// What the kernel calls after an instruction.
+pub(crate) type PostCall =
+    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs, c_ulong);
+
+/// What a kprobe's handler consists of.
+///
+/// At a function's entry that ftrace has, the instruction is a call of ftrace's
+/// that does nothing, so the post handler can be called right after the pre
+/// handler, by `both`. The kernel then does not know that there is one, and
+/// does not claim the function's flow for it (`FTRACE_OPS_FL_IPMODIFY`).
+#[derive(Clone, Copy)]
+pub(crate) struct Calls {
+    pub(crate) pre: Option<PreCall>,
+    pub(crate) post: Option<PostCall>,
+    pub(crate) both: PreCall,
+}
+
+impl Calls {
+    /// Prepares `kp` for a first registration, without the post handler.
+    #[inline(always)]
+    pub(crate) fn first(&self, kp: &mut bindings::kprobe) {
+        kp.pre_handler = self.pre;
+    }
+
+    /// What remains to be done with a registered probe: `false` where it is as
+    /// it has to be, `true` where it has to be registered again, prepared by
+    /// [`Calls::again`].
+    ///
+    /// # Safety
+    ///
+    /// `kp` must be registered and disabled.
+    #[inline(always)]
+    pub(crate) unsafe fn settle(&self, kp: *mut bindings::kprobe) -> bool {
+        if self.post.is_none() {
+            return false;
+        }
+        // SAFETY: `kp` is valid, by this function's contract, and nobody writes this flag of a
+        // registered probe.
+        if unsafe { (*kp).flags } & bindings::KPROBE_FLAG_FTRACE == 0 {
+            return true;
+        }
+        // SAFETY: As above. Nobody calls the handler of a disabled probe; who looks at it meanwhile,
+        // because there are others at this place, reads it once.
+        unsafe { ptr::write_volatile(&raw mut (*kp).pre_handler, Some(self.both)) };
+        false
+    }
+
+    /// Prepares `kp` for a place that is not ftrace's, with the post handler.
+    #[inline(always)]
+    pub(crate) fn again(&self, kp: &mut bindings::kprobe) {
+        kp.pre_handler = self.pre;
+        kp.post_handler = self.post;
+    }
+}
+
+/// Lets the handlers of a registered probe run.
+///
+/// # Errors
+///
+/// That of arming it; the probe is registered and disabled as before.
+///
+/// # Safety
+///
+/// `kp` must be registered.
+#[inline]
+pub(crate) unsafe fn enable(kp: *mut bindings::kprobe) -> Result {
+    // SAFETY: By this function's contract.
+    to_result(unsafe { bindings::enable_kprobe(kp) })
+}
+
+/// Runs `post` right after the pre handler, as `kprobe_ftrace_handler()` in
+/// `arch/x86/kernel/kprobes/ftrace.c` does: with the instruction pointer behind
+/// ftrace's call.
+///
+/// # Safety
+///
+/// `regs` must be what the kernel passes to the pre handler of a probe at a
+/// call of ftrace's, and `kp` that probe.
+#[inline(always)]
+pub(crate) unsafe fn post_at_entry(
+    kp: *mut bindings::kprobe,
+    regs: *mut bindings::pt_regs,
+    post: impl FnOnce(),
+) {
+    // SAFETY: `regs` and `kp` are valid by this function's contract, and no reference into `regs`
+    // is held while `post` does not run. Others at this place see the pointer as it was.
+    unsafe {
+        let ip = regs::instruction_pointer(&*regs);
+        regs::set_instruction_pointer(regs, (*kp).addr as usize + regs::FTRACE_CALL);
+        post();
+        regs::set_instruction_pointer(regs, ip);
+    }
+}
