@@ -18,6 +18,7 @@ use kernel::{
     }, //
 };
 use kprobes::{
+    Address,
     Context,
     Count,
     Probe,
@@ -79,14 +80,14 @@ impl Report {
         ));
     }
 
-    /// `NAME: return pid=PID cpu=CPU comm=COMM ret=VALUE (HEX) ns=DURATION`
+    /// `NAME: return pid=PID cpu=CPU comm=COMM ret=RESULT ns=DURATION`
     pub(crate) fn returned(&self, cx: &Context<'_, Return>, ns: u64) {
-        let ret: isize = cx.ret();
         self.say(fmt!(
-            "return pid={} cpu={} comm={} ret={ret} ({ret:#x}) ns={ns}",
+            "return pid={} cpu={} comm={} ret={} ns={ns}",
             cx.pid(),
             cx.cpu(),
-            cx.comm()
+            cx.comm(),
+            ReturnValue(cx.ret())
         ));
     }
 
@@ -118,6 +119,22 @@ impl Report {
     }
 }
 
+/// What a function returned: `VALUE (HEX)`, or `pointer (HASH)` where that may
+/// be an address of the kernel's, which is not for everybody who reads the log.
+struct ReturnValue(isize);
+
+impl fmt::Display for ReturnValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.0;
+        let errors = -(bindings::MAX_ERRNO as isize)..0;
+        if value < 0 && !errors.contains(&value) {
+            f.write_fmt(fmt!("pointer ({})", Address::new(value as usize)))
+        } else {
+            f.write_fmt(fmt!("{value} ({value:#x})"))
+        }
+    }
+}
+
 /// `probes: definition N "TEXT", column COLUMN: REASON (ERRNO)`
 pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str, errno: Error) {
     let shown = &text[..text.len().min(SHOWN)];
@@ -138,9 +155,9 @@ pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
             "EINVAL",
             "this place cannot be probed: NOKPROBE, notrace, or no code",
         ),
-        bindings::EBUSY => (
-            "EBUSY",
-            "somebody else holds this function, a live patch perhaps",
+        bindings::ENODEV => (
+            "ENODEV",
+            "the kernel has switched ftrace off after an error",
         ),
         bindings::EOPNOTSUPP => ("EOPNOTSUPP", "this kernel has no return probes"),
         bindings::ENOMEM => ("ENOMEM", "out of memory"),

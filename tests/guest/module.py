@@ -7,7 +7,6 @@ usage: module.py MODULE.ko INSIDE WITHIN
 
 INSIDE is the offset of an instruction in TARGET, WITHIN one that is not.
 """
-import ctypes
 import errno
 import os
 import re
@@ -17,12 +16,14 @@ import threading
 import time
 from contextlib import contextmanager
 
+import kmod
+from kmod import LIBC, equal, kprobe_list, log, match, match_lines, probes, unregistered
+
 # A system call that nobody in the guest makes but these tests.
 TARGET = "__x64_sys_getpriority"
 BURST = 100  # rust_kprobe/report.rs
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-SYS_FINIT_MODULE, SYS_DELETE_MODULE, PR_SET_NAME = 313, 176, 15
+PR_SET_NAME = 15
 
 
 # ---------------------------------------------------------------------------
@@ -30,62 +31,15 @@ SYS_FINIT_MODULE, SYS_DELETE_MODULE, PR_SET_NAME = 313, 176, 15
 
 
 def insmod(params=b""):
-    """Loads the module, without a command line in between. OSError if refused."""
-    fd = os.open(MODULE, os.O_RDONLY)
-    try:
-        if LIBC.syscall(SYS_FINIT_MODULE, fd, ctypes.c_char_p(params), 0) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-    finally:
-        os.close(fd)
+    kmod.insmod(MODULE, params)
 
 
 def rmmod():
-    if LIBC.syscall(SYS_DELETE_MODULE, b"rust_kprobe", os.O_NONBLOCK) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    kmod.rmmod("rust_kprobe")
 
 
-def probes(definitions):
-    """The parameter, quoted as the kernel reads it."""
-    if isinstance(definitions, str):
-        definitions = definitions.encode()
-    return b'probes="' + definitions + b'"'
-
-
-class Log:
-    """The kernel's log from here on."""
-
-    def __init__(self):
-        self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-        os.lseek(self.fd, 0, os.SEEK_END)
-
-    def lines(self):
-        """The module's lines that have come since the last call."""
-        found = []
-        while True:
-            try:
-                record = os.read(self.fd, 8192)
-            except BlockingIOError:
-                return found
-            except BrokenPipeError:
-                raise AssertionError("the log was overrun") from None
-            text = record.split(b";", 1)[1].split(b"\n", 1)[0].decode("ascii")
-            text = re.sub(r"\\x([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text)
-            if text.startswith("rust_kprobe: ") and "taints kernel" not in text:
-                found.append(text.removeprefix("rust_kprobe: "))
-
-    def close(self):
-        os.close(self.fd)
-
-
-@contextmanager
-def log():
-    opened = Log()
-    try:
-        yield opened
-    finally:
-        opened.close()
+def is_loaded():
+    return kmod.is_loaded("rust_kprobe")
 
 
 @contextmanager
@@ -100,43 +54,11 @@ def loaded(params=b""):
                 rmmod()
 
 
-def is_loaded():
-    with open("/proc/modules", encoding="ascii") as modules:
-        return any(line.startswith("rust_kprobe ") for line in modules)
-
-
-def kprobe_list():
-    with open("/sys/kernel/debug/kprobes/list", encoding="ascii") as kprobes:
-        return kprobes.read().splitlines()
-
-
 def trigger(times=1):
     """Calls TARGET that often; it returns 20 less the nice value."""
     for _ in range(times):
         value = LIBC.syscall(140, 0, 0)
         equal(value, 20)
-
-
-# ---------------------------------------------------------------------------
-# Assertions.
-
-
-def equal(got, wanted):
-    if got != wanted:
-        raise AssertionError(f"got {got!r}, wanted {wanted!r}")
-
-
-def match(text, pattern):
-    found = re.fullmatch(pattern, text)
-    if not found:
-        raise AssertionError(f"{text!r} does not match {pattern!r}")
-    return found
-
-
-def match_lines(lines, patterns):
-    if len(lines) != len(patterns):
-        raise AssertionError(f"{len(lines)} lines instead of {len(patterns)}: {lines}")
-    return [match(*pair) for pair in zip(lines, patterns)]
 
 
 def nothing_left():
@@ -158,10 +80,6 @@ def hit(name, when, pid=r"\d+", comm=".*"):
 
 def returned(name, value, pid=r"\d+", comm=".*"):
     return rf"{name}: return pid={pid} cpu=\d+ comm={comm} ret={value} \({value:#x}\) ns=\d+"
-
-
-def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):
-    return rf"{name}: unregistered, {hits} hits, {missed} missed, {suppressed} lines suppressed"
 
 
 # ---------------------------------------------------------------------------
@@ -249,6 +167,30 @@ def test_negative_results_are_signed():
         LIBC.syscall(140, 99, 0)
         line = kmsg.lines()[0]
         match(line, r"leave: return .* ret=-22 \(0xffffffffffffffea\) ns=\d+")
+
+
+def test_pointers_are_hashed():
+    """No line shows where the kernel's memory lies to those who may read the log."""
+    with loaded(probes("r:opened do_filp_open; p:enter kernel_clone")) as kmsg:
+        os.close(os.open("/", os.O_RDONLY))
+        try:
+            os.open("/no such file", os.O_RDONLY)
+        except FileNotFoundError:
+            pass
+        lines = kmsg.lines()
+        mine = [line for line in lines if f" pid={os.getpid()} " in line]
+        match_lines(
+            mine,
+            [
+                r"opened: return .* ret=pointer \((0{8}[0-9a-f]{8}|\(____ptrval____\))\) ns=\d+",
+                r"opened: return .* ret=-2 \(0xfffffffffffffffe\) ns=\d+",
+            ],
+        )
+        shown = [n for line in lines for n in re.findall(r"[0-9a-f]{16}", line)]
+        leaked = [n for n in shown if n.startswith("ff") and n != "fffffffffffffffe"]
+        equal(leaked, [])
+        if not shown:
+            raise AssertionError(f"no address in {lines}")
 
 
 def test_probed_function_works_as_before():
@@ -475,20 +417,7 @@ def main():
         if name.startswith("test_")
     ]
     tests += [(f"refused: {name}", refusal_test(*rest)) for name, *rest in refusals()]
-    print("KTAP version 1")
-    print(f"1..{len(tests)}")
-    failed = 0
-    for number, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-        except Exception as error:  # whatever it was, the others go on
-            failed += 1
-            print(f"not ok {number} module: {name}")
-            print(f"# {type(error).__name__}: {error}")
-        else:
-            print(f"ok {number} module: {name}")
-        sys.stdout.flush()
-    return failed != 0
+    return kmod.run("module", tests)
 
 
 if __name__ == "__main__":

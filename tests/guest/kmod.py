@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the tests in the guest share: modules, the kernel's log and its list of
+kprobes, assertions, and KTAP."""
+import ctypes
+import os
+import re
+import sys
+import traceback
+from contextlib import contextmanager
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_FINIT_MODULE, SYS_DELETE_MODULE = 313, 176
+
+
+def checked(result):
+    """The result of a function of the C library, or the OSError it stands for."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def insmod(path, params=b""):
+    """Loads a module, without a command line in between. OSError if refused."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        checked(LIBC.syscall(SYS_FINIT_MODULE, fd, ctypes.c_char_p(params), 0))
+    finally:
+        os.close(fd)
+
+
+def rmmod(name):
+    checked(LIBC.syscall(SYS_DELETE_MODULE, name.encode(), os.O_NONBLOCK))
+
+
+def is_loaded(name):
+    with open("/proc/modules", encoding="ascii") as modules:
+        return any(line.startswith(name + " ") for line in modules)
+
+
+def probes(definitions):
+    """The parameter of rust_kprobe.ko, quoted as the kernel reads it."""
+    if isinstance(definitions, str):
+        definitions = definitions.encode()
+    return b'probes="' + definitions + b'"'
+
+
+def kprobe_list():
+    with open("/sys/kernel/debug/kprobes/list", encoding="ascii") as kprobes:
+        return kprobes.read().splitlines()
+
+
+class Log:
+    """The kernel's log from here on."""
+
+    def __init__(self, name="rust_kprobe"):
+        self.prefix = name + ": "
+        self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def lines(self):
+        """The module's lines that have come since the last call."""
+        found = []
+        while True:
+            try:
+                record = os.read(self.fd, 8192)
+            except BlockingIOError:
+                return found
+            except BrokenPipeError:
+                raise AssertionError("the log was overrun") from None
+            text = record.split(b";", 1)[1].split(b"\n", 1)[0].decode("ascii")
+            text = re.sub(r"\\x([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text)
+            # What the kernel says of a module, it says in the module's name.
+            if text.startswith(self.prefix) and "taint" not in text:
+                found.append(text.removeprefix(self.prefix))
+
+    def close(self):
+        os.close(self.fd)
+
+
+@contextmanager
+def log(name="rust_kprobe"):
+    opened = Log(name)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def equal(got, wanted, what=""):
+    if got != wanted:
+        raise AssertionError(f"{what}{': ' if what else ''}got {got!r}, wanted {wanted!r}")
+
+
+def match(text, pattern):
+    found = re.fullmatch(pattern, text)
+    if not found:
+        raise AssertionError(f"{text!r} does not match {pattern!r}")
+    return found
+
+
+def match_lines(lines, patterns):
+    if len(lines) != len(patterns):
+        raise AssertionError(f"{len(lines)} lines instead of {len(patterns)}: {lines}")
+    return [match(*pair) for pair in zip(lines, patterns)]
+
+
+def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):
+    return rf"{name}: unregistered, {hits} hits, {missed} missed, {suppressed} lines suppressed"
+
+
+def run(suite, tests, wanted=()):
+    """Runs tests, pairs of a name and a function, which fails by raising, and
+    may return what is to be said of its success; all of them, or those whose
+    name has one of `wanted` in it. The exit status."""
+    tests = [(n, t) for n, t in tests if not wanted or any(w in n for w in wanted)]
+    print("KTAP version 1")
+    print(f"1..{len(tests)}")
+    failed = 0
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            figures = test()
+        except Exception as error:  # whatever it was, the others go on
+            failed += 1
+            print(f"not ok {number} {suite}: {name}")
+            lines = [f"{type(error).__name__}: {error}"]
+            if not isinstance(error, AssertionError):
+                lines += traceback.format_exc().splitlines()
+            print("".join(f"# {line}\n" for line in lines), end="")
+        else:
+            print(f"ok {number} {suite}: {name}{f' ({figures})' if figures else ''}")
+        sys.stdout.flush()
+    return failed != 0
