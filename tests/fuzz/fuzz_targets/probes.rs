@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whatever bytes the parameter `probes=` holds: the parser takes what the
+//! grammar says and nothing else, prints it back to the same definition, and
+//! points at a place in the text where it refuses.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code)]
+#[path = "../../../rust_kprobe/definition.rs"]
+mod definition;
+
+use definition::{parse, split, Definition, Kind, MAX_ACTIVE, MAX_NAME, MAX_SYMBOL};
+
+/// A definition in the words of the grammar.
+#[derive(Debug, PartialEq)]
+struct Meant {
+    kind: Kind,
+    name: String,
+    symbol: String,
+}
+
+fn is_word(text: &str, more: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || more.contains(c);
+    !text.is_empty() && text.chars().all(good) && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The grammar once more, read another way: from the outside in, by its words.
+fn meant(text: &[u8]) -> Option<Meant> {
+    let text = std::str::from_utf8(text).ok()?;
+    let words: Vec<&str> = text
+        .split([' ', '\t', '\r', ','])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let [head, place] = words[..] else {
+        return None;
+    };
+
+    let (kind, name) = match head.split_once(':') {
+        Some((kind, name)) => (kind, Some(name)),
+        None => (head, None),
+    };
+    if name.is_some_and(|name| !is_word(name, "") || name.len() > MAX_NAME) {
+        return None;
+    }
+
+    let (symbol, offset) = match place.split_once('+') {
+        Some((symbol, offset)) => (symbol, Some(offset)),
+        None => (place, None),
+    };
+    let good = match symbol.split_once(':') {
+        // What follows the colon may begin with a digit.
+        Some((module, rest)) => {
+            is_word(module, ".$") && is_word(&format!("_{rest}"), ".$") && !rest.is_empty()
+        }
+        None => is_word(symbol, ".$"),
+    };
+    if !good || symbol.len() > MAX_SYMBOL {
+        return None;
+    }
+
+    let kind = match kind.split_at_checked(1)? {
+        ("p", "") => {
+            let offset = match offset {
+                None => 0,
+                Some(text) if text.contains(['+', '-']) => return None,
+                Some(text) => match text.get(..2) {
+                    Some("0x" | "0X") if !text[2..].is_empty() => {
+                        u32::from_str_radix(&text[2..], 16).ok()?
+                    }
+                    _ => text.parse().ok()?,
+                },
+            };
+            Kind::Probe { offset }
+        }
+        ("r", calls) if offset.is_none() => {
+            let max_active = match calls {
+                "" => 0,
+                _ if !calls.chars().all(|c| c.is_ascii_digit()) => return None,
+                _ => calls.parse().ok()?,
+            };
+            if max_active > MAX_ACTIVE || (max_active == 0 && !calls.is_empty()) {
+                return None;
+            }
+            Kind::Return { max_active }
+        }
+        _ => return None,
+    };
+    let name = match (name, kind) {
+        (Some(name), _) => name.to_string(),
+        (None, Kind::Probe { offset }) => format!("p_{symbol}_{offset}"),
+        (None, Kind::Return { .. }) => format!("r_{symbol}_0"),
+    };
+    Some(Meant {
+        kind,
+        name,
+        symbol: symbol.to_string(),
+    })
+}
+
+fn what(parsed: &Definition<'_>) -> Meant {
+    Meant {
+        kind: parsed.kind,
+        name: parsed.name().to_string(),
+        symbol: parsed.symbol.to_string(),
+    }
+}
+
+fuzz_target!(|probes: &[u8]| {
+    let mut before: Vec<Definition<'_>> = Vec::new();
+    for text in split(probes) {
+        match parse(text) {
+            Ok(parsed) => {
+                assert_eq!(Some(what(&parsed)), meant(text), "accepted");
+                // The column is where the symbol stands.
+                assert!(text[parsed.symbol_column - 1..].starts_with(parsed.symbol.as_bytes()));
+                // The normal form is of the same meaning, and its own normal form.
+                let normal = parsed.to_string();
+                let again = parse(normal.as_bytes()).expect(&normal);
+                assert_eq!(what(&again), what(&parsed));
+                assert_eq!(again.to_string(), normal);
+                let twice = before
+                    .iter()
+                    .any(|b| b.name().to_string() == parsed.name().to_string());
+                assert_eq!(parsed.distinct_from(&before).is_err(), twice);
+                before.push(parsed);
+            }
+            Err(mistake) => {
+                assert_eq!(meant(text), None, "refused: {mistake:?}");
+                assert!(
+                    (1..=text.len() + 1).contains(&mistake.column),
+                    "{mistake:?}"
+                );
+                assert!(!mistake.reason.is_empty());
+            }
+        }
+    }
+});

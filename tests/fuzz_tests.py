@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Fuzzes the parser of `probes=`, briefly; `make fuzz` takes its time."""
+import re
+import subprocess
+
+import guest
+
+RUNS = 500_000
+NOT_TO_BE_HAD = 77
+
+
+def run(bench, results):
+    fuzz = subprocess.run(
+        [guest.ROOT / "tests/fuzz/run", str(RUNS)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace",
+    )
+    if fuzz.returncode == NOT_TO_BE_HAD:
+        print("# fuzz: cargo-fuzz is not to be had on this machine")
+        return
+    done = re.search(r"number_of_executed_units: (\d+)", fuzz.stdout)
+    results.add(
+        fuzz.returncode == 0 and done is not None and int(done[1]) >= RUNS,
+        f"fuzz: the parser takes {RUNS} inputs as the grammar says",
+        fuzz.stdout.splitlines()[-40:],
+    )
