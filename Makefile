@@ -3,7 +3,7 @@
 # The verbs. What they do stands in scripts/, qemu/ and tests/; what is built,
 # in Kbuild.
 
-export KDIR KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT V
+export KDIR KERNEL KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES V
 
 help:
 	@echo 'Kprobes for Rust kernel modules'
@@ -15,6 +15,8 @@ help:
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
 	@echo '  make doctor   what is missing to build for a kernel, and how to mend it'
 	@echo '  make bench    what a hit costs, in Rust, C and others'
+	@echo '  make stress   whatever could take a machine down, for MINUTES=10 and more'
+	@echo '  make fuzz     the parser of probes=, with 10,000,000 inputs; RUNS=N'
 	@echo '  make lint     rustfmt, clippy, shellcheck, the ledger of unsafe code'
 	@echo '  make doc      the documentation of the library'
 	@echo '  make rust-analyzer   what an editor has to know'
@@ -26,6 +28,7 @@ help:
 	@echo '$${XDG_CACHE_HOME:-~/.cache}/rust_kprobe. Variables:'
 	@echo
 	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for a kernel that exists'
+	@echo '  KERNEL=debug   the workbench kernel with KASAN, lockdep, kmemleak and more'
 	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
 	@echo '  KVER=7.2              or from another series of scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
@@ -64,6 +67,12 @@ doctor:
 bench:
 	@bench/run
 
+stress:
+	@MINUTES=$(or $(MINUTES),10) tests/run stress faults
+
+fuzz:
+	@tests/fuzz/run $(RUNS)
+
 lint:
 	@scripts/lint
 
@@ -88,4 +97,4 @@ distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules samples run test bench shell doctor lint doc rust-analyzer modules_install clean distclean
+.PHONY: help modules samples run test bench shell stress fuzz doctor lint doc rust-analyzer modules_install clean distclean

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's text, page by page, as /proc/kcore shows it."""
+import bisect
+import hashlib
+import struct
+
+PAGE = 4096
+
+
+def _symbols():
+    with open("/proc/kallsyms", encoding="ascii") as kallsyms:
+        found = [line.split()[:3] for line in kallsyms]
+    return sorted((int(address, 16), name) for address, kind, name in found if kind in "tT")
+
+
+def _bounds():
+    at = {name: address for address, name in _symbols()}
+    return at["_stext"], at["_etext"]
+
+
+def pages():
+    """{address: digest} of each page of text."""
+    start, end = _bounds()
+    with open("/proc/kcore", "rb") as kcore:
+        header = kcore.read(64)
+        offset, = struct.unpack_from("<Q", header, 32)
+        size, count = struct.unpack_from("<HH", header, 54)
+        kcore.seek(offset)
+        for n in range(count):
+            entry = kcore.read(size)
+            kind, _, file_offset, address = struct.unpack_from("<IIQQ", entry)
+            length, = struct.unpack_from("<Q", entry, 32)
+            if kind == 1 and address <= start and end <= address + length:
+                break
+        else:
+            raise AssertionError("/proc/kcore does not show the kernel's text")
+        kcore.seek(file_offset + start - address)
+        digests = {}
+        for at in range(start, end, PAGE):
+            page = kcore.read(min(PAGE, end - at))
+            if len(page) == 0 or not any(page):
+                raise AssertionError(f"/proc/kcore shows nothing at {at:#x}")
+            digests[at] = hashlib.sha256(page).digest()
+    return digests
+
+
+def changed(before):
+    """The symbols at the pages that differ from what they were."""
+    now = pages()
+    symbols = _symbols()
+    at = [page for page in before if now.get(page) != before[page]]
+    return [symbols[bisect.bisect_right(symbols, (page, "~")) - 1][1] for page in at]

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Functions to be probed, and who calls them: a program by way of stress.rs, a
+ * timer interrupt, a softirq.
+ */
+#include <linux/atomic.h>
+#include <linux/hrtimer.h>
+#include <linux/jiffies.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/timer.h>
+
+#include "targets.h"
+
+static atomic64_t counts[STRESS_COUNTS];
+
+/* Long enough for a probe inside. */
+static __always_inline u64 mix(enum stress_count which, u64 value)
+{
+	int i;
+
+	atomic64_inc(&counts[which]);
+	for (i = 0; i < 3; i++)
+		value = (value ^ (value << 7)) * 0x9e3779b97f4a7c15ull + i;
+	return value;
+}
+
+noinline u64 stress_target(u64 value)
+{
+	return mix(STRESS_TARGET, value);
+}
+
+noinline u64 stress_exact(u64 value)
+{
+	return mix(STRESS_EXACT, value);
+}
+
+/* Called by a handler. */
+noinline u64 stress_inner(u64 value)
+{
+	return mix(STRESS_INNER, value);
+}
+
+noinline u64 stress_irq(u64 value)
+{
+	return mix(STRESS_IRQ, value);
+}
+
+noinline u64 stress_softirq(u64 value)
+{
+	return mix(STRESS_SOFTIRQ, value);
+}
+
+noinline long stress_sleep(unsigned int ms)
+{
+	long left;
+
+	atomic64_inc(&counts[STRESS_SLEEP]);
+	left = schedule_timeout_killable(msecs_to_jiffies(ms));
+	barrier();
+	return left;
+}
+
+noinline u64 stress_user(const char __user *string)
+{
+	return mix(STRESS_USER, (unsigned long)string);
+}
+
+int stress_call(unsigned int which, unsigned long times)
+{
+	static u64 (*const functions[])(u64) = {
+		[STRESS_TARGET] = stress_target,
+		[STRESS_EXACT] = stress_exact,
+		[STRESS_INNER] = stress_inner,
+		[STRESS_IRQ] = stress_irq,
+		[STRESS_SOFTIRQ] = stress_softirq,
+	};
+
+	if (which >= ARRAY_SIZE(functions))
+		return -EINVAL;
+	while (times-- && !fatal_signal_pending(current)) {
+		functions[which](times);
+		cond_resched();
+	}
+	return 0;
+}
+
+u64 stress_count(unsigned int which)
+{
+	return which < STRESS_COUNTS ? atomic64_read(&counts[which]) : 0;
+}
+
+/* Every 200 microseconds from the interrupt, every jiffy from the softirq. */
+static struct hrtimer interrupt;
+static struct timer_list softirq;
+static bool running;
+
+static enum hrtimer_restart on_interrupt(struct hrtimer *timer)
+{
+	stress_irq(0);
+	hrtimer_forward_now(timer, us_to_ktime(200));
+	return HRTIMER_RESTART;
+}
+
+static void on_softirq(struct timer_list *timer)
+{
+	int i;
+
+	for (i = 0; i < 20; i++)
+		stress_softirq(i);
+	mod_timer(timer, jiffies + 1);
+}
+
+/* Not for two threads at once. */
+void stress_timers(bool on)
+{
+	if (on && !running) {
+		hrtimer_setup(&interrupt, on_interrupt, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+		timer_setup(&softirq, on_softirq, 0);
+		hrtimer_start(&interrupt, us_to_ktime(200), HRTIMER_MODE_REL_HARD);
+		mod_timer(&softirq, jiffies + 1);
+	} else if (!on && running) {
+		hrtimer_cancel(&interrupt);
+		timer_shutdown_sync(&softirq);
+	}
+	running = on;
+}

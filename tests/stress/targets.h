@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the stress tests probe. Each function counts its own calls, exactly. */
+
+enum stress_count {
+	STRESS_TARGET,
+	STRESS_EXACT,
+	STRESS_INNER,
+	STRESS_IRQ,
+	STRESS_SOFTIRQ,
+	STRESS_SLEEP,
+	STRESS_USER,
+	STRESS_COUNTS,
+};
+
+u64 stress_target(u64 value);
+u64 stress_exact(u64 value);
+u64 stress_inner(u64 value);
+u64 stress_irq(u64 value);
+u64 stress_softirq(u64 value);
+long stress_sleep(unsigned int ms);
+u64 stress_user(const char __user *string);
+
+int stress_call(unsigned int which, unsigned long times);
+u64 stress_count(unsigned int which);
+void stress_timers(bool on);

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs tests/guest/stress.py in a guest of two CPUs, and in one of four.
+
+In `make test` this is the short form. In `make stress MINUTES=N` the modules
+are loaded and unloaded a thousand times, every function of the kernel is
+probed, and what goes on for a time shares N minutes.
+"""
+import os
+import subprocess
+import sys
+
+import guest
+
+# How many tests of stress.py go on for SECONDS.
+TIMED = 9
+SHORT = {"rounds": 25, "seconds": 2, "every": 100}
+
+
+def form():
+    """What to ask of stress.py, how long it may take in seconds, and whether
+    that is long."""
+    minutes = os.environ.get("MINUTES")
+    if not minutes:
+        return SHORT, 300, False
+    long = {"rounds": 1000, "seconds": float(minutes) * 60 / TIMED, "every": 1}
+    return long, float(minutes) * 60 + 3600, True
+
+
+def build():
+    folder = guest.ROOT / "tests/stress"
+    subprocess.run([guest.ROOT / "scripts/build", "-C", folder], check=True, stdout=subprocess.DEVNULL)
+
+
+def run(bench, results):
+    build()
+    asked, limit, long = form()
+    for cpus in (2, 4):
+        outcome = guest.run(
+            bench.kdir,
+            ["/usr/bin/python3", "tests/guest/stress.py", *map(str, asked.values())],
+            limit=limit,
+            accel=bench.accel,
+            cpus=cpus,
+            echo=long and (lambda line: print(line, end="", file=sys.stderr, flush=True)),
+        )
+        results.merge(f"stress on {cpus} CPUs", outcome.output)
+        results.guest(f"stress on {cpus} CPUs", outcome, tells=True)
