@@ -121,13 +121,17 @@ impl Report {
 
 /// What a function returned: `VALUE (HEX)`, or `pointer (HASH)` where that may
 /// be an address of the kernel's, which is not for everybody who reads the log.
+///
+/// The kernel has its addresses where the first byte is all ones, also with five
+/// levels of page tables, and so have small negative numbers.
 struct ReturnValue(isize);
 
 impl fmt::Display for ReturnValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.0;
+        let address = value as usize >= 0xff << (usize::BITS - 8);
         let errors = -(bindings::MAX_ERRNO as isize)..0;
-        if value < 0 && !errors.contains(&value) {
+        if address && !errors.contains(&value) {
             f.write_fmt(fmt!("pointer ({})", Address::new(value as usize)))
         } else {
             f.write_fmt(fmt!("{value} ({value:#x})"))
