@@ -68,7 +68,7 @@ bench:
 	@bench/run
 
 stress:
-	@MINUTES=$(or $(MINUTES),10) tests/run stress faults
+	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 faults
 
 fuzz:
 	@tests/fuzz/run $(RUNS)

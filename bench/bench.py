@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures in a guest, and checks against expected.toml."""
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -11,14 +10,13 @@ NAMES = {"c": "C", "rust": "Rust", "tracefs": "tracefs event",
          "count()": "bpftrace count()", "@++": "bpftrace @++", "hist()": "bpftrace hist()"}
 
 
+# What is measured; the sample funccount counts grace periods.
+FOLDERS = (".", "samples", "bench")
+
+
 def measure(kdir, *rows, accel="tcg", echo=None):
     """{row: {peer: instructions}}, and the guest's outcome. With KVM,
-    nanoseconds."""
-    # The sample funccount counts grace periods.
-    for folder in (guest.ROOT, guest.ROOT / "samples", HERE):
-        subprocess.run(
-            [guest.ROOT / "scripts/build", "-C", folder], check=True, stdout=subprocess.DEVNULL
-        )
+    nanoseconds. FOLDERS must have been built."""
     # 5 bytes behind the entry is the first instruction that is not ftrace's.
     outcome = guest.run(
         kdir, ["bench/guest.py", "5", *rows], limit=500, accel=accel, cpus=1,

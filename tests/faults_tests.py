@@ -2,14 +2,13 @@
 """Runs tests/guest/faults.py, which needs the debug kernel: no other lets an
 allocation fail when it is asked to."""
 import guest
-import stress_tests
 
 
 def run(bench, results):
     if not guest.is_debug(bench.kdir):
-        print("# faults: this kernel cannot let an allocation fail; KERNEL=debug can")
+        results.say("# faults: this kernel cannot let an allocation fail; KERNEL=debug can")
         return
-    stress_tests.build()
+    bench.build("tests/stress")
     outcome = guest.run(
         bench.kdir,
         ["/usr/bin/python3", "tests/guest/faults.py", str(bench.kdir)],

@@ -15,7 +15,7 @@ def run(bench, results):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace",
     )
     if fuzz.returncode == NOT_TO_BE_HAD:
-        print("# fuzz: cargo-fuzz is not to be had on this machine")
+        results.say("# fuzz: cargo-fuzz is not to be had on this machine")
         return
     done = re.search(r"number_of_executed_units: (\d+)", fuzz.stdout)
     results.add(

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 """Collects results and prints them as KTAP; closes with `N passed, N failed`."""
+import io
 import re
-import sys
 import traceback
 
 
 class Results:
+    """The results of a suite, in order."""
+
     def __init__(self):
-        self.passed = self.failed = 0
-        print("KTAP version 1", flush=True)
+        self.lines = []
 
     def add(self, ok, name, notes=()):
-        self.passed += ok
-        self.failed += not ok
-        number = self.passed + self.failed
-        print(f"{'ok' if ok else 'not ok'} {number} {name}", flush=True)
+        """A test's result; the notes are for one that failed."""
+        self.lines.append((ok, name))
         if not ok:
             for note in notes:
-                print(f"# {note}", flush=True)
+                self.say(f"# {note}")
+
+    def say(self, line):
+        """A line that is no result."""
+        self.lines.append((None, line))
 
     def run(self, name, test):
         """Runs a function, which fails by raising."""
@@ -56,10 +59,31 @@ class Results:
             problems = [p for p in problems if "command failed with status 1" not in p]
         self.add(not problems, f"{suite}: the kernel has nothing to complain of", problems)
         if not outcome.ok:
-            outcome.report(sys.stdout)
+            report = io.StringIO()
+            outcome.report(report)
+            for line in report.getvalue().splitlines():
+                self.say(line)
+
+
+class Ktap:
+    """Prints the results of suites, as one."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+        print("KTAP version 1", flush=True)
+
+    def print(self, results):
+        for ok, text in results.lines:
+            if ok is None:
+                print(text, flush=True)
+                continue
+            self.passed += ok
+            self.failed += not ok
+            number = self.passed + self.failed
+            print(f"{'ok' if ok else 'not ok'} {number} {text}", flush=True)
 
     def close(self):
+        """Prints how many; the exit status."""
         print(f"1..{self.passed + self.failed}")
-        print(f"{self.passed} passed, {self.failed} failed")
-        sys.stdout.flush()
+        print(f"{self.passed} passed, {self.failed} failed", flush=True)
         return self.failed != 0 or self.passed == 0

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs the KUnit suites of the library in a guest, and what needs two modules."""
 import re
-import subprocess
 
 import guest
 
 
 def run(bench, results):
-    subprocess.run(
-        [guest.ROOT / "scripts/build", "-C", guest.ROOT / "tests/kunit"],
-        check=True, stdout=subprocess.DEVNULL,
-    )
+    bench.build("tests/kunit")
     outcome = guest.run(
         bench.kdir, ["tests/guest/kunit"], limit=200, accel=bench.accel,
     )

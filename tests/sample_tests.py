@@ -82,9 +82,7 @@ def copied(bench, results):
 
 def run(bench, results):
     copied(bench, results)
-    subprocess.run(
-        [guest.ROOT / "scripts/build", "-C", SAMPLES], check=True, stdout=subprocess.DEVNULL
-    )
+    bench.build("samples")
     outcome = guest.run(
         bench.kdir, ["qemu/guest/samples", *names()], limit=240, accel=bench.accel
     )
@@ -99,5 +97,5 @@ def run(bench, results):
     if shutil.which("bpftrace"):
         with_bpftrace(bench, results)
     else:
-        print("# sample: bpftrace is not installed, nothing to compare nanosleep with")
+        results.say("# sample: bpftrace is not installed, nothing to compare nanosleep with")
     results.guest("sample", outcome)

@@ -6,7 +6,6 @@ are loaded and unloaded a thousand times, every function of the kernel is
 probed, and what goes on for a time shares N minutes.
 """
 import os
-import subprocess
 import sys
 
 import guest
@@ -26,22 +25,25 @@ def form():
     return long, float(minutes) * 60 + 3600, True
 
 
-def build():
-    folder = guest.ROOT / "tests/stress"
-    subprocess.run([guest.ROOT / "scripts/build", "-C", folder], check=True, stdout=subprocess.DEVNULL)
+def on(cpus):
+    """The suite on that many CPUs."""
+    def run(bench, results):
+        bench.build("tests/stress")
+        asked, limit, long = form()
+        name = f"stress on {cpus} CPUs"
 
+        def echo(line):
+            print(f"# {name}: {line}", end="", file=sys.stderr, flush=True)
 
-def run(bench, results):
-    build()
-    asked, limit, long = form()
-    for cpus in (2, 4):
         outcome = guest.run(
             bench.kdir,
             ["/usr/bin/python3", "tests/guest/stress.py", *map(str, asked.values())],
             limit=limit,
             accel=bench.accel,
             cpus=cpus,
-            echo=long and (lambda line: print(line, end="", file=sys.stderr, flush=True)),
+            echo=echo if long else None,
         )
-        results.merge(f"stress on {cpus} CPUs", outcome.output)
-        results.guest(f"stress on {cpus} CPUs", outcome, tells=True)
+        results.merge(name, outcome.output)
+        results.guest(name, outcome, tells=True)
+
+    return run

@@ -393,9 +393,10 @@ def test_interrupts_and_softirqs():
               "run_timer_softirq", "try_to_wake_up", "__schedule"]
     known = []
 
-    def churn(device, place):
-        for kind in (BEFORE, FOLLOWED):
-            device.add(kind, place, max_active=64).drop()
+    def churn(place):
+        with Device() as mine:
+            for kind in (BEFORE, FOLLOWED):
+                mine.add(kind, place, max_active=64).drop()
 
     with Device() as device:
         for place in kernel:
@@ -410,7 +411,7 @@ def test_interrupts_and_softirqs():
             with fire(device, TARGET) as threads:
                 device.ioctl(IO_TIMERS, 1)
                 for place in known[:3]:
-                    threads.start(churn, device, place)
+                    threads.start(churn, place)
                 threads.stopped.wait(SECONDS)
                 device.ioctl(IO_TIMERS, 0)
             hits = sum(held.ask(HITS) for held in staying)
