@@ -173,7 +173,8 @@ impl<H: Handler> PinnedDrop for Kprobe<H> {
         // SAFETY: By the type invariant `kp` is registered, and this is the only place that
         // unregisters it. No handler runs after it.
         unsafe { register::unregister(&mut [self.kp.get()]) };
-        if self.skipped.load(Relaxed) {
+        // Only a handler with a post method can skip.
+        if H::HAS_POST && self.skipped.load(Relaxed) {
             regs::wait_for_skips();
         }
         // SAFETY: The counter stays readable: `kp` is still ours, and nobody writes it any more.
@@ -203,7 +204,7 @@ impl<H: Handler> Callbacks<H> {
         // both are ours for the time of this call.
         let cx = unsafe { Context::<Pre>::new(regs, kp, 0, H::HAS_POST) };
         probe.handler.pre(&cx);
-        if cx.skips() {
+        if H::HAS_POST && cx.skips() {
             probe.skipped.store(true, Relaxed);
             return 1;
         }

@@ -95,9 +95,21 @@ ifeq ($(wildcard $(kprobes-obj)/libkprobes.rmeta),)
 $(shell rm -f $(kprobes-obj)/kprobes.o)
 endif
 
-$(kprobes-obj)/helpers.o: private modfile = $(kprobes-obj)/helpers
-$(kprobes-obj)/helpers.o: $(kprobes-src)/bindings/helpers.c $(kprobes-c-deps) FORCE
-	$(call if_changed_rule,cc_o_c)
+# C that Rust cannot call because it is inline or a macro, an object a purpose:
+# of an archive, a module gets those that it calls.
+kprobes-helpers := $(patsubst $(kprobes-src)/bindings/helpers/%.c,%.o,\
+	$(sort $(wildcard $(kprobes-src)/bindings/helpers/*.c)))
+define kprobes-helper
+$$(kprobes-obj)/$(1): private modfile = $$(kprobes-obj)/helpers
+$$(kprobes-obj)/$(1): private part-of-module := y
+$$(kprobes-obj)/$(1): $$(kprobes-src)/bindings/helpers/$(1:.o=.c) $$(kprobes-c-deps) FORCE
+	$$(call if_changed_rule,cc_o_c)
+targets += kprobes/$(1)
+endef
+$(foreach h,$(kprobes-helpers),$(eval $(call kprobes-helper,$(h))))
+
+$(kprobes-obj)/helpers.a: $(addprefix $(kprobes-obj)/,$(kprobes-helpers)) FORCE
+	$(call if_changed,ar)
 
 # `make KPROBES_DOC=1`: the documentation, without which nothing is built, where
 # a link in it leads nowhere. The kernel's own crates are not documented there.
@@ -114,14 +126,14 @@ $(kprobes-obj)/doc/kprobes/index.html: $(kprobes-src)/kprobes.rs \
 	$(call if_changed,kprobes_doc)
 always-$(if $(KPROBES_DOC),y) += kprobes/doc/kprobes/index.html
 
-targets += kprobes/bindings_generated.rs kprobes/kprobes.o kprobes/helpers.o
+targets += kprobes/bindings_generated.rs kprobes/kprobes.o kprobes/helpers.a
 clean-files += kprobes
 
 # ---------------------------------------------------------------------------
 # The modules.
 
 define kprobes-module
-$(1)-y := $(1)_main.o kprobes/kprobes.o kprobes/helpers.o
+$(1)-y := $(1)_main.o kprobes/kprobes.o kprobes/helpers.a
 RUSTFLAGS_$(1)_main.o += --extern kprobes -L $$(kprobes-obj)
 $$(obj)/$(1)_main.o: $$(src)/$(1).rs $$(kprobes-obj)/libkprobes.rmeta $$(kprobes-rust-deps) FORCE
 	+$$(call if_changed_rule,rustc_o_rs)

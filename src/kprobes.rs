@@ -51,9 +51,6 @@
 //! ```
 
 // What is not generic is `#[inline]`: it goes into the modules that use it, and not into all.
-/// What this crate's own lines in the log begin with.
-const __LOG_PREFIX: &[u8] = b"kprobes\0";
-
 mod args;
 mod bindings;
 mod context;

@@ -22,11 +22,7 @@ use crate::{
 use core::ptr;
 use kernel::{
     error::to_result,
-    prelude::*,
-    time::{
-        delay::fsleep,
-        Delta, //
-    }, //
+    prelude::*, //
 };
 
 /// A `struct kprobe` or `struct kretprobe`, of which all zeroes is a value.
@@ -127,29 +123,13 @@ pub(crate) unsafe fn unregister<K: Raw>(these: &mut [*mut K]) {
             (kp, bindings::disable_kprobe(kp))
         };
         if errno != 0 {
-            stay(kp, errno);
+            // SAFETY: `kp` is registered, so nobody writes its address. The call does not return.
+            unsafe { bindings::kprobes_stay((*kp).addr.cast(), errno) };
         }
     }
     // SAFETY: By this function's contract; being disabled, each is taken off the kernel's lists
     // without anything that could fail.
     unsafe { K::unregister(these) };
-}
-
-/// Says that the probe cannot be disarmed, and never returns. Its type does not
-/// say so, because objtool would have to know its name then.
-#[cold]
-#[inline(never)]
-fn stay(kp: *mut bindings::kprobe, errno: c_int) {
-    // SAFETY: `kp` is registered, so nobody writes its address.
-    let addr = unsafe { (*kp).addr };
-    pr_emerg!(
-        "the kernel does not disarm the probe at {} (errno {errno}); \
-         whoever drops it waits for ever\n",
-        crate::Address::new(addr as usize).location()
-    );
-    loop {
-        fsleep(Delta::from_secs(1000));
-    }
 }
 
 /// What the kernel calls before an instruction.

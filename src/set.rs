@@ -348,7 +348,7 @@ impl<H: Handler> KprobeSet<H> {
         // both are ours for the time of this call.
         let cx = unsafe { Context::<Pre>::new(regs, kp, index, H::HAS_POST) };
         handler.pre(&cx);
-        if cx.skips() {
+        if H::HAS_POST && cx.skips() {
             skipped.store(true, Relaxed);
             return 1;
         }
@@ -411,7 +411,8 @@ impl<H: Handler> PinnedDrop for KprobeSet<H> {
         // SAFETY: Nothing is moved out of `self`.
         let this = unsafe { self.get_unchecked_mut() };
         this.members.unregister();
-        if this.skipped.load(Relaxed) {
+        // Only a handler with a post method can skip.
+        if H::HAS_POST && this.skipped.load(Relaxed) {
             regs::wait_for_skips();
         }
         let missed = this.members.members.iter().map(|m| m.probe.nmissed).sum();

@@ -70,6 +70,9 @@ def build(folder, kdir):
 LINK = {"LD rust_kprobe.o", "MODPOST Module.symvers", "LD rust_kprobe.ko"}
 LIBRARY = {"RUSTC kprobes.o"}
 MODULE = {"RUSTC rust_kprobe_main.o"}
+HELPERS = {"AR helpers.a"} | {
+    f"CC {source.stem}.o" for source in (ROOT / "src/bindings/helpers").glob("*.c")
+}
 
 
 def run(bench, results):
@@ -125,11 +128,13 @@ def run(bench, results):
                 edit("rust_kprobe/report.rs"), MODULE, LINK),
             "the header for bindgen changes": rebuilds(
                 edit("src/bindings/helper.h"),
-                {"BINDGEN bindings_generated.rs", "CC helpers.o"}, LIBRARY, MODULE, LINK),
+                {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, MODULE, LINK),
+            "a helper in C changes": rebuilds(
+                edit("src/bindings/helpers/stay.c"), {"CC stay.o", "AR helpers.a"}, LINK),
             "the kernel crate changes, as with another rustc": rebuilds(
                 touch("rust/libkernel.rmeta"), LIBRARY, MODULE, LINK),
             "the kernel's configuration changes": rebuilds(
                 touch("include/generated/autoconf.h"),
-                {"BINDGEN bindings_generated.rs", "CC helpers.o"}, LIBRARY, MODULE, LINK),
+                {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, MODULE, LINK),
         }.items():
             results.run(f"build: {what}", test)

@@ -30,11 +30,12 @@ static const unsigned long KPROBES_TASK_PID = offsetof(struct task_struct, pid);
 static const unsigned long KPROBES_TASK_TGID = offsetof(struct task_struct, tgid);
 static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm);
 
-/* helpers.c */
+/* helpers/ */
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst);
 void kprobes_wait_for_tasks(void);
 void kprobes_tracepoint_synchronize_unregister(void);
 void kprobes_just_return(void);
+void kprobes_stay(const void *address, int errno);
 void *kprobes_alloc_percpu(size_t size, size_t align);
 void kprobes_free_percpu(void *counts);
 void kprobes_percpu_inc(void *count);
