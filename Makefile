@@ -33,6 +33,7 @@ help:
 	@echo '  KVER=7.2              or from another series of scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
 	@echo '  CPUS=2 MEMORY=1G      the guest; LIMIT=120: seconds for what it runs'
+	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
 	@echo '  ICOUNT=1              one emulated CPU; its nanoseconds are instructions'
 	@echo "  PROBES='p:open do_sys_openat2'   what 'make run' probes"
 
@@ -54,7 +55,7 @@ samples:
 	@scripts/build -C samples
 
 test:
-	@tests/run
+	@tests/run $(SUITES)
 
 shell:
 	@scripts/build >&2
