@@ -5,7 +5,7 @@
 //! first behind ftrace's call at the entry.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Post, Probe, Register, Target};
+use kprobes::{Address, Context, Handler, Kprobe, Post, Probe, Register, Target};
 
 module! {
     type: Registers,
@@ -45,7 +45,9 @@ impl Handler for Dump {
             cx.ip() - cx.address().as_usize()
         );
         for (name, register) in SHOWN {
-            pr_info!("comm={comm} before: {name} {:x}\n", cx.register(register));
+            // They may point into the kernel: hashed, as %p is.
+            let value = Address::new(cx.register(register));
+            pr_info!("comm={comm} before: {name} {value}\n");
         }
     }
 

@@ -176,8 +176,8 @@ impl Calls {
         if unsafe { (*kp).flags } & bindings::KPROBE_FLAG_FTRACE == 0 {
             return true;
         }
-        // SAFETY: As above. Nobody calls the handler of a disabled probe; who looks at it meanwhile,
-        // because there are others at this place, reads it once.
+        // SAFETY: As above. Who looks at the probe meanwhile, because there are others at this place,
+        // finds it disabled, whichever of the two handlers it has.
         unsafe { ptr::write_volatile(&raw mut (*kp).pre_handler, Some(self.both)) };
         false
     }

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A module that does what makes Linux 7.2 keep a probe for ever: it registers
+ * one with a post handler at a function's entry where there is one without.
+ */
+#include <linux/kprobes.h>
+#include <linux/module.h>
+
+static char symbol[KSYM_NAME_LEN];
+module_param_string(symbol, symbol, sizeof(symbol), 0);
+MODULE_PARM_DESC(symbol, "the function");
+
+static int pre(struct kprobe *kp, struct pt_regs *regs)
+{
+	return 0;
+}
+
+static void post(struct kprobe *kp, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static struct kprobe probe = {
+	.symbol_name = symbol,
+	.pre_handler = pre,
+	.post_handler = post,
+};
+
+static int __init intruder_init(void)
+{
+	return register_kprobe(&probe);
+}
+module_init(intruder_init);
+
+static void __exit intruder_exit(void)
+{
+	unregister_kprobe(&probe);
+}
+module_exit(intruder_exit);
+
+MODULE_DESCRIPTION("Spoils the probe of another module");
+MODULE_AUTHOR("The rust_kprobe authors");
+MODULE_LICENSE("GPL");
