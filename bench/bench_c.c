@@ -34,6 +34,14 @@ static int counting(struct kprobe *p, struct pt_regs *regs)
 	return 0;
 }
 
+static DEFINE_PER_CPU(u64, counts);
+
+static int counting_percpu(struct kprobe *p, struct pt_regs *regs)
+{
+	this_cpu_inc(counts);
+	return 0;
+}
+
 static void post(struct kprobe *p, struct pt_regs *regs, unsigned long flags)
 {
 }
@@ -136,6 +144,7 @@ static const struct {
 } kinds[] = {
 	{ "kprobe_empty", "bench_call", empty },
 	{ "kprobe_counting", "bench_call", counting },
+	{ "kprobe_percpu", "bench_call", counting_percpu },
 	{ "kprobe_post", "bench_call", counting, post },
 	{ "kprobe_jump", "bench_inside", counting },
 	{ "kprobe_int3", "bench_inside", counting, post },

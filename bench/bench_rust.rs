@@ -41,6 +41,15 @@ impl Handler for Counting {
     }
 }
 
+struct PerCpu(PerCpuCounts<1>);
+
+#[vtable]
+impl Handler for PerCpu {
+    fn pre(&self, _cx: &Context<'_>) {
+        self.0.inc(0);
+    }
+}
+
 struct WithPost(Count);
 
 #[vtable]
@@ -123,6 +132,7 @@ impl TracepointHandler for Kmalloc {
 enum Bench {
     Empty(Pin<KBox<Kprobe<Empty>>>),
     Counting(Pin<KBox<Kprobe<Counting>>>),
+    PerCpu(Pin<KBox<Kprobe<PerCpu>>>),
     WithPost(Pin<KBox<Kprobe<WithPost>>>),
     If7(Pin<KBox<Kprobe<If<7>>>>),
     If42(Pin<KBox<Kprobe<If<42>>>>),
@@ -149,6 +159,7 @@ impl kernel::Module for Bench {
         Ok(match kind.value().map(|text| text.to_bytes()) {
             Some(b"kprobe_empty") => Self::Empty(kprobe(call, Empty)?),
             Some(b"kprobe_counting") => Self::Counting(kprobe(call, Counting(count))?),
+            Some(b"kprobe_percpu") => Self::PerCpu(kprobe(call, PerCpu(PerCpuCounts::new()?))?),
             Some(b"kprobe_post") => Self::WithPost(kprobe(call, WithPost(count))?),
             Some(b"kprobe_jump") => Self::Counting(kprobe(inside, Counting(count))?),
             Some(b"kprobe_int3") => Self::WithPost(kprobe(inside, WithPost(count))?),

@@ -4,11 +4,13 @@
  * them CALLS times, with interrupts off, and gives the nanoseconds that took:
  * under instruction counting, the instructions.
  */
+#include <linux/cpu.h>
 #include <linux/debugfs.h>
 #include <linux/ktime.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/uaccess.h>
 
 #define CALLS 100000
@@ -104,11 +106,68 @@ static int kmalloc_get(void *data, u64 *ns)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(kmalloc_fops, kmalloc_get, NULL, "%llu\n");
 
+/*
+ * Several CPUs at once: how many is what was written to the file. Reading gives
+ * the nanoseconds of the slowest.
+ */
+static unsigned int scale = 1;
+static atomic_t ready;
+static atomic64_t slowest;
+
+static void one_of_many(void *unused)
+{
+	u64 ns, most;
+
+	/* All of them begin together; interrupts are off here. */
+	atomic_inc(&ready);
+	while (atomic_read(&ready) < scale)
+		cpu_relax();
+	ns = measure(42, call, 0);
+	most = atomic64_read(&slowest);
+	while (ns > most && !atomic64_try_cmpxchg(&slowest, &most, ns))
+		;
+}
+
+static int scale_get(void *data, u64 *ns)
+{
+	cpumask_var_t cpus;
+	unsigned int cpu, n = 0;
+
+	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
+		return -ENOMEM;
+	cpus_read_lock();
+	for_each_online_cpu(cpu)
+		if (n++ < scale)
+			cpumask_set_cpu(cpu, cpus);
+	if (n < scale) {
+		cpus_read_unlock();
+		free_cpumask_var(cpus);
+		return -ENODEV;
+	}
+	atomic_set(&ready, 0);
+	atomic64_set(&slowest, 0);
+	on_each_cpu_mask(cpus, one_of_many, NULL, true);
+	cpus_read_unlock();
+	free_cpumask_var(cpus);
+	*ns = atomic64_read(&slowest);
+	return 0;
+}
+
+static int scale_set(void *data, u64 cpus)
+{
+	if (cpus < 1 || cpus > nr_cpu_ids)
+		return -EINVAL;
+	scale = cpus;
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(scale_fops, scale_get, scale_set, "%llu\n");
+
 static int __init bench_init(void)
 {
 	dir = debugfs_create_dir("bench", NULL);
 	debugfs_create_file("call", 0400, dir, NULL, &call_fops);
 	debugfs_create_file("inside", 0400, dir, NULL, &inside_fops);
+	debugfs_create_file("scale", 0600, dir, NULL, &scale_fops);
 	debugfs_create_file("kmalloc", 0400, dir, NULL, &kmalloc_fops);
 	return 0;
 }

@@ -4,8 +4,11 @@
 what a call costs without the bare call, in nanoseconds of the guest's clock.
 
 usage: guest.py INSIDE [ROW...]
+       guest.py INSIDE scale SHARED
 
-INSIDE is the offset of an instruction in bench_inside. Without ROWs, all.
+INSIDE is the offset of an instruction in bench_inside. Without ROWs, all that
+one CPU can tell. `scale` calls from 1, 2, 4 and 8 CPUs at once; SHARED is 1 where
+they share the time that passes, because one CPU emulates them in turn.
 """
 import os
 import re
@@ -26,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TWINS = [
     ("kprobe_empty", "call"),
     ("kprobe_counting", "call"),
+    ("kprobe_percpu", "call"),
     ("kprobe_post", "call"),
     ("kprobe_jump", "inside"),
     ("kprobe_int3", "inside"),
@@ -130,8 +134,26 @@ def many():
                     print(f"bytes_of_a_probe {language} {seen['bytes']}", flush=True)
 
 
+def scale(shared):
+    """Calls from several CPUs at once: what a hit takes each of them."""
+    file = DEBUG / "bench/scale"
+    with module("bench/bench_target"):
+        for cpus in (1, 2, 4, 8):
+            file.write_text(str(cpus))
+            by = cpus if shared else 1
+            bare = per_call("scale") / by
+            for kind in ("counting", "percpu"):
+                for language in ("c", "rust"):
+                    with module(f"bench/bench_{language}", f"kind=kprobe_{kind}"):
+                        cost = per_call("scale") / by - bare
+                    print(f"scale_{kind}_{cpus} {language} {cost:.1f}", flush=True)
+
+
 def main():
     inside, wanted = sys.argv[1], sys.argv[2:]
+    if wanted[:1] == ["scale"]:
+        scale(wanted[1] == "1")
+        return
 
     def tell(row, name, cost):
         print(f"{row} {name} {cost - bare[file]:.1f}", flush=True)
