@@ -29,6 +29,11 @@ class Device:
     def ioctl(self, what, arg=0):
         return checked(LIBC.ioctl(self.fd, ctypes.c_ulong(what), ctypes.c_ulong(arg)))
 
+    def ask(self, what, question):
+        word = ctypes.c_uint64(question)
+        self.ioctl(what, ctypes.addressof(word))
+        return word.value
+
     def add(self, kind, *places, max_active=0):
         os.write(self.fd, b"".join(p.replace("+", "\n+").encode() + b"\n" for p in places))
         return Held(self, self.ioctl(IO_ADD, kind | max_active << 8))
@@ -37,7 +42,7 @@ class Device:
         self.ioctl(IO_CALL, which | times << 8)
 
     def counted(self, which):
-        return self.ioctl(IO_COUNTED, which)
+        return self.ask(IO_COUNTED, which)
 
     def sleep(self, ms):
         return self.ioctl(IO_SLEEP, ms)
@@ -50,7 +55,7 @@ class Held:
         self.device, self.index = device, index
 
     def ask(self, what):
-        return self.device.ioctl(IO_ASK, what | self.index << 8)
+        return self.device.ask(IO_ASK, what | self.index << 8)
 
     def seen(self):
         return self.ask(HITS) + self.ask(MISSED)

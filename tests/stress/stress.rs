@@ -18,6 +18,7 @@ use kernel::{
     prelude::*,
     str::CStr,
     sync::{Arc, Mutex},
+    uaccess::{UserPtr, UserSlice},
 };
 use kprobes::{
     Context, Count, Handler, Kprobe, KprobeSet, Kretprobe, KretprobeSet, Post, Probe, Return,
@@ -305,6 +306,15 @@ fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
     Ok(targets)
 }
 
+/// Exchanges the question at `arg`, in the program's memory, for its answer: an
+/// ioctl returns no more than an `int`.
+fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result<isize> {
+    let word = || UserSlice::new(UserPtr::from_addr(arg), size_of::<u64>());
+    let question: u64 = word().reader().read()?;
+    word().writer().write(&to(question as usize)?)?;
+    Ok(0)
+}
+
 impl Device {
     /// Makes a probe of kind `arg & 0xff`, of what was written. The rest of
     /// `arg` is how many calls a return probe can follow.
@@ -405,7 +415,7 @@ impl MiscDevice for Device {
                 kernel::error::to_result(targets::stress_call((arg & 0xff) as u32, arg >> 8))?;
                 Ok(0)
             }
-            COUNTED => Ok(targets::stress_count(arg as u32) as isize),
+            COUNTED => answer(arg, |which| Ok(targets::stress_count(which as u32))),
             TIMERS => {
                 targets::stress_timers(arg != 0);
                 Ok(0)
@@ -431,11 +441,10 @@ impl MiscDevice for Device {
             }
             ENABLE => me.get(arg)?.enable(true).map(|()| 0),
             DISABLE => me.get(arg)?.enable(false).map(|()| 0),
-            ASK => {
-                let what = *Asked::ALL.get(arg & 0xff).ok_or(EINVAL)?;
-                let answer = me.get(arg >> 8)?.ask(what).ok_or(EINVAL)?;
-                Ok(answer as isize)
-            }
+            ASK => answer(arg, |question| {
+                let what = *Asked::ALL.get(question & 0xff).ok_or(EINVAL)?;
+                me.get(question >> 8)?.ask(what).ok_or(EINVAL)
+            }),
             REFUSED => Ok(me.inner.lock().refused as isize),
             _ => Err(ENOTTY),
         }
