@@ -108,12 +108,16 @@ impl ReturnHandler for RetData {
     }
 }
 
-struct Histogram(PerCpuCounts<40>);
+kprobes::per_cpu_counts! {
+    static LATENCIES: 40;
+}
+
+struct Histogram;
 
 #[vtable]
 impl TimedHandler for Histogram {
     fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
-        self.0.inc(((ns | 1).ilog2() as usize).min(39));
+        LATENCIES.inc(((ns | 1).ilog2() as usize).min(39));
     }
 }
 
@@ -168,10 +172,7 @@ impl kernel::Module for Bench {
             Some(b"user_string") => Self::String16(kprobe(call, String16(count))?),
             Some(b"kretprobe_empty") => Self::RetEmpty(kretprobe(call, RetEmpty)?),
             Some(b"kretprobe_data") => Self::RetData(kretprobe(call, RetData(count))?),
-            Some(b"kretprobe_histogram") => {
-                let histogram = Timed(Histogram(PerCpuCounts::new()?));
-                Self::Histogram(kretprobe(call, histogram)?)
-            }
+            Some(b"kretprobe_histogram") => Self::Histogram(kretprobe(call, Timed(Histogram))?),
             Some(b"tracepoint") => {
                 let tracepoint = Tracepoint::new(c"kmalloc", Kmalloc(count));
                 Self::Kmalloc(KBox::pin_init(tracepoint, GFP_KERNEL)?)

@@ -58,7 +58,6 @@ mod count;
 mod kprobe;
 mod kretprobe;
 mod nofault;
-mod percpu;
 mod probe;
 mod ratelimit;
 mod register;
@@ -72,6 +71,8 @@ mod tracepoint;
 
 #[doc(hidden)]
 pub mod param;
+#[doc(hidden)]
+pub mod percpu;
 
 pub use args::{
     FromRegister,

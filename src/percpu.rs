@@ -14,6 +14,9 @@ use kernel::prelude::*;
 ///
 /// Since Linux 7.2. C functions: `__alloc_percpu()`, `free_percpu()`.
 ///
+/// Counters that live as long as the module are cheaper still as statics, see
+/// [`per_cpu_counts!`](crate::per_cpu_counts).
+///
 /// # Examples
 ///
 /// ```
@@ -96,4 +99,105 @@ impl<const N: usize> Drop for PerCpuCounts<N> {
         // SAFETY: By the type invariant that is what was allocated, and nobody uses it any more.
         unsafe { bindings::kprobes_free_percpu(self.counts.cast()) };
     }
+}
+
+/// The sum of all CPUs' words at `count`.
+///
+/// # Safety
+///
+/// `count` must be a per-CPU pointer to a word.
+#[doc(hidden)]
+#[inline]
+pub unsafe fn sum(count: *mut u64) -> u64 {
+    // SAFETY: By this function's contract.
+    unsafe { bindings::kprobes_percpu_sum(count.cast()) }
+}
+
+/// Adds one to this CPU's word at `count`, as a call in C.
+///
+/// # Safety
+///
+/// `count` must be a per-CPU pointer to a word.
+#[doc(hidden)]
+#[inline]
+pub unsafe fn inc(count: *mut u64) {
+    // SAFETY: By this function's contract.
+    unsafe { bindings::kprobes_percpu_inc(count.cast()) };
+}
+
+/// Declares static counters of which each CPU has its own, as
+/// `DEFINE_PER_CPU(u64[N], ...)` in C: `inc(n)` and `get(n)` are those of
+/// [`PerCpuCounts`](crate::PerCpuCounts).
+///
+/// A handler that counts with it needs no state, and so no pointer to it.
+///
+/// Since Linux 7.2.
+///
+/// # Examples
+///
+/// ```
+/// kprobes::per_cpu_counts! {
+///     /// Calls, by the error that they returned.
+///     static CALLS: 2;
+/// }
+///
+/// CALLS.inc(1);
+/// assert_eq!((CALLS.get(0), CALLS.get(1)), (0, 1));
+/// ```
+#[macro_export]
+macro_rules! per_cpu_counts {
+    ($(#[$meta:meta])* $vis:vis static $name:ident: $n:expr;) => {
+        $(#[$meta])*
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[derive(Clone, Copy)]
+        $vis struct $name;
+
+        impl $name {
+            const LEN: usize = $n;
+
+            /// The per-CPU pointer to the words.
+            #[inline(always)]
+            fn words() -> *mut u64 {
+                // Not by itself: it is the copy that the kernel makes for each CPU that is used.
+                #[link_section = ".data..percpu"]
+                static mut WORDS: [u64; $name::LEN] = [0; $name::LEN];
+                (&raw mut WORDS).cast()
+            }
+
+            /// Adds one to this CPU's counter `n`; nothing where there is none.
+            #[allow(dead_code)]
+            #[inline(always)]
+            $vis fn inc(self, n: usize) {
+                if n >= Self::LEN {
+                    return;
+                }
+                $crate::per_cpu_counts!(@inc Self::words().wrapping_add(n));
+            }
+
+            /// The sum of all CPUs' counters `n`; 0 where there is none.
+            #[allow(dead_code)]
+            #[inline]
+            $vis fn get(self, n: usize) -> u64 {
+                if n >= Self::LEN {
+                    return 0;
+                }
+                // SAFETY: There are `LEN` words behind the per-CPU pointer.
+                unsafe { $crate::percpu::sum(Self::words().wrapping_add(n)) }
+            }
+        }
+    };
+    (@inc $count:expr) => {{
+        let count: *mut u64 = $count;
+        #[cfg(all(CONFIG_X86_64, CONFIG_SMP))]
+        // SAFETY: There is such a word on each CPU, which `gs` leads to; one instruction is not
+        // interrupted, nor can the task leave the CPU in it.
+        unsafe {
+            ::core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
+        }
+        #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
+        // SAFETY: There is such a word on each CPU.
+        unsafe {
+            $crate::percpu::inc(count);
+        }
+    }};
 }

@@ -289,6 +289,17 @@ mod tests {
 
     #[test]
     fn counters_of_each_cpu() -> Result {
+        kprobes::per_cpu_counts! {
+            static STATIC: 3;
+        }
+        let before: [u64; 4] = core::array::from_fn(|n| STATIC.get(n));
+        STATIC.inc(0);
+        STATIC.inc(2);
+        STATIC.inc(2);
+        STATIC.inc(3);
+        let after: [u64; 4] = core::array::from_fn(|n| STATIC.get(n) - before[n]);
+        assert!(after == [1, 0, 2, 0]);
+
         let counts = PerCpuCounts::<3>::new()?;
         for n in [0, 2, 2, 2, 3, usize::MAX] {
             counts.inc(n);
