@@ -68,18 +68,8 @@ impl<const N: usize> PerCpuCounts<N> {
         if n >= N {
             return;
         }
-        let count = self.counts.wrapping_add(n);
-        #[cfg(all(CONFIG_X86_64, CONFIG_SMP))]
-        // SAFETY: By the type invariant there is such a word on each CPU, which `gs` leads to; one
-        // instruction is not interrupted, nor can the task leave the CPU in it.
-        unsafe {
-            core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
-        }
-        #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
         // SAFETY: By the type invariant there is such a word on each CPU.
-        unsafe {
-            bindings::kprobes_percpu_inc(count.cast());
-        }
+        unsafe { inc(self.counts.wrapping_add(n)) };
     }
 
     /// The sum of all CPUs' counters `n`; 0 where there is none.
@@ -89,7 +79,7 @@ impl<const N: usize> PerCpuCounts<N> {
             return 0;
         }
         // SAFETY: By the type invariant there is such a word on each CPU.
-        unsafe { bindings::kprobes_percpu_sum(self.counts.wrapping_add(n).cast()) }
+        unsafe { sum(self.counts.wrapping_add(n)) }
     }
 }
 
@@ -113,16 +103,25 @@ pub unsafe fn sum(count: *mut u64) -> u64 {
     unsafe { bindings::kprobes_percpu_sum(count.cast()) }
 }
 
-/// Adds one to this CPU's word at `count`, as a call in C.
+/// Adds one to this CPU's word at `count`.
 ///
 /// # Safety
 ///
 /// `count` must be a per-CPU pointer to a word.
 #[doc(hidden)]
-#[inline]
+#[inline(always)]
 pub unsafe fn inc(count: *mut u64) {
+    #[cfg(all(CONFIG_X86_64, CONFIG_SMP))]
+    // SAFETY: By this function's contract there is such a word on each CPU, which `gs` leads to;
+    // one instruction is not interrupted, nor can the task leave the CPU in it.
+    unsafe {
+        core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
+    }
+    #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
     // SAFETY: By this function's contract.
-    unsafe { bindings::kprobes_percpu_inc(count.cast()) };
+    unsafe {
+        bindings::kprobes_percpu_inc(count.cast());
+    }
 }
 
 /// Declares static counters of which each CPU has its own, as
@@ -171,7 +170,8 @@ macro_rules! per_cpu_counts {
                 if n >= Self::LEN {
                     return;
                 }
-                $crate::per_cpu_counts!(@inc Self::words().wrapping_add(n));
+                // SAFETY: There are `LEN` words behind the per-CPU pointer.
+                unsafe { $crate::percpu::inc(Self::words().wrapping_add(n)) };
             }
 
             /// The sum of all CPUs' counters `n`; 0 where there is none.
@@ -186,18 +186,4 @@ macro_rules! per_cpu_counts {
             }
         }
     };
-    (@inc $count:expr) => {{
-        let count: *mut u64 = $count;
-        #[cfg(all(CONFIG_X86_64, CONFIG_SMP))]
-        // SAFETY: There is such a word on each CPU, which `gs` leads to; one instruction is not
-        // interrupted, nor can the task leave the CPU in it.
-        unsafe {
-            ::core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
-        }
-        #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
-        // SAFETY: There is such a word on each CPU.
-        unsafe {
-            $crate::percpu::inc(count);
-        }
-    }};
 }
