@@ -94,10 +94,14 @@ def kernel_image(kdir):
     return image
 
 
+def has(kdir, option):
+    config = Path(kdir) / "include/config/auto.conf"
+    return config.exists() and f"CONFIG_{option}=y\n" in config.read_text()
+
+
 def is_debug(kdir):
     """Whether that is the kernel of KERNEL=debug, or one of its kind."""
-    config = Path(kdir) / "include/config/auto.conf"
-    return config.exists() and "CONFIG_KASAN=y\n" in config.read_text()
+    return has(kdir, "KASAN")
 
 
 def default_memory(kdir):
@@ -112,6 +116,11 @@ def vng(kdir, accel, cpus, memory, command=None, icount=False):
     args += ["--cpus", str(cpus), "--memory", memory, "--user", "root", "--force-9p"]
     # 9p of Linux 7.2 refuses an empty source. Without entropy %p is not hashed.
     args += ["-a", "root=/dev/root", "--qemu-opts=-device virtio-rng-pci"]
+    if has(kdir, "DEBUG_KMEMLEAK"):
+        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
+        # which to kmemleak are references: it finds no leak. A cache that is
+        # debugged, here for consistency, has no sheaves.
+        args += ["-a", "slab_debug=F"]
     if accel == "tcg":
         # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
         # code where another CPU has just patched it, and a kernel that arms a
@@ -151,15 +160,17 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
     """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
 
     It may take `limit` seconds, and the boot `boot_limit`; the debug kernel gets
-    more of both. `echo` is called with each line of output as it comes. With `icount`, and `accel` tcg, the
-    guest's nanoseconds are instructions; it should have one CPU then.
+    more of both. `echo` is called with each line of output as it comes. With
+    `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
+    should have one CPU then. A kernel with kmemleak is asked at the end.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):
         limit, boot_limit = limit * DEBUG_FACTOR, boot_limit * DEBUG_FACTOR
     nonce = secrets.token_hex(8)
     enter = ROOT / "qemu/guest/enter"
-    words = ["/bin/bash", str(enter), nonce, *command]
+    leaks = "leaks" if has(kdir, "DEBUG_KMEMLEAK") else "no-leaks"
+    words = ["/bin/bash", str(enter), nonce, leaks, *command]
     marker = f"guest-end-{nonce} "
 
     def echo_all_but_marker(line):

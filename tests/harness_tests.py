@@ -2,6 +2,7 @@
 """Tests the harness itself: a guest in which something goes wrong must be
 reported as failure, with the end of its log."""
 import io
+import shlex
 
 import guest
 
@@ -41,3 +42,28 @@ def run(bench, results):
         results.run(
             f"harness: {name} is a failure", lambda: fails(bench, command, problem, **more)
         )
+
+
+LEAK = """
+import fcntl
+fcntl.ioctl(open("/dev/stress"), ord("k") << 8 | 11, 10)
+"""
+
+
+def leaks(bench, results):
+    """What leaks is reported where the kernel has kmemleak, and so is a kmemleak
+    that does not look."""
+    if not guest.has(bench.kdir, "DEBUG_KMEMLEAK"):
+        results.say("# leaks: left out, no kmemleak in this kernel")
+        return
+    bench.build("tests/stress")
+    leak = f"insmod tests/stress/stress.ko && python3 -c {shlex.quote(LEAK)}"
+    results.run(
+        "leaks: each one is counted",
+        lambda: fails(bench, leak, "kmemleak: 10 new", log="kmemleak: unreferenced object"),
+    )
+    off = "echo off >/sys/kernel/debug/kmemleak"
+    results.run(
+        "leaks: not to look is a failure",
+        lambda: fails(bench, off, "kmemleak could not be asked"),
+    )

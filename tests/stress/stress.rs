@@ -287,6 +287,7 @@ const ENABLE: u32 = _IO('k' as u32, 7);
 const DISABLE: u32 = _IO('k' as u32, 8);
 const ASK: u32 = _IO('k' as u32, 9);
 const REFUSED: u32 = _IO('k' as u32, 10);
+const LEAK: u32 = _IO('k' as u32, 11);
 
 /// The targets of a text: `SYMBOL` or `SYMBOL+OFFSET`, each ended by NUL.
 fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
@@ -446,6 +447,13 @@ impl MiscDevice for Device {
                 me.get(question >> 8)?.ask(what).ok_or(EINVAL)
             }),
             REFUSED => Ok(me.inner.lock().refused as isize),
+            // By this the harness is tested: what is leaked must be reported.
+            LEAK => {
+                for _ in 0..arg {
+                    core::mem::forget(KVec::<u8>::with_capacity(200, GFP_KERNEL)?);
+                }
+                Ok(0)
+            }
             _ => Err(ENOTTY),
         }
     }
