@@ -9,11 +9,15 @@ RUNS = 500_000
 NOT_TO_BE_HAD = 77
 
 
-def run(bench, results):
-    fuzz = subprocess.run(
-        [guest.ROOT / "tests/fuzz/run", str(RUNS)],
+def output(*command):
+    return subprocess.run(
+        command, cwd=guest.ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace",
     )
+
+
+def run(bench, results):
+    fuzz = output("tests/fuzz/run", str(RUNS))
     if fuzz.returncode == NOT_TO_BE_HAD:
         results.say("# fuzz: cargo-fuzz is not to be had on this machine")
         return
@@ -22,4 +26,10 @@ def run(bench, results):
         fuzz.returncode == 0 and done is not None and int(done[1]) >= RUNS,
         f"fuzz: the parser takes {RUNS} inputs as the grammar says",
         fuzz.stdout.splitlines()[-40:],
+    )
+    mistakes = output("tests/fuzz/mistakes")
+    results.add(
+        mistakes.returncode == 0,
+        "fuzz: each mistake that is put into the parser is found",
+        mistakes.stdout.splitlines()[-40:],
     )
