@@ -22,9 +22,9 @@
 /// is the [`Context`](crate::Context), in the condition that of the entry. The
 /// types are those of [`FromRegister`](crate::FromRegister).
 ///
-/// The type becomes a `kernel::Module`, for `module!`: loading the module
+/// The type becomes a `kernel::InPlaceModule`, for `module!`: loading the module
 /// registers the probes in this order, all or none, and unloading it
-/// unregisters them.
+/// unregisters them. They lie in the module's own data: none is allocated.
 ///
 /// # Examples
 ///
@@ -137,19 +137,19 @@ macro_rules! probes {
     ) => {
         $(#[$attr])*
         #[allow(dead_code, reason = "the probes are held to stay registered")]
+        #[::kernel::prelude::pin_data]
         $vis struct $module {
-            $($name: ::core::pin::Pin<::kernel::alloc::KBox<
-                $crate::probes!(@type $how $name $($ret)?)
-            >>,)+
+            $(#[pin] $name: $crate::probes!(@type $how $name $($ret)?),)+
         }
 
-        impl ::kernel::Module for $module {
-            fn init(_module: &'static ::kernel::ThisModule) -> ::kernel::error::Result<Self> {
-                Ok(Self {
-                    $($name: ::kernel::alloc::KBox::pin_init(
-                        $crate::probes!(@new $how $name $target [$($offset)?] $($ret)?),
-                        ::kernel::alloc::flags::GFP_KERNEL,
-                    )?,)+
+        impl ::kernel::InPlaceModule for $module {
+            fn init(
+                _module: &'static ::kernel::ThisModule,
+            ) -> impl ::kernel::prelude::PinInit<Self, ::kernel::error::Error> {
+                ::kernel::prelude::try_pin_init!(Self {
+                    $($name <- $crate::probes!(
+                        @new $how $name $target [$($offset)?] $($ret)?
+                    ),)+
                 })
             }
         }
