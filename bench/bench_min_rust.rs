@@ -8,7 +8,6 @@ use kprobes::Count;
 module! {
     type: Counting,
     name: "bench_min_rust",
-    authors: ["The rust_kprobe authors"],
     description: "The smallest module with a kprobe in Rust",
     license: "GPL",
 }

@@ -142,13 +142,13 @@ impl<H: Handler> Kprobe<H> {
                     Callbacks::<H>::CALLS.first(&mut *kp);
                     register::register(kp)?;
                     if Callbacks::<H>::CALLS.settle(kp) {
-                        register::unregister(&mut [kp]);
+                        register::withdraw(kp);
                         ptr::write_bytes(kp, 0, 1);
                         target.fill(&mut *kp);
                         Callbacks::<H>::CALLS.again(&mut *kp);
                         register::register(kp)?;
                     }
-                    register::enable(kp).inspect_err(|_| register::unregister(&mut [kp]))
+                    register::enable(kp).inspect_err(|_| register::withdraw(kp))
                 }
             }),
         })
@@ -172,7 +172,7 @@ impl<H: Handler> PinnedDrop for Kprobe<H> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant `kp` is registered, and this is the only place that
         // unregisters it. No handler runs after it.
-        unsafe { register::unregister(&mut [self.kp.get()]) };
+        unsafe { register::unregister(self.kp.get()) };
         // Only a handler with a post method can skip.
         if H::HAS_POST && self.skipped.load(Relaxed) {
             regs::wait_for_skips();

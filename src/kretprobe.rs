@@ -160,7 +160,7 @@ impl<H: ReturnHandler> Kretprobe<H> {
                     fill::<H>(&mut *rp, &target, max_active, callbacks);
                     register::register(rp)?;
                     register::enable(&raw mut (*rp).kp)
-                        .inspect_err(|_| register::unregister(&mut [rp]))
+                        .inspect_err(|_| register::withdraw(rp))
                 }
             }),
         })
@@ -190,7 +190,7 @@ impl<H: ReturnHandler> PinnedDrop for Kretprobe<H> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant `rp` is registered, and this is the only place that
         // unregisters it once it is. No handler runs after it.
-        unsafe { register::unregister(&mut [self.rp.get()]) };
+        unsafe { register::unregister(self.rp.get()) };
         // SAFETY: The counters stay readable: `rp` is still ours, and nobody writes it any more.
         let missed = unsafe { (*self.rp.get()).nmissed as usize + (*self.rp.get()).kp.nmissed };
         self.handler.unregistered(missed);

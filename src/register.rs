@@ -39,12 +39,19 @@ pub(crate) trait Raw: Sized {
     /// `this` must be filled in and pinned, and not be registered.
     unsafe fn register(this: *mut Self) -> c_int;
 
+    /// Waits for one grace period.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be registered, and disabled.
+    unsafe fn unregister(this: *mut Self);
+
     /// Waits for one grace period, however many there are.
     ///
     /// # Safety
     ///
-    /// All of `these` must be registered.
-    unsafe fn unregister(these: &mut [*mut Self]);
+    /// All of `these` must be registered, and disabled.
+    unsafe fn unregister_all(these: &mut [*mut Self]);
 }
 
 impl Raw for bindings::kprobe {
@@ -60,7 +67,13 @@ impl Raw for bindings::kprobe {
     }
 
     #[inline(always)]
-    unsafe fn unregister(these: &mut [*mut Self]) {
+    unsafe fn unregister(this: *mut Self) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::unregister_kprobe(this) };
+    }
+
+    #[inline(always)]
+    unsafe fn unregister_all(these: &mut [*mut Self]) {
         // SAFETY: By this function's contract; the length is that of the array.
         unsafe { bindings::unregister_kprobes(these.as_mut_ptr(), these.len() as c_int) };
     }
@@ -80,7 +93,13 @@ impl Raw for bindings::kretprobe {
     }
 
     #[inline(always)]
-    unsafe fn unregister(these: &mut [*mut Self]) {
+    unsafe fn unregister(this: *mut Self) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::unregister_kretprobe(this) };
+    }
+
+    #[inline(always)]
+    unsafe fn unregister_all(these: &mut [*mut Self]) {
         // SAFETY: By this function's contract; the length is that of the array.
         unsafe { bindings::unregister_kretprobes(these.as_mut_ptr(), these.len() as c_int) };
     }
@@ -105,31 +124,50 @@ pub(crate) unsafe fn register<K: Raw>(this: *mut K) -> Result {
     Ok(())
 }
 
-/// Unregisters all of these, in one grace period. When it returns, no handler
-/// of theirs runs, and the kernel has forgotten them.
-///
-/// Where it cannot be made to forget one, this does not return: the memory
-/// that the kernel goes on using must not be freed.
+/// Unregisters a probe that is not enabled, be it that it never was or that
+/// [`enable`] failed.
 ///
 /// # Safety
 ///
-/// Each of `these` must have been registered by [`register`], once.
+/// `this` must have been registered by [`register`], and be disabled.
 #[inline]
-pub(crate) unsafe fn unregister<K: Raw>(these: &mut [*mut K]) {
+pub(crate) unsafe fn withdraw<K: Raw>(this: *mut K) {
+    // SAFETY: By this function's contract; being disabled, it is taken off the kernel's lists
+    // without anything that could fail.
+    unsafe { K::unregister(this) };
+}
+
+/// Unregisters a probe. When it returns, no handler of its runs, and the kernel
+/// has forgotten it.
+///
+/// Where it cannot be made to forget it, this does not return: the memory that
+/// the kernel goes on using must not be freed.
+///
+/// # Safety
+///
+/// `this` must have been registered by [`register`].
+#[inline]
+pub(crate) unsafe fn unregister<K: Raw>(this: *mut K) {
+    // SAFETY: `this` is registered; when the first call returns it is disabled as well.
+    unsafe {
+        bindings::kprobes_disarm(K::kprobe(this));
+        withdraw(this);
+    }
+}
+
+/// As [`unregister`], in one grace period for all.
+///
+/// # Safety
+///
+/// Each of `these` must have been registered by [`register`].
+#[inline]
+pub(crate) unsafe fn unregister_all<K: Raw>(these: &mut [*mut K]) {
     for &mut this in these.iter_mut() {
         // SAFETY: By this function's contract `this` is registered.
-        let (kp, errno) = unsafe {
-            let kp = K::kprobe(this);
-            (kp, bindings::disable_kprobe(kp))
-        };
-        if errno != 0 {
-            // SAFETY: `kp` is registered, so nobody writes its address. The call does not return.
-            unsafe { bindings::kprobes_stay((*kp).addr.cast(), errno) };
-        }
+        unsafe { bindings::kprobes_disarm(K::kprobe(this)) };
     }
-    // SAFETY: By this function's contract; being disabled, each is taken off the kernel's lists
-    // without anything that could fail.
-    unsafe { K::unregister(these) };
+    // SAFETY: By this function's contract, and the loop disabled each of them.
+    unsafe { K::unregister_all(these) };
 }
 
 /// What the kernel calls before an instruction.

@@ -191,7 +191,7 @@ impl<K: Raw, S> Members<K, S> {
         }
         if n != 0 {
             // SAFETY: By the type invariant they were registered. INVARIANT: Now they are not.
-            unsafe { register::unregister(&mut self.pointers[..n]) };
+            unsafe { register::unregister_all(&mut self.pointers[..n]) };
         }
         n != 0
     }

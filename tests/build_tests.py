@@ -130,7 +130,7 @@ def run(bench, results):
                 edit("src/bindings/helper.h"),
                 {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, MODULE, LINK),
             "a helper in C changes": rebuilds(
-                edit("src/bindings/helpers/stay.c"), {"CC stay.o", "AR helpers.a"}, LINK),
+                edit("src/bindings/helpers/disarm.c"), {"CC disarm.o", "AR helpers.a"}, LINK),
             "the kernel crate changes, as with another rustc": rebuilds(
                 touch("rust/libkernel.rmeta"), LIBRARY, MODULE, LINK),
             "the kernel's configuration changes": rebuilds(

@@ -35,7 +35,7 @@ void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
 void kprobes_wait_for_tasks(void);
 void kprobes_tracepoint_synchronize_unregister(void);
 void kprobes_just_return(void);
-void kprobes_stay(const void *address, int errno);
+void kprobes_disarm(struct kprobe *kp);
 void *kprobes_alloc_percpu(size_t size, size_t align);
 void kprobes_free_percpu(void *counts);
 void kprobes_percpu_inc(void *count);
