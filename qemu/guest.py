@@ -119,8 +119,9 @@ def vng(kdir, accel, cpus, memory, command=None, icount=False):
     if has(kdir, "DEBUG_KMEMLEAK"):
         # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
         # which to kmemleak are references: it finds no leak. A cache that is
-        # debugged, here for consistency, has no sheaves.
-        args += ["-a", "slab_debug=F"]
+        # debugged, here for consistency, has no sheaves; by itself
+        # that also stops %p from being hashed.
+        args += ["-a", "slab_debug=F", "-a", "hash_pointers=always"]
     if accel == "tcg":
         # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
         # code where another CPU has just patched it, and a kernel that arms a
@@ -156,21 +157,22 @@ class _Reader(threading.Thread):
 
 
 def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
-        boot_limit=BOOT_LIMIT, icount=False):
+        boot_limit=BOOT_LIMIT, icount=False, leaks=True):
     """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
 
     It may take `limit` seconds, and the boot `boot_limit`; the debug kernel gets
     more of both. `echo` is called with each line of output as it comes. With
     `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
-    should have one CPU then. A kernel with kmemleak is asked at the end.
+    should have one CPU then. A kernel with kmemleak is asked at the end, unless
+    `leaks` is false.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):
         limit, boot_limit = limit * DEBUG_FACTOR, boot_limit * DEBUG_FACTOR
     nonce = secrets.token_hex(8)
     enter = ROOT / "qemu/guest/enter"
-    leaks = "leaks" if has(kdir, "DEBUG_KMEMLEAK") else "no-leaks"
-    words = ["/bin/bash", str(enter), nonce, leaks, *command]
+    ask = "leaks" if leaks and has(kdir, "DEBUG_KMEMLEAK") else "no-leaks"
+    words = ["/bin/bash", str(enter), nonce, ask, *command]
     marker = f"guest-end-{nonce} "
 
     def echo_all_but_marker(line):

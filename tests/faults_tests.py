@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs tests/guest/faults.py, which needs the debug kernel: no other lets an
-allocation fail when it is asked to."""
+"""Runs tests/guest/faults.py and tests/guest/lockdown.py, which need the debug
+kernel: no other lets an allocation fail when it is asked to, or trusts signed
+modules only."""
 import guest
 
 
@@ -10,10 +11,23 @@ def run(bench, results):
         return
     bench.build("tests/stress")
     outcome = guest.run(
-        bench.kdir,
-        ["/usr/bin/python3", "tests/guest/faults.py", str(bench.kdir)],
-        limit=200,
-        accel=bench.accel,
+        bench.kdir, ["/usr/bin/python3", "tests/guest/faults.py"], limit=200, accel=bench.accel
     )
     results.merge("faults", outcome.output)
     results.guest("faults", outcome, tells=True)
+
+
+def lockdown(bench, results):
+    if not guest.is_debug(bench.kdir):
+        results.say("# lockdown: this kernel has none; KERNEL=debug has")
+        return
+    outcome = guest.run(
+        bench.kdir,
+        ["/usr/bin/python3", "tests/guest/lockdown.py", str(bench.kdir)],
+        limit=30,
+        accel=bench.accel,
+        # kmemleak answers in debugfs.
+        leaks=False,
+    )
+    results.merge("lockdown", outcome.output)
+    results.guest("lockdown", outcome, tells=True)
