@@ -14,12 +14,12 @@ NAMES = {"c": "C", "rust": "Rust", "tracefs": "tracefs event",
 FOLDERS = (".", "samples", "bench")
 
 
-def measure(kdir, *rows, accel="tcg", cpus=1, echo=None):
+def measure(kdir, *rows, accel="tcg", cpus=1, calls=100_000, echo=None):
     """{row: {peer: instructions}}, and the guest's outcome. With KVM,
     nanoseconds. FOLDERS must have been built."""
     # 5 bytes behind the entry is the first instruction that is not ftrace's.
     outcome = guest.run(
-        kdir, ["bench/guest.py", "5", *rows], limit=500, accel=accel, cpus=cpus,
+        kdir, ["bench/guest.py", str(calls), "5", *rows], limit=500, accel=accel, cpus=cpus,
         icount=accel == "tcg", echo=echo,
     )
     costs = {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The functions that are probed. Reading a file in debugfs/bench calls one of
- * them CALLS times, with interrupts off, and gives the nanoseconds that took:
+ * them as often as `calls` says, with interrupts off, and gives the nanoseconds that took:
  * under instruction counting, the instructions.
  */
 #include <linux/cpu.h>
@@ -13,7 +13,9 @@
 #include <linux/smp.h>
 #include <linux/uaccess.h>
 
-#define CALLS 100000
+static int calls = 100000;
+module_param(calls, int, 0400);
+MODULE_PARM_DESC(calls, "How often a reading calls");
 
 u64 bench_call(u64 value, const char __user *string);
 u64 bench_inside(u64 a, u64 b);
@@ -53,7 +55,7 @@ static u64 measure(u64 value, void (*once)(u64 value, unsigned long at), unsigne
 
 	local_irq_save(flags);
 	start = ktime_get_ns();
-	for (i = 0; i < CALLS; i++)
+	for (i = 0; i < calls; i++)
 		once(value, at);
 	start = ktime_get_ns() - start;
 	local_irq_restore(flags);

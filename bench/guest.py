@@ -3,12 +3,13 @@
 """Measures the probes in the guest; prints `ROW IMPLEMENTATION NS`, where NS is
 what a call costs without the bare call, in nanoseconds of the guest's clock.
 
-usage: guest.py INSIDE [ROW...]
-       guest.py INSIDE scale SHARED
+usage: guest.py CALLS INSIDE [ROW...]
+       guest.py CALLS INSIDE scale SHARED
 
-INSIDE is the offset of an instruction in bench_inside. Without ROWs, all that
-one CPU can tell. `scale` calls from 1, 2, 4 and 8 CPUs at once; SHARED is 1 where
-they share the time that passes, because one CPU emulates them in turn.
+CALLS is how often the probed function is called to measure it once, INSIDE the
+offset of an instruction in bench_inside. Without ROWs, all that one CPU can
+tell. `scale` calls from 1, 2, 4 and 8 CPUs at once; SHARED is 1 where they share
+the time that passes, because one CPU emulates them in turn.
 """
 import os
 import re
@@ -20,7 +21,6 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-CALLS = 100_000
 DEBUG = Path("/sys/kernel/debug")
 TRACE = Path("/sys/kernel/tracing")
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +50,10 @@ BPFTRACE = [
      "kprobe:bench_call { @s[tid] = nsecs; } "
      "kretprobe:bench_call /@s[tid]/ { @ = hist(nsecs - @s[tid]); delete(@s[tid]); }"),
 ]
+
+
+def target():
+    return module("bench/bench_target", f"calls={CALLS}")
 
 
 def per_call(file):
@@ -137,7 +141,7 @@ def many():
 def scale(shared):
     """Calls from several CPUs at once: what a hit takes each of them."""
     file = DEBUG / "bench/scale"
-    with module("bench/bench_target"):
+    with target():
         for cpus in (1, 2, 4, 8):
             file.write_text(str(cpus))
             by = cpus if shared else 1
@@ -150,7 +154,7 @@ def scale(shared):
 
 
 def main():
-    inside, wanted = sys.argv[1], sys.argv[2:]
+    inside, wanted = sys.argv[2], sys.argv[3:]
     if wanted[:1] == ["scale"]:
         scale(wanted[1] == "1")
         return
@@ -158,7 +162,7 @@ def main():
     def tell(row, name, cost):
         print(f"{row} {name} {cost - bare[file]:.1f}", flush=True)
 
-    with module("bench/bench_target"):
+    with target():
         bare = {file: per_call(file) for file in ("call", "inside", "kmalloc")}
         for file, cost in bare.items():
             print(f"bare {file} {cost:.1f}", flush=True)
@@ -189,5 +193,7 @@ def main():
                 tell(row, name, per_call(file))
 
 
-os.chdir(ROOT)
-main()
+if __name__ == "__main__":
+    CALLS = int(sys.argv[1])
+    os.chdir(ROOT)
+    main()
