@@ -2,6 +2,16 @@
 /*
  * A module that does what makes Linux 7.2 keep a probe for ever: it registers
  * one with a post handler at a function's entry where there is one without.
+ *
+ * Where that one is C's as well, the kernel crashes. To see it, in `make shell`
+ * after `scripts/build -C bench` and `scripts/build -C tests/stress`:
+ *
+ *	insmod bench/bench_target.ko
+ *	insmod bench/bench_c.ko kind=kprobe_counting
+ *	insmod tests/stress/stress_intruder.ko symbol=bench_call
+ *	rmmod stress_intruder
+ *	rmmod bench_c
+ *	cat /sys/kernel/debug/kprobes/list
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
