@@ -95,6 +95,7 @@ def kernel_image(kdir):
 
 
 def has(kdir, option):
+    """Whether the kernel is configured with CONFIG_`option`."""
     config = Path(kdir) / "include/config/auto.conf"
     return config.exists() and f"CONFIG_{option}=y\n" in config.read_text()
 
@@ -119,8 +120,8 @@ def vng(kdir, accel, cpus, memory, command=None, icount=False):
     if has(kdir, "DEBUG_KMEMLEAK"):
         # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
         # which to kmemleak are references: it finds no leak. A cache that is
-        # debugged, here for consistency, has no sheaves; by itself
-        # that also stops %p from being hashed.
+        # debugged, here for consistency, has no sheaves. By itself that would
+        # stop %p from being hashed.
         args += ["-a", "slab_debug=F", "-a", "hash_pointers=always"]
     if accel == "tcg":
         # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
