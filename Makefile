@@ -3,7 +3,7 @@
 # The verbs. What they do stands in scripts/, qemu/ and tests/; what is built,
 # in Kbuild.
 
-export KDIR KERNEL KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES V
+export KDIR KERNEL ARCH STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES V
 
 help:
 	@echo 'Kprobes for Rust kernel modules'

@@ -21,6 +21,14 @@ die() {
 # The kernel's make must not take the variables of the make that called us.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
+# The architecture to build for and to boot, as Debian names it. The kernel has
+# other names, so its make is always given one of those, see kernel_arch.
+case ${ARCH:-amd64} in
+amd64 | x86_64) arch=amd64 ;;
+arm64 | aarch64) arch=arm64 ;;
+*) die "ARCH=$ARCH: it is amd64 or arm64" ;;
+esac
+
 # The tools that scripts/setup puts into the cache come first.
 export PATH=$cache/bin:$PATH
 
@@ -40,6 +48,20 @@ version_le() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$1" ];
 # config_of KDIR OPTION: its value in the kernel's configuration, or nothing.
 config_of() {
 	sed -n "s/^CONFIG_$2=\"\{0,1\}\(.*[^\"]\)\"\{0,1\}\$/\1/p" "$1/include/config/auto.conf"
+}
+
+# arch_of KDIR: the architecture of a configured kernel, as Debian names it.
+arch_of() {
+	if [ "$(config_of "$1" ARM64)" = y ]; then echo arm64; else echo amd64; fi
+}
+
+# kernel_arch ARCH: what to pass to the kernel's make for that architecture: its
+# name, and the compiler's prefix where this machine is of another one.
+kernel_arch() {
+	case $1 in
+	arm64) echo ARCH=arm64; [ "$(uname -m)" = aarch64 ] || echo CROSS_COMPILE=aarch64-linux-gnu- ;;
+	*) echo ARCH=x86_64; [ "$(uname -m)" = x86_64 ] || echo CROSS_COMPILE=x86_64-linux-gnu- ;;
+	esac
 }
 
 # llvm_of KDIR: what to pass as LLVM= to the kernel's make, empty for gcc.
