@@ -64,6 +64,19 @@ kernel_arch() {
 	esac
 }
 
+# stock_make CONFIG: what to pass to the kernel's make for a kernel of Debian's, so
+# that it takes the compiler of the configuration by the same name.
+stock_make() {
+	local cc
+	cc=$(sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ "]*\).*/\1/p' "$1")
+	case $cc in
+	aarch64-*) echo ARCH=arm64 ;;
+	*) echo ARCH=x86_64 ;;
+	esac
+	echo "CROSS_COMPILE=${cc%gcc*}"
+	echo "CC=$cc"
+}
+
 # llvm_of KDIR: what to pass as LLVM= to the kernel's make, empty for gcc.
 llvm_of() {
 	local version

@@ -7,6 +7,8 @@
 
 # shellcheck disable=SC2154  # lib.sh sets it
 mirror=$cache/apt
+# The architecture of the packages, where it is not this machine's.
+mirror_arch=
 
 # mirror_uris: where the machine gets Debian's packages from.
 mirror_uris() {
@@ -24,6 +26,7 @@ mirror_apt() {
 		-o Dir::Cache="$mirror/cache" \
 		-o APT::Sandbox::User=root \
 		-o Acquire::Languages=none \
+		${mirror_arch:+-o APT::Architecture="$mirror_arch" -o APT::Architectures="$mirror_arch"} \
 		"$@"
 }
 
@@ -57,13 +60,14 @@ mirror_versions() {
 # mirror_names REGEX: the packages whose names match.
 mirror_names() { mirror_apt apt-cache pkgnames | grep -E "$1" | sort -V || true; }
 
-# mirror_unpack PACKAGE VERSION FOLDER: unpacks it there, without installing.
+# mirror_unpack PACKAGE VERSION FOLDER [PATTERN]: unpacks it there, without
+# installing; of a large one only what matches.
 mirror_unpack() {
 	local tmp
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
 	say "fetching $1 $2"
 	(cd "$tmp" && mirror_apt apt-get -q download "$1=$2" >&2)
 	mkdir -p "$3"
-	dpkg-deb -x "$tmp"/*.deb "$3"
+	dpkg-deb --fsys-tarfile "$tmp"/*.deb | tar -C "$3" -x ${4:+--wildcards "$4"}
 	rm -rf "$tmp"
 }
