@@ -64,6 +64,13 @@ kernel_arch() {
 	esac
 }
 
+# lacks_metadata KDIR: whether these are Debian's headers of a kernel with Rust,
+# which leave out what the kernel's own crates are used by.
+lacks_metadata() {
+	[ ! -e "$1/rust/libkernel.rmeta" ] && grep -qs ' Debian ' "$1/include/generated/package.h" &&
+		grep -qs '^CONFIG_RUST=y' "$1/.config"
+}
+
 # stock_make CONFIG: what to pass to the kernel's make for a kernel of Debian's, so
 # that it takes the compiler of the configuration by the same name.
 stock_make() {
