@@ -44,7 +44,7 @@ enum Many {
 
 impl kernel::Module for Many {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let n = *module_parameters::n.value();
+        let n = kprobes::param(&module_parameters::n);
         let mut names = KVVec::new();
         for i in 0..n {
             names.push(
@@ -57,7 +57,7 @@ impl kernel::Module for Many {
             targets.push(Target::symbol(name), GFP_KERNEL)?;
         }
         let start = Instant::<Monotonic>::now();
-        let many = if *module_parameters::set.value() == 1 {
+        let many = if kprobes::param(&module_parameters::set) == 1 {
             Self::Set(Some(KBox::pin_init(
                 KprobeSet::new(&targets, Counting),
                 GFP_KERNEL,

@@ -49,7 +49,7 @@ struct Allocator {
 
 impl kernel::Module for Allocator {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let at_least = *module_parameters::at_least.value();
+        let at_least = kprobes::param(&module_parameters::at_least);
         let probe = Kretprobe::new(Target::symbol(c"__kmalloc_noprof"), Allocation { at_least });
         let _probe = KBox::pin_init(probe, GFP_KERNEL)?;
         Ok(Self { _probe })

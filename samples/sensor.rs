@@ -42,7 +42,7 @@ impl Handler for Events {
 fn credentials(cx: &Context<'_>) -> Result {
     let new: KernelPtr = cx.arg(0);
     let id = |offset| new.field::<u32>(offset).read();
-    let old = current!().euid().into_uid_in_current_ns();
+    let old = cx.euid();
     pr_info!(
         "event=commit_creds pid={} comm={} old_euid={old} uid={} gid={} euid={} egid={}\n",
         cx.tgid(),

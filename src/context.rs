@@ -105,6 +105,19 @@ impl<At> Context<'_, At> {
         Comm(unsafe { current_field(bindings::KPROBES_TASK_COMM) })
     }
 
+    /// The current task's effective user id, in the initial namespace
+    /// (`current_euid()`).
+    #[inline(always)]
+    pub fn euid(&self) -> u32 {
+        // SAFETY: `cred` is a pointer to a `struct cred`, and that is its offset. Only the task
+        // itself replaces it, so what it points at stays while the task is here; `euid` of
+        // credentials that a task has never changes.
+        unsafe {
+            let cred: *const u8 = current_field(bindings::KPROBES_TASK_CRED);
+            cred.byte_add(bindings::KPROBES_CRED_EUID).cast::<u32>().read()
+        }
+    }
+
     /// Whether the current task is a kernel thread (`PF_KTHREAD`).
     #[inline(always)]
     pub fn is_kernel_thread(&self) -> bool {

@@ -19,6 +19,12 @@ kprobes-obj := $(obj)/kprobes
 kprobes-rust-deps := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
 kprobes-c-deps := $(objtree)/include/generated/autoconf.h
 
+# The series, each of which is asked for in src/linux.rs alone: kprobes_linux_7_3
+# is set from Linux 7.3 on.
+kprobes-since = $(if $(filter $(VERSION).$(PATCHLEVEL),$(shell printf '%s\n' \
+	$(1).$(2) $(VERSION).$(PATCHLEVEL) | sort -V | tail -n1)),--cfg kprobes_linux_$(1)_$(2))
+kprobes-cfg := $(call kprobes-since,7,3)
+
 # ---------------------------------------------------------------------------
 # Bindings. What rust/Makefile does for the kernel crate's own, from a list of
 # our own: headers as distributions ship them have no rust/Makefile.
@@ -87,7 +93,7 @@ $(kprobes-obj)/kprobes.o: export KPROBES_BINDINGS = $(abspath $(kprobes-obj)/bin
 $(kprobes-obj)/kprobes.o: $(kprobes-src)/kprobes.rs \
     $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) FORCE
 	+$(call if_changed_rule,rustc_o_rs)
-RUSTFLAGS_kprobes/kprobes.o += --emit=metadata=$(kprobes-obj)/libkprobes.rmeta
+RUSTFLAGS_kprobes/kprobes.o += --emit=metadata=$(kprobes-obj)/libkprobes.rmeta $(kprobes-cfg)
 
 $(kprobes-obj)/libkprobes.rmeta: $(kprobes-obj)/kprobes.o ;
 # Where somebody removed it, the object is made again to get it.
@@ -118,7 +124,7 @@ quiet_cmd_kprobes_doc = RUSTDOC $(quiet_modtag) $@
 	KPROBES_BINDINGS=$(abspath $(kprobes-obj)/bindings_generated.rs) \
 	$(subst $(RUSTC_OR_CLIPPY) ,$(RUSTDOC) ,$(filter-out --emit=% --out-dir --remap-path-scope=% \
 		$(dir $@),$(rust_common_cmd))) \
-		-Dwarnings --crate-name kprobes --output $(kprobes-obj)/doc $<
+		-Dwarnings $(kprobes-cfg) --crate-name kprobes --output $(kprobes-obj)/doc $<
 
 $(kprobes-obj)/doc/kprobes/index.html: private modfile = $(kprobes-obj)/kprobes
 $(kprobes-obj)/doc/kprobes/index.html: $(kprobes-src)/kprobes.rs \

@@ -57,6 +57,7 @@ mod context;
 mod count;
 mod kprobe;
 mod kretprobe;
+mod linux;
 mod nofault;
 mod probe;
 mod ratelimit;
@@ -98,6 +99,10 @@ pub use kretprobe::{
     Kretprobe,
     ReturnHandler, //
 };
+#[cfg(kprobes_linux_7_3)]
+#[doc(hidden)]
+pub use linux::LocalModule;
+pub use linux::param;
 pub use nofault::{
     KernelPtr,
     KernelStr,

@@ -2,6 +2,7 @@
 /*
  * What bindgen reads. kprobes.mk says which names of it are kept.
  */
+#include <linux/cred.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/list.h>
@@ -29,6 +30,8 @@ static const unsigned long KPROBES_TASK_FLAGS = offsetof(struct task_struct, fla
 static const unsigned long KPROBES_TASK_PID = offsetof(struct task_struct, pid);
 static const unsigned long KPROBES_TASK_TGID = offsetof(struct task_struct, tgid);
 static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm);
+static const unsigned long KPROBES_TASK_CRED = offsetof(struct task_struct, cred);
+static const unsigned long KPROBES_CRED_EUID = offsetof(struct cred, euid);
 
 /* helpers/ */
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst);

@@ -4,19 +4,28 @@
 
 #include "../helper.h"
 
+/*
+ * Where the compiler knows address spaces (CONFIG_USE_X86_SEG_SUPPORT), it warns
+ * of a cast from one into another, but not of one through a number.
+ */
+static u64 __percpu *percpu(void *count)
+{
+	return (u64 __percpu *)(unsigned long)count;
+}
+
 void *kprobes_alloc_percpu(size_t size, size_t align)
 {
-	return (__force void *)__alloc_percpu(size, align);
+	return (__force void *)(__force unsigned long)__alloc_percpu(size, align);
 }
 
 void kprobes_free_percpu(void *counts)
 {
-	free_percpu((__force void __percpu *)counts);
+	free_percpu(percpu(counts));
 }
 
 void kprobes_percpu_inc(void *count)
 {
-	this_cpu_inc(*(u64 __force __percpu *)count);
+	this_cpu_inc(*percpu(count));
 }
 
 u64 kprobes_percpu_sum(void *count)
@@ -25,6 +34,6 @@ u64 kprobes_percpu_sum(void *count)
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(*per_cpu_ptr((u64 __force __percpu *)count, cpu));
+		sum += READ_ONCE(*per_cpu_ptr(percpu(count), cpu));
 	return sum;
 }
