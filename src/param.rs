@@ -35,19 +35,19 @@ impl Default for StringParam {
     }
 }
 
-/// How the kernel sets a [`StringParam`].
+/// How the kernel sets a [`StringParam`], and lets go of it.
 #[doc(hidden)]
 pub const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
     flags: 0,
     set: Some(set),
     get: None,
-    free: None,
+    free: Some(free),
 };
 
-/// Remembers the value, without a copy: it lies in the module's argument
-/// string (`struct module::args`), which is freed after the module.
+/// Keeps a copy of the value: the module's argument string is freed as soon as
+/// it has been read (from Linux 7.3 on).
 ///
-/// Fails with `EEXIST` where the parameter is given twice.
+/// Fails with `EEXIST` where the parameter is given twice, and with `ENOMEM`.
 ///
 /// # Safety
 ///
@@ -59,15 +59,40 @@ unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) 
     if val.is_null() {
         return EINVAL.to_errno();
     }
-    // SAFETY: The kernel passes a C string; it lives as long as this module, and 'static means
-    // just that to a module's code.
-    let val: &'static CStr = unsafe { CStr::from_char_ptr(val) };
+    // SAFETY: The kernel passes a C string that is valid for this call.
+    let val = unsafe { CStr::from_char_ptr(val) };
     // SAFETY: By this function's contract `arg` points at a `StringParam`, a static of the module.
     let param = unsafe { &*(*kp).__bindgen_anon_1.arg.cast::<StringParam>() };
-    if param.0.populate(val) {
+    let mut copy = KVVec::new();
+    if let Err(error) = copy.extend_from_slice(val.to_bytes_with_nul(), GFP_KERNEL) {
+        return Error::from(error).to_errno();
+    }
+    let (bytes, len, _) = copy.into_raw_parts();
+    // SAFETY: These are the bytes of a C string. Nobody writes them, and they are freed with the
+    // module, by `free`: 'static means just that to a module's code.
+    let kept = unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(bytes, len)) };
+    if param.0.populate(kept) {
         0
     } else {
+        // SAFETY: That was allocated above, and nobody else knows of it.
+        unsafe { bindings::kvfree(bytes.cast()) };
         EEXIST.to_errno()
+    }
+}
+
+/// Frees the copy.
+///
+/// # Safety
+///
+/// Only for the `free` of a `kernel_param` whose `arg` is a `StringParam`: the
+/// kernel calls it once, when the module's code does not run any more.
+#[inline]
+unsafe extern "C" fn free(arg: *mut c_void) {
+    // SAFETY: By this function's contract.
+    let param = unsafe { &*arg.cast::<StringParam>() };
+    if let Some(value) = param.value() {
+        // SAFETY: `set` allocated it, and by this function's contract nobody uses it any more.
+        unsafe { bindings::kvfree(value.as_ptr().cast_mut().cast()) };
     }
 }
 
