@@ -99,7 +99,6 @@ pub use kretprobe::{
     Kretprobe,
     ReturnHandler, //
 };
-#[cfg(kprobes_linux_7_3)]
 #[doc(hidden)]
 pub use linux::LocalModule;
 pub use linux::param;

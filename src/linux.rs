@@ -29,9 +29,8 @@ pub fn param<T: Copy>(param: &ModuleParamAccess<T>) -> T {
     return *param.value();
 }
 
-/// What `#[vtable]` of Linux 7.3 takes for the module in which this crate implements a trait of
-/// its own. Each implementation by a handler of a module's names that module instead.
-#[cfg(kprobes_linux_7_3)]
+/// What `#[vtable]` of Linux 7.3 takes for the module where this crate implements a trait by it,
+/// as does code without a `module!`. Where there is one, it is that module.
 #[doc(hidden)]
 pub struct LocalModule;
 
