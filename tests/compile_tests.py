@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Compiles every folder of modules, from nothing, for the kernel at hand: no
+compiler may warn, and modpost must know every symbol."""
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import guest
+from build_tests import clone
+
+FOLDERS = {
+    ".": "rust_kprobe.ko",
+    "samples": "the samples",
+    "tests/kunit": "the KUnit suites",
+    "tests/stress": "the stress",
+    "tests/consumer": "a module of somebody else's",
+    "bench": "the bench",
+}
+
+
+def run(bench, results):
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        folder = Path(name) / "clone"
+        clone(folder)
+        for place, what in FOLDERS.items():
+            if place == "tests/kunit" and not guest.has(bench.kdir, "KUNIT"):
+                results.say(f"# compile: {what} left out, this kernel has no KUNIT")
+                continue
+            build = subprocess.run(
+                [folder / "scripts/build", "-C", folder / place],
+                env={**os.environ, "KDIR": str(bench.kdir), "KPROBES": str(folder)},
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )
+            made = list((folder / place).glob("*.ko"))
+            warnings = re.findall(r"^.*\bwarning\b.*$", build.stdout, re.IGNORECASE | re.MULTILINE)
+            # doctor's own, of what is harmless, stand apart.
+            warnings = [line for line in warnings if not line.startswith("  warning  ")]
+            results.add(
+                build.returncode == 0 and made and not warnings,
+                f"compile: {what}, without a warning",
+                warnings[:20] or build.stdout.splitlines()[-20:],
+            )
