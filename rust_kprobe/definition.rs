@@ -12,8 +12,9 @@
 //! SPACE      := one or more of space, tab, ","
 //! ```
 //!
-//! `OFFSET` is decimal or, after `0x`, hexadecimal. A newline separates as `;`
-//! does. The comma is for command lines that cannot carry a space, as it is for
+//! `OFFSET` is decimal or, after `0x`, hexadecimal; `MAXACTIVE` is decimal. A
+//! leading zero is refused: tracefs reads an octal number there. A newline
+//! separates as `;` does. The comma is for command lines that cannot carry a space, as it is for
 //! the kernel's own `kprobe_event=`.
 //!
 //! This file needs nothing of the kernel: it allocates nothing and cannot fail
@@ -25,8 +26,8 @@ use core::fmt;
 pub(crate) const MAX_LEN: usize = 4096;
 /// The longest symbol, with its module (`KSYM_NAME_LEN`, less the NUL).
 pub(crate) const MAX_SYMBOL: usize = 511;
-/// The longest name (`MAX_EVENT_NAME_LEN` of tracefs).
-pub(crate) const MAX_NAME: usize = 64;
+/// The longest name (`MAX_EVENT_NAME_LEN` of tracefs, less the NUL).
+pub(crate) const MAX_NAME: usize = 63;
 /// The largest `MAXACTIVE` (`KRETPROBE_MAXACTIVE_MAX` of tracefs).
 pub(crate) const MAX_ACTIVE: u16 = 4096;
 
@@ -72,10 +73,10 @@ impl fmt::Display for Definition<'_> {
     }
 }
 
-impl<'a> Definition<'a> {
+impl Definition<'_> {
     /// The name in the log.
-    pub(crate) fn name(&self) -> Name<'a> {
-        Name(*self)
+    pub(crate) fn name(&self) -> Name {
+        Name::new(self)
     }
 
     /// Fails where one of `others` has the same name.
@@ -88,54 +89,52 @@ impl<'a> Definition<'a> {
 }
 
 /// The name of a probe; where the user gave none, the one that tracefs would
-/// make: `p_SYMBOL_OFFSET` or `r_SYMBOL_0`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Name<'a>(Definition<'a>);
+/// make: `p_SYMBOL_OFFSET` or `r_SYMBOL_0`, with `_` for what is no character
+/// of a name, and cut where tracefs cuts it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Name {
+    bytes: [u8; MAX_NAME],
+    len: usize,
+}
 
-impl Name<'_> {
-    /// Kind, symbol and offset that the made name consists of.
-    fn made_of(&self) -> (char, &str, u32) {
-        match self.0.kind {
-            Kind::Probe { offset } => ('p', self.0.symbol, offset),
-            Kind::Return { .. } => ('r', self.0.symbol, 0),
-        }
+impl Name {
+    fn new(definition: &Definition<'_>) -> Self {
+        use fmt::Write;
+
+        let mut name = Self {
+            bytes: [0; MAX_NAME],
+            len: 0,
+        };
+        let symbol = definition.symbol;
+        // Writing into a name does not fail.
+        let _ = match (definition.given_name, definition.kind) {
+            (Some(given), _) => name.write_str(given),
+            (None, Kind::Probe { offset }) => write!(name, "p_{symbol}_{offset}"),
+            (None, Kind::Return { .. }) => write!(name, "r_{symbol}_0"),
+        };
+        name
     }
 }
 
-impl fmt::Display for Name<'_> {
+impl fmt::Write for Name {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        let free = self.bytes[self.len..].iter_mut();
+        for (to, b) in free.zip(piece.bytes()) {
+            *to = match b {
+                b':' | b'.' => b'_',
+                b => b,
+            };
+            self.len += 1;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(name) = self.0.given_name {
-            return f.write_str(name);
-        }
-        let (kind, symbol, offset) = self.made_of();
-        write!(f, "{kind}_{symbol}_{offset}")
+        // What a definition consists of is ASCII.
+        f.write_str(core::str::from_utf8(&self.bytes[..self.len]).unwrap_or(""))
     }
-}
-
-impl PartialEq for Name<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self.0.given_name, other.0.given_name) {
-            (Some(a), Some(b)) => a == b,
-            (None, None) => self.made_of() == other.made_of(),
-            (Some(given), None) => prints(other, given),
-            (None, Some(given)) => prints(self, given),
-        }
-    }
-}
-
-/// Whether `value` prints as `text`.
-fn prints(value: &impl fmt::Display, text: &str) -> bool {
-    struct Rest<'a>(&'a str);
-
-    impl fmt::Write for Rest<'_> {
-        fn write_str(&mut self, piece: &str) -> fmt::Result {
-            self.0 = self.0.strip_prefix(piece).ok_or(fmt::Error)?;
-            Ok(())
-        }
-    }
-
-    let mut rest = Rest(text);
-    fmt::write(&mut rest, format_args!("{value}")).is_ok() && rest.0.is_empty()
 }
 
 /// What is wrong with a definition, and where.
@@ -213,6 +212,13 @@ fn mistake<T>(at: usize, reason: &'static str) -> Result<T, Mistake> {
     })
 }
 
+const OCTAL: &str = "a number does not begin with 0, but for 0x";
+
+/// Whether tracefs would take these digits for octal ones.
+fn is_octal(digits: &str) -> bool {
+    matches!(digits.as_bytes(), [b'0', b'0'..=b'9', ..])
+}
+
 /// Reads one definition, as [`split`] gives it.
 pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let mut c = Cursor { text, at: 0 };
@@ -230,6 +236,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let max_active = match digits {
         "" => 0,
         _ if !is_return => return mistake(max_active_at, "only r takes a number of calls"),
+        _ if is_octal(digits) => return mistake(max_active_at, OCTAL),
         _ => match digits.parse::<u16>() {
             Ok(n) if n > 0 && n <= MAX_ACTIVE => n,
             _ => return mistake(max_active_at, "the number of calls must be 1 to 4096"),
@@ -247,7 +254,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
             return mistake(at, "a name does not begin with a digit");
         }
         if text.len() > MAX_NAME {
-            return mistake(at, "a name has at most 64 characters");
+            return mistake(at, "a name has at most 63 characters");
         }
         given_name = Some(text);
     }
@@ -296,6 +303,9 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         }
         let at = c.at;
         let digits = c.take_str(|b| b.is_ascii_alphanumeric());
+        if is_octal(digits) {
+            return mistake(at, OCTAL);
+        }
         let number = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
             Some(hex) => u32::from_str_radix(hex, 16),
             None => digits.parse::<u32>(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! How do I run code at a kernel function? This logs each call of
-//! `do_sys_openat2`, through which every file is opened.
+//! `do_sys_openat2`, which is behind the system calls open, openat and openat2.
 
 use kernel::prelude::*;
 use kprobes::{Context, Handler, Kprobe, Target};

@@ -118,7 +118,8 @@ pub(crate) unsafe fn register<K: Raw>(this: *mut K) -> Result {
         let kp = K::kprobe(this);
         (*kp).flags = bindings::KPROBE_FLAG_DISABLED;
         to_result(K::register(this))?;
-        // The caller's, who may take it back; the kernel does not read it again.
+        // The caller's, who may take it back. Only `dump_kprobe()` would read it, before a panic, and
+        // prints "(null)" then.
         (*kp).symbol_name = ptr::null();
     }
     Ok(())

@@ -62,11 +62,34 @@ fn accepts_what_tracefs_users_write() {
     accepts(
         "p veth:veth_xmit",
         P,
-        "p_veth:veth_xmit_0",
+        "p_veth_veth_xmit_0",
         "veth:veth_xmit",
         "p veth:veth_xmit",
     );
-    accepts("p f.isra.0", P, "p_f.isra.0_0", "f.isra.0", "p f.isra.0");
+    accepts("p f.isra.0", P, "p_f_isra_0_0", "f.isra.0", "p f.isra.0");
+}
+
+/// As `snprintf(buf, 64, "%c_%s_%ld", ...)` and `sanitize_event_name()` do.
+#[test]
+fn makes_the_names_of_tracefs() {
+    let name = |text: &str| parse(text.as_bytes()).expect(text).name().to_string();
+    assert_eq!(name("p a:b.c.0+0x10"), "p_a_b_c_0_16");
+    assert_eq!(name("r2 a:b.c.0"), "r_a_b_c_0_0");
+    assert_eq!(name("p f+4294967295"), "p_f_4294967295");
+    assert_eq!(name("p f+1000"), "p_f_1000");
+    assert_eq!(name("p f$"), "p_f$_0");
+    assert_eq!(
+        name(&format!("p {}", "x".repeat(59))),
+        format!("p_{}_0", "x".repeat(59))
+    );
+    assert_eq!(
+        name(&format!("p {}+12", "x".repeat(59))),
+        format!("p_{}_1", "x".repeat(59))
+    );
+    assert_eq!(
+        name(&format!("p {}", "x".repeat(70))),
+        format!("p_{}", "x".repeat(61))
+    );
 }
 
 #[test]
@@ -133,6 +156,12 @@ fn refuses_bad_numbers() {
     refuses(b"p f+-1", 5, "number of bytes");
     refuses(b"p f++1", 5, "number of bytes");
     refuses(b"p f+1+2", 6, "not a character");
+    // tracefs reads these as 12 and 8.
+    refuses(b"p f+014", 5, "does not begin with 0");
+    refuses(b"r010 f", 2, "does not begin with 0");
+    refuses(b"p f+00", 5, "does not begin with 0");
+    refuses(b"p f+09", 5, "does not begin with 0");
+    refuses(b"r01 f", 2, "does not begin with 0");
 }
 
 #[test]
@@ -147,7 +176,8 @@ fn refuses_bad_names() {
     refuses(b"p:1a f", 3, "digit");
     refuses(b"p:a-b f", 4, "letters");
     refuses(b"p:\x1b[31m f", 3, "no name");
-    refuses(format!("p:{} f", "x".repeat(65)).as_bytes(), 3, "64");
+    refuses(format!("p:{} f", "x".repeat(64)).as_bytes(), 3, "63");
+    assert!(parse(format!("p:{} f", "x".repeat(63)).as_bytes()).is_ok());
 }
 
 #[test]
@@ -188,6 +218,12 @@ fn finds_two_of_one_name() {
     assert_eq!(parse(b"p f+0").unwrap().distinct_from(&[unnamed]), same);
     assert_eq!(parse(b"p f+1").unwrap().distinct_from(&[unnamed]), Ok(()));
     assert_eq!(parse(b"r f").unwrap().distinct_from(&[unnamed]), Ok(()));
+    // Made of other words, and the same.
+    let dotted = parse(b"p f.0").unwrap();
+    assert_eq!(parse(b"p f:0").unwrap().distinct_from(&[dotted]), same);
+    let [a, b] = ["a", "b"].map(|end| format!("p {}{end}", "x".repeat(61)));
+    let long = parse(a.as_bytes()).unwrap();
+    assert_eq!(parse(b.as_bytes()).unwrap().distinct_from(&[long]), same);
     // One that was given, and one that was made, may be the same too.
     assert_eq!(parse(b"p:p_f_0 g").unwrap().distinct_from(&[unnamed]), same);
     assert_eq!(

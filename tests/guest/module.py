@@ -274,6 +274,29 @@ def test_names_are_those_of_tracefs_where_none_is_given():
         equal(names, [f"p_{TARGET}_0", f"p_{TARGET}_{INSIDE}", f"r_{TARGET}_0"])
 
 
+def test_names_are_those_of_tracefs_for_any_symbol():
+    """tracefs makes names of the same definitions, and shows them."""
+    events = "/sys/kernel/tracing/kprobe_events"
+    with open("/proc/kallsyms", encoding="ascii") as kallsyms:
+        symbols = [line.split() for line in kallsyms]
+    # What the compiler made of a function, and the longest name there is.
+    traced = {line.split()[0] for line in open("/sys/kernel/tracing/available_filter_functions",
+                                               encoding="ascii")}
+    dotted = [s[2] for s in symbols if "." in s[2] and s[2] in traced]
+    longest = max((name for name in traced if len(name) > 30), key=len)
+    places = [TARGET, f"{TARGET}+{INSIDE}", longest, *dotted[:1]]
+    made = []
+    for place in places:
+        with open(events, "w", encoding="ascii") as file:
+            file.write(f"p {place}\n")
+        made += re.findall(r"^p:kprobes/(\S+) ", open(events, encoding="ascii").read(), re.MULTILINE)
+        with open(events, "w", encoding="ascii"):
+            pass  # To truncate it is to remove them.
+    equal(len(made), len(places))
+    with loaded(probes("; ".join(f"p {place}" for place in places))) as kmsg:
+        equal([line.split(":")[0] for line in kmsg.lines()], made)
+
+
 def test_commas_serve_where_a_space_cannot():
     with loaded(f"probes=p:enter,{TARGET};r:leave,{TARGET}".encode()) as kmsg:
         equal([line.split(":")[0] for line in kmsg.lines()], ["enter", "leave"])
@@ -375,6 +398,10 @@ def refusals():
          r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(EINVAL\)'),
         ("a 5000-character parameter", f"p:x {symbol}xxxxxx".encode(), errno.ENOSPC,
          r'1 "p:x x{76}\.\.\.", column 4097: the parameter has at most 4096 characters \(ENOSPC\)'),
+        ("an octal offset", f"p {TARGET}+014".encode(), errno.EINVAL,
+         rf'1 "p .*", column {4 + len(TARGET)}: a number does not begin with 0, but for 0x \(EINVAL\)'),
+        ("an octal number of calls", f"r010 {TARGET}".encode(), errno.EINVAL,
+         r'1 "r010 .*", column 2: a number does not begin with 0, but for 0x \(EINVAL\)'),
         ("garbage", bytes([0xFF, 0xFE, 0x01, 0x80, 0x7F]), errno.EINVAL,
          r'1 "\\xff\\xfe\\x01\\x80\\x7f", column 1: a definition begins with p or r \(EINVAL\)'),
         ("garbage in a symbol", b"p do_\xf0\x9f\xa6\x80", errno.EINVAL,

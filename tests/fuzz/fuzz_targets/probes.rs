@@ -27,6 +27,10 @@ fn is_word(text: &str, more: &str) -> bool {
     !text.is_empty() && text.chars().all(good) && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
+fn is_octal(number: &str) -> bool {
+    number.len() > 1 && number.starts_with('0') && number.bytes().nth(1).unwrap().is_ascii_digit()
+}
+
 /// The grammar once more, read another way: from the outside in, by its words.
 fn meant(text: &[u8]) -> Option<Meant> {
     let text = std::str::from_utf8(text).ok()?;
@@ -65,7 +69,7 @@ fn meant(text: &[u8]) -> Option<Meant> {
         ("p", "") => {
             let offset = match offset {
                 None => 0,
-                Some(text) if text.contains(['+', '-']) => return None,
+                Some(text) if text.contains(['+', '-']) || is_octal(text) => return None,
                 Some(text) => match text.get(..2) {
                     Some("0x" | "0X") if !text[2..].is_empty() => {
                         u32::from_str_radix(&text[2..], 16).ok()?
@@ -78,7 +82,7 @@ fn meant(text: &[u8]) -> Option<Meant> {
         ("r", calls) if offset.is_none() => {
             let max_active = match calls {
                 "" => 0,
-                _ if !calls.chars().all(|c| c.is_ascii_digit()) => return None,
+                _ if !calls.chars().all(|c| c.is_ascii_digit()) || is_octal(calls) => return None,
                 _ => calls.parse().ok()?,
             };
             if max_active > MAX_ACTIVE || (max_active == 0 && !calls.is_empty()) {
@@ -88,11 +92,12 @@ fn meant(text: &[u8]) -> Option<Meant> {
         }
         _ => return None,
     };
-    let name = match (name, kind) {
-        (Some(name), _) => name.to_string(),
-        (None, Kind::Probe { offset }) => format!("p_{symbol}_{offset}"),
-        (None, Kind::Return { .. }) => format!("r_{symbol}_0"),
+    let made = match kind {
+        Kind::Probe { offset } => format!("p_{symbol}_{offset}"),
+        Kind::Return { .. } => format!("r_{symbol}_0"),
     };
+    let made = made[..made.len().min(MAX_NAME)].replace([':', '.'], "_");
+    let name = name.map_or(made, str::to_string);
     Some(Meant {
         kind,
         name,
