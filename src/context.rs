@@ -114,7 +114,9 @@ impl<At> Context<'_, At> {
         // credentials that a task has never changes.
         unsafe {
             let cred: *const u8 = current_field(bindings::KPROBES_TASK_CRED);
-            cred.byte_add(bindings::KPROBES_CRED_EUID).cast::<u32>().read()
+            cred.byte_add(bindings::KPROBES_CRED_EUID)
+                .cast::<u32>()
+                .read()
         }
     }
 
@@ -277,7 +279,9 @@ impl Context<'_, Pre> {
     }
 
     /// Returns from the probed function at once with this result: it does not
-    /// run at all, nor do the handlers of other probes at this place.
+    /// run at all, nor do the handlers of other probes at this place, as far as
+    /// they were registered before this one: for them, this call is neither a
+    /// hit nor [missed](crate::Probe::missed).
     ///
     /// The handler must have a [`post`](crate::Handler::post) method, which may
     /// be empty. It keeps the kernel from turning the probe into a jump, which

@@ -36,9 +36,9 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	arch_probe_insn probe_opcode_t probes_handler_t \
 	ratelimit_state
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
-	(en|dis)able_kprobe sprint_symbol ___ratelimit kprobes_.* \
+	disable_kprobe sprint_symbol ___ratelimit kprobes_.* \
 	ktime_get_mono_fast_ns for_each_kernel_tracepoint \
-	tracepoint_probe_(un)?register
+	tracepoint_probe_(un)?register (un)?register_module_notifier
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.*
 
 # libclang does not know these flags of gcc.

@@ -15,6 +15,7 @@ use crate::{
         Return, //
     },
     probe::{
+        self,
         Probe,
         Registered, //
     },
@@ -192,8 +193,8 @@ impl<H: ReturnHandler> PinnedDrop for Kretprobe<H> {
         // unregisters it once it is. No handler runs after it.
         unsafe { register::unregister(self.rp.get()) };
         // SAFETY: The counters stay readable: `rp` is still ours, and nobody writes it any more.
-        let missed = unsafe { (*self.rp.get()).nmissed as usize + (*self.rp.get()).kp.nmissed };
-        self.handler.unregistered(missed);
+        let (dry, recursive) = unsafe { ((*self.rp.get()).nmissed, (*self.rp.get()).kp.nmissed) };
+        self.handler.unregistered(probe::dry_calls(dry) + recursive);
     }
 }
 

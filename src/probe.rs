@@ -6,6 +6,7 @@
 
 use crate::{
     bindings,
+    register,
     symbol::{
         Address,
         Location, //
@@ -16,10 +17,8 @@ use core::{
     ptr, //
 };
 use kernel::{
-    container_of,
     error::to_result,
-    prelude::*,
-    sync::rcu, //
+    prelude::*, //
 };
 
 /// How the kernel diverts the probed code to the handlers.
@@ -116,7 +115,19 @@ pub trait Probe {
     ///
     /// Those came while a handler of some kprobe ran on the same CPU
     /// (`kprobe::nmissed`), or, for a return probe, when as many calls were in
-    /// flight as it can follow (`kretprobe::nmissed`).
+    /// flight as it can follow (`kretprobe::nmissed`, which begins again at 0
+    /// after 2³² - 1).
+    ///
+    /// It is the kernel's own figure, and no more exact than that:
+    ///
+    /// - The kernel does not count atomically. Where two CPUs miss at the same moment, one of the
+    ///   two may be lost, and hits and misses add up to a little less than the calls, never to
+    ///   more. The calls that the handler ran for it can count exactly: see
+    ///   [`Count`](crate::Count).
+    /// - The kernel counts for all probes at a place at once, also for those that are disabled: such
+    ///   a probe has no hits, and may have misses.
+    /// - A hit that another probe at this place kept from this one, because its handler
+    ///   [skips the function](crate::Context::skip_function), is not among them.
     fn missed(&self) -> usize {
         let Registered { kp, dry, .. } = self.registered();
         // SAFETY: `kp` is valid; the kernel counts while we read, hence volatile.
@@ -125,46 +136,20 @@ pub trait Probe {
             return recursive;
         }
         // SAFETY: `dry` points at a field of the kretprobe, as above.
-        recursive + unsafe { ptr::read_volatile(dry) } as usize
+        recursive + dry_calls(unsafe { ptr::read_volatile(dry) })
     }
 
     /// How the kernel gets from the probed code to the handler, at this moment.
-    ///
-    /// A probe that shares its place, or that can be optimised, stands on the
-    /// list of an aggregate probe, and only that one has
-    /// `KPROBE_FLAG_OPTIMIZED`. The aggregate is the member that is on the
-    /// kernel's hash list: the others either never were (`pprev` is `NULL`) or
-    /// were replaced there (poisoned).
     fn mechanism(&self) -> Mechanism {
-        let probe = self.registered();
-        if probe.flags() & bindings::KPROBE_FLAG_FTRACE != 0 {
-            return Mechanism::Ftrace;
+        // SAFETY: The probe is registered.
+        let flags = unsafe { bindings::kprobes_place_flags(self.registered().kp) };
+        if flags & bindings::KPROBE_FLAG_FTRACE != 0 {
+            Mechanism::Ftrace
+        } else if flags & bindings::KPROBE_FLAG_OPTIMIZED != 0 {
+            Mechanism::Jump
+        } else {
+            Mechanism::Breakpoint
         }
-
-        // Members that leave the list are freed only after a grace period.
-        let _rcu = rcu::read_lock();
-        // SAFETY: This only computes the address of a field of a valid struct.
-        let head = unsafe { &raw mut (*probe.kp).list };
-        // SAFETY: The registration initialised `list`; the kernel changes it by RCU.
-        let mut at = unsafe { ptr::read_volatile(&raw const (*head).next) };
-        while at != head {
-            // SAFETY: Every member of the list is the `list` of a `struct kprobe`, and none of
-            // them is freed while we hold the RCU read lock.
-            let other = unsafe { container_of!(at, bindings::kprobe, list) };
-            // SAFETY: `other` is valid, as above.
-            let pprev = unsafe { ptr::read_volatile(&raw const (*other).hlist.pprev) };
-            if !pprev.is_null() && pprev as usize != LIST_POISON2 {
-                // SAFETY: `other` is valid, as above.
-                let flags = unsafe { ptr::read_volatile(&raw const (*other).flags) };
-                if flags & bindings::KPROBE_FLAG_OPTIMIZED != 0 {
-                    return Mechanism::Jump;
-                }
-                break;
-            }
-            // SAFETY: `at` is a member of the list that is not freed before we unlock.
-            at = unsafe { ptr::read_volatile(&raw const (*at).next) };
-        }
-        Mechanism::Breakpoint
     }
 
     /// Whether the kernel has put a jump in the place of the breakpoint, or is
@@ -180,6 +165,7 @@ pub trait Probe {
     }
 
     /// Whether hits reach the handler: the probe is neither disabled nor gone.
+    /// They do not while kprobes are off globally, which a module cannot ask.
     fn is_enabled(&self) -> bool {
         self.registered().flags() & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE)
             == 0
@@ -192,7 +178,9 @@ pub trait Probe {
     }
 
     /// Lets no hit reach the handler from now on. A handler that runs already
-    /// may still run when this returns.
+    /// may still run when this returns, and the calls that a return probe
+    /// follows already are followed to their return. [`Probe::missed`] may go
+    /// on growing.
     ///
     /// Context: process context; it sleeps. C function `disable_kprobe()`.
     ///
@@ -205,7 +193,9 @@ pub trait Probe {
         to_result(unsafe { bindings::disable_kprobe(self.registered().kp) })
     }
 
-    /// Lets hits reach the handler again.
+    /// Lets hits reach the handler again; where kprobes are off globally
+    /// (`kprobes/enabled` in debugfs), from the moment on in which they are on.
+    /// `enable_kprobe()` by itself forgets the probe then.
     ///
     /// Context: process context; it sleeps. C function `enable_kprobe()`.
     ///
@@ -215,7 +205,7 @@ pub trait Probe {
     /// after which it is disabled as before.
     fn enable(&self) -> Result {
         // SAFETY: The probe is registered.
-        to_result(unsafe { bindings::enable_kprobe(self.registered().kp) })
+        unsafe { register::enable(self.registered().kp) }
     }
 }
 
@@ -225,5 +215,9 @@ impl Probe for Registered<'_> {
     }
 }
 
-/// `LIST_POISON2`: where `pprev` of a node points that was taken off a list.
-const LIST_POISON2: usize = bindings::KPROBES_LIST_POISON2 as usize;
+/// The calls that a return probe had no instance for. The kernel counts them in
+/// an `int`, which becomes negative after 2³¹ of them.
+#[inline(always)]
+pub(crate) fn dry_calls(nmissed: c_int) -> usize {
+    nmissed as u32 as usize
+}

@@ -210,9 +210,10 @@ impl Calls {
         if self.post.is_none() {
             return false;
         }
-        // SAFETY: `kp` is valid, by this function's contract, and nobody writes this flag of a
-        // registered probe.
-        if unsafe { (*kp).flags } & bindings::KPROBE_FLAG_FTRACE == 0 {
+        // SAFETY: `kp` is valid, by this function's contract. Nobody writes this flag of a registered
+        // probe, but the kernel may write the one that tells that its code is gone, hence volatile.
+        let flags = unsafe { ptr::read_volatile(&raw const (*kp).flags) };
+        if flags & bindings::KPROBE_FLAG_FTRACE == 0 {
             return true;
         }
         // SAFETY: As above. Who looks at the probe meanwhile, because there are others at this place,
@@ -229,7 +230,8 @@ impl Calls {
     }
 }
 
-/// Lets the handlers of a registered probe run.
+/// Lets the handlers of a registered probe run: from now on, or from the moment
+/// on in which kprobes are switched on globally.
 ///
 /// # Errors
 ///
@@ -241,7 +243,7 @@ impl Calls {
 #[inline]
 pub(crate) unsafe fn enable(kp: *mut bindings::kprobe) -> Result {
     // SAFETY: By this function's contract.
-    to_result(unsafe { bindings::enable_kprobe(kp) })
+    to_result(unsafe { bindings::kprobes_enable(kp) })
 }
 
 /// Runs `post` right after the pre handler, as `kprobe_ftrace_handler()` in

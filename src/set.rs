@@ -16,7 +16,10 @@ use crate::{
         Callback,
         ReturnHandler, //
     },
-    probe::Registered,
+    probe::{
+        self,
+        Registered, //
+    },
     register::{
         self,
         Calls,
@@ -588,7 +591,7 @@ impl<H: ReturnHandler> PinnedDrop for KretprobeSet<H> {
         let this = unsafe { self.get_unchecked_mut() };
         this.members.unregister();
         let members = this.members.members.iter();
-        let missed = members.map(|m| m.probe.kp.nmissed + m.probe.nmissed as usize);
+        let missed = members.map(|m| m.probe.kp.nmissed + probe::dry_calls(m.probe.nmissed));
         this.handler.unregistered(missed.sum());
     }
 }

@@ -5,8 +5,6 @@
 #include <linux/cred.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
-#include <linux/list.h>
-#include <linux/poison.h>
 #include <linux/ratelimit.h>
 #include <linux/rethook.h>
 #include <linux/sched.h>
@@ -16,8 +14,6 @@
 #include <linux/uaccess.h>
 
 /* Macros that bindgen does not see through. */
-/* Signed: bindgen 0.71 does not evaluate what is above LONG_MAX. */
-static const long KPROBES_LIST_POISON2 = (long)(0x122 + POISON_POINTER_DELTA);
 static const unsigned long KPROBES_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;
 
 /*
@@ -39,6 +35,8 @@ void kprobes_wait_for_tasks(void);
 void kprobes_tracepoint_synchronize_unregister(void);
 void kprobes_just_return(void);
 void kprobes_disarm(struct kprobe *kp);
+int kprobes_enable(struct kprobe *kp);
+u32 kprobes_place_flags(const struct kprobe *kp);
 void *kprobes_alloc_percpu(size_t size, size_t align);
 void kprobes_free_percpu(void *counts);
 void kprobes_percpu_inc(void *count);

@@ -14,6 +14,7 @@ use kprobes::{
     KprobeSet,
     Kretprobe,
     Post,
+    Probe,
     Register,
     Return,
     ReturnHandler,
@@ -125,6 +126,23 @@ mod tests {
         assert_eq!(seen.hits(), (3, 1));
         drop(probe);
         assert_eq!(kut_skipped(1), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn skip_function_beside_others() -> Result {
+        // The probe that came last is called first.
+        let earlier = before(SKIPPED)?;
+        let probe = KBox::pin_init(Kprobe::new(SKIPPED, Skip(Seen::new())), GFP_KERNEL)?;
+        let later = before(SKIPPED)?;
+        assert_eq!(kut_skipped(1), 1000);
+        assert_eq!(later.handler().0.hits(), (1, 0));
+        assert_eq!(probe.handler().0.hits(), (1, 0));
+        // For this one the call was neither a hit nor missed, as the documentation says.
+        assert_eq!(earlier.handler().0.hits(), (0, 0));
+        assert_eq!(earlier.missed(), 0);
+        kut_skipped(2);
+        assert_eq!(earlier.handler().0.hits(), (1, 0));
         Ok(())
     }
 

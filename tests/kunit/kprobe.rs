@@ -11,6 +11,10 @@ use kernel::{
             Relaxed, //
         },
         Arc, //
+    },
+    time::{
+        Instant,
+        Monotonic, //
     }, //
 };
 use kprobes::{
@@ -163,7 +167,15 @@ mod tests {
     fn entry_is_by_ftrace() -> Result {
         let probe = before(DIV)?;
         assert!(probe.uses_ftrace() == cfg!(CONFIG_KPROBES_ON_FTRACE));
-        assert!(!probe.is_optimized() || !probe.uses_ftrace());
+        assert!(probe.is_optimized() == (probe.mechanism() == Mechanism::Jump));
+        assert!(probe.uses_ftrace() != (probe.mechanism() != Mechanism::Ftrace));
+        // As the code has it: a call, and the five bytes of a no-op once the probe is gone.
+        #[cfg(CONFIG_X86_64)]
+        {
+            assert_eq!(opcode(&*probe)?, 0xe8);
+            probe.disable()?;
+            assert_eq!(opcode(&*probe)?, 0x0f);
+        }
         Ok(())
     }
 
@@ -183,6 +195,8 @@ mod tests {
         let other = around(inside)?;
         assert!(probe.mechanism() == Mechanism::Breakpoint);
         assert!(other.mechanism() == Mechanism::Breakpoint);
+        #[cfg(CONFIG_X86_64)]
+        assert_eq!(opcode(&*probe)?, 0xcc);
         assert_eq!(kut_mix(1, 2), result);
         assert_eq!(probe.handler().0.hits(), (2, 0));
         assert_eq!(other.handler().0.hits(), (1, 1));
@@ -204,8 +218,46 @@ mod tests {
             kernel::time::delay::fsleep(kernel::time::Delta::from_millis(5));
             assert_eq!(kut_mix(3, 4), result);
         }
+        #[cfg(CONFIG_X86_64)]
+        assert_eq!(opcode(&*probe)?, 0xe9);
         assert_eq!(probe.handler().0.hits(), (51, 0));
         assert_eq!(probe.missed(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn mechanism_while_the_kernel_links_the_place() -> Result {
+        let offset = offset_inside(5).ok_or(ENOENT)?;
+        let probe = around(Target::symbol(c"kut_mix").offset(offset))?;
+        assert_eq!(kut_join(probe.address().as_usize()), 0);
+        kut_half_link(4_000);
+        let start = Instant::<Monotonic>::now();
+        let mechanism = probe.mechanism();
+        let took = start.elapsed();
+        kut_whole_link();
+        kut_leave();
+        assert!(mechanism == Mechanism::Breakpoint);
+        assert!(took.as_millis_ceil() < 2_000);
+        Ok(())
+    }
+
+    #[test]
+    fn a_disabled_probe_is_missed_with_its_neighbours() -> Result {
+        let recursed = Target::symbol(c"kut_recursed");
+        let (off, on) = (before(recursed)?, before(recursed)?);
+        off.disable()?;
+        let outer = KBox::pin_init(Kprobe::new(DIV, Recursing(Seen::new())), GFP_KERNEL)?;
+        kut_div(some());
+        // The kernel counts for the place, by pre and post, and so the documentation says.
+        assert_eq!((on.missed(), off.missed()), (2, 2));
+        kut_recursed(some());
+        assert_eq!(on.handler().0.hits(), (1, 0));
+        assert_eq!(off.handler().0.hits(), (0, 0));
+        // By itself it is not at a place that the kernel looks at.
+        drop(on);
+        kut_div(some());
+        assert_eq!(off.missed(), 2);
+        drop(outer);
         Ok(())
     }
 

@@ -290,6 +290,36 @@ mod tests {
     }
 
     #[test]
+    fn disable_lets_calls_in_flight_return() -> Result {
+        let probe = returns(Target::symbol(c"kut_sleep"), 8)?;
+        kut_start_sleepers(3);
+        probe.disable()?;
+        kut_stop_sleepers(3);
+        assert_eq!(probe.handler().0.hits(), (0, 3));
+        // Those that come now are not followed, nor missed.
+        kut_start_sleepers(2);
+        kut_stop_sleepers(2);
+        assert_eq!(probe.handler().0.hits(), (0, 3));
+        assert_eq!(probe.missed(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn missed_after_more_than_an_int_holds() -> Result {
+        let probe = returns(DIV, 0)?;
+        assert_eq!(kut_join(probe.address().as_usize()), 0);
+        kut_set_dry(i32::MIN);
+        let most = probe.missed();
+        kut_set_dry(-1);
+        let last = probe.missed();
+        kut_set_dry(0);
+        kut_leave();
+        assert_eq!(most, 1 << 31);
+        assert_eq!(last, u32::MAX as usize);
+        Ok(())
+    }
+
+    #[test]
     fn errors() {
         assert!(error_of(returns(Target::symbol(c"no_such_function"), 0)) == Some(ENOENT));
         assert!(error_of(returns(Target::symbol(c"get_kprobe"), 0)) == Some(EINVAL));
@@ -297,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn error_not_armed() -> Result {
+    fn beside_a_live_patch() -> Result {
         // A kretprobe does not claim the function's flow, so a holder is no reason to refuse it;
         // it refuses the holder as little.
         let address = returns(DIV, 0)?.address().as_usize();

@@ -22,6 +22,8 @@ use kprobes::{
     KprobeSet,
     KretprobeSet,
     Probe,
+    Return,
+    ReturnHandler,
     Target, //
 };
 
@@ -40,6 +42,19 @@ struct Shared(Arc<Atomic<u64>>);
 #[vtable]
 impl Handler for Shared {
     fn pre(&self, _cx: &Context<'_>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn unregistered(&self, missed: usize) {
+        self.0.fetch_add(1000 + missed as u64, Relaxed);
+    }
+}
+
+#[vtable]
+impl ReturnHandler for Shared {
+    type Data = ();
+
+    fn ret(&self, _cx: &Context<'_, Return>, (): ()) {
         self.0.fetch_add(1, Relaxed);
     }
 
@@ -120,16 +135,31 @@ mod tests {
 
     #[test]
     fn the_third_return_member_fails() -> Result {
+        let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
         let told = Atomic::new(0);
         let set = KBox::pin_init(
-            KretprobeSet::new_or_tell(&THIRD_FAILS, 0, Thirds::new(), |index, _| {
-                told.store(index as u64, Relaxed);
+            KretprobeSet::new_or_tell(&THIRD_FAILS, 0, Shared(counter.clone()), |index, error| {
+                told.store(
+                    100 * index as u64 + u64::from(error.to_errno().unsigned_abs()),
+                    Relaxed,
+                );
+                // So far they are registered; they are not enabled.
+                kut_div(some());
             }),
             GFP_KERNEL,
         );
         assert!(error_of(set) == Some(ENOENT));
-        assert_eq!(told.load(Relaxed), 2);
+        assert_eq!(told.load(Relaxed), 202);
+        // The first two are not registered any more, and nobody was told of an end.
         kut_div(some());
+        kut_div_more(some());
+        assert_eq!(counter.load(Relaxed), 0);
+        // As it would count.
+        let set = KretprobeSet::new(&THIRD_FAILS[..2], 0, Shared(counter.clone()));
+        let set = KBox::pin_init(set, GFP_KERNEL)?;
+        kut_div(some());
+        assert_eq!(counter.load(Relaxed), 1);
+        drop(set);
         Ok(())
     }
 
@@ -197,10 +227,22 @@ mod tests {
     #[test]
     fn drop_with_calls_in_flight() -> Result {
         let target = [Target::symbol(c"kut_sleep")];
-        let set = KBox::pin_init(KretprobeSet::new(&target, 8, Thirds::new()), GFP_KERNEL)?;
+        let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let shared = Shared(counter.clone());
+        let set = KBox::pin_init(KretprobeSet::new(&target, 8, shared), GFP_KERNEL)?;
         kut_start_sleepers(3);
         drop(set);
+        // The end was told, with nothing missed; the handler, which is freed, is not called.
+        assert_eq!(counter.load(Relaxed), 1000);
         kut_stop_sleepers(3);
+        assert_eq!(counter.load(Relaxed), 1000);
+        // Nor are they calls of the next set.
+        let shared = Shared(counter.clone());
+        let set = KBox::pin_init(KretprobeSet::new(&target, 8, shared), GFP_KERNEL)?;
+        kut_start_sleepers(2);
+        kut_stop_sleepers(2);
+        assert_eq!(counter.load(Relaxed), 1002);
+        drop(set);
         Ok(())
     }
 }

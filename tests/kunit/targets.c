@@ -8,6 +8,7 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/ftrace.h>
+#include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/linkage.h>
 #include <linux/mman.h>
@@ -281,8 +282,74 @@ void kut_let_go(unsigned long address)
 	ftrace_set_filter_ip(&holder, address, 1, 0);
 }
 
-/* Two pages of a program; the second is taken away again. */
-unsigned long kut_user_page(void)
+/*
+ * A kprobe of our own that joins another one, without which nobody outside of
+ * the library would find that.
+ */
+static struct kprobe mate;
+static struct kprobe *joined;
+
+int kut_join(unsigned long address)
+{
+	struct list_head *at;
+	int ret;
+
+	memset(&mate, 0, sizeof(mate));
+	mate.addr = (kprobe_opcode_t *)address;
+	ret = register_kprobe(&mate);
+	if (ret)
+		return ret;
+	for (at = mate.list.next; at != &mate.list; at = at->next) {
+		joined = list_entry(at, struct kprobe, list);
+		/* The aggregate probe is the one that is hashed. */
+		if (!joined->hlist.pprev || joined->hlist.pprev == LIST_POISON2)
+			return 0;
+	}
+	unregister_kprobe(&mate);
+	return -ENOENT;
+}
+
+void kut_leave(void)
+{
+	unregister_kprobe(&mate);
+}
+
+/* The calls that the kretprobe which was joined had no instance for. */
+void kut_set_dry(int value)
+{
+	container_of(joined, struct kretprobe, kp)->nmissed = value;
+}
+
+/*
+ * What init_aggr_kprobe() leaves for a moment: the probe that was joined leads
+ * to an aggregate probe, which leads to itself. A timer ends it.
+ */
+static struct kprobe half;
+static struct list_head *whole;
+
+static void heal(struct timer_list *unused)
+{
+	WRITE_ONCE(half.list.next, whole);
+}
+static DEFINE_TIMER(healer, heal);
+
+void kut_half_link(unsigned int heal_ms)
+{
+	memset(&half, 0, sizeof(half));
+	INIT_LIST_HEAD(&half.list);
+	whole = joined->list.next;
+	mod_timer(&healer, jiffies + msecs_to_jiffies(heal_ms));
+	WRITE_ONCE(joined->list.next, &half.list);
+}
+
+void kut_whole_link(void)
+{
+	WRITE_ONCE(joined->list.next, whole);
+	timer_delete_sync(&healer);
+}
+
+/* Two pages of a program. */
+unsigned long kut_user_pages(void)
 {
 	struct kunit *test = kunit_get_current_test();
 	unsigned long at = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -290,7 +357,15 @@ unsigned long kut_user_page(void)
 
 	if (!at || IS_ERR_VALUE(at) || clear_user((void __user *)at, 2 * PAGE_SIZE))
 		return 0;
-	return vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
+	return at;
+}
+
+/* As above; the second is taken away again. */
+unsigned long kut_user_page(void)
+{
+	unsigned long at = kut_user_pages();
+
+	return !at || vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
 }
 
 int kut_write_user(unsigned long at, const void *from, unsigned long len)

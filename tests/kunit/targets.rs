@@ -18,6 +18,11 @@ use kprobes::{
     Post,
     Target, //
 };
+#[cfg(CONFIG_X86_64)]
+use kprobes::{
+    KernelPtr,
+    Probe, //
+};
 
 mod c {
     use kernel::prelude::*;
@@ -52,6 +57,12 @@ mod c {
         pub(crate) safe fn kut_hold(address: usize) -> i32;
         pub(crate) safe fn kut_let_go(address: usize);
         pub(crate) safe fn kut_user_page() -> usize;
+        pub(crate) safe fn kut_user_pages() -> usize;
+        pub(crate) safe fn kut_join(address: usize) -> i32;
+        pub(crate) safe fn kut_leave();
+        pub(crate) safe fn kut_set_dry(value: i32);
+        pub(crate) safe fn kut_half_link(heal_ms: u32);
+        pub(crate) safe fn kut_whole_link();
         pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
         pub(crate) safe fn kut_signal(sig: i32);
         pub(crate) static kut_ran: i32;
@@ -167,6 +178,12 @@ pub(crate) fn around(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Around>>>> {
 /// The error of something that must fail.
 pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
     result.err()
+}
+
+/// What the kernel has written over the instruction of a probe.
+#[cfg(CONFIG_X86_64)]
+pub(crate) fn opcode(probe: &impl Probe) -> Result<u8> {
+    KernelPtr::<u8>::new(probe.address().as_usize()).read()
 }
 
 /// An offset in `kut_mix`, at least `from`, where an instruction begins.

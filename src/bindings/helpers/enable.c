@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Which kprobe the kernel has at a place, and how one of ours is enabled. */
+#include <linux/kprobes.h>
+#include <linux/rculist.h>
+
+#include "../helper.h"
+
+/*
+ * The flags of what the kernel's hash list has for the place of a registered
+ * probe: the probe itself, or the aggregate probe that it is on the list of,
+ * because it shares the place or can be optimised. That one is the member that
+ * is hashed: the others never were, or have been replaced there.
+ */
+u32 kprobes_place_flags(const struct kprobe *kp)
+{
+	const struct list_head *at, *next;
+	u32 flags = READ_ONCE(kp->flags);
+
+	/* Members that leave the list are freed only after a grace period. */
+	rcu_read_lock();
+	for (at = READ_ONCE(kp->list.next); at != &kp->list; at = next) {
+		const struct kprobe *other = list_entry(at, struct kprobe, list);
+		struct hlist_node **pprev = READ_ONCE(other->hlist.pprev);
+
+		if (pprev && pprev != LIST_POISON2) {
+			flags = READ_ONCE(other->flags);
+			break;
+		}
+		/*
+		 * An aggregate probe to which the first member leads already,
+		 * and which does not lead back yet. We may be what keeps the
+		 * kernel from going on with it.
+		 */
+		next = READ_ONCE(at->next);
+		if (next == at)
+			break;
+	}
+	rcu_read_unlock();
+	return flags;
+}
+
+/*
+ * Enables a registered probe.
+ *
+ * While kprobes are off globally (kprobes/enabled in debugfs), enable_kprobe()
+ * returns 0 and changes nothing for a place at which all are disabled: it is
+ * left out when they are switched on again. One that is registered enabled is
+ * not, and takes those at its place along; so another one comes for a moment.
+ * If they are switched on meanwhile, that one arms the place, and tells where
+ * this fails.
+ */
+int kprobes_enable(struct kprobe *kp)
+{
+	struct kprobe another = {};
+	int ret = enable_kprobe(kp);
+
+	if (ret || likely(!(kprobes_place_flags(kp) & KPROBE_FLAG_DISABLED)))
+		return ret;
+
+	another.addr = kp->addr;
+	ret = register_kprobe(&another);
+	if (ret) {
+		/* It may be half enabled. */
+		disable_kprobe(kp);
+		return ret;
+	}
+	/* There is an aggregate probe now, which is not disabled: this is only the flag. */
+	ret = enable_kprobe(kp);
+	unregister_kprobe(&another);
+	return ret;
+}
