@@ -34,18 +34,19 @@ unsafe impl Sync for RateLimit {}
 
 impl RateLimit {
     /// A limit of `burst` events in each `interval_ms` milliseconds.
+    ///
+    /// In 0 milliseconds, all events pass; in a burst of 0, none does. The
+    /// kernel keeps both as a number of 31 bits, the interval in jiffies; what
+    /// is longer (24 days at a HZ of 1000) or larger than that, is that.
     #[inline]
     pub fn new(interval_ms: u32, burst: u32) -> impl PinInit<Self> {
+        // What is negative is no limit, or nothing passes, and the kernel warns.
+        let interval = c_int::try_from(msecs_to_jiffies(interval_ms)).unwrap_or(c_int::MAX);
+        let burst = c_int::try_from(burst).unwrap_or(c_int::MAX);
         pin_init!(Self {
             state <- Opaque::ffi_init(move |state| {
                 // SAFETY: `state` is memory for a `struct ratelimit_state`, which stays where it is.
-                unsafe {
-                    bindings::kprobes_ratelimit_init(
-                        state,
-                        msecs_to_jiffies(interval_ms) as c_int,
-                        burst as c_int,
-                    )
-                };
+                unsafe { bindings::kprobes_ratelimit_init(state, interval, burst) };
             }),
             pending: Atomic::new(0),
             suppressed: Atomic::new(0),

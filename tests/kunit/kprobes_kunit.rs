@@ -14,6 +14,7 @@ mod doors;
 mod kprobe;
 mod kretprobe;
 mod memory;
+mod ratelimit;
 mod sets;
 mod tracepoints;
 
