@@ -61,6 +61,18 @@ trait Space {
         }
         Ok(done)
     }
+
+    /// Reads a string as [`Space::copy_str`] does, to be shown.
+    fn show<const MAX: usize>(addr: usize) -> Shown<MAX> {
+        let mut bytes = [0; MAX];
+        let len = Self::copy_str(addr, &mut bytes).ok();
+        // What fills the buffer may just fit, with its NUL behind it.
+        let cut = len == Some(MAX) && {
+            let mut next = [0];
+            !matches!(Self::copy_str(addr.wrapping_add(MAX), &mut next), Ok(0))
+        };
+        Shown { bytes, len, cut }
+    }
 }
 
 struct User;
@@ -240,13 +252,11 @@ macro_rules! string {
                 Ok(BStr::from_bytes(&buf[..len]))
             }
 
-            /// Displays up to `MAX` bytes of the string, and `(fault)` where
-            /// it cannot be read, as tracefs does.
+            /// Displays up to `MAX` bytes of the string, with `...` where it
+            /// goes on, and `(fault)` where it cannot be read, as tracefs does.
             #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
-                let mut bytes = [0; MAX];
-                let len = $space::copy_str(self.0, &mut bytes).ok();
-                Shown { bytes, len }
+                $space::show(self.0)
             }
         }
 
@@ -273,14 +283,16 @@ string! {
 pub struct Shown<const MAX: usize> {
     bytes: [u8; MAX],
     len: Option<usize>,
+    cut: bool,
 }
 
 impl<const MAX: usize> fmt::Display for Shown<MAX> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.len {
-            Some(len) => fmt::Display::fmt(BStr::from_bytes(&self.bytes[..len]), f),
-            None => f.write_str("(fault)"),
-        }
+        let Some(len) = self.len else {
+            return f.write_str("(fault)");
+        };
+        fmt::Display::fmt(BStr::from_bytes(&self.bytes[..len]), f)?;
+        f.write_str(if self.cut { "..." } else { "" })
     }
 }

@@ -114,12 +114,59 @@ mod tests {
 
     #[test]
     fn user_string_across_pages() -> Result {
-        // Two mappings side by side would be luck; a kernel string is not.
+        let pages = kut_user_pages();
+        assert!(pages != 0);
+        // The page ends behind the first letter, behind the last, behind the NUL, and elsewhere.
+        for before in [1, 13, 25, 26, 27, 4000] {
+            let at = pages + PAGE_SIZE - before;
+            write_user(at, b"abcdefghijklmnopqrstuvwxyz\0")?;
+            let mut buf = [0xaa; 64];
+            assert!(**UserStr::new(at).read(&mut buf)? == *b"abcdefghijklmnopqrstuvwxyz");
+            // A buffer that ends in the second page.
+            assert!(**UserStr::new(at).read(&mut buf[..20])? == *b"abcdefghijklmnopqrst");
+        }
+        // A string of more than one page.
+        let mut text = KVec::from_elem(b'y', 2 * PAGE_SIZE, GFP_KERNEL)?;
+        text[2 * PAGE_SIZE - 1] = 0;
+        write_user(pages, &text)?;
+        let mut buf = KVec::from_elem(0u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
+        let got = UserStr::new(pages).read(&mut buf)?;
+        assert!(**got == text[..2 * PAGE_SIZE - 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn kernel_string_across_pages() -> Result {
         let mut text = KVec::from_elem(b'y', 3 * PAGE_SIZE, GFP_KERNEL)?;
         text[3 * PAGE_SIZE - 1] = 0;
         let mut buf = KVec::from_elem(0u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
         let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
         assert_eq!(got.len(), 3 * PAGE_SIZE - 1);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_cut_ends_in_dots() -> Result {
+        let page = kut_user_page();
+        assert!(page != 0);
+        let end = page + PAGE_SIZE;
+        let shown = |at: usize| CString::try_from_fmt(fmt!("{}", UserStr::new(at).show::<8>()));
+        for (text, wanted) in [
+            (&b"1234567\0"[..], &b"1234567"[..]),
+            (b"12345678\0", b"12345678"),
+            (b"123456789\0", b"12345678..."),
+            (b"\0", b""),
+        ] {
+            write_user(page, text)?;
+            assert!(shown(page)?.to_bytes() == wanted);
+        }
+        // Whether it goes on where nothing is, nobody knows.
+        write_user(end - 8, b"12345678")?;
+        assert!(shown(end - 8)?.to_bytes() == b"12345678...");
+        let text = c"of the kernel";
+        let shown = KernelStr::new(text.as_char_ptr() as usize).show::<6>();
+        let line = CString::try_from_fmt(fmt!("{shown}"))?;
+        assert!(line.to_bytes() == b"of the...");
         Ok(())
     }
 
