@@ -21,13 +21,16 @@ use definition::{
 };
 use kernel::{
     prelude::*,
-    str::CString, //
+    str::CString,
+    sync::Arc, //
 };
 use kprobes::{
     Context,
     Handler,
     Kprobe,
     Kretprobe,
+    ModuleHandler,
+    ModuleWatch,
     Post,
     Return,
     ReturnHandler,
@@ -153,6 +156,15 @@ impl Probe {
         }
     }
 
+    /// Says so where the probed code has left with its module.
+    fn tell_gone(&self) {
+        match self {
+            Self::Before(probe) => probe.handler().report.gone(&**probe),
+            Self::Around(probe) => probe.handler().report.gone(&**probe),
+            Self::Returned(probe) => probe.handler().report.gone(&**probe),
+        }
+    }
+
     fn announce(&self) {
         match self {
             Self::Before(probe) => probe.handler().report.registered("p", &**probe),
@@ -162,19 +174,49 @@ impl Probe {
     }
 }
 
-/// The module: its probes, which are unregistered in this order.
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.tell_gone();
+    }
+}
+
+/// The probes, which are unregistered in this order.
+struct Probes(KVec<Probe>);
+
+impl Probes {
+    fn tell_gone(&self) {
+        self.0.iter().for_each(Probe::tell_gone);
+    }
+}
+
+/// Tells of probes whose module leaves.
+struct Leaving(Arc<Probes>);
+
+impl ModuleHandler for Leaving {
+    fn gone(&self) {
+        self.0.tell_gone();
+    }
+}
+
+/// The module: what looks after the probes, and they.
 struct RustKprobe {
-    _probes: KVec<Probe>,
+    _watch: Pin<KBox<ModuleWatch<Leaving>>>,
+    _probes: Arc<Probes>,
 }
 
 impl kernel::Module for RustKprobe {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let _probes = match probes.value() {
+        let all = match probes.value() {
             Some(definitions) => register(definitions.to_bytes())?,
             None => defaults()?,
         };
-        _probes.iter().for_each(Probe::announce);
-        Ok(Self { _probes })
+        let _probes = Arc::new(Probes(all), GFP_KERNEL)?;
+        let watch = ModuleWatch::new(Leaving(_probes.clone()));
+        let _watch = KBox::pin_init(watch, GFP_KERNEL)?;
+        _probes.0.iter().for_each(Probe::announce);
+        // Those that have left since they were registered.
+        _probes.tell_gone();
+        Ok(Self { _watch, _probes })
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct Report {
     name: CString,
     hits: Count,
     announced: Atomic<bool>,
+    gone: Atomic<bool>,
     #[pin]
     limit: RateLimit,
 }
@@ -49,6 +50,7 @@ impl Report {
             name,
             hits: Count::new(),
             announced: Atomic::new(false),
+            gone: Atomic::new(false),
             limit <- RateLimit::new(INTERVAL_MS, BURST),
         })
     }
@@ -102,7 +104,18 @@ impl Report {
         pr_info!("{}: {line}\n", &*self.name);
     }
 
-    /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed`
+    /// `NAME: gone, its module has left`
+    ///
+    /// Once, where the probe is gone and it was said that it is registered.
+    pub(crate) fn gone(&self, probe: &impl Probe) {
+        if probe.is_gone() && self.announced.load(Relaxed) && !self.gone.load(Relaxed) {
+            self.gone.store(true, Relaxed);
+            pr_info!("{}: gone, its module has left\n", &*self.name);
+        }
+    }
+
+    /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed`,
+    /// and `, gone` where it is.
     ///
     /// Nothing where it was not said that the probe is registered, because
     /// another one was refused.
@@ -111,30 +124,58 @@ impl Report {
             return;
         }
         pr_info!(
-            "{}: unregistered, {} hits, {missed} missed, {} lines suppressed\n",
+            "{}: unregistered, {} hits, {missed} missed, {} lines suppressed{}\n",
             &*self.name,
             self.hits.get(),
-            self.limit.suppressed()
+            self.limit.suppressed(),
+            if self.gone.load(Relaxed) {
+                ", gone"
+            } else {
+                ""
+            }
         );
     }
 }
 
-/// What a function returned: `VALUE (HEX)`, or `pointer (HASH)` where that may
-/// be an address of the kernel's, which is not for everybody who reads the log.
+/// What a function returned: `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `pointer
+/// (HASH)` where that may be an address of the kernel's, which is not for
+/// everybody who reads the log.
 ///
 /// The kernel has its addresses where the first byte is all ones, also with five
 /// levels of page tables, and so have small negative numbers.
-struct ReturnValue(isize);
+struct ReturnValue(usize);
+
+impl ReturnValue {
+    /// The errno that this is, of a function that returns a `long` or an `int`.
+    ///
+    /// The upper half of the register is zero after an `int`. So it is after a
+    /// number without a sign: that of the last 4095 before 2³² is taken for an
+    /// errno, too, because the log does not know the function's type.
+    fn errno(&self) -> Option<Error> {
+        let signed = match u32::try_from(self.0) {
+            Ok(int) => int as i32 as isize,
+            Err(_) => self.0 as isize,
+        };
+        (-(bindings::MAX_ERRNO as isize)..0)
+            .contains(&signed)
+            .then(|| Error::from_errno(signed as c_int))
+    }
+}
 
 impl fmt::Display for ReturnValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.0;
-        let address = value as usize >= 0xff << (usize::BITS - 8);
-        let errors = -(bindings::MAX_ERRNO as isize)..0;
-        if address && !errors.contains(&value) {
-            f.write_fmt(fmt!("pointer ({})", Address::new(value as usize)))
+        if let Some(error) = self.errno() {
+            f.write_fmt(fmt!("{} ({value:#x}", error.to_errno()))?;
+            // A kernel without CONFIG_SYMBOLIC_ERRNAME has no names.
+            if let Some(name) = error.name() {
+                f.write_fmt(fmt!(", {}", BStr::from_bytes(name.to_bytes())))?;
+            }
+            f.write_str(")")
+        } else if value >= 0xff << (usize::BITS - 8) {
+            f.write_fmt(fmt!("pointer ({})", Address::new(value)))
         } else {
-            f.write_fmt(fmt!("{value} ({value:#x})"))
+            f.write_fmt(fmt!("{} ({value:#x})", value as isize))
         }
     }
 }

@@ -58,6 +58,7 @@ mod count;
 mod kprobe;
 mod kretprobe;
 mod linux;
+mod module;
 mod nofault;
 mod probe;
 mod ratelimit;
@@ -99,9 +100,13 @@ pub use kretprobe::{
     Kretprobe,
     ReturnHandler, //
 };
+pub use linux::param;
 #[doc(hidden)]
 pub use linux::LocalModule;
-pub use linux::param;
+pub use module::{
+    ModuleHandler,
+    ModuleWatch, //
+};
 pub use nofault::{
     KernelPtr,
     KernelStr,

@@ -167,7 +167,34 @@ def test_negative_results_are_signed():
         kmsg.lines()
         LIBC.syscall(140, 99, 0)
         line = kmsg.lines()[0]
-        match(line, r"leave: return .* ret=-22 \(0xffffffffffffffea\) ns=\d+")
+        match(line, r"leave: return .* ret=-22 \(0xffffffffffffffea, EINVAL\) ns=\d+")
+
+
+def test_the_errno_of_a_function_that_returns_int():
+    """It leaves the upper half of the register zero, as do_sys_openat2() does."""
+    with loaded(probes("r:opened do_sys_openat2")) as kmsg:
+        try:
+            os.open("/no such file", os.O_RDONLY)
+        except FileNotFoundError:
+            pass
+        line = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l][0]
+        match(line, r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
+
+
+def test_results_that_are_no_errno_are_shown_as_they_are():
+    """A file descriptor, and 4096 less than 2^32, which is no errno."""
+    with loaded(probes("r:sought vfs_llseek")) as kmsg:
+        kmsg.lines()
+        fd = os.memfd_create("rust_kprobe")
+        values = [0, 1, 2**31, 2**32 - 4096, 2**32, 2**40]
+        for value in values:
+            os.lseek(fd, value, os.SEEK_SET)
+        # What the README says of a number without a sign.
+        os.lseek(fd, 2**32 - 4095, os.SEEK_SET)
+        os.close(fd)
+        lines = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l]
+        match_lines(lines, [returned("sought", value) for value in values]
+                    + [r"sought: return .* ret=-4095 \(0xfffff001\) ns=\d+"])
 
 
 def test_pointers_are_hashed():
@@ -184,7 +211,7 @@ def test_pointers_are_hashed():
             mine,
             [
                 r"opened: return .* ret=pointer \((0{8}[0-9a-f]{8}|\(____ptrval____\))\) ns=\d+",
-                r"opened: return .* ret=-2 \(0xfffffffffffffffe\) ns=\d+",
+                r"opened: return .* ret=-2 \(0xfffffffffffffffe, ENOENT\) ns=\d+",
             ],
         )
         shown = [n for line in lines for n in re.findall(r"[0-9a-f]{16}", line)]

@@ -244,6 +244,53 @@ def test_a_probe_is_dropped_while_others_use_it():
     return f"{len(gone)} times not there, {tell(figures)}"
 
 
+def test_kprobes_are_off_globally_and_on_again():
+    """What is registered, or enabled, while they are off is hit when they are on."""
+    def switch(on):
+        with open("/sys/kernel/debug/kprobes/enabled", "w", encoding="ascii") as enabled:
+            enabled.write(str(on))
+
+    tried = 0
+    with Device() as device:
+        place = "stress:stress_exact"
+        within = inside(device, place)
+        kinds = [(BEFORE, place), (AROUND, place), (FOLLOWED, place), (BEFORE, within),
+                 (AROUND, within), (SET, place), (RETURN_SET, place)]
+        # The device does not toggle sets.
+        singles = [kind for kind in kinds if kind[0] not in (SET, RETURN_SET)]
+        # One by one, and then all at the same time; registered, and enabled, while they are off.
+        for again, group in ([(False, [kind]) for kind in kinds] + [(False, kinds)]
+                             + [(True, [kind]) for kind in singles] + [(True, singles)]):
+            held = []
+            if again:
+                held = [device.add(*kind) for kind in group]
+                for one in held:
+                    one.enable(False)
+            switch(0)
+            try:
+                if again:
+                    for one in held:
+                        one.enable(True)
+                else:
+                    held = [device.add(*kind) for kind in group]
+                device.call(EXACT, 5)
+                equal([one.seen() for one in held], [0] * len(group), f"{group} while off")
+            finally:
+                switch(1)
+            device.call(EXACT, 7)
+            equal([one.seen() for one in held], [7] * len(group), f"{group} when on again")
+            if again:
+                for one in held:
+                    one.enable(False)
+                device.call(EXACT, 3)
+                equal([one.seen() for one in held], [7] * len(group), f"{group} disabled")
+            for one in held:
+                one.drop()
+            tried += 1
+    equal(kprobe_list(), [])
+    return f"{tried} times"
+
+
 def sleepers(device, n, ms):
     """Processes that each call the sleeping function once; their pids."""
     pids = []
@@ -351,10 +398,18 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
             kmod.rmmod("stress_victim")
             if not all("[GONE]" in line for line in kprobe_list()):
                 raise AssertionError("; ".join(kprobe_list()))
-            # Toggling what is gone is refused, and harms nothing.
-            for on in (False, True):
-                with contextlib.suppress(OSError):
-                    held.enable(on)
+            match_lines(
+                [line for line in kmsg.lines() if ": gone" in line],
+                [f"{name}: gone, its module has left" for name in ("before", "after")],
+            )
+            # What is gone is as good as disabled, and cannot be enabled.
+            held.enable(False)
+            try:
+                held.enable(True)
+            except OSError as error:
+                equal(error.errno, errno.EINVAL)
+            else:
+                raise AssertionError("a probe that is gone was enabled")
             if n % 2:  # The next one of that name may lie at the same address.
                 kmod.insmod("tests/stress/stress_victim.ko")
                 with open("/sys/module/stress_victim/parameters/call", "w", encoding="ascii") as call:
@@ -364,7 +419,7 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
             held.drop()
             kmod.rmmod("rust_kprobe")
             ends = [line for line in kmsg.lines() if " unregistered, " in line]
-            match_lines(ends, [unregistered("before", 20, 0), unregistered("after", 20, 0)])
+            match_lines(ends, [unregistered(name, 20, 0) + ", gone" for name in ("before", "after")])
     equal(kprobe_list(), [])
     return f"{rounds} rounds"
 
