@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What would a security sensor want to know? Changes of credentials, programs
-//! with their arguments, renamed and removed files: one line of key=value each,
-//! with everything that a program wrote escaped.
+//! with their arguments, renamed and removed files and folders: one line of
+//! key=value each, with everything that a program wrote escaped.
+//!
+//! Renaming and removing is watched where the system calls for it meet, those
+//! that not every architecture has and those of io_uring included; there the
+//! kernel has its own copy of the name, which the program cannot change any
+//! more. Programs are those of 64 bits.
 
 use core::mem::offset_of;
-use kernel::bindings::cred;
+use kernel::bindings::{__filename_head, cred};
 use kernel::prelude::*;
-use kprobes::{Context, Handler, KernelPtr, KprobeSet, Target, UserPtr, UserStr};
+use kprobes::{Context, Handler, KernelPtr, KernelStr, KprobeSet, Shown, Target, UserPtr, UserStr};
 
 module! {
     type: Sensor,
@@ -17,11 +22,13 @@ module! {
     license: "GPL",
 }
 
-const TARGETS: [Target<'static>; 4] = [
+const TARGETS: [Target<'static>; 6] = [
     Target::symbol(c"commit_creds"),
     kprobes::syscall!("execve"),
-    kprobes::syscall!("renameat"),
-    kprobes::syscall!("unlinkat"),
+    kprobes::syscall!("execveat"),
+    Target::symbol(c"filename_renameat2"),
+    Target::symbol(c"filename_unlinkat"),
+    Target::symbol(c"filename_rmdir"),
 ];
 
 struct Events;
@@ -33,8 +40,10 @@ impl Handler for Events {
         let _ = match cx.index() {
             0 => credentials(cx),
             1 => execve(cx),
-            2 => renameat(cx),
-            _ => unlinkat(cx),
+            2 => execveat(cx),
+            3 => rename(cx),
+            4 => remove("unlink", cx),
+            _ => remove("rmdir", cx),
         };
     }
 }
@@ -42,31 +51,38 @@ impl Handler for Events {
 fn credentials(cx: &Context<'_>) -> Result {
     let new: KernelPtr = cx.arg(0);
     let id = |offset| new.field::<u32>(offset).read();
+    let usage = new.field::<usize>(offset_of!(cred, usage)).read()?;
     let old = cx.euid();
     pr_info!(
-        "event=commit_creds pid={} comm={} old_euid={old} uid={} gid={} euid={} egid={}\n",
+        "event=commit_creds pid={} comm={} old_euid={old} usage={usage} uid={} gid={} suid={} sgid={} euid={} egid={} fsuid={} fsgid={}\n",
         cx.tgid(),
         cx.comm(),
         id(offset_of!(cred, uid))?,
         id(offset_of!(cred, gid))?,
+        id(offset_of!(cred, suid))?,
+        id(offset_of!(cred, sgid))?,
         id(offset_of!(cred, euid))?,
-        id(offset_of!(cred, egid))?
+        id(offset_of!(cred, egid))?,
+        id(offset_of!(cred, fsuid))?,
+        id(offset_of!(cred, fsgid))?
     );
     Ok(())
 }
 
-/// Up to six arguments of a program, as ` argv0=... argv1=...`.
+/// The first six arguments of a program, as ` argv0=... argv1=...`, and ` ...`
+/// where there are more.
 struct Argv(UserPtr<usize>);
 
 impl kernel::fmt::Display for Argv {
     fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
-        for n in 0..6 {
+        for n in 0..7 {
             // It ends with a null pointer.
             match self.0.element(n).read() {
-                Ok(arg) if arg != 0 => {
+                Ok(arg) if arg != 0 && n < 6 => {
                     let arg = UserStr::new(arg).show::<64>();
                     f.write_fmt(fmt!(" argv{n}={arg}"))?;
                 }
+                Ok(arg) if arg != 0 => f.write_str(" ...")?,
                 _ => break,
             }
         }
@@ -74,10 +90,9 @@ impl kernel::fmt::Display for Argv {
     }
 }
 
-fn execve(cx: &Context<'_>) -> Result {
-    let (path, argv): (UserStr, UserPtr<usize>) = cx.syscall_args()?;
+fn program(event: &str, cx: &Context<'_>, path: UserStr, argv: UserPtr<usize>) -> Result {
     pr_info!(
-        "event=execve pid={} comm={} path={}{}\n",
+        "event={event} pid={} comm={} path={}{}\n",
         cx.tgid(),
         cx.comm(),
         path.show::<64>(),
@@ -86,24 +101,42 @@ fn execve(cx: &Context<'_>) -> Result {
     Ok(())
 }
 
-fn renameat(cx: &Context<'_>) -> Result {
-    let (_, old, _, new): (i32, UserStr, i32, UserStr) = cx.syscall_args()?;
-    let (old, new) = (old.show::<64>(), new.show::<64>());
+fn execve(cx: &Context<'_>) -> Result {
+    let (path, argv) = cx.syscall_args()?;
+    program("execve", cx, path, argv)
+}
+
+/// As `fexecve()` has it, with an empty path for the file that is open.
+fn execveat(cx: &Context<'_>) -> Result {
+    let (_, path, argv): (i32, _, _) = cx.syscall_args()?;
+    program("execveat", cx, path, argv)
+}
+
+/// The path in a `struct filename`, which is the `n`th argument. An error that
+/// the caller passes on instead is no memory either.
+fn path(cx: &Context<'_>, n: impl FnOnce(&Context<'_>) -> KernelPtr) -> Result<Shown<64>> {
+    let name = n(cx)
+        .field::<usize>(offset_of!(__filename_head, name))
+        .read()?;
+    Ok(KernelStr::new(name).show())
+}
+
+fn rename(cx: &Context<'_>) -> Result {
+    let (old, new) = (path(cx, |cx| cx.arg(1))?, path(cx, |cx| cx.arg(3))?);
     pr_info!(
-        "event=renameat pid={} comm={} oldname={old} newname={new}\n",
+        "event=rename pid={} comm={} oldname={old} newname={new}\n",
         cx.tgid(),
         cx.comm()
     );
     Ok(())
 }
 
-fn unlinkat(cx: &Context<'_>) -> Result {
-    let (_, path): (i32, UserStr) = cx.syscall_args()?;
+fn remove(event: &str, cx: &Context<'_>) -> Result {
+    let pathname = path(cx, |cx| cx.arg(1))?;
     pr_info!(
-        "event=unlinkat pid={} comm={} pathname={}\n",
+        "event={event} pid={} comm={} pathname={pathname}\n",
         cx.tgid(),
-        cx.comm(),
-        path.show::<64>()
+        cx.comm()
     );
     Ok(())
 }

@@ -2,10 +2,28 @@
 # shellcheck shell=bash
 cd /tmp
 echo >one
+echo >three
+mkdir -p folder other
+/usr/bin/mv three four
 /usr/bin/python3 -c 'import os
-open("/proc/self/comm", "w").write("suspect")
+def called(name):
+    open("/proc/self/comm", "w").write(name)
+called("suspect")
 here = os.open("/tmp", os.O_RDONLY)
 os.rename("one", "two\x1b[31m", src_dir_fd=here, dst_dir_fd=here)
 os.unlink("two\x1b[31m", dir_fd=here)
+os.rename("four", "f" * 70)
+os.remove("f" * 70)
+os.rmdir("folder")
+os.rmdir("other", dir_fd=here)
+if os.fork() == 0:
+    # The C library has the empty path on a page that it may not have read yet.
+    called("child")
+    try:
+        os.execve(here, ["nothing"], {})
+    except OSError:
+        called("suspect")
+    os.execve(os.open("/bin/true", os.O_RDONLY), ["true", "by its descriptor"], {})
+os.wait()
 os.setresuid(65534, 65534, 65534)
 os.execv("/bin/true", ["true", "an argument\nand a line", "--last", "", "5", "6", "7"])'
