@@ -69,7 +69,7 @@ bench:
 	@bench/run
 
 stress:
-	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 faults
+	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 races faults
 
 fuzz:
 	@tests/fuzz/run $(RUNS)
@@ -92,7 +92,9 @@ clean:
 	@find . -name .git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' -o -name modules.order \
 		-o -name Module.symvers \) -exec rm -f {} +
-	@rm -rf kprobes tests/kunit/kprobes tests/consumer/kprobes samples/kprobes bench/kprobes rust-project.json
+	@find . -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	@rm -rf kprobes tests/fuzz/artifacts tests/kunit/kprobes tests/stress/kprobes tests/consumer/kprobes samples/kprobes \
+		bench/kprobes rust-project.json
 
 distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"

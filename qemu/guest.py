@@ -109,7 +109,7 @@ def default_memory(kdir):
     return DEBUG_MEMORY if is_debug(kdir) else "1G"
 
 
-def vng(kdir, accel, cpus, memory, command=None, icount=False):
+def vng(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
     """The command line of virtme-ng, which is brought here where it is not."""
     if not shutil.which("vng"):
         subprocess.run([ROOT / "scripts/setup"], check=True)
@@ -127,7 +127,7 @@ def vng(kdir, accel, cpus, memory, command=None, icount=False):
         # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
         # code where another CPU has just patched it, and a kernel that arms a
         # probe under fire jumps to nowhere, with or without this project.
-        args += ["--disable-kvm", "--qemu-opts=-accel tcg,thread=single"]
+        args += ["--disable-kvm", f"--qemu-opts=-accel tcg,thread={threads}"]
         if icount:
             # The guest's clock counts instructions, one a nanosecond.
             args += ["--qemu-opts=-icount shift=0,sleep=off"]
@@ -158,13 +158,14 @@ class _Reader(threading.Thread):
 
 
 def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
-        boot_limit=BOOT_LIMIT, icount=False, leaks=True):
+        boot_limit=BOOT_LIMIT, icount=False, leaks=True, threads="single"):
     """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
 
     It may take `limit` seconds, and the boot `boot_limit`; the debug kernel gets
     more of both. `echo` is called with each line of output as it comes. With
     `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
-    should have one CPU then. A kernel with kmemleak is asked at the end, unless
+    should have one CPU then. With `threads="multi"` emulated CPUs run at once,
+    which is good for what patches no code under fire. A kernel with kmemleak is asked at the end, unless
     `leaks` is false.
     """
     memory = memory or default_memory(kdir)
@@ -182,7 +183,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
 
     outcome = Outcome()
     process = subprocess.Popen(
-        vng(kdir, accel, cpus, memory, shlex.join(words), icount),
+        vng(kdir, accel, cpus, memory, shlex.join(words), icount, threads),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

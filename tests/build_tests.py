@@ -114,6 +114,29 @@ def run(bench, results):
         def touch(path):
             return (tree / path).touch
 
+        def clean():
+            """Wherever modules are built, and whatever .gitignore has a name for."""
+            def files():
+                return {path for path in folder.rglob("*") if path.is_file()}
+
+            before = files()
+            folders = [path.parent for path in folder.rglob("Kbuild")]
+            assert len(folders) > 4
+            made = {"rust-project.json", "qemu/__pycache__/guest.pyc", "tests/fuzz/artifacts/crash"}
+            for at in (str(path.relative_to(folder)) for path in folders):
+                made |= {f"{at}/{name}" for name in (
+                    "x.ko", "x.o", ".x.o.cmd", "x.mod", "x.mod.c", ".x.o.d", "modules.order",
+                    "Module.symvers", "kprobes/libkprobes.rmeta", "kprobes/bindings_generated.rs",
+                    "kprobes/doc/kprobes/index.html")}
+            for name in made:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text("")
+            subprocess.run(["make", "-s", "clean"], cwd=folder, check=True)
+            left = sorted(str(path.relative_to(folder)) for path in files() - before)
+            assert not left, f"left: {left}"
+            assert files() == before
+
+        results.run("build: make clean leaves nothing", clean)
         results.run("build: against headers only", headers_only)
         for what, test in {
             "nothing is rebuilt without a change": rebuilds(lambda: None),

@@ -49,6 +49,18 @@ def on(cpus):
     return run
 
 
+def races(bench, results):
+    """Where CPUs do not take turns: what the figures are worth then."""
+    bench.build("tests/stress")
+    calls = 2_000_000 if form()[2] else 100_000
+    outcome = guest.run(
+        bench.kdir, ["/usr/bin/python3", "tests/guest/races.py", str(calls)],
+        limit=form()[1], accel=bench.accel, cpus=4, threads="multi",
+    )
+    results.merge("races on 4 CPUs", outcome.output)
+    results.guest("races on 4 CPUs", outcome, tells=True)
+
+
 def intruder(bench, results):
     """Another module makes the kernel unable to disarm our probe. It warns of
     that, and must do no more."""

@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the figures of probes are worth where CPUs really run at once: a guest
+with a thread of the host's for each. The probes are there before anybody calls
+the function, and until nobody does. Prints KTAP.
+
+usage: races.py CALLS		(of each CPU)
+"""
+import os
+import subprocess
+import sys
+import threading
+
+import kmod
+from device import BEFORE, FOLLOWED, HITS, INNER, MISSED, NESTED, RETURNS, TARGET, WRONG, Device
+from kmod import equal, kprobe_list
+
+CPUS = os.cpu_count()
+
+
+def on_each_cpu(function):
+    """Runs it on all CPUs, each in a thread that stays there."""
+    begin = threading.Barrier(CPUS)
+
+    def run(cpu):
+        os.sched_setaffinity(0, {cpu})
+        begin.wait()
+        function()
+
+    threads = [threading.Thread(target=run, args=(cpu,)) for cpu in range(CPUS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_each_hit_is_counted():
+    with Device() as device:
+        held = [device.add(BEFORE, "stress:stress_target"),
+                device.add(FOLLOWED, "stress:stress_target", max_active=64)]
+        on_each_cpu(lambda: device.call(TARGET, CALLS))
+        for probe in held:
+            equal((probe.ask(HITS), probe.ask(MISSED)), (CPUS * CALLS, 0))
+        equal((held[1].ask(RETURNS), held[1].ask(WRONG)), (CPUS * CALLS, 0))
+        for probe in held:
+            probe.drop()
+    return f"{CPUS * CALLS} calls, {CPUS * CALLS} hits and returns"
+
+
+def test_hits_in_handlers_are_missed_and_never_twice():
+    """The handler of one function calls another. The kernel does not count what
+    is missed atomically, so no test can want all of it; but no more than all."""
+    with Device() as device:
+        inner = [device.add(BEFORE, "stress:stress_inner"),
+                 device.add(FOLLOWED, "stress:stress_inner", max_active=64)]
+        outer = device.add(NESTED, "stress:stress_target")
+        before = device.counted(INNER)
+        on_each_cpu(lambda: device.call(TARGET, CALLS))
+        nested = device.counted(INNER) - before
+        equal(outer.ask(HITS), CPUS * CALLS)
+        outer.drop()
+        lost = []
+        for probe in inner:
+            equal(probe.ask(HITS), 0)
+            lost.append(nested - probe.ask(MISSED))
+            if not 0 <= lost[-1] < nested:
+                raise AssertionError(f"{probe.ask(MISSED)} missed of {nested}")
+        # Outside of handlers, where nothing is missed, all is exact again.
+        missed = [probe.ask(MISSED) for probe in inner]
+        on_each_cpu(lambda: device.call(INNER, CALLS))
+        equal([probe.ask(HITS) for probe in inner], 2 * [CPUS * CALLS])
+        equal([probe.ask(MISSED) for probe in inner], missed)
+        for probe in inner:
+            probe.drop()
+    return f"{nested} calls in handlers, {', '.join(map(str, lost))} of them in no figure"
+
+
+def main():
+    subprocess.run(["udevadm", "control", "--stop-exec-queue"], check=False)
+    kmod.insmod("tests/stress/stress.ko")
+    status = kmod.run(f"races on {CPUS} CPUs", [
+        (name.removeprefix("test_").replace("_", " "), function)
+        for name, function in globals().items() if name.startswith("test_")
+    ])
+    equal(kprobe_list(), [])
+    kmod.rmmod("stress")
+    return status
+
+
+if __name__ == "__main__":
+    CALLS = int(sys.argv[1])
+    sys.exit(main())
