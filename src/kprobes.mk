@@ -71,7 +71,7 @@ quiet_cmd_kprobes_bindgen = BINDGEN $(quiet_modtag) $@
       cmd_kprobes_bindgen = \
 	$(BINDGEN) $< --rust-target 1.85 --use-core --with-derive-default \
 		--ctypes-prefix ffi --no-debug '.*' \
-		--no-doc-comments --enable-function-attribute-detection \
+		--no-doc-comments --enable-function-attribute-detection --formatter none \
 		--no-recursive-allowlist \
 		--raw-line 'pub(crate) use kernel::bindings::*;' --raw-line 'use kernel::ffi;' \
 		$(foreach t,$(kprobes-allow-types),--allowlist-type '$(t)') \
