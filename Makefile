@@ -16,6 +16,7 @@ help:
 	@echo '  make doctor   what is missing to build for a kernel, and how to mend it'
 	@echo '  make bench    what a hit costs, in Rust, C and others'
 	@echo '  make stress   whatever could take a machine down, for MINUTES=10 and more'
+	@echo '  make matrix   the tests on every kernel that is supported, as a table'
 	@echo '  make fuzz     the parser of probes=, with 10,000,000 inputs; RUNS=N'
 	@echo '  make lint     rustfmt, clippy, shellcheck, the ledger of unsafe code'
 	@echo '  make doc      the documentation of the library'
@@ -28,9 +29,13 @@ help:
 	@echo '$${XDG_CACHE_HOME:-~/.cache}/rust_kprobe. Variables:'
 	@echo
 	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for a kernel that exists'
-	@echo '  KERNEL=debug   the workbench kernel with KASAN, lockdep, kmemleak and more'
+	@echo '  KERNEL=stock       the kernel that Debian ships; what make run takes'
+	@echo '  KERNEL=workbench   one that is built here; what the others take'
+	@echo '  KERNEL=debug       that with KASAN, lockdep, kmemleak and more'
+	@echo '  STOCK=RELEASE      which stock kernel, as 7.2.12+deb13-amd64'
+	@echo '  ARCH=arm64         for another architecture, emulated'
 	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
-	@echo '  KVER=7.2              or from another series of scripts/kernels'
+	@echo '  KVER=7.2              or from another series than the newest of scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
 	@echo '  CPUS=2 MEMORY=1G      the guest; LIMIT=120: seconds for what it runs'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
@@ -40,6 +45,9 @@ help:
 modules:
 	@scripts/build
 
+# The kernel that Debian ships is there sooner than one that has to be built, and
+# it is the kernel that the module is for. Who names another one gets that.
+run: export KERNEL := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
 run:
 ifdef SAMPLE
 	@test -e samples/$(SAMPLE).rs || { echo 'error: no sample $(SAMPLE); there are:' \
@@ -71,6 +79,9 @@ bench:
 stress:
 	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 races faults
 
+matrix:
+	@tests/matrix $(ROWS)
+
 fuzz:
 	@tests/fuzz/run $(RUNS)
 
@@ -100,4 +111,4 @@ distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules samples run test bench shell stress fuzz doctor lint doc rust-analyzer modules_install clean distclean
+.PHONY: help modules samples run test bench shell stress matrix fuzz doctor lint doc rust-analyzer modules_install clean distclean
