@@ -103,16 +103,17 @@ endif
 
 # C that Rust cannot call because it is inline or a macro, an object a purpose:
 # of an archive, a module gets those that it calls.
-kprobes-helpers := $(patsubst $(kprobes-src)/bindings/helpers/%.c,%.o,\
-	$(sort $(wildcard $(kprobes-src)/bindings/helpers/*.c)))
+kprobes-helpers-c := $(sort $(wildcard $(kprobes-src)/bindings/helpers/*.c)) \
+	$(if $(CONFIG_X86_64),$(kprobes-src)/regs/x86_64.c)
+kprobes-helpers := $(notdir $(kprobes-helpers-c:.c=.o))
 define kprobes-helper
-$$(kprobes-obj)/$(1): private modfile = $$(kprobes-obj)/helpers
-$$(kprobes-obj)/$(1): private part-of-module := y
-$$(kprobes-obj)/$(1): $$(kprobes-src)/bindings/helpers/$(1:.o=.c) $$(kprobes-c-deps) FORCE
+$$(kprobes-obj)/$(notdir $(1:.c=.o)): private modfile = $$(kprobes-obj)/helpers
+$$(kprobes-obj)/$(notdir $(1:.c=.o)): private part-of-module := y
+$$(kprobes-obj)/$(notdir $(1:.c=.o)): $(1) $$(kprobes-c-deps) FORCE
 	$$(call if_changed_rule,cc_o_c)
-targets += kprobes/$(1)
+targets += kprobes/$(notdir $(1:.c=.o))
 endef
-$(foreach h,$(kprobes-helpers),$(eval $(call kprobes-helper,$(h))))
+$(foreach c,$(kprobes-helpers-c),$(eval $(call kprobes-helper,$(c))))
 
 $(kprobes-obj)/helpers.a: $(addprefix $(kprobes-obj)/,$(kprobes-helpers)) FORCE
 	$(call if_changed,ar)

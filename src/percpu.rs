@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 
-use crate::bindings;
+use crate::{
+    bindings,
+    regs, //
+};
 use kernel::prelude::*;
 
 /// `N` counters on each CPU: adding to one touches no memory of another CPU.
@@ -111,17 +114,8 @@ pub unsafe fn sum(count: *mut u64) -> u64 {
 #[doc(hidden)]
 #[inline(always)]
 pub unsafe fn inc(count: *mut u64) {
-    #[cfg(all(CONFIG_X86_64, CONFIG_SMP))]
-    // SAFETY: By this function's contract there is such a word on each CPU, which `gs` leads to;
-    // one instruction is not interrupted, nor can the task leave the CPU in it.
-    unsafe {
-        core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
-    }
-    #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
     // SAFETY: By this function's contract.
-    unsafe {
-        bindings::kprobes_percpu_inc(count.cast());
-    }
+    unsafe { regs::this_cpu_inc(count) };
 }
 
 /// Declares static counters of which each CPU has its own, as

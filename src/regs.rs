@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which register holds what, one file for each architecture.
+//! What differs by architecture: which register holds what, how system calls are
+//! called, how a CPU reaches its own memory. One file for each.
 //!
-//! Nothing outside of this module knows a register by its name.
+//! Nothing outside of this module knows a register or an instruction by its
+//! name.
 
 #[cfg_attr(CONFIG_X86_64, path = "regs/x86_64.rs")]
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]
@@ -21,6 +23,7 @@ pub(crate) use arch::{
     skip_function,
     stack_pointer,
     syscall_argument,
+    this_cpu_inc,
     wait_for_skips,
     ARGUMENTS,
     FTRACE_CALL, //

@@ -92,10 +92,6 @@ impl<'a> Target<'a> {
 #[macro_export]
 macro_rules! syscall {
     ($name:literal) => {
-        $crate::Target::symbol(if ::core::cfg!(CONFIG_ARM64) {
-            ::kernel::c_str!(::core::concat!("__arm64_sys_", $name))
-        } else {
-            ::kernel::c_str!(::core::concat!("__x64_sys_", $name))
-        })
+        $crate::Target::symbol(::kernel::c_str!($crate::__syscall_symbol!($name)))
     };
 }

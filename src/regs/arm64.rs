@@ -4,7 +4,10 @@
 //!
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
-use crate::bindings::pt_regs;
+use crate::bindings::{
+    self,
+    pt_regs, //
+};
 
 /// How many integer arguments travel in registers.
 pub(crate) const ARGUMENTS: usize = 8;
@@ -149,3 +152,24 @@ pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
 /// Nothing to wait for: a skip goes straight to the caller.
 #[inline]
 pub(crate) fn wait_for_skips() {}
+
+/// Adds one to this CPU's word at `count`, as `this_cpu_inc()`, which is more
+/// than one instruction: there is none that leads to a CPU's own memory.
+///
+/// # Safety
+///
+/// `count` must be a per-CPU pointer to a word.
+#[inline(always)]
+pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
+    // SAFETY: By this function's contract.
+    unsafe { bindings::kprobes_percpu_inc(count.cast()) };
+}
+
+/// The name of a system call's entry point.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __syscall_symbol {
+    ($name:literal) => {
+        ::core::concat!("__arm64_sys_", $name)
+    };
+}

@@ -191,3 +191,32 @@ pub(crate) fn wait_for_skips() {
     // SAFETY: Called where it may sleep.
     unsafe { bindings::kprobes_wait_for_tasks() };
 }
+
+/// Adds one to this CPU's word at `count`, as `this_cpu_inc()`.
+///
+/// # Safety
+///
+/// `count` must be a per-CPU pointer to a word.
+#[inline(always)]
+pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
+    #[cfg(CONFIG_SMP)]
+    // SAFETY: By this function's contract there is such a word on each CPU, which `gs` leads to;
+    // one instruction is not interrupted, nor can the task leave the CPU in it.
+    unsafe {
+        core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
+    }
+    #[cfg(not(CONFIG_SMP))]
+    // SAFETY: By this function's contract.
+    unsafe {
+        bindings::kprobes_percpu_inc(count.cast());
+    }
+}
+
+/// The name of a system call's entry point.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __syscall_symbol {
+    ($name:literal) => {
+        ::core::concat!("__x64_sys_", $name)
+    };
+}

@@ -4,18 +4,16 @@
 #include <linux/objtool.h>
 #include <linux/rcupdate.h>
 
-#include "../helper.h"
+#include "../bindings/helper.h"
 
 void kprobes_wait_for_tasks(void)
 {
 	synchronize_rcu_tasks();
 }
 
-#ifdef CONFIG_X86_64
 /* As just_return_func() in arch/x86/lib/error-inject.c, which is not exported. */
 asm(".text\n"
     ".type kprobes_just_return, @function\n"
     ".globl kprobes_just_return\n" ASM_FUNC_ALIGN
     "kprobes_just_return:\n" ANNOTATE_NOENDBR "\n" ASM_RET "\n"
     ".size kprobes_just_return, .-kprobes_just_return\n");
-#endif
