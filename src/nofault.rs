@@ -15,6 +15,7 @@ use crate::{
         OrErrno, //
     },
     bindings,
+    regs,
     symbol::Address, //
 };
 use core::{
@@ -95,6 +96,9 @@ struct Kernel;
 impl Space for Kernel {
     #[inline(always)]
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
+        if !regs::is_kernel_address(addr) {
+            return Err(EFAULT);
+        }
         // SAFETY: `to` is valid by this function's contract; the function checks the address.
         let failed =
             unsafe { bindings::copy_from_kernel_nofault(to.cast(), addr as *const c_void, len) };

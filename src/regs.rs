@@ -15,6 +15,7 @@ pub(crate) use arch::{
     argument,
     flags,
     instruction_pointer,
+    is_kernel_address,
     register,
     return_value,
     set_argument,

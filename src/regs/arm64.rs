@@ -165,6 +165,16 @@ pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     unsafe { bindings::kprobes_percpu_inc(count.cast()) };
 }
 
+/// Whether the kernel's memory may be at that address: bit 55 says which of the
+/// two tables the processor looks it up in.
+///
+/// `copy_from_kernel_nofault()` does not look, and without PAN (before ARMv8.1)
+/// the processor lets the kernel read what is the program's.
+#[inline(always)]
+pub(crate) fn is_kernel_address(addr: usize) -> bool {
+    addr & (1 << 55) != 0
+}
+
 /// The name of a system call's entry point.
 #[doc(hidden)]
 #[macro_export]
