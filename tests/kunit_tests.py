@@ -17,10 +17,11 @@ def run(bench, results):
         notes = []
         found = 0
         for line in text.splitlines():
-            case = re.match(r"    (ok|not ok) \d+ (\w+)", line)
+            case = re.match(r"    (ok|not ok) \d+ (\w+)( # SKIP .*)?", line)
             if case:
                 found += 1
-                results.add(case[1] == "ok", f"{suite}: {case[2].replace('_', ' ')}", notes)
+                name = f"{suite}: {case[2].replace('_', ' ')}{case[3] or ''}"
+                results.add(case[1] == "ok", name, notes)
                 notes = []
             elif "speed: " not in line and not line.lstrip().startswith(("1..", "KTAP")):
                 notes.append(line.strip())

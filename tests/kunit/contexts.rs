@@ -20,7 +20,6 @@ use kprobes::{
     Kprobe,
     Kretprobe,
     PerCpuCounts,
-    Register,
     Return,
     ReturnHandler,
     Target, //
@@ -125,6 +124,52 @@ fn long(value: isize) -> impl FnOnce() {
     }
 }
 
+/// Registers by their names, in the order of the arguments, and those that `kut_registers()` fills,
+/// with its values.
+#[cfg(CONFIG_X86_64)]
+mod names {
+    use kprobes::Register::{
+        self,
+        *, //
+    };
+
+    pub(super) const ARGUMENTS: [Register; 6] = [Di, Si, Dx, Cx, R8, R9];
+    pub(super) const IP: Register = Ip;
+    pub(super) const SP: Register = Sp;
+    pub(super) const FLAGS: Register = Flags;
+    #[rustfmt::skip]
+    pub(super) const ALL: [(Register, usize); 15] = [
+        (Ax, 101), (Bx, 102), (Cx, 103), (Dx, 104), (Si, 105), (Di, 106), (Bp, 107), (R8, 108),
+        (R9, 109), (R10, 110), (R11, 111), (R12, 112), (R13, 113), (R14, 114), (R15, 115),
+    ];
+}
+
+#[cfg(CONFIG_ARM64)]
+mod names {
+    use kprobes::Register::{
+        self,
+        *, //
+    };
+
+    pub(super) const ARGUMENTS: [Register; 6] = [X(0), X(1), X(2), X(3), X(4), X(5)];
+    pub(super) const IP: Register = Pc;
+    pub(super) const SP: Register = Sp;
+    pub(super) const FLAGS: Register = Pstate;
+    pub(super) const ALL: [(Register, usize); 30] = {
+        let mut all = [(X(0), 101); 30];
+        let mut n = 0;
+        while n < all.len() {
+            // All but x18.
+            let number = if n < 18 { n } else { n + 1 };
+            all[n] = (X(number as u8), 101 + number);
+            n += 1;
+        }
+        all
+    };
+}
+
+use names::*;
+
 type Integers = (u8, i8, u16, i16, u32, i32);
 type Longs = (u64, i64, usize, isize, bool, KernelPtr);
 
@@ -193,17 +238,9 @@ mod tests {
             c"kut_long",
             |cx| {
                 let r = |name| cx.register(name);
-                let args = [
-                    r(Register::Di),
-                    r(Register::Si),
-                    r(Register::Dx),
-                    r(Register::Cx),
-                    r(Register::R8) & 0xff,
-                    r(Register::R9),
-                ];
-                let same = r(Register::Ip) == cx.ip()
-                    && r(Register::Sp) == cx.sp()
-                    && r(Register::Flags) == cx.flags();
+                let mut args = ARGUMENTS.map(r);
+                args[4] &= 0xff;
+                let same = r(IP) == cx.ip() && r(SP) == cx.sp() && r(FLAGS) == cx.flags();
                 (args, same)
             },
             || {
@@ -216,19 +253,13 @@ mod tests {
 
     #[test]
     fn all_registers() -> Result {
-        use Register::*;
-        const NAMES: [Register; 15] = [
-            Ax, Bx, Cx, Dx, Si, Di, Bp, R8, R9, R10, R11, R12, R13, R14, R15,
-        ];
         let target = Target::symbol(c"kut_registers").offset(registers_at());
         let got = at(
             target,
-            |cx| NAMES.map(|r| cx.register(r)),
+            |cx| ALL.map(|(r, value)| cx.register(r) == value),
             || kut_registers(),
         )?;
-        for (n, value) in got.iter().enumerate() {
-            assert_eq!(*value, 101 + n);
-        }
+        assert!(got.iter().all(|&same| same));
         Ok(())
     }
 

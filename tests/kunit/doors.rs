@@ -15,7 +15,6 @@ use kprobes::{
     Kretprobe,
     Post,
     Probe,
-    Register,
     Return,
     ReturnHandler,
     Target, //
@@ -38,7 +37,7 @@ struct ByName;
 impl Handler for ByName {
     fn pre(&self, cx: &Context<'_>) {
         // SAFETY: The function divides whatever it is given, and that is its argument.
-        unsafe { cx.set_register(Register::Di, 600) };
+        unsafe { cx.set_register(FIRST, 600) };
     }
 }
 

@@ -177,7 +177,10 @@ mod tests {
         assert_eq!(set.handler().0.hits(), (3, 3));
         for index in 0..3 {
             let member = set.get(index).ok_or(ENOENT)?;
-            assert_eq!(member.uses_ftrace(), index != 1);
+            assert_eq!(
+                member.uses_ftrace(),
+                index != 1 && cfg!(CONFIG_KPROBES_ON_FTRACE)
+            );
             assert!(!member.is_optimized());
         }
         Ok(())

@@ -153,6 +153,39 @@ asm(".text\n"
     ".globl kut_registers_at\n"
     "kut_registers_at: .long 1b - kut_registers\n"
     ".previous\n");
+#else
+/* Without x18, which the kernel may have given a purpose of its own. */
+asm(".text\n"
+    ".align 2\n"
+    ".type kut_registers, @function\n"
+    ".globl kut_registers\n"
+    "kut_registers:\n"
+    "	stp x29, x30, [sp, #-96]!\n"
+    "	stp x19, x20, [sp, #16]\n"
+    "	stp x21, x22, [sp, #32]\n"
+    "	stp x23, x24, [sp, #48]\n"
+    "	stp x25, x26, [sp, #64]\n"
+    "	stp x27, x28, [sp, #80]\n"
+    ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\n"
+    "	mov x\\n, #101 + \\n\n"
+    ".endr\n"
+    ".irp n,19,20,21,22,23,24,25,26,27,28,29,30\n"
+    "	mov x\\n, #101 + \\n\n"
+    ".endr\n"
+    "1:	nop\n"
+    "	ldp x19, x20, [sp, #16]\n"
+    "	ldp x21, x22, [sp, #32]\n"
+    "	ldp x23, x24, [sp, #48]\n"
+    "	ldp x25, x26, [sp, #64]\n"
+    "	ldp x27, x28, [sp, #80]\n"
+    "	ldp x29, x30, [sp], #96\n"
+    "	ret\n"
+    ".size kut_registers, .-kut_registers\n"
+    ".section .rodata\n"
+    ".align 2\n"
+    ".globl kut_registers_at\n"
+    "kut_registers_at: .long 1b - kut_registers\n"
+    ".previous\n");
 #endif
 
 /* A caller that wants to see each register preserved but the result. */
@@ -167,23 +200,23 @@ int kut_ran;
  * Stack traces, as lib/tests/test_kprobes.c has them. The return addresses are
  * those of the first call: under a probe they are the trampoline's.
  */
-static unsigned long return_address[2];
+static unsigned long first_return[2];
 
 noinline unsigned long kut_stack_inner(void)
 {
-	if (!return_address[0])
-		return_address[0] = (unsigned long)__builtin_return_address(0);
-	return return_address[0];
+	if (!first_return[0])
+		first_return[0] = (unsigned long)__builtin_return_address(0);
+	return first_return[0];
 }
 
 noinline unsigned long kut_stack_outer(void)
 {
 	unsigned long (*volatile inner)(void) = kut_stack_inner;
 
-	if (!return_address[1])
-		return_address[1] = (unsigned long)__builtin_return_address(0);
+	if (!first_return[1])
+		first_return[1] = (unsigned long)__builtin_return_address(0);
 	inner();
-	return return_address[1];
+	return first_return[1];
 }
 
 noinline unsigned long kut_stack_driver(void)
@@ -266,7 +299,7 @@ static void held(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
 
 static struct ftrace_ops holder = {
 	.func = held,
-	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY,
+	.flags = FTRACE_OPS_FL_SAVE_REGS_IF_SUPPORTED | FTRACE_OPS_FL_IPMODIFY,
 };
 
 int kut_hold(unsigned long address)
@@ -371,6 +404,12 @@ unsigned long kut_user_page(void)
 int kut_write_user(unsigned long at, const void *from, unsigned long len)
 {
 	return copy_to_user((void __user *)at, from, len) ? -EFAULT : 0;
+}
+
+/* Says why the case that runs does not apply. */
+void kut_skip(const char *why)
+{
+	kunit_mark_skipped(kunit_get_current_test(), "%s", why);
 }
 
 void kut_signal(int sig)

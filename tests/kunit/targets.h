@@ -32,4 +32,5 @@ void kut_set_dry(int value);
 void kut_half_link(unsigned int heal_ms);
 void kut_whole_link(void);
 int kut_write_user(unsigned long at, const void *from, unsigned long len);
+void kut_skip(const char *why);
 void kut_signal(int sig);

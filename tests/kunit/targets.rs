@@ -16,6 +16,7 @@ use kprobes::{
     Handler,
     Kprobe,
     Post,
+    Register,
     Target, //
 };
 #[cfg(CONFIG_X86_64)]
@@ -64,6 +65,7 @@ mod c {
         pub(crate) safe fn kut_half_link(heal_ms: u32);
         pub(crate) safe fn kut_whole_link();
         pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
+        pub(crate) fn kut_skip(why: *const c_char);
         pub(crate) safe fn kut_signal(sig: i32);
         pub(crate) static kut_ran: i32;
     }
@@ -76,6 +78,19 @@ pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
     // SAFETY: `bytes` is as long as it says.
     kernel::error::to_result(unsafe { kut_write_user(at, bytes.as_ptr(), bytes.len()) })
 }
+
+/// Ends a case that does not apply to this kernel, and says why.
+pub(crate) fn skip(why: &'static CStr) -> Result {
+    // SAFETY: It is a string, which the function copies.
+    unsafe { kut_skip(why.as_char_ptr()) };
+    Ok(())
+}
+
+/// The register of a function's first argument.
+#[cfg(CONFIG_X86_64)]
+pub(crate) const FIRST: Register = Register::Di;
+#[cfg(CONFIG_ARM64)]
+pub(crate) const FIRST: Register = Register::X(0);
 
 /// Where in `kut_registers()` each register has its value.
 pub(crate) fn registers_at() -> u32 {
