@@ -184,7 +184,9 @@ impl<At: Probed> Context<'_, At> {
         Address::new(unsafe { (*self.kp).addr } as usize)
     }
 
-    /// The instruction pointer in the saved registers.
+    /// The instruction pointer in the saved registers: before the probed
+    /// instruction its address on arm64, and one more on x86-64, behind the
+    /// breakpoint (or as if there were one).
     #[inline(always)]
     pub fn ip(&self) -> usize {
         regs::instruction_pointer(self.regs())
@@ -285,8 +287,8 @@ impl Context<'_, Pre> {
     ///
     /// The handler must have a [`post`](crate::Handler::post) method, which may
     /// be empty. It keeps the kernel from turning the probe into a jump, which
-    /// ignores what a handler does to the flow; it is not called for a hit that
-    /// skips. Where somebody else changes the function's flow at its entry, as a
+    /// ignores what a handler does to the flow (arm64 has no such jumps, and wants
+    /// the method all the same); it is not called for a hit that skips. Where somebody else changes the function's flow at its entry, as a
     /// live patch does, either may win.
     ///
     /// # Errors

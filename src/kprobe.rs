@@ -110,7 +110,7 @@ impl<H: Handler> Kprobe<H> {
     ///
     /// The kernel's own, unchanged:
     /// - `ENOENT`: no such symbol, or its module is going away;
-    /// - `EILSEQ`: the target is not the first byte of an instruction;
+    /// - `EILSEQ`: the target is not the first byte of an instruction; on arm64 that is `EINVAL`;
     /// - `EINVAL`: the place cannot be probed (NOKPROBE, `notrace`, outside of text, beside the
     ///   ftrace call of a function's entry);
     /// - `ENODEV`: ftrace, which the probe needs, has been switched off by the kernel after an error;

@@ -24,12 +24,15 @@ use kernel::{
 /// How the kernel diverts the probed code to the handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// Through ftrace's call at the entry of the function.
+    /// Through ftrace's call at the entry of the function. On arm64 never: the
+    /// kernel has no `CONFIG_KPROBES_ON_FTRACE` there.
     Ftrace,
     /// By a jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The
-    /// kernel writes the jump a moment after it has decided to.
+    /// kernel writes the jump a moment after it has decided to. On arm64 never:
+    /// the kernel has no `CONFIG_OPTPROBES` there.
     Jump,
-    /// By a breakpoint instruction.
+    /// By a breakpoint instruction. Before the post handler the probed
+    /// instruction is run by itself, from a copy.
     Breakpoint,
 }
 
