@@ -71,7 +71,7 @@ shell:
 	@qemu/boot "$$(scripts/kdir)"
 
 doctor:
-	@kdir=$$(scripts/kdir) && scripts/doctor "$$kdir"
+	@scripts/doctor
 
 bench:
 	@bench/run

@@ -71,6 +71,13 @@ lacks_metadata() {
 		grep -qs '^CONFIG_RUST=y' "$1/.config"
 }
 
+# root_of KDIR: the root with the tools of a KDIR that scripts/stock made, or nothing.
+root_of() {
+	case $1 in
+	"$cache"/stock/*/build) readlink "${1%/build}/root" || true ;;
+	esac
+}
+
 # stock_make CONFIG: what to pass to the kernel's make for a kernel of Debian's, so
 # that it takes the compiler of the configuration by the same name.
 stock_make() {

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests what scripts/stock refuses, and that it names the reason. None of these
+gets as far as a build; each has a cache of its own, with the package lists of
+this machine's."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import guest
+
+RELEASE = "7.2.99+deb13-amd64"
+
+
+def command(cache, *arguments, scripts=guest.ROOT / "scripts", **env):
+    kept = {k: v for k, v in os.environ.items() if k not in ("ARCH", "KDIR", "KERNEL", "STOCK")}
+    return subprocess.run(
+        [scripts / arguments[0], *arguments[1:]], env={**kept, **env, "XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+
+
+def refused(found, *words):
+    assert found.returncode != 0, f"it was taken:\n{found.stdout}"
+    for word in words:
+        assert re.search(word, found.stdout), f"no {word!r} in:\n{found.stdout}"
+
+
+def headers(folder, bench, **changes):
+    """Just what scripts/stock reads of Debian's headers: of the workbench
+    kernel's configuration, with changes."""
+    config = (Path(bench.kdir) / ".config").read_text()
+    for name, value in changes.items():
+        config = re.sub(rf"^(# )?CONFIG_{name}[= ].*\n", "", config, flags=re.MULTILINE)
+        config += f"CONFIG_{name}={value}\n" if value else f"# CONFIG_{name} is not set\n"
+    for path, text in {
+        ".config": config,
+        "Makefile": "",
+        "Module.symvers": "",
+        "include/config/auto.conf": "".join(re.findall(r"^CONFIG_.*\n", config, re.MULTILINE)),
+        "include/config/kernel.release": f"{RELEASE}\n",
+        "include/generated/package.h": '#define LINUX_PACKAGE_ID " Debian 7.2.99-1~bpo13+1"\n',
+    }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def run(bench, results):
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        cache, tree = Path(name) / "cache", Path(name) / "headers"
+        (cache / "rust_kprobe").mkdir(parents=True)
+        (guest.CACHE / "apt").mkdir(exist_ok=True)
+        (cache / "rust_kprobe/apt").symlink_to(guest.CACHE / "apt")
+
+        def compare(changes, *words):
+            def test():
+                packaged = headers(tree, bench) / ".config"
+                shutil.copy(packaged, Path(name) / "packaged")
+                made = headers(tree, bench, **changes) / ".config"
+                found = command(cache, "compare-config", Path(name) / "packaged", made)
+                if words:
+                    refused(found, *words)
+                else:
+                    assert found.returncode == 0, found.stdout
+            return test
+
+        def other_rustc():
+            headers(tree, bench, RUSTC_VERSION_TEXT='"rustc 1.84.9 (of no suite)"', GCC_VERSION="140200")
+            for made in (command(cache, "stock", "headers", tree), command(cache, "build", KDIR=str(tree))):
+                refused(made, r"built by rustc 1\.84\.9", r"no suite of the mirror has rustc 1\.84\.9",
+                        r"1\.85\.\S+ in trixie")
+                assert "unpacking" not in made.stdout, made.stdout
+
+        def no_release():
+            refused(command(cache, "stock", "build", RELEASE), f"the mirror has no linux-headers-{re.escape(RELEASE)}",
+                    r"it has: .*\+deb\d+-amd64")
+
+        def no_series():
+            scripts = Path(name) / "scripts"
+            shutil.copytree(guest.ROOT / "scripts", scripts)
+            (scripts / "kernels").write_text("6.99 1 1 trixie-backports sid\n")
+            refused(command(cache, "stock", "build", scripts=scripts), "no stock kernel for amd64",
+                    r"scripts/kernels has: 6\.99", r"the mirror has: .*\+deb\d+-amd64")
+
+        def no_rust():
+            headers(tree, bench, RUST=None)
+            refused(command(cache, "build", KDIR=str(tree)), "CONFIG_RUST is off")
+
+        def explained():
+            headers(tree, bench)
+            found = command(cache, "doctor", tree)
+            assert found.returncode == 0 and f"make KDIR={tree}" in found.stdout, found.stdout
+            assert not (cache / "rust_kprobe/stock").exists(), "the doctor made something"
+
+        results.run("stock: the doctor explains headers without metadata", explained)
+        results.run("stock: another revision of the compiler is taken", compare({"GCC_VERSION": "120299"}))
+        results.run("stock: a configuration that changes a struct is refused",
+                    compare({"RANDSTRUCT_FULL": "y"}, "CONFIG_RANDSTRUCT_FULL: off in the packaged kernel, y here"))
+        results.run("stock: a configuration that lost an option is refused",
+                    compare({"KPROBES": None}, "CONFIG_KPROBES: y in the packaged kernel, off here"))
+        results.run("stock: another compiler is refused",
+                    compare({"GCC_VERSION": "990100"}, "gcc 99 is here"))
+        results.run("stock: a rustc that no suite has", other_rustc)
+        results.run("stock: a release that the mirror does not have", no_release)
+        results.run("stock: no supported series on the mirror", no_series)
+        results.run("stock: headers of a kernel without Rust", no_rust)
