@@ -24,6 +24,7 @@ mirror_apt() {
 		-o Dir::Etc::sourceparts=/dev/null \
 		-o Dir::State::lists="$mirror/lists" \
 		-o Dir::Cache="$mirror/cache" \
+		-o Dir::Cache::pkgcache=pkgcache.bin -o Dir::Cache::srcpkgcache=srcpkgcache.bin \
 		-o APT::Sandbox::User=root \
 		-o Acquire::Languages=none \
 		${mirror_arch:+-o APT::Architecture="$mirror_arch" -o APT::Architectures="$mirror_arch"} \
