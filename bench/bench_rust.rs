@@ -158,7 +158,8 @@ fn kretprobe<H: ReturnHandler>(target: Target<'_>, handler: H) -> Result<Pin<KBo
 impl kernel::Module for Bench {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let call = Target::symbol(c"bench_call");
-        let inside = Target::symbol(c"bench_inside").offset(kprobes::param(&module_parameters::inside));
+        let inside =
+            Target::symbol(c"bench_inside").offset(kprobes::param(&module_parameters::inside));
         let count = Count::new();
         Ok(match kind.value().map(|text| text.to_bytes()) {
             Some(b"kprobe_empty") => Self::Empty(kprobe(call, Empty)?),

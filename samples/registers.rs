@@ -62,7 +62,8 @@ struct Registers {
 
 impl kernel::Module for Registers {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let target = Target::symbol(c"kernel_clone").offset(kprobes::param(&module_parameters::offset));
+        let target =
+            Target::symbol(c"kernel_clone").offset(kprobes::param(&module_parameters::offset));
         let probe = KBox::pin_init(Kprobe::new(target, Dump), GFP_KERNEL)?;
         pr_info!("at {} {}\n", probe.location(), probe.address());
         Ok(Self { _probe: probe })

@@ -23,6 +23,7 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 # The architecture to build for and to boot, as Debian names it. The kernel has
 # other names, so its make is always given one of those, see kernel_arch.
+# shellcheck disable=SC2034  # for those that source this
 case ${ARCH:-amd64} in
 amd64 | x86_64) arch=amd64 ;;
 arm64 | aarch64) arch=arm64 ;;

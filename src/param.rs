@@ -70,7 +70,8 @@ unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) 
     let (bytes, len, _) = copy.into_raw_parts();
     // SAFETY: These are the bytes of a C string. Nobody writes them, and they are freed with the
     // module, by `free`: 'static means just that to a module's code.
-    let kept = unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(bytes, len)) };
+    let kept =
+        unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(bytes, len)) };
     if param.0.populate(kept) {
         0
     } else {
@@ -92,7 +93,7 @@ unsafe extern "C" fn free(arg: *mut c_void) {
     let param = unsafe { &*arg.cast::<StringParam>() };
     if let Some(value) = param.value() {
         // SAFETY: `set` allocated it, and by this function's contract nobody uses it any more.
-        unsafe { bindings::kvfree(value.as_ptr().cast_mut().cast()) };
+        unsafe { bindings::kvfree(value.as_char_ptr().cast_mut().cast()) };
     }
 }
 
