@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest: the workbench kernel in QEMU, through virtme-ng, and its verdict.
+"""A guest: a kernel in QEMU, through virtme-ng or booted by bare.py, and its verdict.
 
 The verdict is never guessed. A run is good when the guest's command ended with
 status 0, when its end marker came exactly once, and when the kernel's log has
@@ -14,11 +14,13 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust_kprobe"
+import bare
+
+ROOT, CACHE = bare.ROOT, bare.CACHE
 
 # virtme-ng is one of the tools that scripts/setup puts there.
 os.environ["PATH"] = f"{CACHE}/bin:{os.environ['PATH']}"
@@ -85,6 +87,9 @@ def faults(console):
 
 
 def kernel_image(kdir):
+    boots = bare.kernel(kdir)
+    if boots:
+        return boots.image
     image = Path(kdir) / "arch/x86/boot/bzImage"
     if not image.exists():
         sys.exit(
@@ -109,20 +114,46 @@ def default_memory(kdir):
     return DEBUG_MEMORY if is_debug(kdir) else "1G"
 
 
-def vng(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
+def is_stock(kdir):
+    """Whether that is a kernel that Debian built."""
+    boots = bare.kernel(kdir)
+    return boots is not None and boots.modules is not None
+
+
+def arch(kdir):
+    """The architecture of a KDIR's kernel, as Debian names it."""
+    return "arm64" if has(kdir, "ARM64") else "amd64"
+
+
+@contextmanager
+def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
+    """The command line that boots the kernel and runs the words of `command`, or
+    a shell. It is good in the `with` block."""
+    append = []
+    if has(kdir, "DEBUG_KMEMLEAK"):
+        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
+        # which to kmemleak are references: it finds no leak. A cache that is
+        # debugged, here for consistency, has no sheaves. By itself that would
+        # stop %p from being hashed.
+        append += ["slab_debug=F", "hash_pointers=always"]
+    boots = bare.kernel(kdir)
+    if boots:
+        with bare.machine(boots, accel, cpus, memory, command, icount, threads, append) as args:
+            yield args
+    else:
+        yield _vng(kdir, accel, cpus, memory, command, icount, threads, append)
+
+
+def _vng(kdir, accel, cpus, memory, command, icount, threads, append):
     """The command line of virtme-ng, which is brought here where it is not."""
     if not shutil.which("vng"):
         subprocess.run([ROOT / "scripts/setup"], check=True)
     args = ["vng", "--run", str(kernel_image(kdir))]
     args += ["--cpus", str(cpus), "--memory", memory, "--user", "root", "--force-9p"]
     # 9p of Linux 7.2 refuses an empty source. Without entropy %p is not hashed.
-    args += ["-a", "root=/dev/root", "--qemu-opts=-device virtio-rng-pci"]
-    if has(kdir, "DEBUG_KMEMLEAK"):
-        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
-        # which to kmemleak are references: it finds no leak. A cache that is
-        # debugged, here for consistency, has no sheaves. By itself that would
-        # stop %p from being hashed.
-        args += ["-a", "slab_debug=F", "-a", "hash_pointers=always"]
+    for word in ("root=/dev/root", *append):
+        args += ["-a", word]
+    args += ["--qemu-opts=-device virtio-rng-pci"]
     if accel == "tcg":
         # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
         # code where another CPU has just patched it, and a kernel that arms a
@@ -133,7 +164,7 @@ def vng(kdir, accel, cpus, memory, command=None, icount=False, threads="single")
             args += ["--qemu-opts=-icount shift=0,sleep=off"]
     if command is not None:
         # Verbose puts the kernel's console on stderr.
-        args += ["--verbose", "--", command]
+        args += ["--verbose", "--", shlex.join(command)]
     return args
 
 
@@ -182,27 +213,28 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
             echo(line)
 
     outcome = Outcome()
-    process = subprocess.Popen(
-        vng(kdir, accel, cpus, memory, shlex.join(words), icount, threads),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    output = _Reader(process.stdout, echo and echo_all_but_marker)
-    console = _Reader(process.stderr, None)
-    try:
-        process.wait(timeout=boot_limit + limit)
-    except subprocess.TimeoutExpired:
-        outcome.problems.append(f"the guest hung: killed after {boot_limit + limit} s")
-    finally:
-        # QEMU is a child of vng's: the whole session has to go.
+    with machine(kdir, accel, cpus, memory, words, icount, threads) as args:
+        process = subprocess.Popen(
+            args,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        output = _Reader(process.stdout, echo and echo_all_but_marker)
+        console = _Reader(process.stderr, None)
         try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+            process.wait(timeout=boot_limit + limit)
+        except subprocess.TimeoutExpired:
+            outcome.problems.append(f"the guest hung: killed after {boot_limit + limit} s")
+        finally:
+            # QEMU may be a child of vng's: the whole session has to go.
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
 
     outcome.console = console.text()
     lines, ends = [], []
@@ -214,9 +246,11 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         outcome.status = int(ends[0][len(marker):])
         if outcome.status != 0:
             outcome.problems.append(f"the guest's command failed with status {outcome.status}")
-        if process.returncode != outcome.status and not outcome.problems:
+        # virtme-ng passes the command's status on, QEMU has one of its own.
+        wanted = 0 if bare.kernel(kdir) else outcome.status
+        if process.returncode != wanted and not outcome.problems:
             outcome.problems.append(
-                f"virtme-ng ended with {process.returncode}, the command with {outcome.status}"
+                f"{args[0]} ended with {process.returncode}, the command with {outcome.status}"
             )
     elif not outcome.problems or ends:
         outcome.problems.append(f"{len(ends)} end markers from the guest instead of one")
@@ -230,6 +264,8 @@ def choose_accel(kdir, wanted):
     kernel once on this machine, in this boot of it."""
     if wanted in ("kvm", "tcg"):
         return wanted
+    if arch(kdir) != bare.HOST:
+        return "tcg"
     if wanted != "auto":
         sys.exit(f"error: ACCEL={wanted}: it is auto, kvm or tcg")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boots a kernel in QEMU with nothing but an initramfs of our own.
+
+For the kernels that virtme-ng is slow with, or cannot boot: those that Debian
+packages, and those of another architecture. The initramfs has busybox, the
+modules that it takes to mount the guest's root file system, and guest/init,
+which does the rest.
+"""
+import lzma
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust_kprobe"
+
+# To mount the root file system, to write where the command's output goes, and
+# for entropy, without which %p is not hashed.
+MODULES = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio-rng")
+
+# What to call, and for which machine, by the kernel's architecture. The package
+# has the emulator.
+EMULATORS = {
+    "amd64": {
+        "package": "qemu-system-x86",
+        "command": ["qemu-system-x86_64", "-machine", "q35"],
+        "console": "ttyS0",
+    },
+    "arm64": {
+        "package": "qemu-system-arm",
+        "command": ["qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"],
+        "console": "ttyAMA0",
+    },
+}
+HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
+
+
+@dataclass
+class Kernel:
+    """What to boot: its image, its architecture, and the folder of its modules,
+    where it has any."""
+
+    image: Path
+    arch: str
+    modules: Path | None = None
+
+
+def kernel(kdir):
+    """The kernel that belongs to a KDIR, or None where it is not for this boot."""
+    kdir = Path(kdir)
+    image = kdir / "arch/arm64/boot/Image"
+    if image.exists():
+        return Kernel(image, "arm64")
+    if (kdir / "arch/x86/boot/bzImage").exists():
+        return None
+    release = kdir / "include/config/kernel.release"
+    if not release.exists():
+        return None
+    release = release.read_text().strip()
+    package = kdir.absolute().parent / "image"
+    if not package.exists() and package.parent.parent == CACHE / "stock":
+        # Its crates were built; to be booted it needs the packages of the kernel.
+        if subprocess.run([ROOT / "scripts/stock", "image", release], stdout=subprocess.DEVNULL).returncode:
+            sys.exit(1)
+    arch = "arm64" if release.endswith("arm64") else "amd64"
+    for modules in (package / "lib/modules" / release, package / "usr/lib/modules" / release):
+        for image in (package / f"boot/vmlinuz-{release}", modules / "vmlinuz"):
+            if modules.exists() and image.exists():
+                return Kernel(image, arch, modules)
+    return None
+
+
+def _stem(path):
+    """A module's name as the kernel has it."""
+    return Path(path).name.split(".ko")[0].replace("-", "_")
+
+
+def needed(modules, wanted=MODULES):
+    """The files of these modules and of those that they need, in the order in
+    which they have to be loaded; without what is built into the kernel."""
+    builtin = {_stem(line) for line in (modules / "modules.builtin").read_text().split()}
+    depends = {}
+    for line in (modules / "modules.dep").read_text().splitlines():
+        path, _, rest = line.partition(":")
+        # The last is to be loaded first.
+        depends[_stem(path)] = [*reversed(rest.split()), path]
+    files = []
+    for name in (w.replace("-", "_") for w in wanted):
+        if name in builtin:
+            continue
+        if name not in depends:
+            sys.exit(f"error: the kernel of {modules} has no module {name}")
+        files += [path for path in depends[name] if path not in files]
+    return [modules / path for path in files]
+
+
+def _contents(module):
+    """A module as the kernel reads it, whatever it was packed with."""
+    packed = module.read_bytes()
+    if module.suffix == ".xz":
+        return lzma.decompress(packed)
+    if module.suffix == ".zst":
+        return subprocess.run(["zstd", "-dc"], input=packed, stdout=subprocess.PIPE, check=True).stdout
+    return packed
+
+
+def userland(arch):
+    """The root file system for programs of that architecture: this machine's own,
+    or one of packages that were unpacked."""
+    if arch == HOST:
+        return Path("/")
+    made = subprocess.run([ROOT / "scripts/userland", arch], stdout=subprocess.PIPE, text=True)
+    if made.returncode != 0:
+        sys.exit(f"error: there are no programs for a guest of {arch}")
+    return Path(made.stdout.strip())
+
+
+def initramfs(boots, root, settings, folder):
+    """Makes it in `folder`, and gives the file. `settings` are the variables that
+    guest/init reads."""
+    tree = folder / "tree"
+    for name in ("bin", "dev", "proc", "sys", "modules", "lower", "host", "memory", "root"):
+        (tree / name).mkdir(parents=True)
+    busybox = root / "bin/busybox"
+    if not busybox.exists():
+        subprocess.run([ROOT / "scripts/packages", "busybox-static"], check=True)
+    shutil.copy(busybox, tree / "bin/busybox")
+    shutil.copy(ROOT / "qemu/guest/init", tree / "init")
+    (tree / "settings").write_text(
+        "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+    )
+    if boots.modules:
+        for number, module in enumerate(needed(boots.modules)):
+            (tree / f"modules/{number:02}-{_stem(module)}.ko").write_bytes(_contents(module))
+    names = "\0".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
+    archive = folder / "initramfs"
+    with open(archive, "wb") as file:
+        subprocess.run(
+            ["cpio", "--create", "--format=newc", "--null", "--quiet", "--owner=0:0"],
+            cwd=tree, input=names.encode(), stdout=file, check=True,
+        )
+    return archive
+
+
+def _share(tag, path):
+    return [
+        "-fsdev", f"local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap",
+        "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+    ]
+
+
+@contextmanager
+def machine(boots, accel, cpus, memory, command=None, icount=False, threads="single",
+            append=()):
+    """The command line that boots a `Kernel` and runs the words of `command` in
+    ROOT, or a shell: its output is on stdout then, the kernel's console on
+    stderr. `append` is for the kernel's command line."""
+    emulator = EMULATORS[boots.arch]
+    if accel == "kvm" and boots.arch != HOST:
+        sys.exit(f"error: KVM of this machine boots no kernel for {boots.arch}")
+    if not shutil.which(emulator["command"][0]):
+        subprocess.run([ROOT / "scripts/packages", emulator["package"]], check=True)
+
+    root = userland(boots.arch)
+    modules = str(boots.modules.resolve()) if boots.modules else ""
+    # What the guest is to see of this machine where its root is another's.
+    shared = [] if root == Path("/") else [str(ROOT), str(CACHE), "/tmp", *filter(None, [modules])]
+    settings = {
+        "folder": str(ROOT),
+        "command": shlex.join(command) if command else "",
+        "modules": modules,
+        "shared": shlex.join(shared),
+    }
+    args = [*emulator["command"], "-smp", str(cpus), "-m", memory]
+    args += ["-nodefaults", "-display", "none", "-no-reboot", "-device", "virtio-rng-pci"]
+    if accel == "kvm":
+        args += ["-accel", "kvm", "-cpu", "host"]
+    else:
+        # Why there is one see guest.py.
+        args += ["-accel", f"tcg,thread={threads}"]
+        if icount:
+            args += ["-icount", "shift=0,sleep=off"]
+    args += _share("root", root)
+    if root != Path("/"):
+        args += _share("host", "/")
+    if command:
+        args += ["-chardev", "file,id=output,path=/proc/self/fd/1", "-device", "virtio-serial-pci",
+                 "-device", "virtserialport,name=output,chardev=output"]
+        args += ["-chardev", "file,id=console,path=/proc/self/fd/2"]
+    else:
+        args += ["-chardev", "stdio,id=console,signal=off"]
+    args += ["-serial", "chardev:console"]
+    # What the kernel tells of a boot that goes well takes seconds on a serial
+    # line; guest/init turns the rest on.
+    words = [f"console={emulator['console']}", "panic=-1", f"loglevel={6 if command else 4}", *append]
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-boot-") as name:
+        archive = initramfs(boots, root, settings, Path(name))
+        yield [*args, "-kernel", str(boots.image), "-initrd", str(archive), "-append", " ".join(words)]
