@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What is in the registers at one instruction, and what does it do to them?
-//! The offset is that of an instruction: `objdump -d vmlinux` tells. 5 is the
-//! first behind ftrace's call at the entry.
+//! The offset is that of an instruction: `objdump -d vmlinux` tells. Without one it
+//! is the first behind ftrace's call at the entry.
 
 use kernel::prelude::*;
 use kprobes::{Address, Context, Handler, Kprobe, Post, Probe, Register, Target};
@@ -15,7 +15,7 @@ module! {
     license: "GPL",
     params: {
         offset: u32 {
-            default: 5,
+            default: 0,
             description: "Where in kernel_clone the instruction is",
         },
     },
@@ -33,6 +33,16 @@ const SHOWN: [(&str, Register); 3] = [
     ("link", Register::X(30)),
     ("stack pointer", Register::Sp),
 ];
+
+/// The length of what belongs to ftrace at a function's entry: a call, on x86-64
+/// behind an `endbr64` where branches are tracked, on arm64 behind another instruction.
+const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
+    8
+} else if cfg!(CONFIG_X86_KERNEL_IBT) {
+    9
+} else {
+    5
+};
 
 struct Dump;
 
@@ -62,8 +72,11 @@ struct Registers {
 
 impl kernel::Module for Registers {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let target =
-            Target::symbol(c"kernel_clone").offset(kprobes::param(&module_parameters::offset));
+        let offset = match kprobes::param(&module_parameters::offset) {
+            0 => ENTRY,
+            offset => offset,
+        };
+        let target = Target::symbol(c"kernel_clone").offset(offset);
         let probe = KBox::pin_init(Kprobe::new(target, Dump), GFP_KERNEL)?;
         pr_info!("at {} {}\n", probe.location(), probe.address());
         Ok(Self { _probe: probe })

@@ -2,6 +2,9 @@
 # shellcheck shell=bash
 send() { ./xdp_drop_half send xdp0 1000; }
 
+# A kernel with IPv6 sends packets of its own through a new link.
+ipv6=/proc/sys/net/ipv6/conf/default/disable_ipv6
+[ ! -e $ipv6 ] || echo 1 >$ipv6
 ip link add xdp0 type veth peer name xdp1
 ip link set xdp0 up
 ip link set xdp1 up

@@ -128,7 +128,7 @@ macro_rules! probes {
         $vis:vis struct $module:ident;
         $(
             $(#[$doc:meta])*
-            fn $name:ident $how:ident $target:literal $(+ $offset:literal)?
+            fn $name:ident $how:ident $target:tt $(+ $offset:tt)?
                 ($cx:ident $(, $arg:ident: $ty:ty)* $(,)?)
                 $(when ($condition:expr))?
                 $(-> $ret:ident: $ret_ty:ty)?
@@ -169,13 +169,13 @@ macro_rules! probes {
     (@type at $name:ident $ret:ident) => { $crate::Kretprobe<$name> };
     (@type on $name:ident) => { $crate::Tracepoint<$name> };
 
-    (@new at $name:ident $target:literal [$($offset:literal)?]) => {
+    (@new at $name:ident $target:tt [$($offset:tt)?]) => {
         $crate::Kprobe::new($crate::Target::symbol($target)$(.offset($offset))?, $name {})
     };
-    (@new at $name:ident $target:literal [] $ret:ident) => {
+    (@new at $name:ident $target:tt [] $ret:ident) => {
         $crate::Kretprobe::new($crate::Target::symbol($target), $name {})
     };
-    (@new on $name:ident $target:literal []) => {
+    (@new on $name:ident $target:tt []) => {
         $crate::Tracepoint::new($target, $name {})
     };
 

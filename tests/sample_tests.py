@@ -3,8 +3,9 @@
 
 A `.log` file may begin with `only: REGEX`: lines of others are left out then.
 Numbers that differ from run to run stand as N, hexadecimal ones as X, and a
-bar of a histogram as BAR. A line that stands there once may come several times
-in a row.
+bar of a histogram as BAR; what is x86-64's (__x64_sys_, a register's name) for
+another architecture's. A line that stands there once may come several times in a
+row.
 """
 import os
 import re
@@ -21,9 +22,12 @@ SAMPLES = guest.ROOT / "samples"
 def pattern(line):
     """The regular expression for a line of a `.log` file."""
     parts = {"N": r"\d+", "X": r"[0-9a-f]+", "BAR": r"@* *"}
-    return "".join(
-        parts.get(word, re.escape(word)) for word in re.split(r"\b(N|X|BAR)\b", line)
+    expression = "".join(
+        parts.get(word, re.escape(word))
+        for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\bBAR\b)", line)
     )
+    expression = expression.replace("__x64_sys_", "__(?:x64|arm64)_sys_")
+    return expression.replace(r"before:\ result\ ", r"before:\ (?:result|link)\ ")
 
 
 def once(lines):
@@ -94,7 +98,9 @@ def run(bench, results):
             continue
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name}", notes)
-    if shutil.which("bpftrace"):
+    if guest.arch(bench.kdir) != guest.bare.HOST:
+        results.say("# sample: no bpftrace for the guest, nothing to compare nanosleep with")
+    elif shutil.which("bpftrace"):
         with_bpftrace(bench, results)
     else:
         results.say("# sample: bpftrace is not installed, nothing to compare nanosleep with")

@@ -2,6 +2,7 @@
 
 //! Somebody else's module: three probes, and nothing else to write.
 
+use core::ffi::CStr;
 use kernel::prelude::*;
 use kprobes::{KernelPtr, UserStr};
 
@@ -12,6 +13,22 @@ module! {
     description: "Three probes in short form",
     license: "GPL",
 }
+
+/// The length of what belongs to ftrace at a function's entry.
+const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
+    8
+} else if cfg!(CONFIG_X86_KERNEL_IBT) {
+    9
+} else {
+    5
+};
+
+/// A system call's function is named after the architecture.
+const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
+    c"__arm64_sys_execve"
+} else {
+    c"__x64_sys_execve"
+};
 
 kprobes::probes! {
     /// What `mkdir` does, and what does not become of it.
@@ -28,7 +45,7 @@ kprobes::probes! {
     }
 
     /// Each program, and no kernel thread's.
-    fn program at c"__x64_sys_execve" (cx) {
+    fn program at EXECVE (cx) {
         if let Ok((path,)) = cx.syscall_args::<(UserStr,)>() {
             pr_info!("{} becomes {}\n", cx.comm(), path.show::<32>());
         }
@@ -42,7 +59,7 @@ kprobes::probes! {
     }
 
     /// Somewhere inside.
-    fn inside at c"filename_mkdirat" + 5 (cx) {
+    fn inside at c"filename_mkdirat" + ENTRY (cx) {
         pr_info!("{} is inside\n", cx.comm());
     }
 
