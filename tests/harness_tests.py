@@ -53,9 +53,6 @@ fcntl.ioctl(open("/dev/stress"), ord("k") << 8 | 11, 10)
 def leaks(bench, results):
     """What leaks is reported where the kernel has kmemleak, and so is a kmemleak
     that does not look."""
-    if not guest.has(bench.kdir, "DEBUG_KMEMLEAK"):
-        results.say("# leaks: left out, no kmemleak in this kernel")
-        return
     bench.build("tests/stress")
     leak = f"insmod tests/stress/stress.ko && python3 -c {shlex.quote(LEAK)}"
     results.run(

@@ -8,8 +8,8 @@ import sys
 import traceback
 from contextlib import contextmanager
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-SYS_FINIT_MODULE, SYS_DELETE_MODULE = 313, 176
+import arch
+from arch import LIBC
 
 
 def checked(result):
@@ -24,13 +24,13 @@ def insmod(path, params=b""):
     """Loads a module, without a command line in between. OSError if refused."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        checked(LIBC.syscall(SYS_FINIT_MODULE, fd, ctypes.c_char_p(params), 0))
+        checked(arch.syscall("finit_module", fd, ctypes.c_char_p(params), 0))
     finally:
         os.close(fd)
 
 
 def rmmod(name):
-    checked(LIBC.syscall(SYS_DELETE_MODULE, name.encode(), os.O_NONBLOCK))
+    checked(arch.syscall("delete_module", name.encode(), os.O_NONBLOCK))
 
 
 def is_loaded(name):
@@ -109,10 +109,14 @@ def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):
     return rf"{name}: unregistered, {hits} hits, {missed} missed, {suppressed} lines suppressed"
 
 
+class Skip(Exception):
+    """Raised by a test that does not apply, with the reason."""
+
+
 def run(suite, tests, wanted=()):
     """Runs tests, pairs of a name and a function, which fails by raising, and
-    may return what is to be said of its success; all of them, or those whose
-    name has one of `wanted` in it. The exit status."""
+    may return what is to be said of its success, or raise Skip; all of them, or
+    those whose name has one of `wanted` in it. The exit status."""
     tests = [(n, t) for n, t in tests if not wanted or any(w in n for w in wanted)]
     print("KTAP version 1")
     print(f"1..{len(tests)}")
@@ -120,6 +124,8 @@ def run(suite, tests, wanted=()):
     for number, (name, test) in enumerate(tests, 1):
         try:
             figures = test()
+        except Skip as reason:
+            print(f"ok {number} {suite}: {name} # SKIP {reason}")
         except Exception as error:  # whatever it was, the others go on
             failed += 1
             print(f"not ok {number} {suite}: {name}")

@@ -3,9 +3,7 @@
 """Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, and
 compares the log with what README.md promises. Prints KTAP.
 
-usage: module.py MODULE.ko INSIDE WITHIN
-
-INSIDE is the offset of an instruction in TARGET, WITHIN one that is not.
+usage: module.py MODULE.ko
 """
 import errno
 import os
@@ -16,11 +14,13 @@ import threading
 import time
 from contextlib import contextmanager
 
+import arch
 import kmod
 from kmod import LIBC, equal, kprobe_list, log, match, match_lines, probes, unregistered
 
 # A system call that nobody in the guest makes but these tests.
-TARGET = "__x64_sys_getpriority"
+TARGET = arch.handler_of("getpriority")
+NAP = arch.handler_of("clock_nanosleep")
 BURST = 100  # rust_kprobe/report.rs
 
 PR_SET_NAME = 15
@@ -57,7 +57,7 @@ def loaded(params=b""):
 def trigger(times=1):
     """Calls TARGET that often; it returns 20 less the nice value."""
     for _ in range(times):
-        value = LIBC.syscall(140, 0, 0)
+        value = arch.syscall("getpriority", 0, 0)
         equal(value, 20)
 
 
@@ -93,8 +93,8 @@ def test_default_probes_kernel_clone_before_after_and_at_return():
         match_lines(
             [line for line in kmsg.lines() if ": registered " in line],
             [
-                registered("clone", "p", "kernel_clone+0x0", "ftrace"),
-                registered("cloned", "r", "kernel_clone+0x0", "ftrace"),
+                registered("clone", "p", arch.entry("kernel_clone"), arch.ENTRY),
+                registered("cloned", "r", arch.entry("kernel_clone"), arch.ENTRY),
             ],
         )
         child = os.fork()
@@ -151,7 +151,7 @@ def test_what_was_suppressed_is_told_when_lines_pass_again():
 
 
 def test_return_tells_value_and_duration():
-    with loaded(probes("r:nap __x64_sys_clock_nanosleep")) as kmsg:
+    with loaded(probes(f"r:nap {NAP}")) as kmsg:
         kmsg.lines()
         # Relative, unlike time.sleep(): that loses what passes before the call.
         LIBC.usleep(100_000)
@@ -165,7 +165,7 @@ def test_return_tells_value_and_duration():
 def test_negative_results_are_signed():
     with loaded(probes(f"r:leave {TARGET}")) as kmsg:
         kmsg.lines()
-        LIBC.syscall(140, 99, 0)
+        arch.syscall("getpriority", 99, 0)
         line = kmsg.lines()[0]
         match(line, r"leave: return .* ret=-22 \(0xffffffffffffffea, EINVAL\) ns=\d+")
 
@@ -222,10 +222,10 @@ def test_pointers_are_hashed():
 
 
 def test_probed_function_works_as_before():
-    before = LIBC.syscall(140, 0, 0)
+    before = arch.syscall("getpriority", 0, 0)
     with loaded(probes(f"p {TARGET}; r {TARGET}")):
-        equal(LIBC.syscall(140, 0, 0), before)
-    equal(LIBC.syscall(140, 0, 0), before)
+        equal(arch.syscall("getpriority", 0, 0), before)
+    equal(arch.syscall("getpriority", 0, 0), before)
     nothing_left()
 
 
@@ -255,7 +255,7 @@ def test_unload_while_the_function_is_being_called():
 
     def fire():
         while not stop.is_set():
-            LIBC.syscall(140, 0, 0)
+            arch.syscall("getpriority", 0, 0)
 
     threads = [threading.Thread(target=fire) for _ in range(2)]
     for thread in threads:
@@ -330,7 +330,7 @@ def test_commas_serve_where_a_space_cannot():
 
 
 def test_a_dry_pool_counts_as_missed():
-    with loaded(probes("r1:nap __x64_sys_clock_nanosleep")) as kmsg:
+    with loaded(probes(f"r1:nap {NAP}")) as kmsg:
         threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(3)]
         for thread in threads:
             thread.start()
@@ -373,7 +373,7 @@ def test_a_shell_loads_it():
         trigger(2)
         subprocess.run(["rmmod", "rust_kprobe"], check=True)
         lines = kmsg.lines()
-        match_lines(lines[:2], [registered("enter", "p", f"{TARGET}+0x0"), registered("leave", "r", f"{TARGET}+0x0")])
+        match_lines(lines[:2], [registered("enter", "p", arch.entry(TARGET)), registered("leave", "r", arch.entry(TARGET))])
         match_lines(lines[-2:], [unregistered("enter", 2, 0, 0), unregistered("leave", 2, 0, 0)])
     nothing_left()
 
@@ -387,6 +387,10 @@ def test_modinfo_describes_the_parameter():
 # "probes: definition ".
 def refusals():
     symbol = "x" * 4990
+    within = {
+        errno.EILSEQ: r"the offset is not the start of an instruction \(EILSEQ\)",
+        errno.EINVAL: r"this place cannot be probed: .* \(EINVAL\)",
+    }[arch.WITHIN]
     no_symbol = r"no symbol; .* \(EINVAL\)"
     return [
         ("unknown symbol", b"p:x no_such_function", errno.ENOENT,
@@ -395,8 +399,8 @@ def refusals():
          r'2 "r:x no_such_function", column 5: no such symbol \(ENOENT\)'),
         ("unknown module", b"p nomodule:f", errno.ENOENT,
          r'1 "p nomodule:f", column 3: no such symbol \(ENOENT\)'),
-        ("offset within an instruction", f"p {TARGET}+{WITHIN}".encode(), errno.EILSEQ,
-         rf'1 "p {TARGET}\+{WITHIN}", column 3: the offset is not the start of an instruction \(EILSEQ\)'),
+        ("offset within an instruction", f"p {TARGET}+{WITHIN}".encode(), arch.WITHIN,
+         rf'1 "p {TARGET}\+{WITHIN}", column 3: {within}'),
         ("offset beyond the kernel", f"p {TARGET}+0x7fffffff".encode(), errno.ENOENT,
          rf'1 "p {TARGET}\+0x7fffffff", column 3: no such symbol \(ENOENT\)'),
         ("NOKPROBE function", b"p get_kprobe", errno.EINVAL,
@@ -476,5 +480,7 @@ def main():
 
 
 if __name__ == "__main__":
-    MODULE, INSIDE, WITHIN = sys.argv[1], int(sys.argv[2], 0), int(sys.argv[3], 0)
+    MODULE = sys.argv[1]
+    # INSIDE is the offset of an instruction in TARGET, WITHIN one that is not.
+    INSIDE, WITHIN = arch.offsets(TARGET)
     sys.exit(main())

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the tests in the guest know of its architecture."""
+import ctypes
+import errno
+import functools
+import os
+
+# Numbers of system calls; how the function that handles one is called; how the
+# kernel gets to a handler at a function's entry; the errno for an offset within
+# an instruction.
+_X86_64 = {
+    "finit_module": 313, "delete_module": 176, "getpriority": 140,
+    "prefix": "__x64_sys_", "entry": "ftrace", "within": errno.EILSEQ,
+}
+_ARM64 = {
+    "finit_module": 273, "delete_module": 106, "getpriority": 141,
+    # Kprobes are never on ftrace there. An address that is none of an
+    # instruction's is refused before anything is decoded.
+    "prefix": "__arm64_sys_", "entry": "breakpoint", "within": errno.EINVAL,
+}
+THIS = {"x86_64": _X86_64, "aarch64": _ARM64}[os.uname().machine]
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+ENTRY, WITHIN = THIS["entry"], THIS["within"]
+
+EVENTS = "/sys/kernel/tracing/kprobe_events"
+
+
+def syscall(name, *args):
+    return LIBC.syscall(THIS[name], *args)
+
+
+def handler_of(name):
+    """The kernel's function for a system call."""
+    return THIS["prefix"] + name
+
+
+def _event(definition):
+    # Not open(): with "w" that removes all events, with "a" it seeks.
+    events = os.open(EVENTS, os.O_WRONLY)
+    try:
+        os.write(events, definition.encode())
+    finally:
+        os.close(events)
+
+
+def _takes(place):
+    """Whether the kernel takes a kprobe there, asked through tracefs."""
+    try:
+        _event(f"p:try/it {place}")
+    except OSError as error:
+        if error.errno != errno.EILSEQ:
+            raise
+        return False
+    _event("-:try/it")
+    return True
+
+
+def offsets(function):
+    """An offset in the function where an instruction begins, behind what ftrace
+    owns at its entry, and one within that instruction or a later one."""
+    if os.uname().machine == "aarch64":
+        return 8, 10
+    # 5 is behind a call at the entry, which may itself be behind an ENDBR; it is
+    # not taken then.
+    inside = next(n for n in range(5, 64) if _takes(f"{function}+{n}"))
+    within = next(n for n in range(inside + 1, 128) if not _takes(f"{function}+{n}"))
+    return inside, within
+
+
+def entry(function):
+    """Where the kernel puts a probe on a function's entry, as it names the place."""
+    return f"{function}+{4 if begins_with_endbr(function) else 0:#x}"
+
+
+@functools.cache
+def begins_with_endbr(function):
+    """Whether the compiler, or the kernel in its place, put four bytes there for
+    the tracking of branches: then ftrace's call is behind them."""
+    if os.uname().machine != "x86_64":
+        return False
+    with open("/proc/kallsyms", encoding="ascii") as kallsyms:
+        start = next(int(line.split()[0], 16) for line in kallsyms if line.split()[2] == function)
+    with open("/sys/kernel/tracing/available_filter_functions_addrs", encoding="ascii") as traced:
+        return any(int(line.split()[0], 16) == start + 4 for line in traced)
