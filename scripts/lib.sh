@@ -21,14 +21,15 @@ die() {
 # The kernel's make must not take the variables of the make that called us.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
-# The architecture to build for and to boot, as Debian names it. The kernel has
-# other names, so its make is always given one of those, see kernel_arch.
+# The architecture to build for and to boot: arch is Debian's name for it, ARCH
+# the kernel's, whose make takes it from the environment.
 # shellcheck disable=SC2034  # for those that source this
 case ${ARCH:-amd64} in
-amd64 | x86_64) arch=amd64 ;;
-arm64 | aarch64) arch=arm64 ;;
+amd64 | x86_64) arch=amd64 ARCH=x86_64 ;;
+arm64 | aarch64) arch=arm64 ARCH=arm64 ;;
 *) die "ARCH=$ARCH: it is amd64 or arm64" ;;
 esac
+export ARCH
 
 # The tools that scripts/setup puts into the cache come first.
 export PATH=$cache/bin:$PATH
