@@ -183,7 +183,7 @@ def test_the_errno_of_a_function_that_returns_int():
 
 def test_results_that_are_no_errno_are_shown_as_they_are():
     """A file descriptor, and 4096 less than 2^32, which is no errno."""
-    with loaded(probes("r:sought __x64_sys_lseek")) as kmsg:
+    with loaded(probes("r:sought " + arch.handler_of("lseek"))) as kmsg:
         kmsg.lines()
         fd = os.memfd_create("rust_kprobe")
         values = [0, 1, 2**31, 2**32 - 4096, 2**32, 2**40]

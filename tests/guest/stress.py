@@ -585,9 +585,9 @@ def test_every_function_of_the_kernel():
     stopped = threading.Event()
     worker = threading.Thread(target=workload, args=(stopped,))
     worker.start()
-    time.sleep(3)  # What it patches at first, as static keys, it has patched.
-    before = text.pages()
     try:
+        time.sleep(3)  # What it patches at first, as static keys, it has patched.
+        before = text.pages()
         with Device() as device:
             for at in range(0, len(every), 500):
                 batch = every[at:at + 500]
