@@ -71,7 +71,8 @@ LINK = {"LD rust_kprobe.o", "MODPOST Module.symvers", "LD rust_kprobe.ko"}
 LIBRARY = {"RUSTC kprobes.o"}
 MODULE = {"RUSTC rust_kprobe_main.o"}
 HELPERS = {"AR helpers.a"} | {
-    f"CC {source.stem}.o" for source in (ROOT / "src/bindings/helpers").glob("*.c")
+    f"CC {source.stem}.o"
+    for source in (*(ROOT / "src/bindings/helpers").glob("*.c"), ROOT / "src/regs/x86_64.c")
 }
 
 
