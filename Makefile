@@ -3,7 +3,12 @@
 # The verbs. What they do stands in scripts/, qemu/ and tests/; what is built,
 # in Kbuild.
 
-export KDIR KERNEL ARCH STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES V
+export KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES V
+# Not where it was not given: the kernel's make would take an empty one for an
+# architecture.
+ifdef ARCH
+export ARCH
+endif
 
 help:
 	@echo 'Kprobes for Rust kernel modules'
