@@ -256,7 +256,10 @@ fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
     let mut all = KVec::with_capacity(definitions.len(), GFP_KERNEL)?;
     for ((n, text), definition) in definition::split(parameter).enumerate().zip(&definitions) {
         let probe = Probe::define(definition).map_err(|errno| {
-            let (_, reason) = report::explain(errno);
+            let reason = match definition.kind {
+                Kind::Return { .. } if errno == EINVAL => report::NO_FUNCTION,
+                _ => report::explain(errno).1,
+            };
             refuse(n + 1, text, definition.symbol_column, reason, errno)
         })?;
         all.push(probe, GFP_KERNEL)?;

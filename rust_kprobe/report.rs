@@ -191,6 +191,9 @@ pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str,
     );
 }
 
+/// Why a return probe is refused with `EINVAL`.
+pub(crate) const NO_FUNCTION: &str = "not the entry of a function that ftrace knows, or NOKPROBE";
+
 /// The name of an errno, and why the kernel refuses a probe with it.
 pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
     match errno.to_errno().unsigned_abs() {

@@ -23,7 +23,10 @@ use crate::{
     },
     register::{
         self,
-        Calls, //
+        Calls,
+        Held,
+        Leave,
+        Raw, //
     },
     regs,
     target::Target, //
@@ -90,6 +93,8 @@ pub struct Kprobe<H: Handler> {
     #[pin]
     kp: Opaque<bindings::kprobe>,
     #[pin]
+    held: Held,
+    #[pin]
     handler: H,
     /// Whether a handler has skipped the probed function, see [`Context::skip_function`].
     skipped: Atomic<bool>,
@@ -126,7 +131,7 @@ impl<H: Handler> Kprobe<H> {
         Error: From<E>,
     {
         const { assert!(H::HAS_PRE || H::HAS_POST, "a Handler needs pre or post") };
-        try_pin_init!(Self {
+        try_pin_init!(&this in Self {
             // The kernel may call the handler before it returns from the registration, so what it
             // uses comes first.
             skipped: Atomic::new(false),
@@ -151,6 +156,10 @@ impl<H: Handler> Kprobe<H> {
                     register::enable(kp).inspect_err(|_| register::withdraw(kp))
                 }
             }),
+            // SAFETY: `kp` is registered and pinned, and what `drop` does first is to leave.
+            held <- unsafe {
+                Held::enter(Callbacks::<H>::LEAVE, (&raw mut (*this.as_ptr()).kp).cast(), 0)
+            },
         })
     }
 
@@ -170,9 +179,8 @@ impl<H: Handler> Probe for Kprobe<H> {
 #[pinned_drop]
 impl<H: Handler> PinnedDrop for Kprobe<H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant `kp` is registered, and this is the only place that
-        // unregisters it. No handler runs after it.
-        unsafe { register::unregister(self.kp.get()) };
+        // SAFETY: This is the only place that unregisters the probe. No handler runs after it.
+        unsafe { self.held.leave() };
         // Only a handler with a post method can skip.
         if H::HAS_POST && self.skipped.load(Relaxed) {
             regs::wait_for_skips();
@@ -184,9 +192,16 @@ impl<H: Handler> PinnedDrop for Kprobe<H> {
 }
 
 /// The C side's entry points for the handler type `H`.
-struct Callbacks<H>(core::marker::PhantomData<H>);
+pub(crate) struct Callbacks<H>(core::marker::PhantomData<H>);
 
 impl<H: Handler> Callbacks<H> {
+    /// Only a handler with a post method can skip.
+    pub(crate) const LEAVE: Leave = if H::HAS_POST {
+        regs::LEAVE_SKIPS
+    } else {
+        bindings::kprobe::LEAVE
+    };
+
     const CALLS: Calls = Calls {
         pre: if H::HAS_PRE { Some(Self::pre) } else { None },
         post: if H::HAS_POST { Some(Self::post) } else { None },

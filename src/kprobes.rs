@@ -18,11 +18,38 @@
 //!
 //! A hit inside a handler is not run but counted: see [`Probe::missed`].
 //!
-//! A probe must be dropped before the module's code goes. It is, where the
-//! module's type holds it, directly or not. A probe that was leaked, as by
-//! `core::mem::forget()`, stays registered and calls code that is not there any
-//! more: the one promise that neither this crate nor the `kernel` crate's
-//! registrations can make a type keep.
+//! # What is never dropped
+//!
+//! A probe in a static, behind a reference count that never reaches zero, or
+//! that was forgotten (`core::mem::forget()`), is registered as long as the
+//! module is there. When the module has left, or its init has failed, whatever
+//! it still has registered is unregistered, before its code is freed; a line
+//! for each tells the place:
+//!
+//! ```text
+//! NAME: left registered: 1 at vfs_read+0x0/0x4a0; unregistered now
+//! ```
+//!
+//! Its memory stays allocated, and `unregistered()` is not called.
+//!
+//! # Where not to drop one
+//!
+//! Dropping a probe waits. In a handler, under a spinlock, with interrupts or
+//! preemption off, or in an RCU section it cannot, and its memory would be freed
+//! while the kernel uses it. So it stops there, with a line that says so and
+//! `BUG()`, before anything is freed: that ends the task, or the machine in an
+//! interrupt or with `panic_on_oops`. It is told by `preempt_count()`, the
+//! interrupts' flag, and the task's depth of RCU sections; where a kernel was
+//! built without `CONFIG_PREEMPT_COUNT`, which those of x86-64 and arm64 cannot be
+//! from Linux 7.3 on, a spinlock is not seen.
+//!
+//! # What cannot be prevented
+//!
+//! - A handler that sleeps: for RCU the CPU has then left the handler, so nobody waits for it,
+//!   and the module's code can be freed under it. `CONFIG_DEBUG_ATOMIC_SLEEP` tells.
+//! - `MaybeUninit::pin_init(Kprobe::new(...))`, of the `pin_init` crate: its memory can be freed
+//!   without the drop that a pinned value is promised. No type that is registered in place can
+//!   be kept safe from that.
 //!
 //! # Examples
 //!
@@ -130,6 +157,8 @@ pub use symbol::{
     Address,
     Location, //
 };
+#[doc(hidden)]
+pub use target::__c_str;
 pub use target::Target;
 pub use timed::{
     Timed,

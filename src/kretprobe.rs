@@ -19,7 +19,11 @@ use crate::{
         Probe,
         Registered, //
     },
-    register,
+    register::{
+        self,
+        Held,
+        Raw, //
+    },
     target::Target, //
 };
 use core::{
@@ -96,6 +100,8 @@ pub struct Kretprobe<H: ReturnHandler> {
     #[pin]
     rp: Opaque<bindings::kretprobe>,
     #[pin]
+    held: Held,
+    #[pin]
     handler: H,
 }
 
@@ -116,10 +122,13 @@ impl<H: ReturnHandler> Kretprobe<H> {
     ///
     /// The kernel's own, unchanged:
     /// - `ENOENT`: no such symbol, or its module is going away;
-    /// - `EINVAL`: the target is not the entry of a function, or cannot be probed (NOKPROBE,
-    ///   `notrace`, outside of text);
+    /// - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, outside of text), or is not the
+    ///   entry of a function that ftrace knows, as a symbol of assembly or a part of a function is
+    ///   not: what lies on the stack there need not be the address to return to, which the kernel
+    ///   takes it for. See [`Kretprobe::new_unchecked`];
     /// - `ENODEV`: ftrace has been switched off, see [`Kprobe::new`];
-    /// - `EOPNOTSUPP`: a kernel without `CONFIG_KRETPROBES`;
+    /// - `EOPNOTSUPP`: a kernel without `CONFIG_KRETPROBES`, or without `CONFIG_DYNAMIC_FTRACE`, so
+    ///   that nobody can tell what is a function;
     /// - `ENOMEM`.
     ///
     /// [`Kprobe::new`]: crate::Kprobe::new
@@ -145,8 +154,47 @@ impl<H: ReturnHandler> Kretprobe<H> {
     where
         Error: From<E>,
     {
+        Self::register(target, max_active, handler, true)
+    }
+
+    /// As [`Kretprobe::with_max_active`], for a function that ftrace does not
+    /// know, such as one in assembly or one that is built without ftrace.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kretprobe::new`], except what ftrace would refuse.
+    ///
+    /// # Safety
+    ///
+    /// `target` must be the entry of a function that is only ever called, never
+    /// jumped to or fallen into from elsewhere, and that returns by the address
+    /// that the call left where the architecture has it: on top of the stack, or
+    /// in the link register. The kernel puts another one in its place, and keeps
+    /// this one with the task, so the function must also return in the task and
+    /// on the stack on which it was called.
+    pub unsafe fn new_unchecked<'a, E: 'a>(
+        target: Target<'a>,
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        Self::register(target, max_active, handler, false)
+    }
+
+    #[inline(always)]
+    fn register<'a, E: 'a>(
+        target: Target<'a>,
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+        ask: bool,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
         check::<H>();
-        try_pin_init!(Self {
+        try_pin_init!(&this in Self {
             // The kernel may call the handler before it returns from the registration, so the
             // handler comes first.
             handler <- handler,
@@ -160,10 +208,17 @@ impl<H: ReturnHandler> Kretprobe<H> {
                     let callbacks = (Callbacks::<H>::entry as Callback, Callbacks::<H>::ret as Callback);
                     fill::<H>(&mut *rp, &target, max_active, callbacks);
                     register::register(rp)?;
+                    if ask {
+                        Raw::admit(rp).inspect_err(|_| register::withdraw(rp))?;
+                    }
                     register::enable(&raw mut (*rp).kp)
                         .inspect_err(|_| register::withdraw(rp))
                 }
             }),
+            // SAFETY: `rp` is registered and pinned, and what `drop` does first is to leave.
+            held <- unsafe {
+                Held::enter(bindings::kretprobe::LEAVE, (&raw mut (*this.as_ptr()).rp).cast(), 0)
+            },
         })
     }
 
@@ -189,9 +244,9 @@ impl<H: ReturnHandler> Probe for Kretprobe<H> {
 #[pinned_drop]
 impl<H: ReturnHandler> PinnedDrop for Kretprobe<H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant `rp` is registered, and this is the only place that
-        // unregisters it once it is. No handler runs after it.
-        unsafe { register::unregister(self.rp.get()) };
+        // SAFETY: This is the only place that unregisters the probe once it is registered. No
+        // handler runs after it.
+        unsafe { self.held.leave() };
         // SAFETY: The counters stay readable: `rp` is still ours, and nobody writes it any more.
         let (dry, recursive) = unsafe { ((*self.rp.get()).nmissed, (*self.rp.get()).kp.nmissed) };
         self.handler.unregistered(probe::dry_calls(dry) + recursive);

@@ -33,6 +33,13 @@ use kernel::{
     transmute::FromBytes, //
 };
 
+/// The most that is read at once into a value, in bytes.
+///
+/// Handlers run on the stack of whoever was interrupted, of 16 KiB or less, and
+/// the kernel is built to warn of functions that take 1 or 2 KiB of it
+/// (`CONFIG_FRAME_WARN`).
+const MAX_AT_ONCE: usize = 1024;
+
 /// Where an address points.
 trait Space {
     /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`.
@@ -155,7 +162,8 @@ macro_rules! pointer {
                 unsafe { $space::copy(to.as_mut_ptr().cast(), self.0, size_of::<T>()) }
             }
 
-            /// Reads what the pointer points at.
+            /// Reads what the pointer points at, of at most 1024 bytes: it goes on the
+            /// stack of whoever was probed. More does not compile.
             ///
             /// # Errors
             ///
@@ -165,6 +173,12 @@ macro_rules! pointer {
             where
                 T: FromBytes,
             {
+                const {
+                    assert!(
+                        size_of::<T>() <= MAX_AT_ONCE,
+                        "at most 1024 bytes are read at once"
+                    )
+                };
                 let mut value = MaybeUninit::uninit();
                 self.read_raw(&mut value)?;
                 // SAFETY: All of it is written, and every content is a value of a `FromBytes`.
@@ -258,8 +272,11 @@ macro_rules! string {
 
             /// Displays up to `MAX` bytes of the string, with `...` where it
             /// goes on, and `(fault)` where it cannot be read, as tracefs does.
+            /// `MAX` is at most 1024: the bytes go on the stack of whoever was
+            /// probed. More does not compile.
             #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
+                const { assert!(MAX <= MAX_AT_ONCE, "at most 1024 bytes are shown at once") };
                 $space::show(self.0)
             }
         }

@@ -36,8 +36,7 @@ impl Default for StringParam {
 }
 
 /// How the kernel sets a [`StringParam`], and lets go of it.
-#[doc(hidden)]
-pub const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
+const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
     flags: 0,
     set: Some(set),
     get: None,
@@ -92,9 +91,37 @@ unsafe extern "C" fn free(arg: *mut c_void) {
     // SAFETY: By this function's contract.
     let param = unsafe { &*arg.cast::<StringParam>() };
     if let Some(value) = param.value() {
+        // The handler of a probe that was left may read it.
+        //
+        // SAFETY: By this function's contract the module has left.
+        unsafe { bindings::kprobes_leave_all() };
         // SAFETY: `set` allocated it, and by this function's contract nobody uses it any more.
         unsafe { bindings::kvfree(value.as_char_ptr().cast_mut().cast()) };
     }
+}
+
+#[doc(hidden)]
+pub use kernel::module_param::KernelParam;
+
+/// What the kernel needs to know of a parameter; `name` ends with NUL.
+#[doc(hidden)]
+#[inline]
+pub const fn param(name: &'static str, param: &'static StringParam) -> KernelParam {
+    let Ok(name) = core::ffi::CStr::from_bytes_with_nul(name.as_bytes()) else {
+        panic!("no C string");
+    };
+    KernelParam::new(bindings::kernel_param {
+        name: kernel::str::as_char_ptr_in_const_context(name),
+        // The kernel makes it when it loads the module.
+        mod_: &raw mut bindings::__this_module,
+        ops: &OPS,
+        perm: 0,
+        level: -1,
+        flags: 0,
+        __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 {
+            arg: core::ptr::from_ref(param).cast_mut().cast(),
+        },
+    })
 }
 
 /// Bytes of a string as an array, for a static in a section.
@@ -129,44 +156,44 @@ macro_rules! string_param {
         #[allow(non_upper_case_globals)]
         static $name: $crate::StringParam = $crate::StringParam::new();
 
+        // Items are not hygienic: in these blocks, their names come before `$name`.
         const _: () = {
-            use ::kernel::bindings;
-
-            const PARM: &str = concat!("parm=", stringify!($name), ":", $description, "\0");
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static MODINFO_PARM: [u8; PARM.len()] = $crate::param::bytes(PARM);
+            static __KPROBES_PARM: [u8; ::core::concat!(
+                "parm=",
+                ::core::stringify!($name),
+                ":",
+                $description,
+                "\0"
+            )
+            .len()] = $crate::param::bytes(::core::concat!(
+                "parm=",
+                ::core::stringify!($name),
+                ":",
+                $description,
+                "\0"
+            ));
 
-            const TYPE: &str = concat!("parmtype=", stringify!($name), ":string\0");
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static MODINFO_TYPE: [u8; TYPE.len()] = $crate::param::bytes(TYPE);
+            static __KPROBES_PARMTYPE: [u8; ::core::concat!(
+                "parmtype=",
+                ::core::stringify!($name),
+                ":string\0"
+            )
+            .len()] = $crate::param::bytes(::core::concat!(
+                "parmtype=",
+                ::core::stringify!($name),
+                ":string\0"
+            ));
+        };
 
-            static OPS: bindings::kernel_param_ops = $crate::param::OPS;
-
+        const _: () = {
             #[link_section = "__param"]
             #[used(compiler)]
-            static PARAM: ::kernel::module_param::KernelParam =
-                ::kernel::module_param::KernelParam::new(bindings::kernel_param {
-                    name: ::kernel::str::as_char_ptr_in_const_context(
-                        match ::core::ffi::CStr::from_bytes_with_nul(
-                            concat!(stringify!($name), "\0").as_bytes(),
-                        ) {
-                            Ok(name) => name,
-                            Err(_) => panic!("no C string"),
-                        },
-                    ),
-                    // SAFETY: The kernel makes `__this_module` when it loads the module, and this
-                    // only takes its address.
-                    mod_: unsafe { ::core::ptr::from_ref(&bindings::__this_module).cast_mut() },
-                    ops: &raw const OPS,
-                    perm: 0,
-                    level: -1,
-                    flags: 0,
-                    __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 {
-                        arg: (&raw const $name).cast_mut().cast(),
-                    },
-                });
+            static __KPROBES_PARAM: $crate::param::KernelParam =
+                $crate::param::param(::core::concat!(::core::stringify!($name), "\0"), &$name);
         };
     };
 }

@@ -142,7 +142,7 @@ macro_rules! per_cpu_counts {
     ($(#[$meta:meta])* $vis:vis static $name:ident: $n:expr;) => {
         $(#[$meta])*
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-        #[derive(Clone, Copy)]
+        #[derive(::core::clone::Clone, ::core::marker::Copy)]
         $vis struct $name;
 
         impl $name {
@@ -153,7 +153,7 @@ macro_rules! per_cpu_counts {
             fn words() -> *mut u64 {
                 // Not by itself: it is the copy that the kernel makes for each CPU that is used.
                 #[link_section = ".data..percpu"]
-                static mut WORDS: [u64; $name::LEN] = [0; $name::LEN];
+                static mut WORDS: [u64; <$name>::LEN] = [0; <$name>::LEN];
                 (&raw mut WORDS).cast()
             }
 

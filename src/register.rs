@@ -22,7 +22,8 @@ use crate::{
 use core::ptr;
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 
 /// A `struct kprobe` or `struct kretprobe`, of which all zeroes is a value.
@@ -38,6 +39,16 @@ pub(crate) trait Raw: Sized {
     ///
     /// `this` must be filled in and pinned, and not be registered.
     unsafe fn register(this: *mut Self) -> c_int;
+
+    /// Whether a probe of this kind may go where the kernel let it go.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be registered, and disabled.
+    unsafe fn admit(this: *mut Self) -> Result;
+
+    /// Unregisters what a [`Held`] holds.
+    const LEAVE: Leave;
 
     /// Waits for one grace period.
     ///
@@ -67,6 +78,13 @@ impl Raw for bindings::kprobe {
     }
 
     #[inline(always)]
+    unsafe fn admit(_this: *mut Self) -> Result {
+        Ok(())
+    }
+
+    const LEAVE: Leave = bindings::kprobes_leave_kprobes;
+
+    #[inline(always)]
     unsafe fn unregister(this: *mut Self) {
         // SAFETY: By this function's contract.
         unsafe { bindings::unregister_kprobe(this) };
@@ -91,6 +109,14 @@ impl Raw for bindings::kretprobe {
         // SAFETY: By this function's contract.
         unsafe { bindings::register_kretprobe(this) }
     }
+
+    #[inline]
+    unsafe fn admit(this: *mut Self) -> Result {
+        // SAFETY: `this` is registered, so it has an address, which nobody writes.
+        to_result(unsafe { bindings::kprobes_function_entry((*this).kp.addr.cast()) })
+    }
+
+    const LEAVE: Leave = bindings::kprobes_leave_kretprobes;
 
     #[inline(always)]
     unsafe fn unregister(this: *mut Self) {
@@ -138,25 +164,11 @@ pub(crate) unsafe fn withdraw<K: Raw>(this: *mut K) {
     unsafe { K::unregister(this) };
 }
 
-/// Unregisters a probe. When it returns, no handler of its runs, and the kernel
-/// has forgotten it.
+/// Unregisters probes, in one grace period for all. When it returns, no handler
+/// of theirs runs, and the kernel has forgotten them.
 ///
-/// Where it cannot be made to forget it, this does not return: the memory that
+/// Where it cannot be made to forget one, this does not return: the memory that
 /// the kernel goes on using must not be freed.
-///
-/// # Safety
-///
-/// `this` must have been registered by [`register`].
-#[inline]
-pub(crate) unsafe fn unregister<K: Raw>(this: *mut K) {
-    // SAFETY: `this` is registered; when the first call returns it is disabled as well.
-    unsafe {
-        bindings::kprobes_disarm(K::kprobe(this));
-        withdraw(this);
-    }
-}
-
-/// As [`unregister`], in one grace period for all.
 ///
 /// # Safety
 ///
@@ -169,6 +181,64 @@ pub(crate) unsafe fn unregister_all<K: Raw>(these: &mut [*mut K]) {
     }
     // SAFETY: By this function's contract, and the loop disabled each of them.
     unsafe { K::unregister_all(these) };
+}
+
+/// How what is registered is unregistered: `kprobes_leave_*()` in C.
+pub(crate) type Leave = unsafe extern "C" fn(*mut bindings::kprobes_registration, bool);
+
+/// That probes are registered, on the module's list of such.
+///
+/// What is on that list when the module has left, or its init has failed, is
+/// unregistered then. So probes that are never dropped, because they lie in a
+/// static or were forgotten, call no code that is gone.
+///
+/// # Invariants
+///
+/// From its initialisation to [`Held::leave`] it is on the list.
+#[pin_data]
+pub(crate) struct Held {
+    #[pin]
+    held: Opaque<bindings::kprobes_held>,
+}
+
+impl Held {
+    /// Puts on the list what `leave` unregisters: the probe at `probes`, where
+    /// `count` is 0, else those at the `count` pointers there.
+    ///
+    /// # Safety
+    ///
+    /// What `probes` points at must be registered, be what `leave` is for, and
+    /// stay where it is until [`Held::leave`] or the end of the module.
+    #[inline]
+    pub(crate) unsafe fn enter(
+        leave: Leave,
+        probes: *mut c_void,
+        count: usize,
+    ) -> impl PinInit<Self> {
+        pin_init!(Self {
+            held <- Opaque::ffi_init(move |held: *mut bindings::kprobes_held| {
+                // SAFETY: `held` is valid for writing and pinned. INVARIANT: It is on the list.
+                unsafe {
+                    (&raw mut (*held).reg.leave).write(Some(leave));
+                    (&raw mut (*held).probes).write(probes);
+                    (&raw mut (*held).count).write(count as c_uint);
+                    bindings::kprobes_enter(&raw mut (*held).reg);
+                }
+            }),
+        })
+    }
+
+    /// Unregisters, as [`unregister_all`]. Stops the machine or the task where
+    /// one must not sleep: in a handler, or under a lock.
+    ///
+    /// # Safety
+    ///
+    /// To be called once.
+    #[inline]
+    pub(crate) unsafe fn leave(&self) {
+        // SAFETY: By the type invariant it is on the list, and what it holds is registered.
+        unsafe { bindings::kprobes_leave(&raw mut (*self.held.get()).reg) };
+    }
 }
 
 /// What the kernel calls before an instruction.

@@ -27,5 +27,6 @@ pub(crate) use arch::{
     this_cpu_inc,
     wait_for_skips,
     ARGUMENTS,
-    FTRACE_CALL, //
+    FTRACE_CALL,
+    LEAVE_SKIPS, //
 };

@@ -10,7 +10,10 @@
 use crate::{
     bindings,
     context::{Context, Post, Pre},
-    kprobe::Handler,
+    kprobe::{
+        Callbacks,
+        Handler, //
+    },
     kretprobe::{
         self,
         Callback,
@@ -23,6 +26,8 @@ use crate::{
     register::{
         self,
         Calls,
+        Held,
+        Leave,
         Raw, //
     },
     regs,
@@ -62,8 +67,9 @@ enum State {
 ///
 /// - `members` is never moved or resized while one of them is registered;
 /// - a member's probe is registered unless its state is [`State::Out`]; once [`Members::register`]
-///   has succeeded, each of them is, until [`Members::unregister`];
-/// - there are as many `pointers` as members.
+///   has succeeded, each of them is, until the set's [`Held::leave`];
+/// - there are as many `pointers` as members; once [`Members::register`] has succeeded, they point
+///   at their probes.
 struct Members<K: Raw, S> {
     members: KVVec<Member<K, S>>,
     /// Room for what the kernel is to unregister at once.
@@ -86,6 +92,7 @@ impl<K: Raw, S> Members<K, S> {
         targets: &[Target<'_>],
         fill: impl Fn(&Target<'_>, &mut K, bool),
         calls: Option<&Calls>,
+        ask: bool,
         refused: impl FnOnce(usize, Error),
     ) -> Result<Self> {
         if targets.is_empty() {
@@ -109,10 +116,14 @@ impl<K: Raw, S> Members<K, S> {
         // vector, not what is in it.
         //
         // SAFETY: By this function's contract.
-        if let Err((index, error)) = unsafe { this.try_register(targets, fill, calls) } {
+        if let Err((index, error)) = unsafe { this.try_register(targets, fill, calls, ask) } {
             refused(index, error);
-            this.unregister();
+            this.leave(|_| true);
             return Err(error);
+        }
+        for index in 0..targets.len() {
+            // SAFETY: This only computes the address of a field of a member that there is.
+            this.pointers[index] = unsafe { &raw mut (*this.member(index)).probe };
         }
         Ok(this)
     }
@@ -129,6 +140,7 @@ impl<K: Raw, S> Members<K, S> {
         targets: &[Target<'_>],
         fill: impl Fn(&Target<'_>, &mut K, bool),
         calls: Option<&Calls>,
+        ask: bool,
     ) -> Result<(), (usize, Error)> {
         let add = |member: *mut Member<K, S>, index: usize, again: bool| {
             // SAFETY: The member is not registered, so that nobody else uses it. It stays where it is
@@ -139,6 +151,9 @@ impl<K: Raw, S> Members<K, S> {
                 fill(&targets[index], &mut *probe, again);
                 register::register(probe).map_err(|error| (index, error))?;
                 (*member).state = State::In;
+                if ask {
+                    K::admit(probe).map_err(|error| (index, error))?;
+                }
             }
             Ok(())
         };
@@ -199,10 +214,19 @@ impl<K: Raw, S> Members<K, S> {
         n != 0
     }
 
-    /// Unregisters all of them, in one grace period.
+    /// What is to be on the list of what is registered, once all of them are.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be pinned, and [`Members::register`] must have succeeded.
     #[inline]
-    fn unregister(&mut self) {
-        self.leave(|_| true);
+    unsafe fn held(this: *mut Self, leave: Leave) -> impl PinInit<Held> {
+        // SAFETY: By this function's contract. There are as many pointers as members, to each of
+        // them, and neither vector is resized.
+        unsafe {
+            let pointers = &mut (*this).pointers;
+            Held::enter(leave, pointers.as_mut_ptr().cast(), pointers.len())
+        }
     }
 
     /// A member, without a reference to it: the kernel writes there while it
@@ -243,6 +267,8 @@ pub struct KprobeSet<H: Handler> {
     handler: H,
     skipped: Atomic<bool>,
     members: Members<bindings::kprobe, Self>,
+    #[pin]
+    held: Held,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -312,8 +338,13 @@ impl<H: Handler> KprobeSet<H> {
                         }
                     },
                     Some(&Self::CALLS),
+                    false,
                     refused,
                 )?
+            },
+            // SAFETY: The set is pinned, and what `drop` does first is to leave.
+            held <- unsafe {
+                Members::held(&raw mut (*this.as_ptr()).members, Callbacks::<H>::LEAVE)
             },
             _pin: PhantomPinned,
         })
@@ -411,15 +442,14 @@ impl<H: Handler> KprobeSet<H> {
 impl<H: Handler> PinnedDrop for KprobeSet<H> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Nothing is moved out of `self`.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.members.unregister();
+        // SAFETY: This is the only place that unregisters the members.
+        unsafe { self.held.leave() };
         // Only a handler with a post method can skip.
-        if H::HAS_POST && this.skipped.load(Relaxed) {
+        if H::HAS_POST && self.skipped.load(Relaxed) {
             regs::wait_for_skips();
         }
-        let missed = this.members.members.iter().map(|m| m.probe.nmissed).sum();
-        this.handler.unregistered(missed);
+        let missed = self.members.members.iter().map(|m| m.probe.nmissed).sum();
+        self.handler.unregistered(missed);
     }
 }
 
@@ -441,6 +471,8 @@ pub struct KretprobeSet<H: ReturnHandler> {
     #[pin]
     handler: H,
     members: Members<bindings::kretprobe, Self>,
+    #[pin]
+    held: Held,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -487,6 +519,41 @@ impl<H: ReturnHandler> KretprobeSet<H> {
     where
         Error: From<E>,
     {
+        Self::register(targets, max_active, handler, refused, true)
+    }
+
+    /// As [`KretprobeSet::new_or_tell`], for functions that ftrace does not
+    /// know.
+    ///
+    /// # Safety
+    ///
+    /// That of [`Kretprobe::new_unchecked`], for each of the targets.
+    ///
+    /// [`Kretprobe::new_unchecked`]: crate::Kretprobe::new_unchecked
+    #[inline]
+    pub unsafe fn new_unchecked<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+        refused: impl FnOnce(usize, Error) + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        Self::register(targets, max_active, handler, refused, false)
+    }
+
+    #[inline(always)]
+    fn register<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+        refused: impl FnOnce(usize, Error) + 'a,
+        ask: bool,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
         kretprobe::check::<H>();
         try_pin_init!(&this in Self {
             // What the handlers use comes before the registration.
@@ -502,8 +569,13 @@ impl<H: ReturnHandler> KretprobeSet<H> {
                         kretprobe::fill::<H>(rp, target, max_active, callbacks);
                     },
                     None,
+                    ask,
                     refused,
                 )?
+            },
+            // SAFETY: The set is pinned, and what `drop` does first is to leave.
+            held <- unsafe {
+                Members::held(&raw mut (*this.as_ptr()).members, bindings::kretprobe::LEAVE)
             },
             _pin: PhantomPinned,
         })
@@ -587,11 +659,10 @@ impl<H: ReturnHandler> KretprobeSet<H> {
 impl<H: ReturnHandler> PinnedDrop for KretprobeSet<H> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Nothing is moved out of `self`.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.members.unregister();
-        let members = this.members.members.iter();
+        // SAFETY: This is the only place that unregisters the members.
+        unsafe { self.held.leave() };
+        let members = self.members.members.iter();
         let missed = members.map(|m| m.probe.kp.nmissed + probe::dry_calls(m.probe.nmissed));
-        this.handler.unregistered(missed.sum());
+        self.handler.unregistered(missed.sum());
     }
 }

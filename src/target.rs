@@ -77,6 +77,17 @@ impl<'a> Target<'a> {
     }
 }
 
+/// A C string from one in Rust that ends with NUL, for the macros: the kernel
+/// crate's `c_str!` finds what a user calls `concat!`.
+#[doc(hidden)]
+#[inline]
+pub const fn __c_str(name: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("no C string"),
+    }
+}
+
 /// The [`Target`] that is the entry point of a system call, which is named after
 /// the architecture: `__x64_sys_*` on x86-64, `__arm64_sys_*` on arm64.
 ///
@@ -92,6 +103,6 @@ impl<'a> Target<'a> {
 #[macro_export]
 macro_rules! syscall {
     ($name:literal) => {
-        $crate::Target::symbol(::kernel::c_str!($crate::__syscall_symbol!($name)))
+        $crate::Target::symbol($crate::__c_str($crate::__syscall_symbol!($name)))
     };
 }

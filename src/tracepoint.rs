@@ -17,12 +17,13 @@ use crate::{
 };
 use core::{
     ffi::CStr,
-    marker::PhantomPinned,
     ptr, //
 };
 use kernel::{
+    container_of,
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 
 /// What runs at a [`Tracepoint`].
@@ -37,43 +38,46 @@ pub trait TracepointHandler: Send + Sync + 'static {
     /// dereferenced.
     type Args: FromRegisters;
 
-    /// Runs when the tracepoint is passed.
+    /// Runs when the tracepoint is passed, except in a handler of a
+    /// tracepoint: see [`Tracepoint::missed`].
     ///
     /// Context: that of the tracepoint; it must not sleep. Preemption may be
     /// on, so the CPU may change.
     fn hit(&self, cx: &Context<'_, Trace>, args: Self::Args);
 
-    /// Runs once, when the handler is unregistered and does not run any more.
+    /// Runs once, when the handler is unregistered and does not run any more,
+    /// with the final [`Tracepoint::missed`].
     ///
     /// Context: that of the drop, process context; it may sleep.
-    fn unregistered(&self) {}
+    fn unregistered(&self, missed: usize) {
+        let _ = missed;
+    }
 }
 
 /// A handler that is registered at a tracepoint.
 ///
 /// Dropping it unregisters the handler and waits until it does not run any
-/// more; never drop one in a handler.
+/// more; never drop one in a handler, see [`Kprobe`](crate::Kprobe).
 ///
 /// Since Linux 7.2. C functions: `tracepoint_probe_register()`,
 /// `tracepoint_probe_unregister()`, `tracepoint_synchronize_unregister()`.
 ///
 /// # Invariants
 ///
-/// `callback::<H>` is registered at `tracepoint` with a pointer to `handler`,
-/// until the value is dropped. `tracepoint` is a static of the kernel's.
+/// `tp` is registered, and on the module's list of what is, until the value is
+/// dropped. Its `tracepoint` is a static of the kernel's, its `hit` is `hit::<H>`.
 #[pin_data(PinnedDrop)]
 #[must_use = "a tracepoint handler that is dropped is unregistered"]
 pub struct Tracepoint<H: TracepointHandler> {
     #[pin]
-    handler: H,
-    tracepoint: *mut bindings::tracepoint,
+    tp: Opaque<bindings::kprobes_tracepoint>,
     #[pin]
-    _pin: PhantomPinned,
+    handler: H,
 }
 
 // SAFETY: A tracepoint belongs to no task, and `H` is `Send`.
 unsafe impl<H: TracepointHandler> Send for Tracepoint<H> {}
-// SAFETY: `&Tracepoint` gives out `&H`, which is `Sync`, and nothing else.
+// SAFETY: `&Tracepoint` gives out `&H`, which is `Sync`, and a counter.
 unsafe impl<H: TracepointHandler> Sync for Tracepoint<H> {}
 
 impl<H: TracepointHandler> Tracepoint<H> {
@@ -86,7 +90,7 @@ impl<H: TracepointHandler> Tracepoint<H> {
     ///
     /// - `ENOENT`: no such tracepoint;
     /// - `EOPNOTSUPP`: a kernel with `CONFIG_CFI`, which lets a tracepoint call only functions of
-    ///   just its own type;
+    ///   just its own type, or without `CONFIG_TRACING`;
     /// - `ENOMEM`.
     #[inline]
     pub fn new<'a, E: 'a>(
@@ -102,29 +106,40 @@ impl<H: TracepointHandler> Tracepoint<H> {
                 "a tracepoint's first five arguments at most"
             )
         };
-        try_pin_init!(&this in Self {
+        try_pin_init!(Self {
             // The kernel may call the handler before it returns from the registration, so the
             // handler comes first.
             handler <- handler,
-            tracepoint: {
+            tp <- Opaque::try_ffi_init(move |tp: *mut bindings::kprobes_tracepoint| {
                 if cfg!(CONFIG_CFI) {
                     return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
                 }
                 let tracepoint = find(name).ok_or(ENOENT)?;
-                // SAFETY: `tracepoint` is one of the kernel's. It calls `callback::<H>` with the
-                // pointer that is given, to a handler that is initialised, pinned, and outlives
-                // the registration.
-                to_result(unsafe {
-                    bindings::tracepoint_probe_register(
-                        tracepoint,
-                        callback::<H> as *mut c_void,
-                        (&raw const (*this.as_ptr()).handler).cast_mut().cast(),
-                    )
-                })?;
-                tracepoint
-            },
-            _pin: PhantomPinned,
+                // SAFETY: `tp` is valid for writing and pinned; all zeroes is a value of it. The
+                // registration calls `hit::<H>` with `tp`, which lies beside a handler that is
+                // initialised. `drop` takes it off the list first.
+                unsafe {
+                    ptr::write_bytes(tp, 0, 1);
+                    (*tp).reg.leave = Some(bindings::kprobes_leave_tracepoint);
+                    (*tp).tracepoint = tracepoint;
+                    (*tp).hit = Some(hit::<H>);
+                    to_result(bindings::kprobes_tracepoint_register(tp))?;
+                    bindings::kprobes_enter(&raw mut (*tp).reg);
+                }
+                Ok(())
+            }),
         })
+    }
+
+    /// How many hits the handler was not called for: those that came in a
+    /// handler of a tracepoint, this or another, in the same context of the
+    /// same task. Where a handler allocates, that is its own `kmalloc`.
+    ///
+    /// A hit in an interrupt, softirq or NMI of a handler is not one of these;
+    /// the handler is called.
+    pub fn missed(&self) -> usize {
+        // SAFETY: `tp` is valid; others add to the counter meanwhile, hence volatile.
+        unsafe { ptr::read_volatile((&raw const (*self.tp.get()).missed).cast()) }
     }
 
     /// The handler, and whatever state it keeps.
@@ -138,37 +153,34 @@ impl<H: TracepointHandler> Tracepoint<H> {
 impl<H: TracepointHandler> PinnedDrop for Tracepoint<H> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant that is what is registered, and this is the only place
-        // that unregisters it. The second call waits until no CPU is in the callback.
-        unsafe {
-            bindings::tracepoint_probe_unregister(
-                self.tracepoint,
-                callback::<H> as *mut c_void,
-                ptr::from_ref(&self.handler).cast_mut().cast(),
-            );
-            bindings::kprobes_tracepoint_synchronize_unregister();
-        }
-        self.handler.unregistered();
+        // SAFETY: By the type invariant it is registered and on the list, and this is the only
+        // place that takes it off. The handler does not run after it.
+        unsafe { bindings::kprobes_leave(&raw mut (*self.tp.get()).reg) };
+        self.handler.unregistered(self.missed());
     }
 }
 
-/// What the tracepoint calls: with the registered pointer, and then with its
-/// own arguments. Those that it does not have are what the registers hold.
+/// What is called where the tracepoint is passed, with its arguments. Those
+/// that it does not have are what the registers hold.
 ///
 /// # Safety
 ///
-/// `data` must point at an `H` that outlives the call.
+/// `tp` must be the field of a `Tracepoint<H>` that outlives the call.
 #[inline]
-unsafe extern "C" fn callback<H: TracepointHandler>(
-    data: *mut c_void,
+unsafe extern "C" fn hit<H: TracepointHandler>(
+    tp: *mut bindings::kprobes_tracepoint,
     a: usize,
     b: usize,
     c: usize,
     d: usize,
     e: usize,
 ) {
-    // SAFETY: By this function's contract.
-    let handler = unsafe { &*data.cast::<H>() };
+    // SAFETY: By this function's contract both pointers lie in one `Tracepoint<H>`, whose handler
+    // was initialised before the registration; it alone is borrowed.
+    let handler = unsafe {
+        let tp = Opaque::cast_from(tp.cast_const()).cast_mut();
+        &(*container_of!(tp, Tracepoint<H>, tp)).handler
+    };
     let args = H::Args::from_registers(|n| [a, b, c, d, e].get(n).copied().unwrap_or(0));
     handler.hit(&Context::trace(), args);
 }

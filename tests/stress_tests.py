@@ -71,3 +71,28 @@ def intruder(bench, results):
     outcome.problems = [p for p in outcome.problems if "WARNING: kernel/kprobes.c:" not in p]
     results.add(bool(outcome.output) and not outcome.problems,
                 "intruder: the kernel has nothing else to complain of", outcome.problems)
+
+
+STOPPED = ("a probe is dropped in a handler, under a lock or where else one must not sleep; "
+           "stopped before it is freed")
+
+
+def mistakes(bench, results):
+    """A module of safe code leaves probes behind, or drops one where nobody may
+    wait. What it leaves is found; the drop is stopped before anything is freed,
+    in a guest of its own, which complains of nothing but that."""
+    bench.build("tests/stress")
+    command = ["/usr/bin/python3", "tests/guest/mistakes.py"]
+    outcome = guest.run(bench.kdir, [*command, "leave"], limit=60, accel=bench.accel, leaks=False)
+    results.merge("mistakes", outcome.output)
+    results.guest("mistakes", outcome)
+    for how in ("handler", "lock", "rcu", "tracepoint"):
+        outcome = guest.run(bench.kdir, [*command, how], limit=60, accel=bench.accel, leaks=False)
+        told = f"stress_mistakes: {STOPPED}" in outcome.console
+        stopped = "kernel BUG at " in outcome.console
+        results.add(told and stopped, f"mistakes: a drop is stopped: {how}",
+                    outcome.console.splitlines()[-30:])
+        others = [line for line in guest.faults(outcome.console)
+                  if any(word in line for word in ("KASAN", "Unable to handle", "page fault",
+                                                   "general protection", "double fault"))]
+        results.add(not others, f"mistakes: nothing is freed: {how}", others)

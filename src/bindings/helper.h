@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/sprintf.h>
 #include <linux/timekeeping.h>
+#include <linux/trace_recursion.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
@@ -29,10 +30,53 @@ static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm
 static const unsigned long KPROBES_TASK_CRED = offsetof(struct task_struct, cred);
 static const unsigned long KPROBES_CRED_EUID = offsetof(struct cred, euid);
 
+/* A value of the library's that has something registered. */
+struct kprobes_registration {
+	struct list_head list;
+	/* Unregisters it and waits for its handlers; says so where it was left. */
+	void (*leave)(struct kprobes_registration *reg, bool left);
+};
+
+/* Those of kprobes and kretprobes. */
+struct kprobes_held {
+	struct kprobes_registration reg;
+	/* The probe, where count is 0; else an array of pointers to that many. */
+	void *probes;
+	unsigned int count;
+};
+
+/* A tracepoint's handler. */
+struct kprobes_tracepoint {
+	struct kprobes_registration reg;
+	struct tracepoint *tracepoint;
+	void (*hit)(struct kprobes_tracepoint *tp, unsigned long a, unsigned long b,
+		    unsigned long c, unsigned long d, unsigned long e);
+	/* Hits within a handler. */
+	atomic_long_t missed;
+};
+
+/*
+ * Four bits of task_struct's trace_recursion, behind those of the kernel: a
+ * handler of a tracepoint runs, in a task, a softirq, an interrupt or an NMI.
+ */
+#define KPROBES_IN_TRACEPOINT (1UL << 27)
+#ifdef CONFIG_TRACING
+static_assert(TRACE_RECORD_RECURSION_BIT < 27);
+#endif
+
 /* helpers/ */
+void kprobes_enter(struct kprobes_registration *reg);
+void kprobes_leave(struct kprobes_registration *reg);
+void kprobes_leave_all(void);
+void kprobes_tell_left(const void *place, int n);
+void kprobes_leave_kprobes(struct kprobes_registration *reg, bool left);
+void kprobes_leave_kprobes_and_skips(struct kprobes_registration *reg, bool left);
+void kprobes_leave_kretprobes(struct kprobes_registration *reg, bool left);
+int kprobes_function_entry(void *addr);
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst);
 void kprobes_wait_for_tasks(void);
-void kprobes_tracepoint_synchronize_unregister(void);
+int kprobes_tracepoint_register(struct kprobes_tracepoint *tp);
+void kprobes_leave_tracepoint(struct kprobes_registration *reg, bool left);
 void kprobes_just_return(void);
 void kprobes_disarm(struct kprobe *kp);
 int kprobes_enable(struct kprobe *kp);

@@ -4,9 +4,12 @@
 //!
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
-use crate::bindings::{
-    self,
-    pt_regs, //
+use crate::{
+    bindings::{
+        self,
+        pt_regs, //
+    },
+    register::Leave, //
 };
 
 /// How many integer arguments travel in registers.
@@ -153,6 +156,10 @@ pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
 #[inline]
 pub(crate) fn wait_for_skips() {}
 
+/// How the kprobes of a handler that may skip are unregistered at the end of the
+/// module: as any.
+pub(crate) const LEAVE_SKIPS: Leave = bindings::kprobes_leave_kprobes;
+
 /// Adds one to this CPU's word at `count`, as `this_cpu_inc()`, which is more
 /// than one instruction: there is none that leads to a CPU's own memory.
 ///
@@ -175,11 +182,11 @@ pub(crate) fn is_kernel_address(addr: usize) -> bool {
     addr & (1 << 55) != 0
 }
 
-/// The name of a system call's entry point.
+/// The name of a system call's entry point, which ends with NUL.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __syscall_symbol {
     ($name:literal) => {
-        ::core::concat!("__arm64_sys_", $name)
+        ::core::concat!("__arm64_sys_", $name, "\0")
     };
 }

@@ -11,6 +11,13 @@ void kprobes_wait_for_tasks(void)
 	synchronize_rcu_tasks();
 }
 
+void kprobes_leave_kprobes_and_skips(struct kprobes_registration *reg, bool left)
+{
+	kprobes_leave_kprobes(reg, left);
+	if (left)
+		kprobes_wait_for_tasks();
+}
+
 /* As just_return_func() in arch/x86/lib/error-inject.c, which is not exported. */
 asm(".text\n"
     ".type kprobes_just_return, @function\n"

@@ -4,9 +4,12 @@
 //!
 //! C header: [`arch/x86/include/asm/ptrace.h`](srctree/arch/x86/include/asm/ptrace.h)
 
-use crate::bindings::{
-    self,
-    pt_regs, //
+use crate::{
+    bindings::{
+        self,
+        pt_regs, //
+    },
+    register::Leave, //
 };
 
 /// How many integer arguments travel in registers.
@@ -192,6 +195,10 @@ pub(crate) fn wait_for_skips() {
     unsafe { bindings::kprobes_wait_for_tasks() };
 }
 
+/// How the kprobes of a handler that may skip are unregistered at the end of the
+/// module, where nobody else waits.
+pub(crate) const LEAVE_SKIPS: Leave = bindings::kprobes_leave_kprobes_and_skips;
+
 /// Adds one to this CPU's word at `count`, as `this_cpu_inc()`.
 ///
 /// # Safety
@@ -219,11 +226,11 @@ pub(crate) fn is_kernel_address(_addr: usize) -> bool {
     true
 }
 
-/// The name of a system call's entry point.
+/// The name of a system call's entry point, which ends with NUL.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __syscall_symbol {
     ($name:literal) => {
-        ::core::concat!("__x64_sys_", $name)
+        ::core::concat!("__x64_sys_", $name, "\0")
     };
 }

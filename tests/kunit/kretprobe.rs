@@ -13,6 +13,7 @@ use kernel::{
 use kprobes::{
     Context,
     Kretprobe,
+    KretprobeSet,
     Probe,
     Return,
     ReturnHandler,
@@ -324,6 +325,33 @@ mod tests {
         assert!(error_of(returns(Target::symbol(c"no_such_function"), 0)) == Some(ENOENT));
         assert!(error_of(returns(Target::symbol(c"get_kprobe"), 0)) == Some(EINVAL));
         assert!(error_of(returns(DIV.offset(8), 0)) == Some(EINVAL));
+    }
+
+    #[test]
+    fn not_a_function() -> Result {
+        // Both can be probed, and a kretprobe of C's goes there.
+        for name in [c"vsnprintf", c"ret_from_fork_asm"] {
+            let target = Target::symbol(name);
+            if name == c"ret_from_fork_asm" && cfg!(CONFIG_ARM64) {
+                continue;
+            }
+            assert!(error_of(returns(target, 0)) == Some(EINVAL));
+            let targets = [DIV, target];
+            let set = KretprobeSet::new(&targets, 0, Returns(Seen::new()));
+            assert!(error_of(KBox::pin_init(set, GFP_KERNEL)) == Some(EINVAL));
+        }
+        // SAFETY: `vsnprintf()` is a function in C that is built without ftrace.
+        let probe = KBox::pin_init(
+            unsafe {
+                Kretprobe::new_unchecked(Target::symbol(c"vsnprintf"), 0, Returns(Seen::new()))
+            },
+            GFP_KERNEL,
+        )?;
+        let before = probe.handler().0.hits();
+        // That asks the kernel to format the symbol's name.
+        let _ = kernel::str::CString::try_from_fmt(fmt!("{}", probe.location()))?;
+        assert!(probe.handler().0.hits().1 > before.1);
+        Ok(())
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl TracepointHandler for Signals {
         self.to_self.store(good, Relaxed);
     }
 
-    fn unregistered(&self) {
+    fn unregistered(&self, _missed: usize) {
         self.count.fetch_add(1000, Relaxed);
     }
 }
@@ -58,6 +58,23 @@ fn signals(count: &Arc<Atomic<u64>>) -> Signals {
         count: count.clone(),
         last: Atomic::new(0),
         to_self: Atomic::new(false),
+    }
+}
+
+/// Allocates whenever this task allocates.
+struct Allocates {
+    pid: i32,
+    hits: Atomic<u64>,
+}
+
+impl TracepointHandler for Allocates {
+    type Args = ();
+
+    fn hit(&self, cx: &Context<'_, Trace>, (): ()) {
+        if cx.pid() == self.pid {
+            self.hits.fetch_add(1, Relaxed);
+            drop(KBox::new([0_u8; 64], GFP_ATOMIC));
+        }
     }
 }
 
@@ -102,6 +119,25 @@ mod tests {
         kut_signal(SIGUSR1);
         assert_eq!(count.load(Relaxed), 1003);
         drop(two);
+        Ok(())
+    }
+
+    #[test]
+    fn recursion() -> Result {
+        let pid = current!().pid();
+        let handler = Allocates {
+            pid,
+            hits: Atomic::new(0),
+        };
+        let tracepoint = KBox::pin_init(Tracepoint::new(c"kmalloc", handler), GFP_KERNEL)?;
+        let before = tracepoint.handler().hits.load(Relaxed);
+        for _ in 0..100 {
+            drop(KBox::new([0_u8; 64], GFP_KERNEL)?);
+        }
+        let hits = tracepoint.handler().hits.load(Relaxed) - before;
+        // Each hit allocates once, which is missed; nothing else is.
+        assert!(hits >= 100);
+        assert_eq!(tracepoint.missed() as u64, hits + before);
         Ok(())
     }
 

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the module has registered, and what of it is left at the module's end. */
+#include <linux/bug.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/printk.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+
+#include "../helper.h"
+
+static LIST_HEAD(registered);
+static DEFINE_MUTEX(lock);
+
+void kprobes_enter(struct kprobes_registration *reg)
+{
+	mutex_lock(&lock);
+	list_add(&reg->list, &registered);
+	mutex_unlock(&lock);
+}
+
+/* Whether a handler of the library's may run below us, or one must not sleep. */
+static bool must_not_wait(void)
+{
+#ifdef CONFIG_TRACING
+	/* Those of tracepoints may be preempted; kprobes' run with preemption off. */
+	if (current->trace_recursion & (KPROBES_IN_TRACEPOINT * 0xf))
+		return true;
+#endif
+	return in_atomic() || irqs_disabled() || rcu_preempt_depth();
+}
+
+/*
+ * Unregisters. The caller frees the memory when this returns, so it does not
+ * return where it could not wait for the handlers. The probe is then still
+ * registered, and on the list.
+ */
+void kprobes_leave(struct kprobes_registration *reg)
+{
+	if (unlikely(must_not_wait())) {
+		pr_emerg("%s: a probe is dropped in a handler, under a lock or where else one must not sleep; stopped before it is freed\n",
+			 THIS_MODULE->name);
+		BUG();
+	}
+	mutex_lock(&lock);
+	list_del(&reg->list);
+	mutex_unlock(&lock);
+	reg->leave(reg, false);
+}
+
+/*
+ * What is left when the module has left, or its init has failed. By then nobody
+ * else uses the list.
+ */
+void kprobes_leave_all(void)
+{
+	struct kprobes_registration *reg, *next;
+
+	list_for_each_entry_safe(reg, next, &registered, list) {
+		list_del(&reg->list);
+		reg->leave(reg, true);
+	}
+}
+
+void kprobes_tell_left(const void *place, int n)
+{
+	pr_warn("%s: left registered: %d at %pS; unregistered now\n",
+		THIS_MODULE->name, n, place);
+}
+
+/*
+ * The kernel frees a module's parameters at that moment: when no code of the
+ * module's is to run any more, and before its code and data are freed.
+ */
+static void free_param(void *arg)
+{
+	kprobes_leave_all();
+}
+
+static const struct kernel_param_ops registered_ops = {
+	.free = free_param,
+};
+
+/* Nobody can set it: a parameter's name ends at the first "=". */
+static const struct kernel_param registered_param
+	__used __section("__param") __aligned(__alignof__(struct kernel_param)) = {
+	.name = "=",
+	.mod = THIS_MODULE,
+	.ops = &registered_ops,
+	.level = -1,
+};

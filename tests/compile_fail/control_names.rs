@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+// This one compiles: a user may give the names that the macros use inside, and
+// those of the prelude and of the crates, to things of his own. (Not `Ok` and
+// `Err`, which pin_init's own macro looks for.)
+
+#![allow(dead_code, non_camel_case_types, non_snake_case, unused_macros)]
+
+// What a macro must not find here.
+macro_rules! concat {
+    ($($any:tt)*) => {
+        compile_error!("not core's")
+    };
+}
+macro_rules! stringify {
+    ($($any:tt)*) => {
+        compile_error!("not core's")
+    };
+}
+macro_rules! cfg {
+    ($($any:tt)*) => {
+        compile_error!("not core's")
+    };
+}
+
+/// Parameters by those names; each is a parameter of a module of its own.
+mod parameters {
+    pub(crate) mod in_ops {
+        kprobes::string_param!(OPS, "a name");
+        pub(crate) fn value() -> bool {
+            OPS.value().is_some()
+        }
+    }
+    pub(crate) mod in_param {
+        kprobes::string_param!(PARAM, "a name");
+        pub(crate) fn value() -> bool {
+            PARAM.value().is_some()
+        }
+    }
+    pub(crate) mod in_modinfo_parm {
+        kprobes::string_param!(MODINFO_PARM, "a name");
+        pub(crate) fn value() -> bool {
+            MODINFO_PARM.value().is_some()
+        }
+    }
+    pub(crate) mod in_modinfo_type {
+        kprobes::string_param!(MODINFO_TYPE, "a name");
+        pub(crate) fn value() -> bool {
+            MODINFO_TYPE.value().is_some()
+        }
+    }
+    pub(crate) mod in_parm {
+        kprobes::string_param!(PARM, "a name");
+        pub(crate) fn value() -> bool {
+            PARM.value().is_some()
+        }
+    }
+    pub(crate) mod in_type {
+        kprobes::string_param!(TYPE, "a name");
+        pub(crate) fn value() -> bool {
+            TYPE.value().is_some()
+        }
+    }
+    pub(crate) mod in_bindings {
+        kprobes::string_param!(bindings, "a name");
+        pub(crate) fn value() -> bool {
+            bindings.value().is_some()
+        }
+    }
+    pub(crate) mod in_param_ {
+        kprobes::string_param!(param, "a name");
+        pub(crate) fn value() -> bool {
+            param.value().is_some()
+        }
+    }
+}
+
+mod counts {
+    kprobes::per_cpu_counts! { pub(crate) static WORDS: 2; }
+    kprobes::per_cpu_counts! { pub(crate) static LEN: 2; }
+    kprobes::per_cpu_counts! { pub(crate) static Clone: 2; }
+    kprobes::per_cpu_counts! { pub(crate) static Copy: 2; }
+}
+
+mod probes {
+    mod kernel {}
+    mod core {}
+    mod kprobes {}
+    struct Some;
+    struct None;
+    struct Option;
+    struct Result;
+    struct Error;
+    struct Pin;
+    struct PinInit;
+    struct InPlaceModule;
+    struct ThisModule;
+    struct Handler;
+    struct ReturnHandler;
+    struct Context;
+    struct Return;
+    struct Trace;
+    struct Target;
+
+    ::kprobes::probes! {
+        pub(crate) struct Module;
+
+        fn data at c"f" (wanted, args: u64) { let _ = (wanted.cpu(), args); }
+        fn wanted at c"f" (data, regs: u64) when (regs > 1) -> ret: u64 {
+            let _ = (data.cpu(), regs, ret);
+        }
+        fn this at c"f" (cx, slot: u64) { let _ = (cx.cpu(), slot); }
+        fn module at c"f" + 4 (_module) {}
+        fn target on c"kmalloc" (cx, index: u64) { let _ = (cx.cpu(), index); }
+    }
+}
+
+pub fn use_all() -> u64 {
+    counts::WORDS.inc(0);
+    counts::LEN.inc(0);
+    counts::Clone.inc(0);
+    let set = parameters::in_ops::value() | parameters::in_param::value() | parameters::in_modinfo_parm::value() | parameters::in_modinfo_type::value() | parameters::in_parm::value() | parameters::in_type::value() | parameters::in_bindings::value() | parameters::in_param_::value();
+    counts::Copy.get(1) + u64::from(set)
+}
+
+pub const TARGET: kprobes::Target<'static> = kprobes::syscall!("execve");

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: at most 1024 bytes are read at once
+// A handler has little stack, and it is not its own.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler, Kprobe, Target, UserPtr};
+
+const __LOG_PREFIX: &[u8] = b"large\0";
+
+pub struct Large;
+
+#[vtable]
+impl Handler for Large {
+    fn pre(&self, cx: &Context<'_>) {
+        let _ = cx.arg::<UserPtr<[u8; 20000]>>(0).read();
+    }
+}
+
+pub fn register() -> Result<Pin<KBox<Kprobe<Large>>>> {
+    KBox::pin_init(Kprobe::new(Target::symbol(c"f"), Large), GFP_KERNEL)
+}

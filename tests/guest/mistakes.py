@@ -1,0 +1,89 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Makes mistakes with probes in the guest, by tests/stress/stress_mistakes.ko.
+
+usage: mistakes.py leave | MISTAKE
+
+`leave` leaves probes behind in all ways, and prints KTAP. MISTAKE is one that
+the kernel stops with a BUG.
+"""
+import errno
+import os
+import subprocess
+import sys
+
+import kmod
+from kmod import equal, kprobe_list, log, match_lines
+
+MODULE = "tests/stress/stress_mistakes.ko"
+PLACE, OTHER = (rf"__\w+_sys_{name}priority\+0x0/\S+" for name in ("get", "set"))
+ONE_OF_EACH = [
+    r"left registered: a handler at the tracepoint kmalloc; unregistered now",
+    rf"left registered: 2 at {PLACE}; unregistered now",
+    rf"left registered: 2 at {PLACE}; unregistered now",
+    *3 * [rf"left registered: 1 at {PLACE}; unregistered now"],
+]
+
+
+def hit():
+    """What they were on is called, and memory allocated."""
+    for _ in range(100):
+        os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    subprocess.run(["/bin/true"], check=True)
+
+
+def left(how, *lines):
+    """Loads and unloads it; what it left is told, gone, and harms nothing."""
+    with log("stress_mistakes") as kmsg:
+        kmod.insmod(MODULE, f"how={how}".encode())
+        hit()
+        kmod.rmmod("stress_mistakes")
+        match_lines(kmsg.lines(), lines)
+    equal(kprobe_list(), [])
+    hit()
+
+
+def test_forgotten():
+    for _ in range(3):
+        left("forget", *ONE_OF_EACH)
+
+
+def test_in_a_static():
+    left("static", rf"left registered: 1 at {PLACE}; unregistered now")
+
+
+def test_by_an_init_that_fails():
+    with log("stress_mistakes") as kmsg:
+        try:
+            kmod.insmod(MODULE, b"how=init")
+        except OSError as error:
+            equal(error.errno, errno.EIO)
+        else:
+            raise AssertionError("it was loaded")
+        match_lines(kmsg.lines(), ONE_OF_EACH)
+    equal(kprobe_list(), [])
+    hit()
+
+
+def test_nothing():
+    with log("stress_mistakes") as kmsg:
+        try:
+            kmod.insmod(MODULE, b"how=nothing")
+        except OSError as error:
+            equal(error.errno, errno.EINVAL)
+        equal(kmsg.lines(), [])
+
+
+def main():
+    if sys.argv[1] != "leave":
+        kmod.insmod(MODULE, f"how={sys.argv[1]}".encode())
+        hit()
+        return 0
+    tests = [(f"left: {name.removeprefix('test_').replace('_', ' ')}", function)
+             for name, function in globals().items() if name.startswith("test_")]
+    return kmod.run("mistakes", tests)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
