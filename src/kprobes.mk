@@ -34,11 +34,12 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kretprobe_instance rethook rethook_node objpool_head objpool_slot \
 	objpool_fini_cb arch_specific_insn arch_optimized_insn \
 	arch_probe_insn probe_opcode_t probes_handler_t \
-	ratelimit_state kprobes_registration kprobes_held kprobes_tracepoint
+	ratelimit_state kprobes_registration kprobes_held kprobes_tracepoint \
+	kprobes_watch
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
 	disable_kprobe sprint_symbol ___ratelimit kprobes_.* \
 	ktime_get_mono_fast_ns for_each_kernel_tracepoint \
-	(un)?register_module_notifier
+	register_module_notifier
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.*
 
 # libclang does not know these flags of gcc.

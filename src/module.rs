@@ -27,18 +27,20 @@ pub trait ModuleHandler: Send + Sync + 'static {
 /// A registered handler of modules that go.
 ///
 /// Dropping it unregisters the handler and waits until it does not run any
-/// more; never drop one in the handler.
+/// more; never drop one in the handler, which waits for itself then. One that is
+/// never dropped is unregistered at the end of the module, as probes are.
 ///
 /// C functions: `register_module_notifier()`, `unregister_module_notifier()`.
 ///
 /// # Invariants
 ///
-/// `block` is registered until the value is dropped.
+/// `watch` is registered, and on the module's list of what is, until the value is
+/// dropped.
 #[pin_data(PinnedDrop)]
 #[must_use = "a watch that is dropped is unregistered"]
 pub struct ModuleWatch<H: ModuleHandler> {
     #[pin]
-    block: Opaque<bindings::notifier_block>,
+    watch: Opaque<bindings::kprobes_watch>,
     #[pin]
     handler: H,
 }
@@ -66,22 +68,27 @@ impl<H: ModuleHandler> ModuleWatch<H> {
         try_pin_init!(Self {
             // The kernel may call the handler before it returns from the registration.
             handler <- handler,
-            block <- Opaque::try_ffi_init(|block: *mut bindings::notifier_block| {
-                // SAFETY: `block` is memory for a `struct notifier_block`, which stays where it is
-                // and is unregistered before it is freed.
-                to_result(unsafe {
-                    ptr::write_bytes(block, 0, 1);
-                    (*block).notifier_call = Some(Self::notify);
-                    (*block).priority = Self::PRIORITY;
-                    bindings::register_module_notifier(block)
-                })
+            watch <- Opaque::try_ffi_init(|watch: *mut bindings::kprobes_watch| -> Result {
+                // SAFETY: `watch` is valid for writing and pinned; all zeroes is a value of it. It is
+                // unregistered before it is freed, and `drop` takes it off the list first.
+                unsafe {
+                    ptr::write_bytes(watch, 0, 1);
+                    (*watch).reg.leave = Some(bindings::kprobes_leave_watch);
+                    (*watch).block.notifier_call = Some(Self::notify);
+                    (*watch).block.priority = Self::PRIORITY;
+                    to_result(bindings::register_module_notifier(
+                        &raw mut (*watch).block,
+                    ))?;
+                    bindings::kprobes_enter(&raw mut (*watch).reg);
+                }
+                Ok(())
             }),
         })
     }
 
     /// # Safety
     ///
-    /// Only for the `notifier_call` of the `block` of a `ModuleWatch<H>`.
+    /// Only for the `notifier_call` of the `watch` of a `ModuleWatch<H>`.
     unsafe extern "C" fn notify(
         block: *mut bindings::notifier_block,
         event: c_ulong,
@@ -93,8 +100,9 @@ impl<H: ModuleHandler> ModuleWatch<H> {
             // SAFETY: By this function's contract `block` lies in a `ModuleWatch<H>`, whose drop
             // waits for this call, and whose `handler` was initialised before the registration.
             let handler = unsafe {
-                let block = Opaque::cast_from(block.cast_const()).cast_mut();
-                &(*container_of!(block, Self, block)).handler
+                let watch = container_of!(block, bindings::kprobes_watch, block);
+                let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
+                &(*container_of!(watch, Self, watch)).handler
             };
             handler.gone();
         }
@@ -105,7 +113,8 @@ impl<H: ModuleHandler> ModuleWatch<H> {
 #[pinned_drop]
 impl<H: ModuleHandler> PinnedDrop for ModuleWatch<H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant the block is registered; the function waits for its calls.
-        unsafe { bindings::unregister_module_notifier(self.block.get()) };
+        // SAFETY: By the type invariant it is registered and on the list, and this is the only
+        // place that takes it off. The handler does not run after it.
+        unsafe { bindings::kprobes_leave(&raw mut (*self.watch.get()).reg) };
     }
 }

@@ -5,6 +5,7 @@
 #include <linux/cred.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
+#include <linux/notifier.h>
 #include <linux/ratelimit.h>
 #include <linux/rethook.h>
 #include <linux/sched.h>
@@ -55,6 +56,12 @@ struct kprobes_tracepoint {
 	atomic_long_t missed;
 };
 
+/* A watch for modules that go. */
+struct kprobes_watch {
+	struct kprobes_registration reg;
+	struct notifier_block block;
+};
+
 /*
  * Four bits of task_struct's trace_recursion, behind those of the kernel: a
  * handler of a tracepoint runs, in a task, a softirq, an interrupt or an NMI.
@@ -77,6 +84,7 @@ void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
 void kprobes_wait_for_tasks(void);
 int kprobes_tracepoint_register(struct kprobes_tracepoint *tp);
 void kprobes_leave_tracepoint(struct kprobes_registration *reg, bool left);
+void kprobes_leave_watch(struct kprobes_registration *reg, bool left);
 void kprobes_just_return(void);
 void kprobes_disarm(struct kprobe *kp);
 int kprobes_enable(struct kprobe *kp);

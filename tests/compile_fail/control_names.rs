@@ -118,7 +118,14 @@ pub fn use_all() -> u64 {
     counts::WORDS.inc(0);
     counts::LEN.inc(0);
     counts::Clone.inc(0);
-    let set = parameters::in_ops::value() | parameters::in_param::value() | parameters::in_modinfo_parm::value() | parameters::in_modinfo_type::value() | parameters::in_parm::value() | parameters::in_type::value() | parameters::in_bindings::value() | parameters::in_param_::value();
+    let set = parameters::in_ops::value()
+        | parameters::in_param::value()
+        | parameters::in_modinfo_parm::value()
+        | parameters::in_modinfo_type::value()
+        | parameters::in_parm::value()
+        | parameters::in_type::value()
+        | parameters::in_bindings::value()
+        | parameters::in_param_::value();
     counts::Copy.get(1) + u64::from(set)
 }
 

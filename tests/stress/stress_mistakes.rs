@@ -12,8 +12,8 @@ use kernel::{
     sync::{SetOnce, SpinLock},
 };
 use kprobes::{
-    Context, Handler, Kprobe, KprobeSet, Kretprobe, KretprobeSet, Post, Return, ReturnHandler,
-    Target, Trace, Tracepoint, TracepointHandler,
+    Context, Handler, Kprobe, KprobeSet, Kretprobe, KretprobeSet, ModuleHandler, ModuleWatch, Post,
+    Return, ReturnHandler, Target, Trace, Tracepoint, TracepointHandler,
 };
 
 module! {
@@ -59,6 +59,10 @@ impl TracepointHandler for Before {
     type Args = ();
 
     fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {}
+}
+
+impl ModuleHandler for Before {
+    fn gone(&self) {}
 }
 
 type Held = Pin<KBox<Kprobe<Before>>>;
@@ -116,6 +120,7 @@ fn forget() -> Result {
         Tracepoint::new(c"kmalloc", Before),
         GFP_KERNEL,
     )?);
+    mem::forget(KBox::pin_init(ModuleWatch::new(Before), GFP_KERNEL)?);
     Ok(())
 }
 
