@@ -3,7 +3,8 @@
 import ctypes
 import os
 
-from kmod import LIBC, checked
+from arch import LIBC
+from kmod import checked
 
 # tests/stress/targets.h
 TARGET, EXACT, INNER, IRQ, SOFTIRQ, SLEEP, USER = range(7)

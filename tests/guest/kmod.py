@@ -9,7 +9,6 @@ import traceback
 from contextlib import contextmanager
 
 import arch
-from arch import LIBC
 
 
 def checked(result):

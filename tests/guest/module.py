@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 import arch
 import kmod
-from kmod import LIBC, equal, kprobe_list, log, match, match_lines, probes, unregistered
+from arch import LIBC
+from kmod import equal, kprobe_list, log, match, match_lines, probes, unregistered
 
 # A system call that nobody in the guest makes but these tests.
 TARGET = arch.handler_of("getpriority")

@@ -29,7 +29,8 @@ import text
 from device import (AROUND, BEFORE, EXACT, FAULTS, FOLLOWED, HITS, INNER, IO_REFUSED, IO_TIMERS,
                     IO_USER, IRQ, MISSED, NESTED, READER, RETURNS, RETURN_SET, SET, SLEEP, SOFTIRQ,
                     TARGET, USER, WRONG, Device)
-from kmod import LIBC, checked, equal, kprobe_list, log, match_lines, probes, unregistered
+from arch import LIBC
+from kmod import checked, equal, kprobe_list, log, match_lines, probes, unregistered
 
 CPUS = os.cpu_count()
 
