@@ -84,10 +84,13 @@ static const struct kernel_param_ops registered_ops = {
 	.free = free_param,
 };
 
-/* Nobody can set it: a parameter's name ends at the first "=". */
+/*
+ * Nobody can set it: a parameter's name ends at the first "=", unless that is its
+ * first character.
+ */
 static const struct kernel_param registered_param
 	__used __section("__param") __aligned(__alignof__(struct kernel_param)) = {
-	.name = "=",
+	.name = "left=",
 	.mod = THIS_MODULE,
 	.ops = &registered_ops,
 	.level = -1,
