@@ -119,7 +119,9 @@ impl<H: Handler> Kprobe<H> {
     /// - `EINVAL`: the place cannot be probed (NOKPROBE, `notrace`, outside of text, beside the
     ///   ftrace call of a function's entry);
     /// - `ENODEV`: ftrace, which the probe needs, has been switched off by the kernel after an error;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`;
+    /// - `EDEADLK`: one must not wait here: in a handler, under a spinlock, with interrupts or
+    ///   preemption off, or in an RCU section.
     ///
     /// A C module gets no error where arming its probe fails; here the probe is
     /// not registered then.

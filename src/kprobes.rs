@@ -43,6 +43,9 @@
 //! built without `CONFIG_PREEMPT_COUNT`, which those of x86-64 and arm64 cannot be
 //! from Linux 7.3 on, a spinlock is not seen.
 //!
+//! Making one, [`Probe::enable`] and [`Probe::disable`] wait as well: there they
+//! fail with `EDEADLK`.
+//!
 //! # What cannot be prevented
 //!
 //! - A handler that sleeps: for RCU the CPU has then left the handler, so nobody waits for it,

@@ -129,7 +129,8 @@ impl<H: ReturnHandler> Kretprobe<H> {
     /// - `ENODEV`: ftrace has been switched off, see [`Kprobe::new`];
     /// - `EOPNOTSUPP`: a kernel without `CONFIG_KRETPROBES`, or without `CONFIG_DYNAMIC_FTRACE`, so
     ///   that nobody can tell what is a function;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`;
+    /// - `EDEADLK`: one must not wait here, see [`Kprobe::new`].
     ///
     /// [`Kprobe::new`]: crate::Kprobe::new
     pub fn new<'a, E: 'a>(

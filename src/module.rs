@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
-use crate::bindings;
+use crate::{
+    bindings,
+    register, //
+};
 use core::ptr;
 use kernel::{
     container_of,
@@ -60,7 +63,7 @@ impl<H: ModuleHandler> ModuleWatch<H> {
     ///
     /// # Errors
     ///
-    /// Those of `handler`.
+    /// Those of `handler`, and `EDEADLK` where one must not wait, as in a handler.
     pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
@@ -69,6 +72,7 @@ impl<H: ModuleHandler> ModuleWatch<H> {
             // The kernel may call the handler before it returns from the registration.
             handler <- handler,
             watch <- Opaque::try_ffi_init(|watch: *mut bindings::kprobes_watch| -> Result {
+                register::may_wait()?;
                 // SAFETY: `watch` is valid for writing and pinned; all zeroes is a value of it. It is
                 // unregistered before it is freed, and `drop` takes it off the list first.
                 unsafe {

@@ -189,9 +189,11 @@ pub trait Probe {
     ///
     /// # Errors
     ///
-    /// `EINVAL` where the kernel does not know the probe; else that of
-    /// disarming it, after which it is enabled as before.
+    /// `EDEADLK` where one must not wait, as in a handler; `EINVAL` where the
+    /// kernel does not know the probe; else that of disarming it, after which it
+    /// is enabled as before.
     fn disable(&self) -> Result {
+        register::may_wait()?;
         // SAFETY: The probe is registered.
         to_result(unsafe { bindings::disable_kprobe(self.registered().kp) })
     }
@@ -204,8 +206,9 @@ pub trait Probe {
     ///
     /// # Errors
     ///
-    /// `EINVAL` where the probed code is gone; else that of arming the probe,
-    /// after which it is disabled as before.
+    /// `EDEADLK` where one must not wait, as in a handler; `EINVAL` where the
+    /// probed code is gone; else that of arming the probe, after which it is
+    /// disabled as before.
     fn enable(&self) -> Result {
         // SAFETY: The probe is registered.
         unsafe { register::enable(self.registered().kp) }

@@ -131,14 +131,34 @@ impl Raw for bindings::kretprobe {
     }
 }
 
+/// Whether one may wait here: what registers, enables or disables takes a mutex.
+///
+/// # Errors
+///
+/// `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off,
+/// or in an RCU section.
+#[inline]
+pub(crate) fn may_wait() -> Result {
+    // SAFETY: The function only looks at the current task and CPU.
+    if unsafe { bindings::kprobes_must_not_wait() } {
+        return Err(EDEADLK);
+    }
+    Ok(())
+}
+
 /// Registers a probe that is not enabled yet: no handler runs, and there is
 /// nothing that could fail to be armed.
+///
+/// # Errors
+///
+/// The kernel's own, and that of [`may_wait`].
 ///
 /// # Safety
 ///
 /// `this` must be filled in and pinned, and not be registered.
 #[inline]
 pub(crate) unsafe fn register<K: Raw>(this: *mut K) -> Result {
+    may_wait()?;
     // SAFETY: By this function's contract.
     unsafe {
         let kp = K::kprobe(this);
@@ -305,13 +325,15 @@ impl Calls {
 ///
 /// # Errors
 ///
-/// That of arming it; the probe is registered and disabled as before.
+/// That of arming it, or of [`may_wait`]; the probe is registered and disabled as
+/// before.
 ///
 /// # Safety
 ///
 /// `kp` must be registered.
 #[inline]
 pub(crate) unsafe fn enable(kp: *mut bindings::kprobe) -> Result {
+    may_wait()?;
     // SAFETY: By this function's contract.
     to_result(unsafe { bindings::kprobes_enable(kp) })
 }

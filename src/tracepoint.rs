@@ -13,7 +13,8 @@ use crate::{
     context::{
         Context,
         Trace, //
-    }, //
+    },
+    register, //
 };
 use core::{
     ffi::CStr,
@@ -91,7 +92,8 @@ impl<H: TracepointHandler> Tracepoint<H> {
     /// - `ENOENT`: no such tracepoint;
     /// - `EOPNOTSUPP`: a kernel with `CONFIG_CFI`, which lets a tracepoint call only functions of
     ///   just its own type, or without `CONFIG_TRACING`;
-    /// - `ENOMEM`.
+    /// - `ENOMEM`;
+    /// - `EDEADLK`: one must not wait here, see [`Kprobe::new`](crate::Kprobe::new).
     #[inline]
     pub fn new<'a, E: 'a>(
         name: &'a CStr,
@@ -114,6 +116,7 @@ impl<H: TracepointHandler> Tracepoint<H> {
                 if cfg!(CONFIG_CFI) {
                     return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
                 }
+                register::may_wait()?;
                 let tracepoint = find(name).ok_or(ENOENT)?;
                 // SAFETY: `tp` is valid for writing and pinned; all zeroes is a value of it. The
                 // registration calls `hit::<H>` with `tp`, which lies beside a handler that is

@@ -75,6 +75,7 @@ static_assert(TRACE_RECORD_RECURSION_BIT < 27);
 void kprobes_enter(struct kprobes_registration *reg);
 void kprobes_leave(struct kprobes_registration *reg);
 void kprobes_leave_all(void);
+bool kprobes_must_not_wait(void);
 void kprobes_tell_left(const void *place, int n);
 void kprobes_leave_kprobes(struct kprobes_registration *reg, bool left);
 void kprobes_leave_kprobes_and_skips(struct kprobes_registration *reg, bool left);

@@ -23,7 +23,7 @@ void kprobes_enter(struct kprobes_registration *reg)
 }
 
 /* Whether a handler of the library's may run below us, or one must not sleep. */
-static bool must_not_wait(void)
+bool kprobes_must_not_wait(void)
 {
 #ifdef CONFIG_TRACING
 	/* Those of tracepoints may be preempted; kprobes' run with preemption off. */
@@ -40,7 +40,7 @@ static bool must_not_wait(void)
  */
 void kprobes_leave(struct kprobes_registration *reg)
 {
-	if (unlikely(must_not_wait())) {
+	if (unlikely(kprobes_must_not_wait())) {
 		pr_emerg("%s: a probe is dropped in a handler, under a lock or where else one must not sleep; stopped before it is freed\n",
 			 THIS_MODULE->name);
 		BUG();
