@@ -32,7 +32,8 @@ impl Address {
         self.0
     }
 
-    /// The symbol that it lies in, and how far in.
+    /// The symbol that it lies in, and how far in. Where it lies in none, as that
+    /// of a probe whose module has left, its location is the address, hashed.
     ///
     /// Context: any; C function `sprint_symbol()`.
     #[inline]
@@ -40,18 +41,19 @@ impl Address {
         let mut buf = [0; Location::SIZE];
         // SAFETY: `buf` has the `KSYM_SYMBOL_LEN` bytes that the function may write.
         let len = unsafe { bindings::sprint_symbol(buf.as_mut_ptr().cast(), self.0) };
-        Location {
-            buf,
-            len: usize::try_from(len).unwrap_or(0).min(Location::SIZE),
-        }
+        let len = usize::try_from(len).unwrap_or(0).min(Location::SIZE);
+        // No symbol begins with a digit: that is the address as it is.
+        let len = if buf[0] == b'0' {
+            self.hash(&mut buf)
+        } else {
+            len
+        };
+        Location { buf, len }
     }
-}
 
-impl fmt::Display for Address {
+    /// Writes it into `buf` as `%p` does; how many bytes that took.
     #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Room for 16 digits, or for "(____ptrval____)" early in the boot, and a NUL.
-        let mut buf = [0u8; 24];
+    fn hash(self, buf: &mut [u8]) -> usize {
         // SAFETY: `buf` has the length that is given; `%p` takes the one pointer that follows.
         let len = unsafe {
             bindings::scnprintf(
@@ -61,7 +63,16 @@ impl fmt::Display for Address {
                 self.0 as *const c_void,
             )
         };
-        let len = usize::try_from(len).unwrap_or(0);
+        usize::try_from(len).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Address {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Room for 16 digits, or for "(____ptrval____)" early in the boot, and a NUL.
+        let mut buf = [0u8; 24];
+        let len = self.hash(&mut buf);
         fmt::Display::fmt(BStr::from_bytes(buf.get(..len).unwrap_or_default()), f)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the module has registered, and what of it is left at the module's end. */
 #include <linux/bug.h>
+#include <linux/kallsyms.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -67,8 +68,17 @@ void kprobes_leave_all(void)
 
 void kprobes_tell_left(const void *place, int n)
 {
-	pr_warn("%s: left registered: %d at %pS; unregistered now\n",
-		THIS_MODULE->name, n, place);
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol(name, (unsigned long)place);
+	/*
+	 * The kernel has forgotten this module's own symbols, and those of one that
+	 * has left: it gives the address then, which is not for the log.
+	 */
+	if (name[0] == '0')
+		scnprintf(name, sizeof(name), "%p", place);
+	pr_warn("%s: left registered: %d at %s; unregistered now\n",
+		THIS_MODULE->name, n, name);
 }
 
 /*
