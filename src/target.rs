@@ -103,6 +103,6 @@ pub const fn __c_str(name: &'static str) -> &'static CStr {
 #[macro_export]
 macro_rules! syscall {
     ($name:literal) => {
-        $crate::Target::symbol($crate::__c_str($crate::__syscall_symbol!($name)))
+        $crate::Target::symbol(const { $crate::__c_str($crate::__syscall_symbol!($name)) })
     };
 }
