@@ -78,6 +78,7 @@ impl<H: ModuleHandler> ModuleWatch<H> {
                 unsafe {
                     ptr::write_bytes(watch, 0, 1);
                     (*watch).reg.leave = Some(bindings::kprobes_leave_watch);
+                    (*watch).reg.first = true;
                     (*watch).block.notifier_call = Some(Self::notify);
                     (*watch).block.priority = Self::PRIORITY;
                     to_result(bindings::register_module_notifier(

@@ -240,6 +240,7 @@ impl Held {
                 // SAFETY: `held` is valid for writing and pinned. INVARIANT: It is on the list.
                 unsafe {
                     (&raw mut (*held).reg.leave).write(Some(leave));
+                    (&raw mut (*held).reg.first).write(false);
                     (&raw mut (*held).probes).write(probes);
                     (&raw mut (*held).count).write(count as c_uint);
                     bindings::kprobes_enter(&raw mut (*held).reg);

@@ -36,6 +36,8 @@ struct kprobes_registration {
 	struct list_head list;
 	/* Unregisters it and waits for its handlers; says so where it was left. */
 	void (*leave)(struct kprobes_registration *reg, bool left);
+	/* Whether its handler may sleep, and so make and drop others. */
+	bool first;
 };
 
 /* Those of kprobes and kretprobes. */

@@ -52,16 +52,34 @@ void kprobes_leave(struct kprobes_registration *reg)
 	reg->leave(reg, false);
 }
 
+/* Which is left next, NULL where there is none. */
+static struct kprobes_registration *next_left(void)
+{
+	struct kprobes_registration *reg;
+
+	list_for_each_entry(reg, &registered, list)
+		if (reg->first)
+			return reg;
+	return list_first_entry_or_null(&registered, struct kprobes_registration, list);
+}
+
 /*
  * What is left when the module has left, or its init has failed. By then nobody
- * else uses the list.
+ * else uses the list, except the handlers of watches, which may make and drop
+ * probes until they are unregistered.
  */
 void kprobes_leave_all(void)
 {
-	struct kprobes_registration *reg, *next;
+	struct kprobes_registration *reg;
 
-	list_for_each_entry_safe(reg, next, &registered, list) {
-		list_del(&reg->list);
+	for (;;) {
+		mutex_lock(&lock);
+		reg = next_left();
+		if (reg)
+			list_del(&reg->list);
+		mutex_unlock(&lock);
+		if (!reg)
+			return;
 		reg->leave(reg, true);
 	}
 }
