@@ -38,8 +38,7 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kprobes_watch
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
 	disable_kprobe sprint_symbol ___ratelimit kprobes_.* \
-	ktime_get_mono_fast_ns for_each_kernel_tracepoint \
-	register_module_notifier
+	ktime_get_mono_fast_ns for_each_kernel_tracepoint
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.*
 
 # libclang does not know these flags of gcc.

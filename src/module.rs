@@ -30,8 +30,9 @@ pub trait ModuleHandler: Send + Sync + 'static {
 /// A registered handler of modules that go.
 ///
 /// Dropping it unregisters the handler and waits until it does not run any
-/// more; never drop one in the handler, which waits for itself then. One that is
-/// never dropped is unregistered at the end of the module, as probes are.
+/// more. In the handler of one it cannot: it stops there, as a probe that is
+/// [dropped in a handler](crate#where-not-to-drop-one). One that is never dropped
+/// is unregistered at the end of the module, as probes are.
 ///
 /// C functions: `register_module_notifier()`, `unregister_module_notifier()`.
 ///
@@ -54,16 +55,13 @@ unsafe impl<H: ModuleHandler> Send for ModuleWatch<H> {}
 unsafe impl<H: ModuleHandler> Sync for ModuleWatch<H> {}
 
 impl<H: ModuleHandler> ModuleWatch<H> {
-    /// Behind the kernel's own callback for kprobes, whose priority is 0.
-    const PRIORITY: c_int = -1;
-
     /// Registers `handler`.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
-    /// Those of `handler`, and `EDEADLK` where one must not wait, as in a handler.
+    /// Those of `handler`, and `EDEADLK` where one must not wait, or in the handler of a watch.
     pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
@@ -79,11 +77,8 @@ impl<H: ModuleHandler> ModuleWatch<H> {
                     ptr::write_bytes(watch, 0, 1);
                     (*watch).reg.leave = Some(bindings::kprobes_leave_watch);
                     (*watch).reg.first = true;
-                    (*watch).block.notifier_call = Some(Self::notify);
-                    (*watch).block.priority = Self::PRIORITY;
-                    to_result(bindings::register_module_notifier(
-                        &raw mut (*watch).block,
-                    ))?;
+                    (*watch).gone = Some(Self::gone);
+                    to_result(bindings::kprobes_watch_register(watch))?;
                     bindings::kprobes_enter(&raw mut (*watch).reg);
                 }
                 Ok(())
@@ -93,25 +88,15 @@ impl<H: ModuleHandler> ModuleWatch<H> {
 
     /// # Safety
     ///
-    /// Only for the `notifier_call` of the `watch` of a `ModuleWatch<H>`.
-    unsafe extern "C" fn notify(
-        block: *mut bindings::notifier_block,
-        event: c_ulong,
-        _module: *mut c_void,
-    ) -> c_int {
-        let going = bindings::module_state_MODULE_STATE_GOING as c_ulong;
-        let live = bindings::module_state_MODULE_STATE_LIVE as c_ulong;
-        if event == going || event == live {
-            // SAFETY: By this function's contract `block` lies in a `ModuleWatch<H>`, whose drop
-            // waits for this call, and whose `handler` was initialised before the registration.
-            let handler = unsafe {
-                let watch = container_of!(block, bindings::kprobes_watch, block);
-                let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
-                &(*container_of!(watch, Self, watch)).handler
-            };
-            handler.gone();
-        }
-        bindings::NOTIFY_DONE as c_int
+    /// Only for the `gone` of the `watch` of a `ModuleWatch<H>`.
+    unsafe extern "C" fn gone(watch: *mut bindings::kprobes_watch) {
+        // SAFETY: By this function's contract `watch` lies in a `ModuleWatch<H>`, whose drop waits
+        // for this call, and whose `handler` was initialised before the registration.
+        let handler = unsafe {
+            let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
+            &(*container_of!(watch, Self, watch)).handler
+        };
+        handler.gone();
     }
 }
 
@@ -120,6 +105,6 @@ impl<H: ModuleHandler> PinnedDrop for ModuleWatch<H> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant it is registered and on the list, and this is the only
         // place that takes it off. The handler does not run after it.
-        unsafe { bindings::kprobes_leave(&raw mut (*self.watch.get()).reg) };
+        unsafe { bindings::kprobes_drop_watch(self.watch.get()) };
     }
 }

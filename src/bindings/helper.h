@@ -62,6 +62,7 @@ struct kprobes_tracepoint {
 struct kprobes_watch {
 	struct kprobes_registration reg;
 	struct notifier_block block;
+	void (*gone)(struct kprobes_watch *watch);
 };
 
 /*
@@ -72,6 +73,9 @@ struct kprobes_watch {
 #ifdef CONFIG_TRACING
 static_assert(TRACE_RECORD_RECURSION_BIT < 27);
 #endif
+
+/* Another one: the handler of a watch runs. */
+#define KPROBES_IN_WATCH (1UL << 31)
 
 /* helpers/ */
 void kprobes_enter(struct kprobes_registration *reg);
@@ -87,6 +91,8 @@ void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
 void kprobes_wait_for_tasks(void);
 int kprobes_tracepoint_register(struct kprobes_tracepoint *tp);
 void kprobes_leave_tracepoint(struct kprobes_registration *reg, bool left);
+int kprobes_watch_register(struct kprobes_watch *watch);
+void kprobes_drop_watch(struct kprobes_watch *watch);
 void kprobes_leave_watch(struct kprobes_registration *reg, bool left);
 void kprobes_just_return(void);
 void kprobes_disarm(struct kprobe *kp);
