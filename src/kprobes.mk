@@ -39,7 +39,8 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
 	disable_kprobe sprint_symbol ___ratelimit kprobes_.* \
 	ktime_get_mono_fast_ns for_each_kernel_tracepoint
-kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.*
+kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* \
+	const_current_task __preempt_count
 
 # libclang does not know these flags of gcc.
 kprobes-gcc-only-flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% \

@@ -10,12 +10,26 @@
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]
 mod arch;
 
+/// What became of [`enter_in_task`].
+pub(crate) enum Entry {
+    /// The bit was clear, and is set.
+    Entered,
+    /// The bit was set.
+    Within,
+    /// The CPU serves a softirq, an interrupt or an NMI: the bit was not looked at.
+    Interrupt,
+}
+
 pub use arch::Register;
 pub(crate) use arch::{
     argument,
+    current,
+    enter_in_task,
     flags,
     instruction_pointer,
     is_kernel_address,
+    leave_in_task,
+    preempt_count,
     register,
     return_value,
     set_argument,

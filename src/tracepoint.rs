@@ -14,11 +14,20 @@ use crate::{
         Context,
         Trace, //
     },
-    register, //
+    register,
+    regs::{
+        self,
+        Entry, //
+    }, //
 };
 use core::{
     ffi::CStr,
-    ptr, //
+    ptr,
+    sync::atomic::{
+        compiler_fence,
+        AtomicUsize,
+        Ordering, //
+    }, //
 };
 use kernel::{
     container_of,
@@ -163,8 +172,19 @@ impl<H: TracepointHandler> PinnedDrop for Tracepoint<H> {
     }
 }
 
+/// The word of the current task that remembers, for each context, that a handler
+/// runs, and the first bit of it that is for that.
+const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
+const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
+
 /// What is called where the tracepoint is passed, with its arguments. Those
 /// that it does not have are what the registers hold.
+///
+/// The kernel calls a handler wherever the tracepoint is passed, within handlers
+/// too. So it is not called where one runs already, of this or another module, in
+/// the same context of the same task: a hit in an interrupt of a handler is none
+/// within it. The handler may be preempted, so its task has to remember, as it
+/// does for ftrace.
 ///
 /// # Safety
 ///
@@ -178,14 +198,85 @@ unsafe extern "C" fn hit<H: TracepointHandler>(
     d: usize,
     e: usize,
 ) {
+    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; the
+    // tracepoint and the bit by this function's contract.
+    unsafe {
+        match regs::enter_in_task::<AT, BIT>() {
+            Entry::Entered => {
+                run::<H>(tp, [a, b, c, d, e]);
+                regs::leave_in_task::<AT, BIT>();
+            }
+            Entry::Within => miss(tp),
+            Entry::Interrupt => hit_in_interrupt::<H>(tp, a, b, c, d, e),
+        }
+    }
+}
+
+/// [`hit`], where an interrupt, a softirq or an NMI is served.
+///
+/// # Safety
+///
+/// That of [`hit`].
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn hit_in_interrupt<H: TracepointHandler>(
+    tp: *mut bindings::kprobes_tracepoint,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+) {
+    // As `interrupt_context_level()`, of which 0 is out of the question.
+    let count = regs::preempt_count();
+    let level = 1
+        + u32::from(count & bindings::KPROBES_HARDIRQ != 0)
+        + u32::from(count & bindings::KPROBES_NMI != 0);
+    let bit = 1 << (BIT + level);
+    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours. Only its
+    // task writes it, and what interrupts us leaves it as it found it. `tp` by this function's
+    // contract.
+    unsafe {
+        let word = regs::current().byte_add(AT).cast::<c_ulong>();
+        let bits = word.read_volatile();
+        if bits & bit != 0 {
+            return miss(tp);
+        }
+        word.write_volatile(bits | bit);
+        compiler_fence(Ordering::SeqCst);
+        run::<H>(tp, [a, b, c, d, e]);
+        compiler_fence(Ordering::SeqCst);
+        word.write_volatile(word.read_volatile() & !bit);
+    }
+}
+
+/// Calls the handler.
+///
+/// # Safety
+///
+/// `tp` must be the field of a `Tracepoint<H>` that outlives the call.
+#[inline(always)]
+unsafe fn run<H: TracepointHandler>(tp: *mut bindings::kprobes_tracepoint, args: [usize; 5]) {
     // SAFETY: By this function's contract both pointers lie in one `Tracepoint<H>`, whose handler
     // was initialised before the registration; it alone is borrowed.
     let handler = unsafe {
         let tp = Opaque::cast_from(tp.cast_const()).cast_mut();
         &(*container_of!(tp, Tracepoint<H>, tp)).handler
     };
-    let args = H::Args::from_registers(|n| [a, b, c, d, e].get(n).copied().unwrap_or(0));
+    let args = H::Args::from_registers(|n| args.get(n).copied().unwrap_or(0));
     handler.hit(&Context::trace(), args);
+}
+
+/// Counts a hit for which the handler is not called.
+///
+/// # Safety
+///
+/// `tp` must be valid.
+#[inline(always)]
+unsafe fn miss(tp: *mut bindings::kprobes_tracepoint) {
+    // SAFETY: By this function's contract; everybody accesses the counter atomically.
+    let missed = unsafe { AtomicUsize::from_ptr((&raw mut (*tp).missed).cast()) };
+    missed.fetch_add(1, Ordering::Relaxed);
 }
 
 /// The tracepoint of that name.

@@ -6,6 +6,7 @@
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/notifier.h>
+#include <linux/preempt.h>
 #include <linux/ratelimit.h>
 #include <linux/rethook.h>
 #include <linux/sched.h>
@@ -69,9 +70,23 @@ struct kprobes_watch {
  * Four bits of task_struct's trace_recursion, behind those of the kernel: a
  * handler of a tracepoint runs, in a task, a softirq, an interrupt or an NMI.
  */
-#define KPROBES_IN_TRACEPOINT (1UL << 27)
+#define KPROBES_IN_TRACEPOINT_BIT 27
 #ifdef CONFIG_TRACING
-static_assert(TRACE_RECORD_RECURSION_BIT < 27);
+static_assert(TRACE_RECORD_RECURSION_BIT < KPROBES_IN_TRACEPOINT_BIT);
+static const unsigned long KPROBES_TASK_TRACE_RECURSION =
+	offsetof(struct task_struct, trace_recursion);
+#else
+/* No handler is registered then. */
+static const unsigned long KPROBES_TASK_TRACE_RECURSION = 0;
+#endif
+
+/* What interrupt_context_level() looks at. */
+static const unsigned int KPROBES_NMI = NMI_MASK;
+static const unsigned int KPROBES_HARDIRQ = NMI_MASK | HARDIRQ_MASK;
+static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET;
+#ifdef CONFIG_ARM64
+static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
+	offsetof(struct task_struct, thread_info.preempt.count);
 #endif
 
 /* Another one: the handler of a watch runs. */

@@ -9,7 +9,12 @@ use crate::{
         self,
         pt_regs, //
     },
-    register::Leave, //
+    register::Leave,
+    regs::Entry, //
+};
+use core::sync::atomic::{
+    compiler_fence,
+    Ordering, //
 };
 
 /// How many integer arguments travel in registers.
@@ -170,6 +175,73 @@ pub(crate) const LEAVE_SKIPS: Leave = bindings::kprobes_leave_kprobes;
 pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     // SAFETY: By this function's contract.
     unsafe { bindings::kprobes_percpu_inc(count.cast()) };
+}
+
+/// The current task. No function is called for it, because ftrace could trace that.
+#[inline(always)]
+pub(crate) fn current() -> *mut bindings::task_struct {
+    let task;
+    // SAFETY: The kernel keeps it there.
+    unsafe {
+        core::arch::asm!(
+            "mrs {}, sp_el0",
+            out(reg) task,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    task
+}
+
+/// As `preempt_count()`.
+#[inline(always)]
+pub(crate) fn preempt_count() -> u32 {
+    // SAFETY: A task begins with its `thread_info`, whose count is at that offset. Interrupts leave
+    // it as they found it.
+    unsafe {
+        current()
+            .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
+            .cast::<u32>()
+            .read_volatile()
+    }
+}
+
+/// Sets bit `BIT` of the word at `AT` in the current task, unless in an
+/// interrupt.
+///
+/// # Safety
+///
+/// There must be a word that only its task writes.
+#[inline(always)]
+pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
+    if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
+        return Entry::Interrupt;
+    }
+    // SAFETY: By this function's contract. Interrupts leave the word as they found it.
+    unsafe {
+        let word = current().byte_add(AT).cast::<u32>();
+        let bits = word.read_volatile();
+        if bits & (1 << BIT) != 0 {
+            return Entry::Within;
+        }
+        word.write_volatile(bits | (1 << BIT));
+    }
+    compiler_fence(Ordering::SeqCst);
+    Entry::Entered
+}
+
+/// Clears the bit.
+///
+/// # Safety
+///
+/// [`enter_in_task`] must have set it.
+#[inline(always)]
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: By this function's contract.
+    unsafe {
+        let word = current().byte_add(AT).cast::<u32>();
+        word.write_volatile(word.read_volatile() & !(1 << BIT));
+    }
 }
 
 /// Whether the kernel's memory may be at that address: bit 55 says which of the

@@ -9,8 +9,10 @@ use crate::{
         self,
         pt_regs, //
     },
-    register::Leave, //
+    register::Leave,
+    regs::Entry, //
 };
+use core::arch::asm;
 
 /// How many integer arguments travel in registers.
 pub(crate) const ARGUMENTS: usize = 6;
@@ -210,12 +212,93 @@ pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     // SAFETY: By this function's contract there is such a word on each CPU, which `gs` leads to;
     // one instruction is not interrupted, nor can the task leave the CPU in it.
     unsafe {
-        core::arch::asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
+        asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
     }
     #[cfg(not(CONFIG_SMP))]
     // SAFETY: By this function's contract.
     unsafe {
         bindings::kprobes_percpu_inc(count.cast());
+    }
+}
+
+/// The current task. No function is called for it, because ftrace could trace that.
+#[inline(always)]
+pub(crate) fn current() -> *mut bindings::task_struct {
+    let task;
+    // SAFETY: `gs` leads to the CPU's own; it is this task's as long as the task runs.
+    unsafe {
+        asm!(
+            "mov {}, gs:[rip + {}]",
+            out(reg) task,
+            sym bindings::const_current_task,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    task
+}
+
+/// As `preempt_count()`; the bit `PREEMPT_NEED_RESCHED` is not masked.
+#[inline(always)]
+pub(crate) fn preempt_count() -> u32 {
+    let count;
+    // SAFETY: `gs` leads to the CPU's own. Where the task may leave the CPU, that of the next says
+    // the same of interrupts.
+    unsafe {
+        asm!(
+            "mov {:e}, gs:[rip + {}]",
+            out(reg) count,
+            sym bindings::__preempt_count,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+    count
+}
+
+/// Sets bit `BIT` of the word at `AT` in the current task, unless in an
+/// interrupt.
+///
+/// # Safety
+///
+/// There must be a word that only its task writes.
+#[inline(always)]
+pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
+    // SAFETY: By this function's contract. Interrupts between two instructions leave the word as
+    // they found it.
+    unsafe {
+        asm!(
+            "test dword ptr gs:[rip + {count}], {interrupts}",
+            "jnz {interrupt}",
+            "bts dword ptr [{task} + {at}], {bit}",
+            "jc {within}",
+            count = sym bindings::__preempt_count,
+            interrupts = const bindings::KPROBES_SOFTIRQ,
+            interrupt = label { return Entry::Interrupt },
+            task = in(reg) current(),
+            at = const AT,
+            bit = const BIT,
+            within = label { return Entry::Within },
+            options(nostack),
+        );
+    }
+    Entry::Entered
+}
+
+/// Clears the bit.
+///
+/// # Safety
+///
+/// [`enter_in_task`] must have set it.
+#[inline(always)]
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
+    // SAFETY: By this function's contract.
+    unsafe {
+        asm!(
+            "btr dword ptr [{} + {}], {}",
+            in(reg) current(),
+            const AT,
+            const BIT,
+            options(nostack),
+        );
     }
 }
 

@@ -8,12 +8,15 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/ftrace.h>
+#include <linux/interrupt.h>
+#include <linux/irq_work.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/linkage.h>
 #include <linux/mman.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
+#include <linux/slab.h>
 #include <linux/sched/signal.h>
 #include <linux/stacktrace.h>
 #include <linux/uaccess.h>
@@ -415,4 +418,44 @@ void kut_skip(const char *why)
 void kut_signal(int sig)
 {
 	send_sig(sig, current, 0);
+}
+
+/* Allocates in a softirq and in an interrupt of the caller, which has bottom halves on. */
+static void allocate(void)
+{
+	kfree(kmalloc(64, GFP_ATOMIC));
+}
+
+static bool softirq_done;
+
+static void softirq(struct tasklet_struct *unused)
+{
+	allocate();
+	WRITE_ONCE(softirq_done, true);
+}
+static DECLARE_TASKLET(softly, softirq);
+
+static void interrupt(struct irq_work *unused)
+{
+	allocate();
+}
+static DEFINE_IRQ_WORK(hardly, interrupt);
+
+void kut_interrupt(void)
+{
+	WRITE_ONCE(softirq_done, false);
+	local_bh_disable();
+	tasklet_schedule(&softly);
+	local_bh_enable();
+	while (!READ_ONCE(softirq_done))
+		cpu_relax();
+	irq_work_queue(&hardly);
+	while (irq_work_is_busy(&hardly))
+		cpu_relax();
+}
+
+/* 0 to 3: task, softirq, interrupt, NMI. */
+unsigned int kut_level(void)
+{
+	return interrupt_context_level();
 }

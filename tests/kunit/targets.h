@@ -34,3 +34,5 @@ void kut_whole_link(void);
 int kut_write_user(unsigned long at, const void *from, unsigned long len);
 void kut_skip(const char *why);
 void kut_signal(int sig);
+void kut_interrupt(void);
+unsigned int kut_level(void);

@@ -67,6 +67,8 @@ mod c {
         pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
         pub(crate) fn kut_skip(why: *const c_char);
         pub(crate) safe fn kut_signal(sig: i32);
+        pub(crate) safe fn kut_interrupt();
+        pub(crate) safe fn kut_level() -> u32;
         pub(crate) static kut_ran: i32;
     }
 }

@@ -78,6 +78,27 @@ impl TracepointHandler for Allocates {
     }
 }
 
+/// Allocates whenever this task or an interrupt of it allocates, and is interrupted once.
+struct Interrupted {
+    pid: i32,
+    hits: [Atomic<u64>; 4],
+}
+
+impl TracepointHandler for Interrupted {
+    type Args = ();
+
+    fn hit(&self, cx: &Context<'_, Trace>, (): ()) {
+        if cx.pid() == self.pid {
+            let level = kut_level();
+            let before = self.hits[level as usize].fetch_add(1, Relaxed);
+            drop(KBox::new([0_u8; 64], GFP_ATOMIC));
+            if level == 0 && before == 0 {
+                kut_interrupt();
+            }
+        }
+    }
+}
+
 #[kunit_tests(kprobes_tracepoints)]
 mod tests {
     use super::*;
@@ -138,6 +159,27 @@ mod tests {
         // Each hit allocates once, which is missed; nothing else is.
         assert!(hits >= 100);
         assert_eq!(tracepoint.missed() as u64, hits + before);
+        Ok(())
+    }
+
+    #[test]
+    fn interrupt_of_a_handler() -> Result {
+        let handler = Interrupted {
+            pid: current!().pid(),
+            hits: [const { Atomic::new(0) }; 4],
+        };
+        let tracepoint = KBox::pin_init(Tracepoint::new(c"kmalloc", handler), GFP_KERNEL)?;
+        drop(KBox::new([0_u8; 64], GFP_KERNEL)?);
+        let hits = tracepoint
+            .handler()
+            .hits
+            .each_ref()
+            .map(|hits| hits.load(Relaxed));
+        // A softirq and an interrupt of the handler are not within it; what the handler does there is.
+        assert!(hits[0] >= 1);
+        assert!(hits[1] >= 1);
+        assert!(hits[2] >= 1);
+        assert_eq!(tracepoint.missed() as u64, hits.iter().sum::<u64>());
         Ok(())
     }
 

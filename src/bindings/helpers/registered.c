@@ -28,7 +28,7 @@ bool kprobes_must_not_wait(void)
 {
 #ifdef CONFIG_TRACING
 	/* Those of tracepoints may be preempted; kprobes' run with preemption off. */
-	if (current->trace_recursion & (KPROBES_IN_TRACEPOINT * 0xf))
+	if (current->trace_recursion & (0xfUL << KPROBES_IN_TRACEPOINT_BIT))
 		return true;
 #endif
 	return in_atomic() || irqs_disabled() || rcu_preempt_depth();
