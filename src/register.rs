@@ -141,7 +141,8 @@ impl Raw for bindings::kretprobe {
 pub(crate) fn may_wait() -> Result {
     // SAFETY: The function only looks at the current task and CPU.
     if unsafe { bindings::kprobes_must_not_wait() } {
-        return Err(EDEADLK);
+        // The kernel crate of Linux 7.2 has no name for it.
+        return Err(Error::from_errno(-(bindings::EDEADLK as c_int)));
     }
     Ok(())
 }
