@@ -23,7 +23,7 @@ help:
 	@echo '  make stress   whatever could take a machine down, for MINUTES=10 and more'
 	@echo '  make matrix   the tests on every kernel that is supported, as a table'
 	@echo '  make fuzz     the parser of probes=, with 10,000,000 inputs; RUNS=N'
-	@echo '  make lint     rustfmt, clippy, shellcheck, the ledger of unsafe code'
+	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences'
 	@echo '  make doc      the documentation of the library'
 	@echo '  make rust-analyzer   what an editor has to know'
 	@echo '  make modules_install   install the modules for the kernel in KDIR'

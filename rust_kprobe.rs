@@ -25,16 +25,7 @@ use kernel::{
     sync::Arc, //
 };
 use kprobes::{
-    Context,
-    Handler,
-    Kprobe,
-    Kretprobe,
-    ModuleHandler,
-    ModuleWatch,
-    Post,
-    Return,
-    ReturnHandler,
-    Target, //
+    kprobe, module, timed, Context, Kprobe, Kretprobe, ModuleWatch, Post, Return, Target, Timed,
 };
 use report::Report;
 
@@ -51,26 +42,33 @@ kprobes::string_param!(
     "p[:NAME] [MODULE:]SYMBOL[+OFFSET] or r[MAXACTIVE][:NAME] [MODULE:]SYMBOL, several separated by ';'. Default: kernel_clone before, after and at return"
 );
 
-/// Says when the probed instruction is reached.
-#[pin_data]
-struct Before {
-    #[pin]
-    report: Report,
-}
-
+/// Before the probed instruction.
 #[vtable]
-impl Handler for Before {
+impl kprobe::Handler for Report {
     fn pre(&self, cx: &Context<'_>) {
-        self.report.count();
-        self.report.hit("pre", cx);
+        self.count();
+        self.hit("pre", cx);
     }
 
     fn unregistered(&self, missed: usize) {
-        self.report.unregistered(missed);
+        self.finish(missed);
     }
 }
 
-/// Says when the probed instruction is reached, and when it is done.
+/// At the return of the probed function.
+#[vtable]
+impl timed::Handler for Report {
+    fn ret(&self, cx: &Context<'_, Return>, ns: u64) {
+        self.count();
+        self.returned(cx, ns);
+    }
+
+    fn unregistered(&self, missed: usize) {
+        self.finish(missed);
+    }
+}
+
+/// Before and after the probed instruction.
 #[pin_data]
 struct Around {
     #[pin]
@@ -78,10 +76,9 @@ struct Around {
 }
 
 #[vtable]
-impl Handler for Around {
+impl kprobe::Handler for Around {
     fn pre(&self, cx: &Context<'_>) {
-        self.report.count();
-        self.report.hit("pre", cx);
+        kprobe::Handler::pre(&self.report, cx);
     }
 
     fn post(&self, cx: &Context<'_, Post>) {
@@ -89,61 +86,33 @@ impl Handler for Around {
     }
 
     fn unregistered(&self, missed: usize) {
-        self.report.unregistered(missed);
-    }
-}
-
-/// Says what the probed function returned, and how long it took.
-#[pin_data]
-struct Returned {
-    #[pin]
-    report: Report,
-}
-
-#[vtable]
-impl ReturnHandler for Returned {
-    /// When the function was entered.
-    type Data = u64;
-
-    fn entry(&self, cx: &Context<'_>) -> Option<u64> {
-        Some(cx.now_ns())
-    }
-
-    fn ret(&self, cx: &Context<'_, Return>, entered: u64) {
-        self.report.count();
-        self.report
-            .returned(cx, cx.now_ns().saturating_sub(entered));
-    }
-
-    fn unregistered(&self, missed: usize) {
-        self.report.unregistered(missed);
+        self.report.finish(missed);
     }
 }
 
 /// A registered probe of any kind.
 enum Probe {
-    Before(Pin<KBox<Kprobe<Before>>>),
+    Before(Pin<KBox<Kprobe<Report>>>),
     Around(Pin<KBox<Kprobe<Around>>>),
-    Returned(Pin<KBox<Kretprobe<Returned>>>),
+    Return(Pin<KBox<Kretprobe<Timed<Report>>>>),
 }
 
 impl Probe {
     fn before(name: CString, target: Target<'_>) -> Result<Self> {
-        let handler = try_pin_init!(Before { report <- Report::new(name) });
-        let probe = KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?;
-        Ok(Self::Before(probe))
+        let probe = Kprobe::new(target, Report::new(name));
+        Ok(Self::Before(KBox::pin_init(probe, GFP_KERNEL)?))
     }
 
     fn around(name: CString, target: Target<'_>) -> Result<Self> {
         let handler = try_pin_init!(Around { report <- Report::new(name) });
-        let probe = KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?;
-        Ok(Self::Around(probe))
+        let probe = Kprobe::new(target, handler);
+        Ok(Self::Around(KBox::pin_init(probe, GFP_KERNEL)?))
     }
 
-    fn returned(name: CString, target: Target<'_>, max_active: u16) -> Result<Self> {
-        let handler = try_pin_init!(Returned { report <- Report::new(name) });
+    fn at_return(name: CString, target: Target<'_>, max_active: u16) -> Result<Self> {
+        let handler = Timed::new(Report::new(name));
         let probe = Kretprobe::with_max_active(target, max_active, handler);
-        Ok(Self::Returned(KBox::pin_init(probe, GFP_KERNEL)?))
+        Ok(Self::Return(KBox::pin_init(probe, GFP_KERNEL)?))
     }
 
     fn define(definition: &Definition<'_>) -> Result<Self> {
@@ -152,24 +121,24 @@ impl Probe {
         let name = CString::try_from_fmt(format_args!("{}", definition.name()))?;
         match definition.kind {
             Kind::Probe { offset } => Self::before(name, target.offset(offset)),
-            Kind::Return { max_active } => Self::returned(name, target, max_active),
+            Kind::Return { max_active } => Self::at_return(name, target, max_active),
         }
     }
 
     /// Says so where the probed code has left with its module.
     fn tell_gone(&self) {
         match self {
-            Self::Before(probe) => probe.handler().report.gone(&**probe),
-            Self::Around(probe) => probe.handler().report.gone(&**probe),
-            Self::Returned(probe) => probe.handler().report.gone(&**probe),
+            Self::Before(probe) => probe.handler().gone(probe),
+            Self::Around(probe) => probe.handler().report.gone(probe),
+            Self::Return(probe) => probe.handler().gone(probe),
         }
     }
 
     fn announce(&self) {
         match self {
-            Self::Before(probe) => probe.handler().report.registered("p", &**probe),
-            Self::Around(probe) => probe.handler().report.registered("p", &**probe),
-            Self::Returned(probe) => probe.handler().report.registered("r", &**probe),
+            Self::Before(probe) => probe.handler().registered("p", probe),
+            Self::Around(probe) => probe.handler().report.registered("p", probe),
+            Self::Return(probe) => probe.handler().registered("r", probe),
         }
     }
 }
@@ -192,7 +161,7 @@ impl Probes {
 /// Tells of probes whose module leaves.
 struct Leaving(Arc<Probes>);
 
-impl ModuleHandler for Leaving {
+impl module::Handler for Leaving {
     fn gone(&self) {
         self.0.tell_gone();
     }
@@ -226,7 +195,7 @@ fn defaults() -> Result<KVec<Probe>> {
     let mut all = KVec::with_capacity(2, GFP_KERNEL)?;
     all.push(Probe::around(c"clone".try_into()?, target)?, GFP_KERNEL)?;
     all.push(
-        Probe::returned(c"cloned".try_into()?, target, 0)?,
+        Probe::at_return(c"cloned".try_into()?, target, 0)?,
         GFP_KERNEL,
     )?;
     Ok(all)

@@ -6,7 +6,7 @@
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::time::{Instant, Monotonic};
-use kprobes::{Context, Count, Handler, Kprobe, KprobeSet, Target};
+use kprobes::{kprobe, Context, Count, Kprobe, KprobeSet, Target};
 
 module! {
     type: Many,
@@ -31,7 +31,7 @@ static COUNT: Count = Count::new();
 struct Counting;
 
 #[vtable]
-impl Handler for Counting {
+impl kprobe::Handler for Counting {
     fn pre(&self, _cx: &Context<'_>) {
         COUNT.add(1);
     }

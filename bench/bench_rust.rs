@@ -5,8 +5,8 @@
 
 use kernel::prelude::*;
 use kprobes::{
-    Context, Count, Handler, Kprobe, Kretprobe, PerCpuCounts, Post, Return, ReturnHandler, Target,
-    Timed, TimedHandler, Trace, Tracepoint, TracepointHandler, UserPtr,
+    kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Context, Count, Kprobe, Kretprobe,
+    PerCpuCounts, Post, Return, Target, Timed, Trace, Tracepoint,
 };
 
 module! {
@@ -28,14 +28,14 @@ kprobes::string_param!(kind, "the probe to register");
 struct Empty;
 
 #[vtable]
-impl Handler for Empty {
+impl kprobe::Handler for Empty {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 
 struct Counting(Count);
 
 #[vtable]
-impl Handler for Counting {
+impl kprobe::Handler for Counting {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
     }
@@ -44,7 +44,7 @@ impl Handler for Counting {
 struct PerCpu(PerCpuCounts<1>);
 
 #[vtable]
-impl Handler for PerCpu {
+impl kprobe::Handler for PerCpu {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.inc(0);
     }
@@ -53,7 +53,7 @@ impl Handler for PerCpu {
 struct WithPost(Count);
 
 #[vtable]
-impl Handler for WithPost {
+impl kprobe::Handler for WithPost {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
     }
@@ -64,7 +64,7 @@ impl Handler for WithPost {
 struct If<const VALUE: u64>(Count);
 
 #[vtable]
-impl<const VALUE: u64> Handler for If<VALUE> {
+impl<const VALUE: u64> kprobe::Handler for If<VALUE> {
     fn pre(&self, cx: &Context<'_>) {
         if cx.arg::<u64>(0) == VALUE {
             self.0.add(1);
@@ -75,7 +75,7 @@ impl<const VALUE: u64> Handler for If<VALUE> {
 struct String16(Count);
 
 #[vtable]
-impl Handler for String16 {
+impl kprobe::Handler for String16 {
     fn pre(&self, cx: &Context<'_>) {
         let string: UserPtr<[u8; 16]> = cx.arg(1);
         if let Ok(bytes) = string.read() {
@@ -87,7 +87,7 @@ impl Handler for String16 {
 struct RetEmpty;
 
 #[vtable]
-impl ReturnHandler for RetEmpty {
+impl kretprobe::Handler for RetEmpty {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, Return>, (): ()) {}
@@ -96,7 +96,7 @@ impl ReturnHandler for RetEmpty {
 struct RetData(Count);
 
 #[vtable]
-impl ReturnHandler for RetData {
+impl kretprobe::Handler for RetData {
     type Data = u64;
 
     fn entry(&self, cx: &Context<'_>) -> Option<u64> {
@@ -115,7 +115,7 @@ kprobes::per_cpu_counts! {
 struct Histogram;
 
 #[vtable]
-impl TimedHandler for Histogram {
+impl timed::Handler for Histogram {
     fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
         LATENCIES.inc(((ns | 1).ilog2() as usize).min(39));
     }
@@ -123,7 +123,7 @@ impl TimedHandler for Histogram {
 
 struct Kmalloc(Count);
 
-impl TracepointHandler for Kmalloc {
+impl tracepoint::Handler for Kmalloc {
     type Args = ();
 
     fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
@@ -147,11 +147,14 @@ enum Bench {
     Kmalloc(Pin<KBox<Tracepoint<Kmalloc>>>),
 }
 
-fn kprobe<H: Handler>(target: Target<'_>, handler: H) -> Result<Pin<KBox<Kprobe<H>>>> {
+fn kprobe<H: kprobe::Handler>(target: Target<'_>, handler: H) -> Result<Pin<KBox<Kprobe<H>>>> {
     KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)
 }
 
-fn kretprobe<H: ReturnHandler>(target: Target<'_>, handler: H) -> Result<Pin<KBox<Kretprobe<H>>>> {
+fn kretprobe<H: kretprobe::Handler>(
+    target: Target<'_>,
+    handler: impl PinInit<H>,
+) -> Result<Pin<KBox<Kretprobe<H>>>> {
     KBox::pin_init(Kretprobe::new(target, handler), GFP_KERNEL)
 }
 
@@ -173,7 +176,9 @@ impl kernel::Module for Bench {
             Some(b"user_string") => Self::String16(kprobe(call, String16(count))?),
             Some(b"kretprobe_empty") => Self::RetEmpty(kretprobe(call, RetEmpty)?),
             Some(b"kretprobe_data") => Self::RetData(kretprobe(call, RetData(count))?),
-            Some(b"kretprobe_histogram") => Self::Histogram(kretprobe(call, Timed(Histogram))?),
+            Some(b"kretprobe_histogram") => {
+                Self::Histogram(kretprobe(call, Timed::new(Histogram))?)
+            }
             Some(b"tracepoint") => {
                 let tracepoint = Tracepoint::new(c"kmalloc", Kmalloc(count));
                 Self::Kmalloc(KBox::pin_init(tracepoint, GFP_KERNEL)?)

@@ -17,14 +17,7 @@ use kernel::{
         Relaxed, //
     }, //
 };
-use kprobes::{
-    Address,
-    Context,
-    Count,
-    Probe,
-    RateLimit,
-    Return, //
-};
+use kprobes::{Address, Context, Count, Place, Probe, RateLimit, Return};
 
 /// How many lines a probe may write in a row, and in which time it may again.
 const BURST: u32 = 100;
@@ -56,7 +49,7 @@ impl Report {
     }
 
     /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`
-    pub(crate) fn registered(&self, kind: &str, probe: &impl Probe) {
+    pub(crate) fn registered(&self, kind: &str, probe: &Probe) {
         self.announced.store(true, Relaxed);
         pr_info!(
             "{}: registered {kind} at {} {} by {}\n",
@@ -73,7 +66,7 @@ impl Report {
     }
 
     /// `NAME: WHEN pid=PID cpu=CPU comm=COMM`
-    pub(crate) fn hit<At>(&self, when: &str, cx: &Context<'_, At>) {
+    pub(crate) fn hit<At: Place>(&self, when: &str, cx: &Context<'_, At>) {
         self.say(fmt!(
             "{when} pid={} cpu={} comm={}",
             cx.pid(),
@@ -107,7 +100,7 @@ impl Report {
     /// `NAME: gone, its module has left`
     ///
     /// Once, where the probe is gone and it was said that it is registered.
-    pub(crate) fn gone(&self, probe: &impl Probe) {
+    pub(crate) fn gone(&self, probe: &Probe) {
         if probe.is_gone() && self.announced.load(Relaxed) && !self.gone.load(Relaxed) {
             self.gone.store(true, Relaxed);
             pr_info!("{}: gone, its module has left\n", &*self.name);
@@ -119,7 +112,7 @@ impl Report {
     ///
     /// Nothing where it was not said that the probe is registered, because
     /// another one was refused.
-    pub(crate) fn unregistered(&self, missed: usize) {
+    pub(crate) fn finish(&self, missed: usize) {
         if !self.announced.load(Relaxed) {
             return;
         }

@@ -4,7 +4,7 @@
 //! entry, the memory at the return. Only large ones are told of.
 
 use kernel::prelude::*;
-use kprobes::{Context, KernelPtr, Kretprobe, Return, ReturnHandler, Target};
+use kprobes::{kretprobe, nofault::KernelPtr, Context, Kretprobe, Return, Target};
 
 module! {
     type: Allocator,
@@ -25,7 +25,7 @@ struct Allocation {
 }
 
 #[vtable]
-impl ReturnHandler for Allocation {
+impl kretprobe::Handler for Allocation {
     type Data = usize;
 
     fn entry(&self, cx: &Context<'_>) -> Option<usize> {

@@ -6,7 +6,7 @@
 //! This is the one sample that opens an unsafe door.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Post};
+use kprobes::{overrides, Context, Override};
 
 module! {
     type: ChangeOutcome,
@@ -18,32 +18,26 @@ module! {
 
 struct Refuse;
 
-#[vtable]
-impl Handler for Refuse {
-    fn pre(&self, cx: &Context<'_>) {
+impl overrides::Handler for Refuse {
+    fn entry(&self, cx: &Context<'_>) -> Option<usize> {
         if cx.comm().as_bytes() != b"victim" {
-            return;
+            return None;
         }
-        // SAFETY: A system call owes its caller, the program, nothing but a result; it has taken
-        // no lock and no reference at its entry that it would have to give back. -EPERM is a
-        // result that its manual page allows.
-        match unsafe { cx.skip_function(EPERM.to_errno() as usize) } {
-            Ok(()) => pr_info!("comm={} is refused\n", cx.comm()),
-            Err(e) => pr_info!("comm={} cannot be refused: {e:?}\n", cx.comm()),
-        }
+        pr_info!("comm={} is refused\n", cx.comm());
+        Some(EPERM.to_errno() as usize)
     }
-
-    // Skipping needs it: without, the kernel may turn the probe into a jump.
-    fn post(&self, _cx: &Context<'_, Post>) {}
 }
 
 struct ChangeOutcome {
-    _probe: Pin<KBox<Kprobe<Refuse>>>,
+    _probe: Pin<KBox<Override<Refuse>>>,
 }
 
 impl kernel::Module for ChangeOutcome {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let probe = Kprobe::new(kprobes::syscall!("getpriority"), Refuse);
+        // SAFETY: A system call owes its caller, the program, nothing but a result; it has taken no
+        // lock and no reference at its entry that it would have to give back. -EPERM is a result
+        // that its manual page allows.
+        let probe = unsafe { Override::new(kprobes::syscall!("getpriority"), Refuse) };
         let _probe = KBox::pin_init(probe, GFP_KERNEL)?;
         Ok(Self { _probe })
     }

@@ -4,7 +4,7 @@
 //! the return of the same call. Kernel threads are left out.
 
 use kernel::prelude::*;
-use kprobes::{KernelPtr, UserStr};
+use kprobes::nofault::{KernelPtr, UserStr};
 
 module! {
     type: FailedOpens,

@@ -4,7 +4,7 @@
 //! `do_sys_openat2`, which is behind the system calls open, openat and openat2.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Target};
+use kprobes::{kprobe, Context, Kprobe, Target};
 
 module! {
     type: FirstProbe,
@@ -17,7 +17,7 @@ module! {
 struct Open;
 
 #[vtable]
-impl Handler for Open {
+impl kprobe::Handler for Open {
     fn pre(&self, _cx: &Context<'_>) {
         pr_info!("do_sys_openat2 called\n");
     }

@@ -6,7 +6,7 @@
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::atomic::{Atomic, Relaxed};
-use kprobes::{Context, Handler, KprobeSet, Target};
+use kprobes::{kprobe, Context, KprobeSet, Target};
 
 module! {
     type: FuncCount,
@@ -23,7 +23,7 @@ struct Counts {
 }
 
 #[vtable]
-impl Handler for Counts {
+impl kprobe::Handler for Counts {
     fn pre(&self, cx: &Context<'_>) {
         if let Some((_, count)) = self.functions.get(cx.index()) {
             count.fetch_add(1, Relaxed);
@@ -75,12 +75,13 @@ impl kernel::Module for FuncCount {
         for name in names.iter() {
             targets.push(Target::symbol(name), GFP_KERNEL)?;
         }
-        let set = KprobeSet::new_or_tell(&targets, Counts { functions: counts }, |n, e| {
-            if let Some(name) = names.get(n) {
-                pr_err!("{}: {e:?}\n", &**name);
+        let set = KprobeSet::where_possible(&targets, Counts { functions: counts });
+        let set = KBox::pin_init(set, GFP_KERNEL)?;
+        for refusal in set.refused() {
+            if let Some(name) = refusal.target().and_then(|n| names.get(n)) {
+                pr_err!("{}: {:?}\n", &**name, refusal.error());
             }
-        });
-        let _set = KBox::pin_init(set, GFP_KERNEL)?;
-        Ok(Self { _set })
+        }
+        Ok(Self { _set: set })
     }
 }

@@ -6,7 +6,7 @@
 
 use kernel::debugfs::{self, Dir};
 use kernel::prelude::*;
-use kprobes::{Context, Kretprobe, PerCpuCounts, Return, Target, Timed, TimedHandler};
+use kprobes::{timed, Context, Kretprobe, PerCpuCounts, Return, Target, Timed};
 
 module! {
     type: Latency,
@@ -37,7 +37,7 @@ impl Histogram {
 const BAR: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
 
 #[vtable]
-impl TimedHandler for Histogram {
+impl timed::Handler for Histogram {
     fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
         self.0.inc((ns.max(1).ilog2() as usize).min(BUCKETS - 1));
     }
@@ -63,7 +63,7 @@ struct Shown {
 impl debugfs::Writer for Shown {
     fn write(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
         let mut done = Ok(());
-        self.probe.handler().0.draw(|from, to, count, bar| {
+        self.probe.handler().draw(|from, to, count, bar| {
             let bar = BAR.get(..bar).unwrap_or(BAR);
             done = done.and_then(|()| writeln!(f, "[{from}, {to}) ns {count} |{bar:<40}|"));
         });
@@ -78,7 +78,7 @@ struct Latency {
 impl kernel::Module for Latency {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let dir = Dir::new(c"latency");
-        let histogram = Timed(Histogram(PerCpuCounts::new()?));
+        let histogram = Timed::new(Histogram(PerCpuCounts::new()?));
         let shown = try_pin_init!(Shown {
             probe <- Kretprobe::new(Target::symbol(c"vfs_read"), histogram),
         }? Error);

@@ -4,7 +4,7 @@
 //! may be paged out or not there at all: reading it does not fault.
 
 use kernel::prelude::*;
-use kprobes::UserStr;
+use kprobes::nofault::UserStr;
 
 module! {
     type: OpenNames,

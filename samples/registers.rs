@@ -5,7 +5,7 @@
 //! is the first behind ftrace's call at the entry.
 
 use kernel::prelude::*;
-use kprobes::{Address, Context, Handler, Kprobe, Post, Probe, Register, Target};
+use kprobes::{kprobe, regs::Register, Address, Context, Kprobe, Post, Target};
 
 module! {
     type: Registers,
@@ -47,7 +47,7 @@ const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
 struct Dump;
 
 #[vtable]
-impl Handler for Dump {
+impl kprobe::Handler for Dump {
     fn pre(&self, cx: &Context<'_>) {
         let comm = cx.comm();
         pr_info!(

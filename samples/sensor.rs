@@ -12,7 +12,11 @@
 use core::mem::offset_of;
 use kernel::bindings::{__filename_head, cred};
 use kernel::prelude::*;
-use kprobes::{Context, Handler, KernelPtr, KernelStr, KprobeSet, Shown, Target, UserPtr, UserStr};
+use kprobes::{
+    kprobe,
+    nofault::{KernelPtr, KernelStr, Shown, UserPtr, UserStr},
+    Context, KprobeSet, Target,
+};
 
 module! {
     type: Sensor,
@@ -34,7 +38,7 @@ const TARGETS: [Target<'static>; 6] = [
 struct Events;
 
 #[vtable]
-impl Handler for Events {
+impl kprobe::Handler for Events {
     fn pre(&self, cx: &Context<'_>) {
         // Memory that is not there gives no event; a name that is not there, (fault).
         let _ = match cx.index() {

@@ -4,7 +4,7 @@
 //! `signal_generate` knows.
 
 use kernel::prelude::*;
-use kprobes::KernelPtr;
+use kprobes::nofault::KernelPtr;
 
 module! {
     type: Signals,

@@ -6,7 +6,7 @@
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
-use kprobes::{Context, Handler, Kprobe, Kretprobe, Return, ReturnHandler, Target};
+use kprobes::{kprobe, kretprobe, Context, Kprobe, Kretprobe, Return, Target};
 
 module! {
     type: XdpVerdicts,
@@ -23,7 +23,7 @@ const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
 struct Verdicts([Atomic<u64>; ACTIONS.len()]);
 
 #[vtable]
-impl ReturnHandler for Verdicts {
+impl kretprobe::Handler for Verdicts {
     type Data = ();
 
     fn ret(&self, cx: &Context<'_, Return>, (): ()) {
@@ -46,7 +46,7 @@ impl ReturnHandler for Verdicts {
 struct Received(Atomic<u64>);
 
 #[vtable]
-impl Handler for Received {
+impl kprobe::Handler for Received {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.fetch_add(1, Relaxed);
     }

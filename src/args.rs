@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From the content of a register to a value of a type.
+//! From a machine word to a value of a type.
 //!
 //! C header: [`include/linux/err.h`](srctree/include/linux/err.h)
 
 use crate::bindings;
 use kernel::prelude::*;
 
-/// A type that a C function takes or returns in one register.
+/// A type that a C function takes or returns in one machine word: a register, or an
+/// argument of a tracepoint.
 ///
 /// | type | C type |
 /// |---|---|
@@ -20,53 +21,53 @@ use kernel::prelude::*;
 ///
 /// Narrow types take the low bits: a caller may leave anything above them.
 ///
-/// [`UserPtr`]: crate::UserPtr
-/// [`KernelPtr`]: crate::KernelPtr
-/// [`UserStr`]: crate::UserStr
-/// [`KernelStr`]: crate::KernelStr
-pub trait FromRegister: Sized {
-    /// Reads the value out of the register's content.
-    fn from_register(register: usize) -> Self;
+/// [`UserPtr`]: crate::nofault::UserPtr
+/// [`KernelPtr`]: crate::nofault::KernelPtr
+/// [`UserStr`]: crate::nofault::UserStr
+/// [`KernelStr`]: crate::nofault::KernelStr
+pub trait FromWord: Sized {
+    /// Reads the value out of the word.
+    fn from_word(word: usize) -> Self;
 }
 
 /// A type of which the values from `-MAX_ERRNO` to -1 mean an error, as the
 /// kernel's functions return them.
-pub trait OrErrno: FromRegister {
-    /// The register's content as a number with a sign, as wide as the type is.
-    fn signed(register: usize) -> isize;
+pub trait OrErrno: FromWord {
+    /// The word as a signed number, as wide as the type is.
+    fn signed(word: usize) -> isize;
 }
 
-macro_rules! from_register {
+macro_rules! from_word {
     ($($int:ty),* $(,)?) => {
-        $(impl FromRegister for $int {
+        $(impl FromWord for $int {
             #[inline(always)]
-            fn from_register(register: usize) -> Self {
-                register as Self
+            fn from_word(word: usize) -> Self {
+                word as Self
             }
         })*
     };
 }
 
-from_register!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
+from_word!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 
-impl FromRegister for bool {
+impl FromWord for bool {
     #[inline(always)]
-    fn from_register(register: usize) -> Self {
-        register as u8 != 0
+    fn from_word(word: usize) -> Self {
+        word as u8 != 0
     }
 }
 
-impl FromRegister for () {
+impl FromWord for () {
     #[inline(always)]
-    fn from_register(_: usize) -> Self {}
+    fn from_word(_: usize) -> Self {}
 }
 
 macro_rules! or_errno {
     ($($type:ty as $signed:ty),* $(,)?) => {
         $(impl OrErrno for $type {
             #[inline(always)]
-            fn signed(register: usize) -> isize {
-                register as $signed as isize
+            fn signed(word: usize) -> isize {
+                word as $signed as isize
             }
         })*
     };
@@ -82,50 +83,50 @@ or_errno!(
     isize as isize
 );
 
-impl<T: OrErrno> FromRegister for Result<T> {
+impl<T: OrErrno> FromWord for Result<T> {
     #[inline(always)]
-    fn from_register(register: usize) -> Self {
-        let signed = T::signed(register);
+    fn from_word(word: usize) -> Self {
+        let signed = T::signed(word);
         if (-(bindings::MAX_ERRNO as isize)..0).contains(&signed) {
             Err(Error::from_errno(signed as c_int))
         } else {
-            Ok(T::from_register(register))
+            Ok(T::from_word(word))
         }
     }
 }
 
 /// The types of the first arguments of a function, as a tuple.
-pub trait FromRegisters: Sized {
+pub trait FromWords: Sized {
     /// How many they are.
     const COUNT: usize;
 
-    /// Reads the values; `register` gives the content of the `n`th argument's.
-    fn from_registers(register: impl Fn(usize) -> usize) -> Self;
+    /// Reads the values; `word` gives the `n`th argument.
+    fn from_words(word: impl Fn(usize) -> usize) -> Self;
 }
 
-macro_rules! from_registers {
+macro_rules! from_words {
     ($($name:ident = $n:literal),*) => {
-        impl<$($name: FromRegister),*> FromRegisters for ($($name,)*) {
+        impl<$($name: FromWord),*> FromWords for ($($name,)*) {
             const COUNT: usize = <[usize]>::len(&[$($n),*]);
 
             #[inline(always)]
-            fn from_registers(register: impl Fn(usize) -> usize) -> Self {
-                ($($name::from_register(register($n)),)*)
+            fn from_words(word: impl Fn(usize) -> usize) -> Self {
+                ($($name::from_word(word($n)),)*)
             }
         }
     };
 }
 
-impl FromRegisters for () {
+impl FromWords for () {
     const COUNT: usize = 0;
 
     #[inline(always)]
-    fn from_registers(_: impl Fn(usize) -> usize) -> Self {}
+    fn from_words(_: impl Fn(usize) -> usize) -> Self {}
 }
 
-from_registers!(A = 0);
-from_registers!(A = 0, B = 1);
-from_registers!(A = 0, B = 1, C = 2);
-from_registers!(A = 0, B = 1, C = 2, D = 3);
-from_registers!(A = 0, B = 1, C = 2, D = 3, E = 4);
-from_registers!(A = 0, B = 1, C = 2, D = 3, E = 4, F = 5);
+from_words!(A = 0);
+from_words!(A = 0, B = 1);
+from_words!(A = 0, B = 1, C = 2);
+from_words!(A = 0, B = 1, C = 2, D = 3);
+from_words!(A = 0, B = 1, C = 2, D = 3, E = 4);
+from_words!(A = 0, B = 1, C = 2, D = 3, E = 4, F = 5);

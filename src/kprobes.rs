@@ -14,7 +14,7 @@
 //! | what | runs in | may sleep |
 //! |---|---|---|
 //! | making or dropping a probe | process context | yes, it does |
-//! | [`Handler`], [`ReturnHandler`] | the context that was probed, preemption off, perhaps interrupts off | no |
+//! | [`kprobe::Handler`], [`kretprobe::Handler`] | the context that was probed, preemption off, perhaps interrupts off | no |
 //!
 //! A hit inside a handler is not run but counted: see [`Probe::missed`].
 //!
@@ -61,12 +61,12 @@
 //! ```
 //! use kernel::prelude::*;
 //! use kernel::sync::atomic::{Atomic, Relaxed};
-//! use kprobes::{Context, Handler, Kprobe, Target};
+//! use kprobes::{kprobe, Context, Kprobe, Target};
 //!
 //! struct Clones(Atomic<u64>);
 //!
 //! #[vtable]
-//! impl Handler for Clones {
+//! impl kprobe::Handler for Clones {
 //!     fn pre(&self, _cx: &Context<'_>) {
 //!         self.0.fetch_add(1, Relaxed);
 //!     }
@@ -84,90 +84,79 @@
 mod args;
 mod bindings;
 mod context;
-mod count;
-mod kprobe;
-mod kretprobe;
+mod held;
+mod kernel_ext;
 mod linux;
-mod module;
-mod nofault;
+mod members;
 mod probe;
-mod ratelimit;
-mod register;
-mod regs;
-mod set;
+mod registration;
 mod short;
-mod symbol;
+mod slot;
 mod target;
-mod timed;
-mod tracepoint;
+mod task;
 
-#[doc(hidden)]
-pub mod param;
-#[doc(hidden)]
-pub mod percpu;
+pub mod kprobe;
+pub mod kretprobe;
+pub mod module;
+pub mod overrides;
+pub mod regs;
+pub mod timed;
+pub mod tracepoint;
 
 pub use args::{
-    FromRegister,
-    FromRegisters,
+    FromWord,
+    FromWords,
     OrErrno, //
 };
 pub use context::{
-    Comm,
     Context,
+    Place,
     Post,
     Pre,
     Probed,
-    Register,
     Return,
     Trace, //
 };
-pub use count::Count;
+pub use kernel_ext::{
+    count::Count,
+    nofault,
+    param::StringParam,
+    percpu::PerCpuCounts,
+    ratelimit::RateLimit,
+    symbol::{
+        Address,
+        Location, //
+    }, //
+};
+#[doc(hidden)]
+pub use kernel_ext::{
+    param,
+    percpu, //
+};
 pub use kprobe::{
-    Handler,
-    Kprobe, //
+    Kprobe,
+    KprobeSet, //
 };
 pub use kretprobe::{
     Kretprobe,
-    ReturnHandler, //
+    KretprobeSet, //
 };
 pub use linux::param;
 #[doc(hidden)]
 pub use linux::LocalModule;
-pub use module::{
-    ModuleHandler,
-    ModuleWatch, //
+pub use members::{
+    Members,
+    Refusal, //
 };
-pub use nofault::{
-    KernelPtr,
-    KernelStr,
-    Shown,
-    UserPtr,
-    UserStr, //
-};
-pub use param::StringParam;
-pub use percpu::PerCpuCounts;
+pub use module::ModuleWatch;
+pub use overrides::Override;
 pub use probe::{
     Mechanism,
-    Probe,
-    Registered, //
-};
-pub use ratelimit::RateLimit;
-pub use set::{
-    KprobeSet,
-    KretprobeSet, //
-};
-pub use symbol::{
-    Address,
-    Location, //
+    Probe, //
 };
 #[doc(hidden)]
 pub use target::__c_str;
 pub use target::Target;
-pub use timed::{
-    Timed,
-    TimedHandler, //
-};
-pub use tracepoint::{
-    Tracepoint,
-    TracepointHandler, //
-};
+pub use task::Comm;
+pub use timed::Timed;
+pub use tracepoint::Tracepoint;

@@ -1,78 +1,74 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A probe at the entry and at the return of a function.
+//! Probes at the entry and the return of a function.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Handlers run in the context of the probed function, with preemption off:
-//! they must not sleep. They may run on several CPUs at once.
+//! Handlers run in the context of the probed function, with preemption
+//! disabled: they must not sleep. They may run on several CPUs at once.
 
 use crate::{
     bindings,
     context::{
         Context,
-        Pre,
         Return, //
     },
-    probe::{
-        self,
-        Probe,
-        Registered, //
+    held::Leave,
+    members::{
+        derefs_to_members,
+        Members,
+        Refusal,
+        Wanted, //
     },
-    register::{
-        self,
-        Held,
-        Raw, //
+    slot::{
+        derefs_to_probe,
+        HandlerOf,
+        Slot, //
     },
     target::Target, //
 };
-use core::{
-    any::TypeId,
-    marker::PhantomData,
-    mem::{
-        align_of,
-        size_of, //
-    },
-    ptr, //
-};
 use kernel::{
-    container_of,
     error::VTABLE_DEFAULT_ERROR,
-    prelude::*,
-    types::Opaque, //
+    prelude::*, //
 };
 
-/// What runs at a [`Kretprobe`].
+mod calls;
+use calls::{
+    Calls,
+    Functions, //
+};
+
+/// Callbacks of a [`Kretprobe`] or a [`KretprobeSet`].
 ///
-/// Leave [`entry`](ReturnHandler::entry) out where only the return matters:
-/// [`Data`](ReturnHandler::Data) is `()` then.
+/// Leave [`entry`](Handler::entry) out where only the return matters:
+/// [`Data`](Handler::Data) is `()` then.
 #[vtable]
-pub trait ReturnHandler: Send + Sync + 'static {
+pub trait Handler: Send + Sync + 'static {
     /// What the entry hands to the return of the same call.
     ///
-    /// The kernel forgets it without a word when the task dies in the call, or
-    /// when the probe is unregistered before the call returns; so it cannot
-    /// have a destructor. At most 4096 bytes, aligned to at most 8; more does
-    /// not compile.
+    /// The kernel drops it silently when the task dies in the call, or when the
+    /// probe is unregistered before the call returns; so it cannot have a
+    /// destructor. At most 4096 bytes, aligned to at most 8; more does not
+    /// compile.
     type Data: Copy + Send + 'static;
 
-    /// Runs at the entry of the probed function. `None` skips the return of
+    /// Called at the entry of the probed function. `None` ignores the return of
     /// this call.
     ///
-    /// Context: that of the function, preemption off; it must not sleep.
+    /// Context: that of the function, preemption disabled.
     fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
         let _ = cx;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Runs when the probed function has returned to its caller, with what
+    /// Called when the probed function has returned to its caller, with what
     /// the entry of this call gave.
     ///
-    /// Context: that of the function, preemption off; it must not sleep.
+    /// Context: that of the function, preemption disabled.
     fn ret(&self, cx: &Context<'_, Return>, data: Self::Data);
 
-    /// Runs once, when the probe is unregistered and no other method runs any
-    /// more, with the final [`Probe::missed`]: the place to tell totals.
+    /// Called once, when the probe is unregistered and no other method runs any
+    /// more, with the final [`missed`](crate::Probe::missed). Use it to report totals.
     ///
     /// Context: that of the drop, process context; it may sleep.
     fn unregistered(&self, missed: usize) {
@@ -82,36 +78,21 @@ pub trait ReturnHandler: Send + Sync + 'static {
 
 /// A registered kretprobe and its handler.
 ///
-/// Making one registers the probe, which sleeps. Dropping it unregisters the
-/// probe and waits until no handler runs, which sleeps too: never drop one in
-/// a handler. Calls in flight at that moment return without `ret` being run.
+/// Initialising one registers the probe. Dropping it unregisters the probe and
+/// waits until no handler runs: never drop one in a handler. Both sleep. Calls
+/// in flight at that moment return without a call of `ret`.
 ///
-/// Since Linux 7.2. C functions: `register_kretprobe()`,
-/// `unregister_kretprobe()`.
+/// It dereferences to the registered [`Probe`](crate::Probe).
 ///
-/// # Invariants
-///
-/// `rp` is registered, from the moment in which [`Kretprobe::new`] succeeds
-/// until the value is dropped; while it is registered, its `entry_handler` and
-/// `handler` are those of `Callbacks<H>`, where the former may be `NULL`.
-#[pin_data(PinnedDrop)]
+/// C functions: `register_kretprobe()`, `unregister_kretprobe()`.
+#[pin_data]
 #[must_use = "a probe that is dropped is unregistered"]
-pub struct Kretprobe<H: ReturnHandler> {
+pub struct Kretprobe<H: Handler> {
     #[pin]
-    rp: Opaque<bindings::kretprobe>,
-    #[pin]
-    held: Held,
-    #[pin]
-    handler: H,
+    slot: Slot<bindings::kretprobe, H>,
 }
 
-// SAFETY: The kernel registers and unregisters a kretprobe in any task's context; `H` is `Send`.
-unsafe impl<H: ReturnHandler> Send for Kretprobe<H> {}
-// SAFETY: `&Kretprobe` gives out `&H`, which is `Sync`, and reads of `rp` that tolerate the
-// kernel's concurrent writes.
-unsafe impl<H: ReturnHandler> Sync for Kretprobe<H> {}
-
-impl<H: ReturnHandler> Kretprobe<H> {
+impl<H: Handler> Kretprobe<H> {
     /// Registers `handler` at the entry and the return of `target`, with the
     /// kernel's default for the calls in flight: the larger of 10 and twice
     /// the number of possible CPUs.
@@ -146,7 +127,7 @@ impl<H: ReturnHandler> Kretprobe<H> {
     /// As [`Kretprobe::new`], following up to `max_active` calls in flight.
     ///
     /// A call that comes when all are in use is not followed but counted, see
-    /// [`Probe::missed`]. 0 asks for the kernel's default.
+    /// [`missed`](crate::Probe::missed). 0 asks for the kernel's default.
     pub fn with_max_active<'a, E: 'a>(
         target: Target<'a>,
         max_active: u16,
@@ -155,7 +136,7 @@ impl<H: ReturnHandler> Kretprobe<H> {
     where
         Error: From<E>,
     {
-        Self::register(target, max_active, handler, true)
+        Self::register(Functions::Known, target, max_active, handler)
     }
 
     /// As [`Kretprobe::with_max_active`], for a function that ftrace does not
@@ -181,239 +162,144 @@ impl<H: ReturnHandler> Kretprobe<H> {
     where
         Error: From<E>,
     {
-        Self::register(target, max_active, handler, false)
+        Self::register(Functions::Any, target, max_active, handler)
     }
 
     #[inline(always)]
     fn register<'a, E: 'a>(
+        functions: Functions,
         target: Target<'a>,
         max_active: u16,
         handler: impl PinInit<H, E> + 'a,
-        ask: bool,
     ) -> impl PinInit<Self, Error> + 'a
     where
         Error: From<E>,
     {
-        check::<H>();
-        try_pin_init!(&this in Self {
-            // The kernel may call the handler before it returns from the registration, so the
-            // handler comes first.
-            handler <- handler,
-            rp <- Opaque::try_ffi_init(move |rp: *mut bindings::kretprobe| {
-                // SAFETY: `try_ffi_init` hands us memory that is valid for writing a
-                // `struct kretprobe`, for which all zeroes is a value; it is pinned. It stays
-                // registered at most until `drop`, which waits for the handlers; `handler`, which
-                // the callbacks use, is initialised.
-                unsafe {
-                    ptr::write_bytes(rp, 0, 1);
-                    let callbacks = (Callbacks::<H>::entry as Callback, Callbacks::<H>::ret as Callback);
-                    fill::<H>(&mut *rp, &target, max_active, callbacks);
-                    register::register(rp)?;
-                    if ask {
-                        Raw::admit(rp).inspect_err(|_| register::withdraw(rp))?;
-                    }
-                    register::enable(&raw mut (*rp).kp)
-                        .inspect_err(|_| register::withdraw(rp))
-                }
-            }),
-            // SAFETY: `rp` is registered and pinned, and what `drop` does first is to leave.
-            held <- unsafe {
-                Held::enter(bindings::kretprobe::LEAVE, (&raw mut (*this.as_ptr()).rp).cast(), 0)
-            },
+        let plan = Calls::of::<Slot<bindings::kretprobe, H>>(functions, target, max_active);
+        try_pin_init!(Self {
+            // SAFETY: The callbacks are those for that type of slot.
+            slot <- unsafe { Slot::new(plan, handler) },
         })
     }
 
     /// The handler, and whatever state it keeps.
     pub fn handler(&self) -> &H {
-        &self.handler
+        self.slot.handler()
     }
 
     /// How many calls in flight the probe can follow.
     pub fn max_active(&self) -> usize {
-        // SAFETY: `rp` is registered, and the kernel writes `maxactive` only while it registers.
-        unsafe { (*self.rp.get()).maxactive as usize }
+        // SAFETY: The kretprobe is registered, and the kernel writes `maxactive` only before it is.
+        unsafe { (*self.slot.as_raw()).maxactive as usize }
     }
 }
 
-impl<H: ReturnHandler> Probe for Kretprobe<H> {
-    fn registered(&self) -> Registered<'_> {
-        // SAFETY: By the type invariant `rp` is registered as long as `self` is not dropped.
-        unsafe { Registered::kretprobe(self.rp.get()) }
-    }
-}
-
-#[pinned_drop]
-impl<H: ReturnHandler> PinnedDrop for Kretprobe<H> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: This is the only place that unregisters the probe once it is registered. No
-        // handler runs after it.
-        unsafe { self.held.leave() };
-        // SAFETY: The counters stay readable: `rp` is still ours, and nobody writes it any more.
-        let (dry, recursive) = unsafe { ((*self.rp.get()).nmissed, (*self.rp.get()).kp.nmissed) };
-        self.handler.unregistered(probe::dry_calls(dry) + recursive);
-    }
-}
-
-/// Checks at compile time what `H` promises of its data.
-#[inline(always)]
-pub(crate) fn check<H: ReturnHandler>() {
-    const {
-        assert!(
-            size_of::<H::Data>() <= bindings::KRETPROBE_MAX_DATA_SIZE as usize,
-            "ReturnHandler::Data is larger than KRETPROBE_MAX_DATA_SIZE"
-        );
-        assert!(
-            align_of::<H::Data>() <= align_of::<bindings::kretprobe_instance>(),
-            "ReturnHandler::Data asks for more alignment than a kretprobe_instance has"
-        );
-    };
-    // Without an entry handler nobody writes the data, so it must be of the one type that is known
-    // to have a value without that.
-    build_assert!(H::HAS_ENTRY || TypeId::of::<H::Data>() == TypeId::of::<()>());
-}
-
-/// What the kernel calls at the entry or the return.
-pub(crate) type Callback =
-    unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int;
-
-/// Fills in a kretprobe that is to be registered. The entry's callback is left
-/// out where `H` has no entry handler.
-pub(crate) fn fill<H: ReturnHandler>(
-    rp: &mut bindings::kretprobe,
-    target: &Target<'_>,
-    max_active: u16,
-    (entry, ret): (Callback, Callback),
-) {
-    target.fill(&mut rp.kp);
-    rp.maxactive = c_int::from(max_active);
-    rp.data_size = size_of::<H::Data>();
-    rp.entry_handler = H::HAS_ENTRY.then_some(entry);
-    rp.handler = Some(ret);
-}
-
-/// The probe that `ri` is an instance of, as `get_kretprobe()` in C.
+/// Kretprobes at several functions, with one handler; [`Context::index`] tells
+/// which of them was hit.
 ///
-/// `None` where the probe is being unregistered on another CPU; that can be
-/// seen only on architectures without `CONFIG_KRETPROBE_ON_RETHOOK`.
+/// Dropping the set unregisters them in one grace period, and waits until no
+/// handler runs: never drop one in a handler.
 ///
-/// # Safety
+/// It dereferences to its [`Members`].
 ///
-/// `ri` must be an instance that the kernel passes to a handler.
-#[inline(always)]
-pub(crate) unsafe fn of_instance(
-    ri: *mut bindings::kretprobe_instance,
-) -> Option<*mut bindings::kretprobe> {
-    #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
+/// C functions: `register_kretprobe()`, `unregister_kretprobes()`.
+#[pin_data]
+#[must_use = "a set that is dropped is unregistered"]
+pub struct KretprobeSet<H: Handler> {
+    #[pin]
+    members: Members<bindings::kretprobe, H>,
+}
+
+impl<H: Handler> KretprobeSet<H> {
+    /// Registers `handler` at each of `targets`, or at none. Each follows up to
+    /// `max_active` calls in flight; 0 is the kernel's default.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// That of [`Kretprobe::with_max_active`] for the first target that is
+    /// refused, with its index. Without a target, `EINVAL`; and `ENOMEM`.
+    #[inline]
+    pub fn new<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Refusal> + 'a
+    where
+        Refusal: From<E>,
     {
-        // SAFETY: The instance is valid, its rethook is, and the data of that is the kretprobe,
-        // which never changes.
-        Some(unsafe { (*(*ri).node.rethook).data }.cast())
+        Self::register(Functions::Known, targets, Wanted::All, max_active, handler)
     }
 
-    #[cfg(not(CONFIG_KRETPROBE_ON_RETHOOK))]
+    /// Registers `handler` at those of `targets` that can be probed;
+    /// [`Members::refused`] lists the others, and why.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As for [`KretprobeSet::new`], where all of them are refused.
+    #[inline]
+    pub fn where_possible<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Refusal> + 'a
+    where
+        Refusal: From<E>,
     {
-        // SAFETY: The instance is valid and so is its holder; the kernel may write `rp` while we
-        // read it, hence volatile.
-        let rp = unsafe { ptr::read_volatile(&raw const (*(*ri).rph).rp) };
-        (!rp.is_null()).then_some(rp)
+        let wanted = Wanted::Possible;
+        Self::register(Functions::Known, targets, wanted, max_active, handler)
     }
-}
 
-/// Runs the handler at the entry, and keeps what it gives in the instance.
-///
-/// # Safety
-///
-/// `ri`, `regs` and `rp` must be what the kernel passes to an entry handler,
-/// and `rp` must have been filled in by `fill::<H>`.
-#[inline(always)]
-pub(crate) unsafe fn entry<H: ReturnHandler>(
-    handler: &H,
-    ri: *mut bindings::kretprobe_instance,
-    regs: *mut bindings::pt_regs,
-    rp: *mut bindings::kretprobe,
-    index: usize,
-) -> c_int {
-    // SAFETY: By this function's contract they are valid for the time of this call.
-    let cx = unsafe { Context::<Pre>::new(regs, &raw mut (*rp).kp, index, false) };
-    match handler.entry(&cx) {
-        Some(data) => {
-            // SAFETY: `data` of the instance has room for `data_size` bytes, which is the size of
-            // `H::Data`, and is aligned for it, as `check` makes sure.
-            unsafe { (&raw mut (*ri).data).cast::<H::Data>().write(data) };
-            0
-        }
-        None => 1,
-    }
-}
-
-/// Runs the handler at the return, with what the entry kept.
-///
-/// # Safety
-///
-/// `ri`, `regs` and `rp` must be what the kernel passes to a return handler,
-/// and `rp` must have been filled in by `fill::<H>`.
-#[inline(always)]
-pub(crate) unsafe fn ret<H: ReturnHandler>(
-    handler: &H,
-    ri: *mut bindings::kretprobe_instance,
-    regs: *mut bindings::pt_regs,
-    rp: *mut bindings::kretprobe,
-    index: usize,
-) -> c_int {
-    // SAFETY: By this function's contract they are valid for the time of this call.
-    let cx = unsafe { Context::<Return>::new(regs, &raw mut (*rp).kp, index, false) };
-    // SAFETY: Either `entry` has written the data of this instance, or there is no entry handler
-    // and `H::Data` is `()`, as `check` makes sure.
-    let data = unsafe { (&raw const (*ri).data).cast::<H::Data>().read() };
-    handler.ret(&cx, data);
-    0
-}
-
-/// The C side's entry points for a [`Kretprobe`] with the handler type `H`.
-struct Callbacks<H>(PhantomData<H>);
-
-impl<H: ReturnHandler> Callbacks<H> {
+    /// As [`KretprobeSet::new`], for functions that ftrace does not know.
+    ///
     /// # Safety
     ///
-    /// Only for the `entry_handler` of the `rp` of a `Kretprobe<H>`.
-    unsafe extern "C" fn entry(
-        ri: *mut bindings::kretprobe_instance,
-        regs: *mut bindings::pt_regs,
-    ) -> c_int {
-        // SAFETY: `ri` is an instance of a probe, by this function's contract.
-        let Some(rp) = (unsafe { of_instance(ri) }) else {
-            return 1;
-        };
-        // SAFETY: The kernel calls this for `rp`, whose drop waits for it.
-        unsafe { entry(Self::handler(rp), ri, regs, rp, 0) }
+    /// That of [`Kretprobe::new_unchecked`], for each of the targets.
+    #[inline]
+    pub unsafe fn new_unchecked<'a, E: 'a>(
+        targets: &'a [Target<'a>],
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Refusal> + 'a
+    where
+        Refusal: From<E>,
+    {
+        Self::register(Functions::Any, targets, Wanted::All, max_active, handler)
     }
 
-    /// # Safety
-    ///
-    /// Only for the `handler` of the `rp` of a `Kretprobe<H>`.
-    unsafe extern "C" fn ret(
-        ri: *mut bindings::kretprobe_instance,
-        regs: *mut bindings::pt_regs,
-    ) -> c_int {
-        // SAFETY: `ri` is an instance of a probe, by this function's contract.
-        let Some(rp) = (unsafe { of_instance(ri) }) else {
-            return 0;
-        };
-        // SAFETY: The kernel calls this for `rp`, whose drop waits for it.
-        unsafe { ret(Self::handler(rp), ri, regs, rp, 0) }
-    }
-
-    /// # Safety
-    ///
-    /// `rp` must be the field of a `Kretprobe<H>` that is not dropped while
-    /// `'a` lasts.
     #[inline(always)]
-    unsafe fn handler<'a>(rp: *mut bindings::kretprobe) -> &'a H {
-        // SAFETY: By this function's contract both pointers lie in one `Kretprobe<H>`, whose
-        // `handler` was initialised before the registration and is never borrowed mutably.
-        unsafe {
-            let rp = Opaque::cast_from(rp.cast_const()).cast_mut();
-            &(*container_of!(rp, Kretprobe<H>, rp)).handler
-        }
+    fn register<'a, E: 'a>(
+        functions: Functions,
+        targets: &'a [Target<'a>],
+        wanted: Wanted,
+        max_active: u16,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Refusal> + 'a
+    where
+        Refusal: From<E>,
+    {
+        let plan = move |target| {
+            Calls::of::<Members<bindings::kretprobe, H>>(functions, target, max_active)
+        };
+        try_pin_init!(Self {
+            // SAFETY: The callbacks are those for that type of members.
+            members <- unsafe { Members::new(targets, wanted, plan, handler) },
+        }? Refusal)
+    }
+}
+
+derefs_to_probe!(Kretprobe);
+derefs_to_members!(KretprobeSet: kretprobe);
+
+// SAFETY: Plans for such handlers are those of `Calls`, for kretprobes.
+unsafe impl<H: Handler> HandlerOf<bindings::kretprobe> for H {
+    const LEAVE: Leave = bindings::kprobes_leave_kretprobes;
+
+    #[inline]
+    fn unregistered(&self, missed: usize) {
+        Handler::unregistered(self, missed);
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    register, //
+    registration, //
 };
 use core::ptr;
 use kernel::{
@@ -17,7 +17,7 @@ use kernel::{
 };
 
 /// Callbacks of a [`ModuleWatch`].
-pub trait ModuleHandler: Send + Sync + 'static {
+pub trait Handler: Send + Sync + 'static {
     /// Runs when a module is about to go, or its initialisation is done and the
     /// code of that goes: the probes in there are
     /// [gone](crate::Probe::is_gone) already, for ever, also where a module of
@@ -42,7 +42,7 @@ pub trait ModuleHandler: Send + Sync + 'static {
 /// dropped.
 #[pin_data(PinnedDrop)]
 #[must_use = "a watch that is dropped is unregistered"]
-pub struct ModuleWatch<H: ModuleHandler> {
+pub struct ModuleWatch<H: Handler> {
     #[pin]
     watch: Opaque<bindings::kprobes_watch>,
     #[pin]
@@ -50,11 +50,11 @@ pub struct ModuleWatch<H: ModuleHandler> {
 }
 
 // SAFETY: A notifier belongs to no task, and `H` is `Send`.
-unsafe impl<H: ModuleHandler> Send for ModuleWatch<H> {}
+unsafe impl<H: Handler> Send for ModuleWatch<H> {}
 // SAFETY: `&ModuleWatch` gives out nothing, and the kernel calls `H`, which is `Sync`.
-unsafe impl<H: ModuleHandler> Sync for ModuleWatch<H> {}
+unsafe impl<H: Handler> Sync for ModuleWatch<H> {}
 
-impl<H: ModuleHandler> ModuleWatch<H> {
+impl<H: Handler> ModuleWatch<H> {
     /// Registers `handler`.
     ///
     /// Context: process context; it sleeps.
@@ -70,7 +70,7 @@ impl<H: ModuleHandler> ModuleWatch<H> {
             // The kernel may call the handler before it returns from the registration.
             handler <- handler,
             watch <- Opaque::try_ffi_init(|watch: *mut bindings::kprobes_watch| -> Result {
-                register::may_wait()?;
+                registration::may_wait()?;
                 // SAFETY: `watch` is valid for writing and pinned; all zeroes is a value of it. It is
                 // unregistered before it is freed, and `drop` takes it off the list first.
                 unsafe {
@@ -101,7 +101,7 @@ impl<H: ModuleHandler> ModuleWatch<H> {
 }
 
 #[pinned_drop]
-impl<H: ModuleHandler> PinnedDrop for ModuleWatch<H> {
+impl<H: Handler> PinnedDrop for ModuleWatch<H> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant it is registered and on the list, and this is the only
         // place that takes it off. The handler does not run after it.

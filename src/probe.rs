@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be asked of every registered probe, whatever its kind.
+//! A reference to a registered probe.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 
 use crate::{
     bindings,
-    register,
-    symbol::{
+    kernel_ext::symbol::{
         Address,
         Location, //
+    },
+    registration::{
+        self,
+        Raw, //
     }, //
 };
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
+use core::ptr;
 use kernel::{
-    error::to_result,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 
 /// How the kernel diverts the probed code to the handlers.
@@ -47,70 +47,89 @@ impl Mechanism {
     }
 }
 
-/// A registered probe, of a [`Kprobe`](crate::Kprobe) or a
-/// [`Kretprobe`](crate::Kretprobe), or one of a set.
+/// The C struct of a probe, where the library keeps it.
+#[repr(C)]
+pub(crate) struct Registered<K> {
+    /// `kretprobe::nmissed`, or null.
+    missed_returns: *const c_int,
+    pub(crate) raw: Opaque<K>,
+}
+
+impl<K: Raw> Registered<K> {
+    #[inline]
+    pub(crate) const fn uninit() -> Self {
+        Self {
+            missed_returns: ptr::null(),
+            raw: Opaque::uninit(),
+        }
+    }
+
+    /// Prepares it for registration, and returns the C struct.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid for writing, and pinned.
+    #[inline(always)]
+    pub(crate) unsafe fn prepare(this: *mut Self) -> *mut K {
+        // SAFETY: By the safety requirements, `this` is valid.
+        let raw = Opaque::cast_into(unsafe { &raw const (*this).raw });
+        // SAFETY: As above; nothing is read from `raw`.
+        unsafe { (&raw mut (*this).missed_returns).write(K::missed_returns(raw)) };
+        raw
+    }
+}
+
+/// A registered probe: a [`Kprobe`](crate::Kprobe), a
+/// [`Kretprobe`](crate::Kretprobe), an [`Override`](crate::Override), or one of
+/// a set.
+///
+/// The methods may be called in any context, unless they say otherwise.
 ///
 /// # Invariants
 ///
-/// For `'a`, `kp` points at a `struct kprobe` that is registered, and `dry` is
-/// null or points at the `nmissed` of its `struct kretprobe`.
-#[derive(Clone, Copy)]
-pub struct Registered<'a> {
-    kp: *mut bindings::kprobe,
-    dry: *const c_int,
-    _probe: PhantomData<&'a bindings::kprobe>,
-}
+/// The kprobe is registered as long as a reference to it is there, and
+/// `missed_returns` null or that of the kretprobe that it is part of.
+#[repr(transparent)]
+pub struct Probe(Registered<bindings::kprobe>);
 
-impl<'a> Registered<'a> {
+// SAFETY: Reads of the C struct tolerate the kernel's concurrent writes; enabling and disabling are
+// serialised by the kernel's `kprobe_mutex`.
+unsafe impl Sync for Probe {}
+
+impl Probe {
+    /// A reference to a probe.
+    ///
     /// # Safety
     ///
-    /// `kp` must stay registered for `'a`.
-    pub(crate) unsafe fn kprobe(kp: *mut bindings::kprobe) -> Self {
-        // INVARIANT: By this function's contract.
-        Self {
-            kp,
-            dry: ptr::null(),
-            _probe: PhantomData,
-        }
+    /// `registered` must be so for the duration of `'a`.
+    #[inline(always)]
+    pub(crate) unsafe fn from_raw<'a, K: Raw>(registered: *const Registered<K>) -> &'a Self {
+        // SAFETY: By the safety requirements, it is valid. `K` begins with a kprobe, as `Raw`
+        // demands, and `Probe` is transparent.
+        unsafe { &*registered.cast() }
     }
 
-    /// # Safety
-    ///
-    /// `rp` must stay registered for `'a`.
-    pub(crate) unsafe fn kretprobe(rp: *mut bindings::kretprobe) -> Self {
-        // SAFETY: This only computes the addresses of fields of a valid struct.
-        // INVARIANT: By this function's contract.
-        unsafe {
-            Self {
-                kp: &raw mut (*rp).kp,
-                dry: &raw const (*rp).nmissed,
-                _probe: PhantomData,
-            }
-        }
+    #[inline(always)]
+    fn kprobe(&self) -> *mut bindings::kprobe {
+        self.0.raw.get()
     }
 
+    #[inline]
     fn flags(&self) -> u32 {
-        // SAFETY: `kp` is valid; flags are written under `kprobe_mutex`, hence volatile.
-        unsafe { ptr::read_volatile(&raw const (*self.kp).flags) }
+        // SAFETY: The kprobe is valid; others write `flags` under `kprobe_mutex`, hence volatile.
+        unsafe { ptr::read_volatile(&raw const (*self.kprobe()).flags) }
     }
-}
-
-/// What every kind of registered probe can be asked.
-///
-/// Since Linux 7.2. Unless a method says something else, it may be called in
-/// any context.
-pub trait Probe {
-    /// The probe behind this value.
-    fn registered(&self) -> Registered<'_>;
 
     /// The address of the probed instruction.
-    fn address(&self) -> Address {
-        // SAFETY: The probe is registered, so nobody writes its `addr`.
-        Address::new(unsafe { (*self.registered().kp).addr } as usize)
+    #[inline]
+    pub fn address(&self) -> Address {
+        // SAFETY: The kprobe is registered, so nobody writes its `addr`.
+        Address::new(unsafe { (*self.kprobe()).addr } as usize)
     }
 
     /// The probed place, as symbol and offset.
-    fn location(&self) -> Location {
+    #[inline]
+    pub fn location(&self) -> Location {
         self.address().location()
     }
 
@@ -129,23 +148,25 @@ pub trait Probe {
     ///   [`Count`](crate::Count).
     /// - The kernel counts for all probes at a place at once, also for those that are disabled: such
     ///   a probe has no hits, and may have misses.
-    /// - A hit that another probe at this place kept from this one, because its handler
-    ///   [skips the function](crate::Context::skip_function), is not among them.
-    fn missed(&self) -> usize {
-        let Registered { kp, dry, .. } = self.registered();
-        // SAFETY: `kp` is valid; the kernel counts while we read, hence volatile.
-        let recursive = unsafe { ptr::read_volatile(&raw const (*kp).nmissed) };
-        if dry.is_null() {
-            return recursive;
+    /// - A call that an [`Override`](crate::Override) at this place returned from is not among them.
+    #[inline]
+    pub fn missed(&self) -> usize {
+        // SAFETY: The kprobe is valid; the kernel counts while we read, hence volatile.
+        let nested = unsafe { ptr::read_volatile(&raw const (*self.kprobe()).nmissed) };
+        if self.0.missed_returns.is_null() {
+            return nested;
         }
-        // SAFETY: `dry` points at a field of the kretprobe, as above.
-        recursive + dry_calls(unsafe { ptr::read_volatile(dry) })
+        // SAFETY: By the type invariant, it is a field of a valid kretprobe; volatile as above.
+        let returns = unsafe { ptr::read_volatile(self.0.missed_returns) };
+        // An `int` in C, which is negative from the 2³¹st on.
+        nested + returns as u32 as usize
     }
 
     /// How the kernel gets from the probed code to the handler, at this moment.
-    fn mechanism(&self) -> Mechanism {
-        // SAFETY: The probe is registered.
-        let flags = unsafe { bindings::kprobes_place_flags(self.registered().kp) };
+    #[inline]
+    pub fn mechanism(&self) -> Mechanism {
+        // SAFETY: The kprobe is registered.
+        let flags = unsafe { bindings::kprobes_place_flags(self.kprobe()) };
         if flags & bindings::KPROBE_FLAG_FTRACE != 0 {
             Mechanism::Ftrace
         } else if flags & bindings::KPROBE_FLAG_OPTIMIZED != 0 {
@@ -157,33 +178,36 @@ pub trait Probe {
 
     /// Whether the kernel has put a jump in the place of the breakpoint, or is
     /// about to (`kprobe_optimized()`).
-    fn is_optimized(&self) -> bool {
+    #[inline]
+    pub fn is_optimized(&self) -> bool {
         self.mechanism() == Mechanism::Jump
     }
 
     /// Whether the probe is one of ftrace's calls at a function's entry
     /// (`kprobe_ftrace()`).
-    fn uses_ftrace(&self) -> bool {
+    #[inline]
+    pub fn uses_ftrace(&self) -> bool {
         self.mechanism() == Mechanism::Ftrace
     }
 
     /// Whether hits reach the handler: the probe is neither disabled nor gone.
     /// They do not while kprobes are off globally, which a module cannot ask.
-    fn is_enabled(&self) -> bool {
-        self.registered().flags() & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE)
-            == 0
+    #[inline]
+    pub fn is_enabled(&self) -> bool {
+        self.flags() & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE) == 0
     }
 
     /// Whether the probed code is gone, with the module that it was in. The
-    /// probe stays what it is, but is not hit any more.
-    fn is_gone(&self) -> bool {
-        self.registered().flags() & bindings::KPROBE_FLAG_GONE != 0
+    /// probe stays registered, but is not hit any more.
+    #[inline]
+    pub fn is_gone(&self) -> bool {
+        self.flags() & bindings::KPROBE_FLAG_GONE != 0
     }
 
-    /// Lets no hit reach the handler from now on. A handler that runs already
-    /// may still run when this returns, and the calls that a return probe
-    /// follows already are followed to their return. [`Probe::missed`] may go
-    /// on growing.
+    /// Keeps hits from the handler from now on. A handler that runs already may
+    /// still run when this returns, and the calls that a return probe follows
+    /// already are followed to their return. [`Probe::missed`] may go on
+    /// growing.
     ///
     /// Context: process context; it sleeps. C function `disable_kprobe()`.
     ///
@@ -192,10 +216,10 @@ pub trait Probe {
     /// `EDEADLK` where one must not wait, as in a handler; `EINVAL` where the
     /// kernel does not know the probe; else that of disarming it, after which it
     /// is enabled as before.
-    fn disable(&self) -> Result {
-        register::may_wait()?;
-        // SAFETY: The probe is registered.
-        to_result(unsafe { bindings::disable_kprobe(self.registered().kp) })
+    #[inline]
+    pub fn disable(&self) -> Result {
+        // SAFETY: The kprobe is registered.
+        unsafe { registration::disable(self.kprobe()) }
     }
 
     /// Lets hits reach the handler again; where kprobes are off globally
@@ -209,21 +233,9 @@ pub trait Probe {
     /// `EDEADLK` where one must not wait, as in a handler; `EINVAL` where the
     /// probed code is gone; else that of arming the probe, after which it is
     /// disabled as before.
-    fn enable(&self) -> Result {
-        // SAFETY: The probe is registered.
-        unsafe { register::enable(self.registered().kp) }
+    #[inline]
+    pub fn enable(&self) -> Result {
+        // SAFETY: The kprobe is registered.
+        unsafe { registration::enable(self.kprobe()) }
     }
-}
-
-impl Probe for Registered<'_> {
-    fn registered(&self) -> Registered<'_> {
-        *self
-    }
-}
-
-/// The calls that a return probe had no instance for. The kernel counts them in
-/// an `int`, which becomes negative after 2³¹ of them.
-#[inline(always)]
-pub(crate) fn dry_calls(nmissed: c_int) -> usize {
-    nmissed as u32 as usize
 }

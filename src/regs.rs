@@ -29,18 +29,17 @@ pub(crate) use arch::{
     instruction_pointer,
     is_kernel_address,
     leave_in_task,
+    override_function,
     preempt_count,
     register,
     return_value,
     set_argument,
     set_instruction_pointer,
     set_return_value,
-    skip_function,
     stack_pointer,
     syscall_argument,
     this_cpu_inc,
-    wait_for_skips,
     ARGUMENTS,
     FTRACE_CALL,
-    LEAVE_SKIPS, //
+    LEAVE_OVERRIDE, //
 };

@@ -20,7 +20,7 @@
 /// the return of the function, and sees the arguments as they were at the
 /// entry; only calls for which the condition was true there are followed. `CX`
 /// is the [`Context`](crate::Context), in the condition that of the entry. The
-/// types are those of [`FromRegister`](crate::FromRegister).
+/// types are those of [`FromWord`](crate::FromWord).
 ///
 /// The type becomes a `kernel::InPlaceModule`, for `module!`: loading the module
 /// registers the probes in this order, all or none, and unloading it
@@ -60,12 +60,12 @@
 ///
 /// ```
 /// use kernel::prelude::*;
-/// use kprobes::{Context, Kretprobe, Return, ReturnHandler, Target, UserStr};
+/// use kprobes::{kretprobe, nofault::UserStr, Context, Kretprobe, Return, Target};
 ///
 /// struct Failed;
 ///
 /// #[vtable]
-/// impl ReturnHandler for Failed {
+/// impl kretprobe::Handler for Failed {
 ///     type Data = UserStr;
 ///
 ///     fn entry(&self, cx: &Context<'_>) -> Option<UserStr> {
@@ -99,7 +99,7 @@
 ///
 /// ```
 /// use kernel::prelude::*;
-/// use kprobes::{KernelPtr, UserStr};
+/// use kprobes::nofault::{KernelPtr, UserStr};
 ///
 /// kprobes::probes! {
 ///     struct Opens;
@@ -181,7 +181,7 @@ macro_rules! probes {
 
     (@handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [] [] $body:block) => {
         #[::kernel::macros::vtable]
-        impl $crate::Handler for $name {
+        impl $crate::kprobe::Handler for $name {
             #[inline(always)]
             fn pre(&self, $cx: &$crate::Context<'_>) {
                 let ($($arg,)*): ($($ty,)*) = $cx.args();
@@ -202,7 +202,7 @@ macro_rules! probes {
             [$ret:ident: $ret_ty:ty] $body:block
     ) => {
         #[::kernel::macros::vtable]
-        impl $crate::ReturnHandler for $name {
+        impl $crate::kretprobe::Handler for $name {
             type Data = ($($ty,)*);
 
             #[inline(always)]
@@ -224,7 +224,7 @@ macro_rules! probes {
         }
     };
     (@handler on $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [] [] $body:block) => {
-        impl $crate::TracepointHandler for $name {
+        impl $crate::tracepoint::Handler for $name {
             type Args = ($($ty,)*);
 
             #[inline(always)]

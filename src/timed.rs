@@ -7,47 +7,48 @@ use crate::{
         Context,
         Return, //
     },
-    kretprobe::ReturnHandler, //
+    kretprobe, //
 };
+use core::ops::Deref;
 use kernel::prelude::*;
 
-/// What runs at a return that is timed; wrap it in [`Timed`].
+/// Callbacks of a [`Kretprobe`](crate::Kretprobe) of a [`Timed`].
 #[vtable]
-pub trait TimedHandler: Send + Sync + 'static {
-    /// Runs at the entry of the probed function: whether to follow this call.
+pub trait Handler: Send + Sync + 'static {
+    /// Called at the entry of the probed function: whether to follow this call.
     /// Every call is followed where it is left out.
     ///
-    /// Context: that of the function, preemption off; it must not sleep.
+    /// Context: that of the function, preemption disabled.
     fn wanted(&self, cx: &Context<'_>) -> bool {
         let _ = cx;
         true
     }
 
-    /// Runs when the probed function has returned to its caller, `ns`
+    /// Called when the probed function has returned to its caller, `ns`
     /// nanoseconds after its entry.
     ///
-    /// Context: that of the function, preemption off; it must not sleep.
+    /// Context: that of the function, preemption disabled.
     fn ret(&self, cx: &Context<'_, Return>, ns: u64);
 
-    /// As [`ReturnHandler::unregistered`].
+    /// As [`kretprobe::Handler::unregistered`].
     fn unregistered(&self, missed: usize) {
         let _ = missed;
     }
 }
 
-/// A [`ReturnHandler`] that keeps the time of the entry, so that its user need
-/// not.
+/// A [`kretprobe::Handler`] that keeps the time of the entry for the [`Handler`]
+/// in it, to which it dereferences.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::prelude::*;
-/// use kprobes::{Context, Kretprobe, Return, Target, Timed, TimedHandler};
+/// use kprobes::{timed, Context, Kretprobe, Return, Target, Timed};
 ///
 /// struct Slow;
 ///
 /// #[vtable]
-/// impl TimedHandler for Slow {
+/// impl timed::Handler for Slow {
 ///     fn ret(&self, cx: &Context<'_, Return>, ns: u64) {
 ///         if ns > 1_000_000 {
 ///             pr_info!("{} waited {ns} ns\n", cx.comm());
@@ -57,28 +58,49 @@ pub trait TimedHandler: Send + Sync + 'static {
 ///
 /// # fn f() -> Result {
 /// let probe = KBox::pin_init(
-///     Kretprobe::new(Target::symbol(c"do_nanosleep"), Timed(Slow)),
+///     Kretprobe::new(Target::symbol(c"do_nanosleep"), Timed::new(Slow)),
 ///     GFP_KERNEL,
 /// )?;
 /// # drop(probe); Ok(()) }
 /// ```
-pub struct Timed<H: TimedHandler>(pub H);
+#[pin_data]
+pub struct Timed<H: Handler> {
+    #[pin]
+    handler: H,
+}
+
+impl<H: Handler> Timed<H> {
+    /// Times calls for `handler`.
+    #[inline]
+    pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, E> {
+        try_pin_init!(Self { handler <- handler }? E)
+    }
+}
+
+impl<H: Handler> Deref for Timed<H> {
+    type Target = H;
+
+    #[inline(always)]
+    fn deref(&self) -> &H {
+        &self.handler
+    }
+}
 
 #[vtable]
-impl<H: TimedHandler> ReturnHandler for Timed<H> {
+impl<H: Handler> kretprobe::Handler for Timed<H> {
     type Data = u64;
 
     #[inline(always)]
     fn entry(&self, cx: &Context<'_>) -> Option<u64> {
-        self.0.wanted(cx).then(|| cx.now_ns())
+        self.wanted(cx).then(|| cx.now_ns())
     }
 
     #[inline(always)]
     fn ret(&self, cx: &Context<'_, Return>, entered: u64) {
-        self.0.ret(cx, cx.now_ns().saturating_sub(entered));
+        self.handler.ret(cx, cx.now_ns().saturating_sub(entered));
     }
 
     fn unregistered(&self, missed: usize) {
-        self.0.unregistered(missed);
+        self.handler.unregistered(missed);
     }
 }

@@ -8,13 +8,13 @@
 //! interrupt: they must not sleep. They may run on several CPUs at once.
 
 use crate::{
-    args::FromRegisters,
+    args::FromWords,
     bindings,
     context::{
         Context,
         Trace, //
     },
-    register,
+    registration,
     regs::{
         self,
         Entry, //
@@ -36,8 +36,8 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What runs at a [`Tracepoint`].
-pub trait TracepointHandler: Send + Sync + 'static {
+/// Callbacks of a [`Tracepoint`].
+pub trait Handler: Send + Sync + 'static {
     /// The types of the tracepoint's first arguments, up to five, as a tuple.
     ///
     /// Those of `signal_generate` are `(i32, KernelPtr, KernelPtr, i32, i32)`:
@@ -46,7 +46,7 @@ pub trait TracepointHandler: Send + Sync + 'static {
     /// `include/trace/events/*.h`. A type that is not the tracepoint's gives a
     /// value without meaning, and no more: pointers are of types that cannot be
     /// dereferenced.
-    type Args: FromRegisters;
+    type Args: FromWords;
 
     /// Runs when the tracepoint is passed, except in a handler of a
     /// tracepoint: see [`Tracepoint::missed`].
@@ -78,7 +78,7 @@ pub trait TracepointHandler: Send + Sync + 'static {
 /// dropped. Its `tracepoint` is a static of the kernel's, its `hit` is `hit::<H>`.
 #[pin_data(PinnedDrop)]
 #[must_use = "a tracepoint handler that is dropped is unregistered"]
-pub struct Tracepoint<H: TracepointHandler> {
+pub struct Tracepoint<H: Handler> {
     #[pin]
     tp: Opaque<bindings::kprobes_tracepoint>,
     #[pin]
@@ -86,11 +86,11 @@ pub struct Tracepoint<H: TracepointHandler> {
 }
 
 // SAFETY: A tracepoint belongs to no task, and `H` is `Send`.
-unsafe impl<H: TracepointHandler> Send for Tracepoint<H> {}
+unsafe impl<H: Handler> Send for Tracepoint<H> {}
 // SAFETY: `&Tracepoint` gives out `&H`, which is `Sync`, and a counter.
-unsafe impl<H: TracepointHandler> Sync for Tracepoint<H> {}
+unsafe impl<H: Handler> Sync for Tracepoint<H> {}
 
-impl<H: TracepointHandler> Tracepoint<H> {
+impl<H: Handler> Tracepoint<H> {
     /// Registers `handler` at the tracepoint `name`, of those that are built
     /// into the kernel.
     ///
@@ -125,7 +125,7 @@ impl<H: TracepointHandler> Tracepoint<H> {
                 if cfg!(CONFIG_CFI) {
                     return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
                 }
-                register::may_wait()?;
+                registration::may_wait()?;
                 let tracepoint = find(name).ok_or(ENOENT)?;
                 // SAFETY: `tp` is valid for writing and pinned; all zeroes is a value of it. The
                 // registration calls `hit::<H>` with `tp`, which lies beside a handler that is
@@ -162,7 +162,7 @@ impl<H: TracepointHandler> Tracepoint<H> {
 }
 
 #[pinned_drop]
-impl<H: TracepointHandler> PinnedDrop for Tracepoint<H> {
+impl<H: Handler> PinnedDrop for Tracepoint<H> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant it is registered and on the list, and this is the only
@@ -190,7 +190,7 @@ const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
 ///
 /// `tp` must be the field of a `Tracepoint<H>` that outlives the call.
 #[inline]
-unsafe extern "C" fn hit<H: TracepointHandler>(
+unsafe extern "C" fn hit<H: Handler>(
     tp: *mut bindings::kprobes_tracepoint,
     a: usize,
     b: usize,
@@ -219,7 +219,7 @@ unsafe extern "C" fn hit<H: TracepointHandler>(
 /// That of [`hit`].
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn hit_in_interrupt<H: TracepointHandler>(
+unsafe extern "C" fn hit_in_interrupt<H: Handler>(
     tp: *mut bindings::kprobes_tracepoint,
     a: usize,
     b: usize,
@@ -256,14 +256,14 @@ unsafe extern "C" fn hit_in_interrupt<H: TracepointHandler>(
 ///
 /// `tp` must be the field of a `Tracepoint<H>` that outlives the call.
 #[inline(always)]
-unsafe fn run<H: TracepointHandler>(tp: *mut bindings::kprobes_tracepoint, args: [usize; 5]) {
+unsafe fn run<H: Handler>(tp: *mut bindings::kprobes_tracepoint, args: [usize; 5]) {
     // SAFETY: By this function's contract both pointers lie in one `Tracepoint<H>`, whose handler
     // was initialised before the registration; it alone is borrowed.
     let handler = unsafe {
         let tp = Opaque::cast_from(tp.cast_const()).cast_mut();
         &(*container_of!(tp, Tracepoint<H>, tp)).handler
     };
-    let args = H::Args::from_registers(|n| args.get(n).copied().unwrap_or(0));
+    let args = H::Args::from_words(|n| args.get(n).copied().unwrap_or(0));
     handler.hit(&Context::trace(), args);
 }
 

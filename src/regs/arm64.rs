@@ -9,7 +9,7 @@ use crate::{
         self,
         pt_regs, //
     },
-    register::Leave,
+    held::Leave,
     regs::Entry, //
 };
 use core::sync::atomic::{
@@ -146,10 +146,10 @@ pub(crate) fn flags(regs: &pt_regs) -> usize {
 ///
 /// # Safety
 ///
-/// `regs` must be those at the entry of a function that may be skipped, and
-/// the handler must tell the kernel that it changed the flow.
+/// `regs` must be those at the entry of a function that need not run, and the
+/// handler must tell the kernel that it changed the flow.
 #[inline]
-pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
+pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
     // SAFETY: By this function's contract.
     unsafe {
         register(regs, Register::X(0)).write(ret);
@@ -157,13 +157,9 @@ pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
     }
 }
 
-/// Nothing to wait for: a skip goes straight to the caller.
-#[inline]
-pub(crate) fn wait_for_skips() {}
-
-/// How the kprobes of a handler that may skip are unregistered at the end of the
-/// module: as any.
-pub(crate) const LEAVE_SKIPS: Leave = bindings::kprobes_leave_kprobes;
+/// How an override is unregistered: as any kprobe. It goes straight to the
+/// caller, so no task is ever in the module's text.
+pub(crate) const LEAVE_OVERRIDE: Leave = bindings::kprobes_leave_kprobes;
 
 /// Adds one to this CPU's word at `count`, as `this_cpu_inc()`, which is more
 /// than one instruction: there is none that leads to a CPU's own memory.

@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where a function that is skipped goes on, and when nobody is there any more. */
+/* Where a function that is overridden goes on, and when no task is there any more. */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
 #include <linux/rcupdate.h>
 
 #include "../bindings/helper.h"
 
-void kprobes_wait_for_tasks(void)
-{
-	synchronize_rcu_tasks();
-}
-
-void kprobes_leave_kprobes_and_skips(struct kprobes_registration *reg, bool left)
+void kprobes_leave_override(struct kprobes_registration *reg, bool left)
 {
 	kprobes_leave_kprobes(reg, left);
-	if (left)
-		kprobes_wait_for_tasks();
+	/* A task may have been preempted at the return below. */
+	synchronize_rcu_tasks();
 }
 
 /* As just_return_func() in arch/x86/lib/error-inject.c, which is not exported. */

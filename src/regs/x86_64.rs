@@ -9,7 +9,7 @@ use crate::{
         self,
         pt_regs, //
     },
-    register::Leave,
+    held::Leave,
     regs::Entry, //
 };
 use core::arch::asm;
@@ -175,11 +175,11 @@ pub(crate) fn flags(regs: &pt_regs) -> usize {
 ///
 /// # Safety
 ///
-/// `regs` must be those at the entry of a function that may be skipped, and
-/// the handler must tell the kernel that it changed the flow. Before the
-/// module goes, [`wait_for_skips`] must be called.
+/// `regs` must be those at the entry of a function that need not run, and the
+/// handler must tell the kernel that it changed the flow. Its probe must be
+/// unregistered by [`LEAVE_OVERRIDE`].
 #[inline]
-pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
+pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
     // SAFETY: By this function's contract.
     unsafe {
         (*regs).ax = ret;
@@ -187,19 +187,9 @@ pub(crate) unsafe fn skip_function(regs: *mut pt_regs, ret: usize) {
     }
 }
 
-/// Waits until no task is at the `ret` any more. It may have been preempted
-/// there, and the `ret` is in the module's text.
-///
-/// Context: process context; it sleeps.
-#[inline]
-pub(crate) fn wait_for_skips() {
-    // SAFETY: Called where it may sleep.
-    unsafe { bindings::kprobes_wait_for_tasks() };
-}
-
-/// How the kprobes of a handler that may skip are unregistered at the end of the
-/// module, where nobody else waits.
-pub(crate) const LEAVE_SKIPS: Leave = bindings::kprobes_leave_kprobes_and_skips;
+/// How an override is unregistered: it waits until no task is at the `ret` any
+/// more, which is in the module's text. A task may have been preempted there.
+pub(crate) const LEAVE_OVERRIDE: Leave = bindings::kprobes_leave_override;
 
 /// Adds one to this CPU's word at `count`, as `this_cpu_inc()`.
 ///

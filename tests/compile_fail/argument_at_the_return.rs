@@ -3,12 +3,12 @@
 // The function has used its registers for something else by then.
 
 use kernel::prelude::*;
-use kprobes::{Context, Return, ReturnHandler};
+use kprobes::{kretprobe, Context, Return};
 
 struct Late;
 
 #[vtable]
-impl ReturnHandler for Late {
+impl kretprobe::Handler for Late {
     type Data = ();
 
     fn ret(&self, cx: &Context<'_, Return>, _data: ()) {

@@ -3,12 +3,12 @@
 // The seventh argument is on the stack.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Target};
+use kprobes::{kprobe, Context, Kprobe, Target};
 
 pub struct Seventh(pub u64);
 
 #[vtable]
-impl Handler for Seventh {
+impl kprobe::Handler for Seventh {
     fn pre(&self, cx: &Context<'_>) {
         if cx.arg::<u64>(6) == self.0 {
             panic!();

@@ -3,14 +3,14 @@
 // What a context points at is gone when the handler returns.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler};
+use kprobes::{kprobe, Context};
 
 fn keep(_cx: &'static Context<'static>) {}
 
 struct Keeps;
 
 #[vtable]
-impl Handler for Keeps {
+impl kprobe::Handler for Keeps {
     fn pre(&self, cx: &Context<'_>) {
         keep(cx);
     }

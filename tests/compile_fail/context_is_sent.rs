@@ -3,14 +3,14 @@
 // A context belongs to the CPU and the task of the hit.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler};
+use kprobes::{kprobe, Context};
 
 fn send<T: Send>(_value: T) {}
 
 struct Sends;
 
 #[vtable]
-impl Handler for Sends {
+impl kprobe::Handler for Sends {
     fn pre(&self, cx: &Context<'_>) {
         send(cx);
     }

@@ -2,21 +2,21 @@
 // This one compiles: what the others do not add to it is no reason to fail.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Return, ReturnHandler, Target};
+use kprobes::{kprobe, kretprobe, Context, Kprobe, Return, Target};
 
 const __LOG_PREFIX: &[u8] = b"control\0";
 
 struct Good;
 
 #[vtable]
-impl Handler for Good {
+impl kprobe::Handler for Good {
     fn pre(&self, cx: &Context<'_>) {
         pr_info!("{}\n", cx.arg::<u32>(0));
     }
 }
 
 #[vtable]
-impl ReturnHandler for Good {
+impl kretprobe::Handler for Good {
     type Data = u64;
 
     fn entry(&self, _cx: &Context<'_>) -> Option<u64> {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-// error: ReturnHandler::Data asks for more alignment than a kretprobe_instance has
+// error: kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has
 // The kernel aligns an instance as it needs it itself.
 
 use kernel::prelude::*;
-use kprobes::{Context, Kretprobe, Return, ReturnHandler, Target};
+use kprobes::{kretprobe, Context, Kretprobe, Return, Target};
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
@@ -12,7 +12,7 @@ pub struct Line([u8; 64]);
 pub struct Aligned;
 
 #[vtable]
-impl ReturnHandler for Aligned {
+impl kretprobe::Handler for Aligned {
     type Data = Line;
 
     fn entry(&self, _cx: &Context<'_>) -> Option<Line> {

@@ -3,12 +3,12 @@
 // Without an entry handler there is no data.
 
 use kernel::prelude::*;
-use kprobes::{Context, Kretprobe, Return, ReturnHandler, Target};
+use kprobes::{kretprobe, Context, Kretprobe, Return, Target};
 
 pub struct Unwritten;
 
 #[vtable]
-impl ReturnHandler for Unwritten {
+impl kretprobe::Handler for Unwritten {
     type Data = u64;
 
     fn ret(&self, _cx: &Context<'_, Return>, _data: u64) {}

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-// error: ReturnHandler::Data is larger than KRETPROBE_MAX_DATA_SIZE
+// error: kretprobe::Handler::Data is larger than KRETPROBE_MAX_DATA_SIZE
 // The kernel would refuse it when the probe is registered.
 
 use kernel::prelude::*;
-use kprobes::{Context, Kretprobe, Return, ReturnHandler, Target};
+use kprobes::{kretprobe, Context, Kretprobe, Return, Target};
 
 pub struct Large;
 
 #[vtable]
-impl ReturnHandler for Large {
+impl kretprobe::Handler for Large {
     type Data = [u8; 4097];
 
     fn entry(&self, _cx: &Context<'_>) -> Option<[u8; 4097]> {

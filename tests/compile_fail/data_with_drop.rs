@@ -3,12 +3,12 @@
 // The kernel forgets the data of a call that never returns.
 
 use kernel::prelude::*;
-use kprobes::{Context, Return, ReturnHandler};
+use kprobes::{kretprobe, Context, Return};
 
 struct Leaks;
 
 #[vtable]
-impl ReturnHandler for Leaks {
+impl kretprobe::Handler for Leaks {
     type Data = KBox<u64>;
 
     fn ret(&self, _cx: &Context<'_, Return>, _data: KBox<u64>) {}

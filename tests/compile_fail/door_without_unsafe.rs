@@ -3,12 +3,12 @@
 // What the probed code makes of it, nobody checks.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Register};
+use kprobes::{kprobe, regs::Register, Context};
 
 struct Sets;
 
 #[vtable]
-impl Handler for Sets {
+impl kprobe::Handler for Sets {
     fn pre(&self, cx: &Context<'_>) {
         cx.set_register(Register::Ip, 0);
     }

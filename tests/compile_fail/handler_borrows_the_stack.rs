@@ -4,12 +4,12 @@
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
-use kprobes::{Context, Handler, Kprobe, Target};
+use kprobes::{kprobe, Context, Kprobe, Target};
 
 struct Counts<'a>(&'a Atomic<u64>);
 
 #[vtable]
-impl Handler for Counts<'static> {
+impl kprobe::Handler for Counts<'static> {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.fetch_add(1, Relaxed);
     }

@@ -3,11 +3,11 @@
 // A probe may be dropped by another task than the one that made it.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler};
+use kprobes::{kprobe, Context};
 
 struct Holds(*mut u32);
 
 #[vtable]
-impl Handler for Holds {
+impl kprobe::Handler for Holds {
     fn pre(&self, _cx: &Context<'_>) {}
 }

@@ -4,12 +4,12 @@
 
 use core::cell::Cell;
 use kernel::prelude::*;
-use kprobes::{Context, Handler};
+use kprobes::{kprobe, Context};
 
 struct Counts(Cell<u32>);
 
 #[vtable]
-impl Handler for Counts {
+impl kprobe::Handler for Counts {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.set(self.0.get() + 1);
     }

@@ -3,12 +3,12 @@
 // A probe that calls nothing is a mistake.
 
 use kernel::prelude::*;
-use kprobes::{Handler, Kprobe, Target};
+use kprobes::{kprobe, Kprobe, Target};
 
 pub struct Nothing;
 
 #[vtable]
-impl Handler for Nothing {}
+impl kprobe::Handler for Nothing {}
 
 pub fn register() -> Result<Pin<KBox<Kprobe<Nothing>>>> {
     KBox::pin_init(Kprobe::new(Target::symbol(c"f"), Nothing), GFP_KERNEL)

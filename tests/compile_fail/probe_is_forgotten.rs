@@ -5,12 +5,12 @@
 #![deny(unused_must_use)]
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Target};
+use kprobes::{kprobe, Context, Kprobe, Target};
 
 pub struct Good;
 
 #[vtable]
-impl Handler for Good {
+impl kprobe::Handler for Good {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 

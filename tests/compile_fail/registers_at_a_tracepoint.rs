@@ -2,11 +2,11 @@
 // error: `Trace: Probed`
 // A tracepoint passes arguments, and no registers.
 
-use kprobes::{Context, Trace, TracepointHandler};
+use kprobes::{tracepoint, Context, Trace};
 
 struct Wants;
 
-impl TracepointHandler for Wants {
+impl tracepoint::Handler for Wants {
     type Args = ();
 
     fn hit(&self, cx: &Context<'_, Trace>, _args: ()) {

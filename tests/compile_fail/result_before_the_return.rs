@@ -3,12 +3,12 @@
 // There is no result before the function has run.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler};
+use kprobes::{kprobe, Context};
 
 struct Early;
 
 #[vtable]
-impl Handler for Early {
+impl kprobe::Handler for Early {
     fn pre(&self, cx: &Context<'_>) {
         let _: u32 = cx.ret();
     }

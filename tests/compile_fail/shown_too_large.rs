@@ -3,14 +3,14 @@
 // A handler has little stack, and it is not its own.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Target, UserStr};
+use kprobes::{kprobe, nofault::UserStr, Context, Kprobe, Target};
 
 const __LOG_PREFIX: &[u8] = b"large\0";
 
 pub struct Large;
 
 #[vtable]
-impl Handler for Large {
+impl kprobe::Handler for Large {
     fn pre(&self, cx: &Context<'_>) {
         pr_info!("{}\n", cx.arg::<UserStr>(0).show::<14000>());
     }

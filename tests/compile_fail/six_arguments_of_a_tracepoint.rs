@@ -3,11 +3,11 @@
 // The sixth is on the stack.
 
 use kernel::prelude::*;
-use kprobes::{Context, Trace, Tracepoint, TracepointHandler};
+use kprobes::{tracepoint, Context, Trace, Tracepoint};
 
 pub struct Six;
 
-impl TracepointHandler for Six {
+impl tracepoint::Handler for Six {
     type Args = (u8, u8, u8, u8, u8, u8);
 
     fn hit(&self, _cx: &Context<'_, Trace>, _args: Self::Args) {}

@@ -4,7 +4,7 @@
 
 use core::ffi::CStr;
 use kernel::prelude::*;
-use kprobes::{KernelPtr, UserStr};
+use kprobes::nofault::{KernelPtr, UserStr};
 
 module! {
     type: Probes,

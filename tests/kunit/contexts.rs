@@ -13,16 +13,8 @@ use kernel::{
     }, //
 };
 use kprobes::{
-    Comm,
-    Context,
-    Handler,
-    KernelPtr,
-    Kprobe,
-    Kretprobe,
-    PerCpuCounts,
-    Return,
-    ReturnHandler,
-    Target, //
+    kprobe, kretprobe, nofault::KernelPtr, Comm, Context, Kprobe, Kretprobe, PerCpuCounts, Return,
+    Target,
 };
 
 /// Keeps a value that a closure takes from each hit.
@@ -34,7 +26,7 @@ struct Taken<T, F> {
 }
 
 #[vtable]
-impl<T, F> Handler for Taken<T, F>
+impl<T, F> kprobe::Handler for Taken<T, F>
 where
     T: Send + Unpin + 'static,
     F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
@@ -81,7 +73,7 @@ struct Results<T, F> {
 }
 
 #[vtable]
-impl<T, F> ReturnHandler for Results<T, F>
+impl<T, F> kretprobe::Handler for Results<T, F>
 where
     T: Send + Unpin + 'static,
     F: Fn(&Context<'_, Return>) -> T + Send + Sync + 'static,
@@ -128,7 +120,7 @@ fn long(value: isize) -> impl FnOnce() {
 /// with its values.
 #[cfg(CONFIG_X86_64)]
 mod names {
-    use kprobes::Register::{
+    use kprobes::regs::Register::{
         self,
         *, //
     };
@@ -146,7 +138,7 @@ mod names {
 
 #[cfg(CONFIG_ARM64)]
 mod names {
-    use kprobes::Register::{
+    use kprobes::regs::Register::{
         self,
         *, //
     };

@@ -17,15 +17,7 @@ use kernel::{
         Monotonic, //
     }, //
 };
-use kprobes::{
-    Context,
-    Handler,
-    Kprobe,
-    Mechanism,
-    Post,
-    Probe,
-    Target, //
-};
+use kprobes::{kprobe, Context, Kprobe, Mechanism, Post, Target};
 
 const DIV: Target<'static> = Target::symbol(c"kut_div");
 
@@ -33,7 +25,7 @@ const DIV: Target<'static> = Target::symbol(c"kut_div");
 struct Recursing(Seen);
 
 #[vtable]
-impl Handler for Recursing {
+impl kprobe::Handler for Recursing {
     fn pre(&self, _cx: &Context<'_>) {
         Seen::add(&self.0.pre);
         self.0.value.store(u64::from(kut_recursed(some())), Relaxed);
@@ -53,7 +45,7 @@ struct Told {
 }
 
 #[vtable]
-impl Handler for Told {
+impl kprobe::Handler for Told {
     fn pre(&self, _cx: &Context<'_>) {
         self.hits.fetch_add(1, Relaxed);
     }
@@ -271,7 +263,7 @@ mod tests {
     fn post_alone() -> Result {
         struct After(Seen);
         #[vtable]
-        impl Handler for After {
+        impl kprobe::Handler for After {
             fn post(&self, _cx: &Context<'_, Post>) {
                 Seen::add(&self.0.post);
             }
@@ -410,7 +402,7 @@ mod tests {
         struct Ips(Atomic<u64>, Atomic<u64>);
 
         #[vtable]
-        impl Handler for Ips {
+        impl kprobe::Handler for Ips {
             fn pre(&self, cx: &Context<'_>) {
                 self.0.store(cx.ip() as u64, Relaxed);
             }

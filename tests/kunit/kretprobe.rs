@@ -10,17 +10,7 @@ use kernel::{
         Relaxed, //
     }, //
 };
-use kprobes::{
-    Context,
-    Kretprobe,
-    KretprobeSet,
-    Probe,
-    Return,
-    ReturnHandler,
-    Target,
-    Timed,
-    TimedHandler, //
-};
+use kprobes::{kretprobe, timed, Context, Kretprobe, KretprobeSet, Return, Target, Timed};
 
 const DIV: Target<'static> = Target::symbol(c"kut_div");
 
@@ -40,7 +30,7 @@ impl Thirds {
 }
 
 #[vtable]
-impl ReturnHandler for Thirds {
+impl kretprobe::Handler for Thirds {
     type Data = (u32, u64);
 
     fn entry(&self, cx: &Context<'_>) -> Option<(u32, u64)> {
@@ -73,7 +63,7 @@ impl ReturnHandler for Thirds {
 struct Returns(Seen);
 
 #[vtable]
-impl ReturnHandler for Returns {
+impl kretprobe::Handler for Returns {
     type Data = ();
 
     fn ret(&self, cx: &Context<'_, Return>, (): ()) {
@@ -107,7 +97,7 @@ impl Trace {
 }
 
 #[vtable]
-impl ReturnHandler for Trace {
+impl kretprobe::Handler for Trace {
     type Data = ();
 
     fn ret(&self, cx: &Context<'_, Return>, (): ()) {
@@ -124,7 +114,7 @@ impl ReturnHandler for Trace {
 struct Took(Seen);
 
 #[vtable]
-impl TimedHandler for Took {
+impl timed::Handler for Took {
     fn wanted(&self, cx: &Context<'_>) -> bool {
         cx.arg::<i32>(0) == 7
     }
@@ -139,7 +129,7 @@ impl TimedHandler for Took {
 struct Large(Seen);
 
 #[vtable]
-impl ReturnHandler for Large {
+impl kretprobe::Handler for Large {
     type Data = [u8; 4096];
 
     fn entry(&self, cx: &Context<'_>) -> Option<[u8; 4096]> {
@@ -265,13 +255,13 @@ mod tests {
     #[test]
     fn timed() -> Result {
         let probe = KBox::pin_init(
-            Kretprobe::new(Target::symbol(c"kut_sleep"), Timed(Took(Seen::new()))),
+            Kretprobe::new(Target::symbol(c"kut_sleep"), Timed::new(Took(Seen::new()))),
             GFP_KERNEL,
         )?;
         kut_start_sleepers(1);
         kernel::time::delay::fsleep(kernel::time::Delta::from_millis(20));
         kut_stop_sleepers(1);
-        let took = &probe.handler().0 .0;
+        let took = &probe.handler().0;
         assert_eq!(took.hits(), (0, 1));
         assert!(took.last() >= 20_000_000);
         assert!(took.last() < 10_000_000_000);

@@ -12,14 +12,9 @@ use kernel::{
     }, //
 };
 use kprobes::{
-    Context,
-    Handler,
-    KernelPtr,
-    KernelStr,
-    Kprobe,
-    Target,
-    UserPtr,
-    UserStr, //
+    kprobe,
+    nofault::{KernelPtr, KernelStr, UserPtr, UserStr},
+    Context, Kprobe, Target,
 };
 
 /// Addresses where nothing is that a program may point at.
@@ -52,7 +47,7 @@ fn lengths(read: impl Fn(usize, &mut [u8]) -> Result<usize>, write: impl Fn(&[u8
 struct Reader(Seen);
 
 #[vtable]
-impl Handler for Reader {
+impl kprobe::Handler for Reader {
     fn pre(&self, cx: &Context<'_>) {
         let string: UserStr = cx.arg(0);
         let mut buf = [0; 16];

@@ -16,16 +16,7 @@ use kernel::{
         Arc, //
     }, //
 };
-use kprobes::{
-    Context,
-    Handler,
-    KprobeSet,
-    KretprobeSet,
-    Probe,
-    Return,
-    ReturnHandler,
-    Target, //
-};
+use kprobes::{kprobe, kretprobe, Context, KprobeSet, KretprobeSet, Refusal, Return, Target};
 
 const TWO: [Target<'static>; 2] = [Target::symbol(c"kut_div"), Target::symbol(c"kut_div_more")];
 
@@ -40,7 +31,7 @@ const THIRD_FAILS: [Target<'static>; 4] = [
 struct Shared(Arc<Atomic<u64>>);
 
 #[vtable]
-impl Handler for Shared {
+impl kprobe::Handler for Shared {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.fetch_add(1, Relaxed);
     }
@@ -51,7 +42,7 @@ impl Handler for Shared {
 }
 
 #[vtable]
-impl ReturnHandler for Shared {
+impl kretprobe::Handler for Shared {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, Return>, (): ()) {
@@ -61,6 +52,10 @@ impl ReturnHandler for Shared {
     fn unregistered(&self, missed: usize) {
         self.0.fetch_add(1000 + missed as u64, Relaxed);
     }
+}
+
+fn refusal_of<T>(set: Result<T, Refusal>) -> Option<(Option<usize>, Error)> {
+    set.err().map(|refusal| (refusal.target(), refusal.error()))
 }
 
 #[kunit_tests(kprobes_sets)]
@@ -114,19 +109,9 @@ mod tests {
     #[test]
     fn the_third_member_fails() -> Result {
         let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
-        let told = Atomic::new(0);
-        let set = KBox::pin_init(
-            KprobeSet::new_or_tell(&THIRD_FAILS, Shared(counter.clone()), |index, error| {
-                told.store(
-                    100 * index as u64 + u64::from(error.to_errno().unsigned_abs()),
-                    Relaxed,
-                );
-            }),
-            GFP_KERNEL,
-        );
-        assert!(error_of(set) == Some(ENOENT));
-        assert_eq!(told.load(Relaxed), 202);
-        // The first two are not registered any more, and nobody was told of an end.
+        let set = KprobeSet::new(&THIRD_FAILS, Shared(counter.clone()));
+        assert!(refusal_of(KBox::try_pin_init(set, GFP_KERNEL)) == Some((Some(2), ENOENT)));
+        // The first two are not registered any more.
         kut_div(some());
         kut_div_more(some());
         assert_eq!(counter.load(Relaxed), 0);
@@ -136,21 +121,9 @@ mod tests {
     #[test]
     fn the_third_return_member_fails() -> Result {
         let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
-        let told = Atomic::new(0);
-        let set = KBox::pin_init(
-            KretprobeSet::new_or_tell(&THIRD_FAILS, 0, Shared(counter.clone()), |index, error| {
-                told.store(
-                    100 * index as u64 + u64::from(error.to_errno().unsigned_abs()),
-                    Relaxed,
-                );
-                // So far they are registered; they are not enabled.
-                kut_div(some());
-            }),
-            GFP_KERNEL,
-        );
-        assert!(error_of(set) == Some(ENOENT));
-        assert_eq!(told.load(Relaxed), 202);
-        // The first two are not registered any more, and nobody was told of an end.
+        let set = KretprobeSet::new(&THIRD_FAILS, 0, Shared(counter.clone()));
+        assert!(refusal_of(KBox::try_pin_init(set, GFP_KERNEL)) == Some((Some(2), ENOENT)));
+        // The first two are not registered any more.
         kut_div(some());
         kut_div_more(some());
         assert_eq!(counter.load(Relaxed), 0);
@@ -160,6 +133,60 @@ mod tests {
         kut_div(some());
         assert_eq!(counter.load(Relaxed), 1);
         drop(set);
+        Ok(())
+    }
+
+    #[test]
+    fn where_possible_leaves_the_third_out() -> Result {
+        let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let targets = [THIRD_FAILS[0], THIRD_FAILS[2], THIRD_FAILS[1]];
+        let set = KprobeSet::where_possible(&targets, Shared(counter.clone()));
+        let set = KBox::pin_init(set, GFP_KERNEL)?;
+        assert_eq!(set.len(), 2);
+        assert!(set.get(0).is_some() && set.get(1).is_none() && set.get(2).is_some());
+        assert!(set.iter().map(|(index, _)| index).eq([0, 2]));
+        let refused = set.refused().map(|r| (r.target(), r.error()));
+        assert!(refused.eq([(Some(1), ENOENT)]));
+        kut_div(some());
+        kut_div_more(some());
+        assert_eq!(counter.load(Relaxed), 2);
+        drop(set);
+        kut_div(some());
+        assert_eq!(counter.load(Relaxed), 1002);
+        Ok(())
+    }
+
+    #[test]
+    fn where_possible_with_post_inside() -> Result {
+        // What is refused comes between those that stay and those that are registered again.
+        let inside = offset_inside(5).ok_or(ENOENT)?;
+        let kut_mix = Target::symbol(c"kut_mix").offset(inside);
+        let targets = [
+            THIRD_FAILS[2],
+            kut_mix,
+            TWO[0],
+            THIRD_FAILS[2],
+            TWO[1],
+            kut_mix,
+        ];
+        let set = KprobeSet::where_possible(&targets, Around(Seen::new()));
+        let set = KBox::pin_init(set, GFP_KERNEL)?;
+        assert!(set.iter().map(|(index, _)| index).eq([1, 2, 4, 5]));
+        kut_div(some());
+        assert_eq!(set.handler().0.hits(), (1, 1));
+        super::kut_mix(1, 2);
+        assert_eq!(set.handler().0.hits(), (3, 3));
+        Ok(())
+    }
+
+    #[test]
+    fn where_nothing_is_possible() -> Result {
+        let counter = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let targets = [THIRD_FAILS[2], THIRD_FAILS[2]];
+        let set = KretprobeSet::where_possible(&targets, 0, Shared(counter.clone()));
+        assert!(refusal_of(KBox::try_pin_init(set, GFP_KERNEL)) == Some((Some(0), ENOENT)));
+        let set = KprobeSet::where_possible(&[], Shared(counter));
+        assert!(refusal_of(KBox::try_pin_init(set, GFP_KERNEL)) == Some((None, EINVAL)));
         Ok(())
     }
 
@@ -223,8 +250,8 @@ mod tests {
 
     #[test]
     fn an_empty_set_is_refused() {
-        let set = KBox::pin_init(KprobeSet::new(&[], Before(Seen::new())), GFP_KERNEL);
-        assert!(error_of(set) == Some(EINVAL));
+        let set = KBox::try_pin_init(KprobeSet::new(&[], Before(Seen::new())), GFP_KERNEL);
+        assert!(refusal_of(set) == Some((None, EINVAL)));
     }
 
     #[test]

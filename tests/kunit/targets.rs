@@ -11,19 +11,9 @@ use kernel::{
         Relaxed, //
     }, //
 };
-use kprobes::{
-    Context,
-    Handler,
-    Kprobe,
-    Post,
-    Register,
-    Target, //
-};
 #[cfg(CONFIG_X86_64)]
-use kprobes::{
-    KernelPtr,
-    Probe, //
-};
+use kprobes::nofault::KernelPtr;
+use kprobes::{kprobe, regs::Register, Context, Kprobe, Post, Probe, Target};
 
 mod c {
     use kernel::prelude::*;
@@ -155,7 +145,7 @@ impl Seen {
 pub(crate) struct Before(pub(crate) Seen);
 
 #[vtable]
-impl Handler for Before {
+impl kprobe::Handler for Before {
     fn pre(&self, cx: &Context<'_>) {
         Seen::add(&self.0.pre);
         self.0.value.store(cx.arg(0), Relaxed);
@@ -168,7 +158,7 @@ impl Handler for Before {
 pub(crate) struct Around(pub(crate) Seen);
 
 #[vtable]
-impl Handler for Around {
+impl kprobe::Handler for Around {
     fn pre(&self, cx: &Context<'_>) {
         Seen::add(&self.0.pre);
         self.0.value.store(cx.arg(0), Relaxed);
@@ -199,7 +189,7 @@ pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
 
 /// What the kernel has written over the instruction of a probe.
 #[cfg(CONFIG_X86_64)]
-pub(crate) fn opcode(probe: &impl Probe) -> Result<u8> {
+pub(crate) fn opcode(probe: &Probe) -> Result<u8> {
     KernelPtr::<u8>::new(probe.address().as_usize()).read()
 }
 

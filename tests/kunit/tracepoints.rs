@@ -13,13 +13,7 @@ use kernel::{
         Arc, //
     }, //
 };
-use kprobes::{
-    Context,
-    KernelPtr,
-    Trace,
-    Tracepoint,
-    TracepointHandler, //
-};
+use kprobes::{nofault::KernelPtr, tracepoint, Context, Trace, Tracepoint};
 
 const SIGUSR1: i32 = 10;
 const SIGUSR2: i32 = 12;
@@ -32,7 +26,7 @@ struct Signals {
     to_self: Atomic<bool>,
 }
 
-impl TracepointHandler for Signals {
+impl tracepoint::Handler for Signals {
     type Args = (i32, KernelPtr, KernelPtr, i32, i32);
 
     fn hit(&self, cx: &Context<'_, Trace>, (sig, _info, task, group, result): Self::Args) {
@@ -67,7 +61,7 @@ struct Allocates {
     hits: Atomic<u64>,
 }
 
-impl TracepointHandler for Allocates {
+impl tracepoint::Handler for Allocates {
     type Args = ();
 
     fn hit(&self, cx: &Context<'_, Trace>, (): ()) {
@@ -84,7 +78,7 @@ struct Interrupted {
     hits: [Atomic<u64>; 4],
 }
 
-impl TracepointHandler for Interrupted {
+impl tracepoint::Handler for Interrupted {
     type Args = ();
 
     fn hit(&self, cx: &Context<'_, Trace>, (): ()) {

@@ -8,6 +8,7 @@
 //! share them, and use them at the same time. `tests/guest/stress.py` is the
 //! program.
 
+use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernel::{
     fs::{File, Kiocb},
@@ -21,8 +22,8 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 use kprobes::{
-    Context, Count, Handler, Kprobe, KprobeSet, Kretprobe, KretprobeSet, Post, Probe, Return,
-    ReturnHandler, Target, Trace, Tracepoint, TracepointHandler, UserStr,
+    kprobe, kretprobe, nofault::UserStr, tracepoint, Context, Count, Kprobe, KprobeSet, Kretprobe,
+    KretprobeSet, Post, Probe, Refusal, Return, Target, Trace, Tracepoint,
 };
 
 module! {
@@ -54,7 +55,7 @@ mod targets {
 struct Before(Count);
 
 #[vtable]
-impl Handler for Before {
+impl kprobe::Handler for Before {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
     }
@@ -68,7 +69,7 @@ struct Around {
 }
 
 #[vtable]
-impl Handler for Around {
+impl kprobe::Handler for Around {
     fn pre(&self, _cx: &Context<'_>) {
         self.before.add(1);
     }
@@ -83,7 +84,7 @@ impl Handler for Around {
 struct Nested(Count);
 
 #[vtable]
-impl Handler for Nested {
+impl kprobe::Handler for Nested {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
         targets::stress_inner(self.0.get());
@@ -100,7 +101,7 @@ struct Reader {
 }
 
 #[vtable]
-impl Handler for Reader {
+impl kprobe::Handler for Reader {
     fn pre(&self, cx: &Context<'_>) {
         self.hits.add(1);
         let mut buf = [0; 40];
@@ -134,7 +135,7 @@ struct Call {
 }
 
 #[vtable]
-impl ReturnHandler for Followed {
+impl kretprobe::Handler for Followed {
     type Data = Call;
 
     fn entry(&self, cx: &Context<'_>) -> Option<Call> {
@@ -157,7 +158,7 @@ impl ReturnHandler for Followed {
 #[derive(Default)]
 struct Traced(Count);
 
-impl TracepointHandler for Traced {
+impl tracepoint::Handler for Traced {
     type Args = ();
 
     fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
@@ -214,13 +215,13 @@ impl Followed {
 
 impl Held {
     /// The one probe that it is; a set is several.
-    fn probe(&self) -> Option<&dyn Probe> {
+    fn probe(&self) -> Option<&Probe> {
         match self {
-            Self::Before(p) => Some(&**p),
-            Self::Around(p) => Some(&**p),
-            Self::Nested(p) => Some(&**p),
-            Self::Reader(p) => Some(&**p),
-            Self::Followed(p) => Some(&**p),
+            Self::Before(p) => Some(p),
+            Self::Around(p) => Some(p),
+            Self::Nested(p) => Some(p),
+            Self::Reader(p) => Some(p),
+            Self::Followed(p) => Some(p),
             Self::Set(_) | Self::ReturnSet(_) | Self::Traced(_) => None,
         }
     }
@@ -236,8 +237,8 @@ impl Held {
             (Self::Reader(p), Asked::Wrong) => Some(p.handler().wrong.get()),
             (Self::Traced(p), Asked::Hits) => Some(p.handler().0.get()),
             (Self::Set(set), Asked::Hits) => Some(set.handler().0.get()),
-            (Self::Set(set), Asked::Missed) => Some(sum(set.len(), |n| set.get(n))),
-            (Self::ReturnSet(set), Asked::Missed) => Some(sum(set.len(), |n| set.get(n))),
+            (Self::Set(set), Asked::Missed) => Some(sum(set.iter())),
+            (Self::ReturnSet(set), Asked::Missed) => Some(sum(set.iter())),
             (Self::ReturnSet(set), _) => set.handler().ask(what),
             (Self::Followed(p), Asked::Hits | Asked::Returns | Asked::Wrong) => {
                 p.handler().ask(what)
@@ -258,8 +259,8 @@ impl Held {
     }
 }
 
-fn sum<P: Probe>(len: usize, get: impl Fn(usize) -> Option<P>) -> u64 {
-    (0..len).filter_map(get).map(|p| p.missed() as u64).sum()
+fn sum<'a>(probes: impl Iterator<Item = (usize, &'a Probe)>) -> u64 {
+    probes.map(|(_, probe)| probe.missed() as u64).sum()
 }
 
 struct Inner {
@@ -325,8 +326,11 @@ impl Device {
         let targets = targets_of(&text)?;
         let first = *targets.first().ok_or(EINVAL)?;
         let max_active = (arg >> 8) as u16;
-        let mut refused = 0;
-        let tell = |n, _| refused = n;
+        let refused = Cell::new(0);
+        let tell = |refusal: Refusal| {
+            refused.set(refusal.target().unwrap_or_default());
+            Error::from(refusal)
+        };
         let held = match arg & 0xff {
             0 => Arc::pin_init(Kprobe::new(first, Before::default()), GFP_KERNEL).map(Held::Before),
             1 => Arc::pin_init(Kprobe::new(first, Around::default()), GFP_KERNEL).map(Held::Around),
@@ -337,15 +341,14 @@ impl Device {
                 GFP_KERNEL,
             )
             .map(Held::Followed),
-            5 => Arc::pin_init(
-                KprobeSet::new_or_tell(&targets, Before::default(), tell),
+            5 => Arc::try_pin_init(KprobeSet::new(&targets, Before::default()), GFP_KERNEL)
+                .map_err(tell)
+                .map(Held::Set),
+            6 => Arc::try_pin_init(
+                KretprobeSet::new(&targets, max_active, Followed::default()),
                 GFP_KERNEL,
             )
-            .map(Held::Set),
-            6 => Arc::pin_init(
-                KretprobeSet::new_or_tell(&targets, max_active, Followed::default(), tell),
-                GFP_KERNEL,
-            )
+            .map_err(tell)
             .map(Held::ReturnSet),
             7 => {
                 let name = CStr::from_bytes_until_nul(&text).map_err(|_| EINVAL)?;
@@ -355,7 +358,7 @@ impl Device {
             _ => return Err(EINVAL),
         };
         let mut inner = self.inner.lock();
-        inner.refused = refused;
+        inner.refused = refused.get();
         let held = Some(held?);
         let index = match inner.held.iter().position(|h| h.is_none()) {
             Some(index) => {

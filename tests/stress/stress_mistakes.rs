@@ -12,8 +12,8 @@ use kernel::{
     sync::{SetOnce, SpinLock},
 };
 use kprobes::{
-    Context, Handler, Kprobe, KprobeSet, Kretprobe, KretprobeSet, ModuleHandler, ModuleWatch, Post,
-    Return, ReturnHandler, Target, Trace, Tracepoint, TracepointHandler,
+    kprobe, kretprobe, module, tracepoint, Context, Kprobe, KprobeSet, Kretprobe, KretprobeSet,
+    ModuleWatch, Post, Return, Target, Trace, Tracepoint,
 };
 
 module! {
@@ -35,33 +35,33 @@ const OTHER: Target<'static> = kprobes::syscall!("setpriority");
 struct Before;
 
 #[vtable]
-impl Handler for Before {
+impl kprobe::Handler for Before {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 
 struct Around;
 
 #[vtable]
-impl Handler for Around {
+impl kprobe::Handler for Around {
     fn post(&self, _cx: &Context<'_, Post>) {}
 }
 
 struct Returned;
 
 #[vtable]
-impl ReturnHandler for Returned {
+impl kretprobe::Handler for Returned {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {}
 }
 
-impl TracepointHandler for Before {
+impl tracepoint::Handler for Before {
     type Args = ();
 
     fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {}
 }
 
-impl ModuleHandler for Before {
+impl module::Handler for Before {
     fn gone(&self) {}
 }
 
@@ -91,13 +91,13 @@ impl Dropper {
 }
 
 #[vtable]
-impl Handler for Dropper {
+impl kprobe::Handler for Dropper {
     fn pre(&self, _cx: &Context<'_>) {
         self.drop_it();
     }
 }
 
-impl TracepointHandler for Dropper {
+impl tracepoint::Handler for Dropper {
     type Args = ();
 
     fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {

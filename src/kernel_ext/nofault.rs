@@ -11,12 +11,12 @@
 
 use crate::{
     args::{
-        FromRegister,
+        FromWord,
         OrErrno, //
     },
     bindings,
-    regs,
-    symbol::Address, //
+    kernel_ext::symbol::Address,
+    regs, //
 };
 use core::{
     marker::PhantomData,
@@ -201,9 +201,9 @@ macro_rules! pointer {
             }
         }
 
-        impl<T> FromRegister for $name<T> {
+        impl<T> FromWord for $name<T> {
             #[inline(always)]
-            fn from_register(register: usize) -> Self {
+            fn from_word(register: usize) -> Self {
                 Self::new(register)
             }
         }
@@ -281,9 +281,9 @@ macro_rules! string {
             }
         }
 
-        impl FromRegister for $name {
+        impl FromWord for $name {
             #[inline(always)]
-            fn from_register(register: usize) -> Self {
+            fn from_word(register: usize) -> Self {
                 Self(register)
             }
         }
