@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: Box<Kprobe<Good>, Kmalloc>: Clone`
+// A probe is registered once.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler, Kprobe};
+
+pub struct Good;
+
+#[vtable]
+impl Handler for Good {
+    fn pre(&self, _cx: &Context<'_>) {}
+}
+
+pub fn copy(probe: Pin<KBox<Kprobe<Good>>>) -> Pin<KBox<Kprobe<Good>>> {
+    probe.clone()
+}

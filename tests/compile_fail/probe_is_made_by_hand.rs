@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: cannot construct `Kprobe<_>` with struct literal syntax due to private fields
+// There is no probe that was not registered.
+
+use kernel::prelude::*;
+use kprobes::{Context, Handler, Kprobe};
+
+pub struct Good;
+
+#[vtable]
+impl Handler for Good {
+    fn pre(&self, _cx: &Context<'_>) {}
+}
+
+pub fn make() -> Kprobe<Good> {
+    Kprobe { handler: Good }
+}
