@@ -109,7 +109,7 @@ clean:
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' -o -name modules.order \
 		-o -name Module.symvers \) -exec rm -f {} +
 	@find . -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
-	@rm -rf kprobes tests/fuzz/artifacts tests/kunit/kprobes tests/stress/kprobes tests/consumer/kprobes samples/kprobes \
+	@rm -rf kprobes tests/fuzz/artifacts tests/kunit/kprobes tests/stress/kprobes tests/attacks/kprobes tests/consumer/kprobes samples/kprobes \
 		bench/kprobes rust-project.json
 
 distclean: clean

@@ -15,6 +15,7 @@ FOLDERS = {
     "samples": "the samples",
     "tests/kunit": "the KUnit suites",
     "tests/stress": "the stress",
+    "tests/attacks": "the attacks",
     "tests/consumer": "a module of somebody else's",
     "bench": "the bench",
 }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Addresses of the kernel's, shown in all ways that the library has.
+
+// case location: harmless
+// says: heap [0-9a-f]{16}
+// says: data (\w+\+0x\w+ \[attacks\]|[0-9a-f]{16})
+// says: stack [0-9a-f]{16}
+// says: nowhere [0-9a-f]{16}
+// says: text kernel_clone\+0x\w+
+// case pointer: harmless
+// says: pointer [0-9a-f]{16} [0-9a-f]{16}
+// says: address [0-9a-f]{16} [0-9a-f]{16}
+// case flags: harmless
+// says: [^\n]*kernel_clone[^\n]*
+// says: [0-9a-f]{16} [0-9a-f]{16} [0-9a-f]{16}
+// says: python3 python3 python3
+// says: \(fault\) \(fault\) \(fault\)
+// case error_pointers: harmless
+// says: .*
+
+#![forbid(unsafe_code)]
+
+use super::{Kept, PLACE};
+use kernel::{prelude::*, sync::atomic::*};
+use kprobes::{
+    Address,
+    Context,
+    Handler,
+    KernelPtr,
+    Kprobe,
+    Probe,
+    Target,
+    UserStr, //
+};
+
+static DATA: Atomic<u64> = Atomic::new(1);
+
+/// Shows a hit with all flags that there are.
+struct Flags(Atomic<bool>);
+
+#[vtable]
+impl Handler for Flags {
+    fn pre(&self, cx: &Context<'_>) {
+        if !self.0.xchg(true, Relaxed) {
+            let address = cx.address();
+            pr_info!("{address} {address:>40} {address:#018.3}\n");
+            let comm = cx.comm();
+            pr_info!("{comm} {comm:>7} {comm:^7.7}\n");
+            let string = UserStr::new(1).show::<8>();
+            pr_info!("{string} {string:>3} {string:.1}\n");
+        }
+    }
+}
+
+pub(super) fn attack(case: &[u8]) -> Result<Kept> {
+    let on_stack = 0u64;
+    let on_heap = KBox::new([0u64; 64], GFP_KERNEL)?;
+    let heap = &raw const *on_heap as usize;
+    match case {
+        b"location" => {
+            pr_info!("heap {}\n", Address::new(heap).location());
+            pr_info!(
+                "data {}\n",
+                Address::new(&raw const DATA as usize).location()
+            );
+            pr_info!(
+                "stack {}\n",
+                Address::new(&raw const on_stack as usize).location()
+            );
+            pr_info!("nowhere {}\n", Address::new(usize::MAX << 40).location());
+            let probe = KBox::pin_init(
+                Kprobe::new(Target::symbol(c"kernel_clone"), super::Nop),
+                GFP_KERNEL,
+            )?;
+            pr_info!("text {}\n", probe.location());
+        }
+        b"pointer" => {
+            let pointer = KernelPtr::<u64>::new(heap);
+            pr_info!("pointer {pointer} {}\n", pointer.element(1));
+            let address = Address::new(heap);
+            pr_info!(
+                "address {address} {}\n",
+                Address::new(&raw const DATA as usize)
+            );
+        }
+        b"flags" => {
+            let probe = Kprobe::new(Target::symbol(c"kernel_clone"), super::Nop);
+            let location = KBox::pin_init(probe, GFP_KERNEL)?.location();
+            pr_info!("{location:>200} {location:.3} {location:?<20}\n");
+            let shows = Kprobe::new(PLACE, Flags(Atomic::new(false)));
+            return super::just(KBox::pin_init(shows, GFP_KERNEL)?);
+        }
+        b"error_pointers" => {
+            let of = |errno: isize| KernelPtr::<u64>::new(errno as usize);
+            pr_info!("{} {} {}\n", of(0), of(-1), of(-4095));
+        }
+        _ => return Err(ENOTTY),
+    }
+    Ok(Kept::new())
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Arguments of insmod for the parameters by `string_param!`, and for the one by
+//! which the library learns of the module's end, which nobody may set.
+
+// case empty: harmless
+// says: 0 bytes
+// given: argument=
+// case no_value: refused EINVAL
+// says: `' invalid for parameter `argument'
+// given: argument
+// case twice: refused EEXIST
+// says: `2' invalid for parameter `argument'
+// given: argument=1 argument=2
+// case quoted: harmless
+// says: 8 bytes
+// given: "argument=a b c =d"
+// case long: harmless
+// says: 100000 bytes
+// given: argument=LONG
+// case bytes: harmless
+// says: 6 bytes
+// given: argument=%s%n%p
+// case equals: harmless
+// says: unknown parameter '=' ignored
+// says: not given
+// given: ==5
+// case only_equals: harmless
+// says: unknown parameter '=' ignored
+// says: not given
+// given: =
+// case end_equals: harmless
+// says: unknown parameter '.*' ignored
+// says: not given
+// given: "left="=5
+// case end: harmless
+// says: unknown parameter 'left' ignored
+// says: not given
+// given: left==5
+// case end_alone: harmless
+// says: unknown parameter 'left' ignored
+// says: not given
+// given: left=
+
+#![forbid(unsafe_code)]
+
+use super::{argument, Kept};
+use kernel::prelude::*;
+
+pub(super) fn attack(_case: &[u8]) -> Result<Kept> {
+    match argument.value() {
+        Some(value) => pr_info!("{} bytes\n", value.to_bytes().len()),
+        None => pr_info!("not given\n"),
+    }
+    Ok(Kept::new())
+}

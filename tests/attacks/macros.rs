@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parameters and counters by the macros, in strange places and by strange names.
+
+// case parameters: harmless
+// says: in a function: None
+// says: in a generic function: None None
+// says: twice: None None
+// case counters: harmless
+// says: 1: 1 0 0
+// says: 0: 0
+// says: generic: 2 2
+// says: twice: 1 1
+// says: large: 1 0
+// case on_all_cpus: harmless
+// says: static CALLS, allocated CALLS, shared CALLS, last 0
+// races
+// case names: harmless
+// says: 3 1
+
+#![forbid(unsafe_code)]
+#![allow(non_camel_case_types)]
+
+use super::{just, Kept, PLACE};
+use kernel::prelude::*;
+use kprobes::{Context, Count, Handler, Kprobe, PerCpuCounts};
+
+mod one {
+    kprobes::string_param!(twice, "by the same name");
+
+    pub(super) fn value() -> Option<&'static kernel::str::CStr> {
+        twice.value()
+    }
+}
+mod other {
+    kprobes::string_param!(twice, "by the same name");
+
+    pub(super) fn value() -> Option<&'static kernel::str::CStr> {
+        twice.value()
+    }
+}
+
+fn in_function() -> Option<&'static CStr> {
+    kprobes::string_param!(local, "in a function");
+    local.value()
+}
+
+fn in_generic<T>() -> Option<&'static CStr> {
+    kprobes::string_param!(r#type, "in a generic function, by a word of the language");
+    r#type.value()
+}
+
+kprobes::per_cpu_counts! { static ONE: 1; }
+kprobes::per_cpu_counts! { static NONE: 0; }
+kprobes::per_cpu_counts! {
+    /// As many as fit into what the kernel has left for modules.
+    static LARGE: 512;
+}
+kprobes::per_cpu_counts! { static HITS: 2 + 2 * ONE_MORE; }
+const ONE_MORE: usize = 1;
+
+/// The same static, whatever the type: that is how Rust has it.
+fn generic<T>() -> u64 {
+    kprobes::per_cpu_counts! { static ALL: 1; }
+    ALL.inc(0);
+    ALL.get(0)
+}
+
+/// Names of types and values that the macros use inside.
+mod names {
+    pub(super) fn count() -> (u64, u64) {
+        #[allow(dead_code)]
+        struct usize;
+        #[allow(dead_code)]
+        struct u8;
+        inner::WORDS.inc(0);
+        inner::WORDS.inc(0);
+        inner::WORDS.inc(0);
+        inner::LEN.inc(1);
+        (inner::WORDS.get(0), inner::LEN.get(1))
+    }
+
+    mod inner {
+        #[allow(dead_code)]
+        pub(crate) fn words() {}
+        #[allow(dead_code)]
+        pub(crate) const N: usize = 0;
+        kprobes::per_cpu_counts! { pub(crate) static WORDS: 2; }
+        kprobes::per_cpu_counts! { pub(crate) static LEN: 2; }
+    }
+}
+
+fn twice() -> (u64, u64) {
+    let first = {
+        kprobes::per_cpu_counts! { static TWICE: 1; }
+        TWICE.inc(0);
+        TWICE.get(0)
+    };
+    let second = {
+        kprobes::per_cpu_counts! { static TWICE: 1; }
+        TWICE.inc(0);
+        TWICE.get(0)
+    };
+    (first, second)
+}
+
+/// Counts in three ways, and beside what there is.
+struct Counts {
+    allocated: PerCpuCounts<1024>,
+    shared: Count,
+}
+
+#[vtable]
+impl Handler for Counts {
+    fn pre(&self, _cx: &Context<'_>) {
+        for n in [3, 4, 5, usize::MAX, usize::MAX / 8, usize::MAX / 8 + 2] {
+            HITS.inc(n);
+        }
+        for n in [1022, 1024, 1025, usize::MAX, usize::MAX / 8 + 1] {
+            self.allocated.inc(n);
+        }
+        self.shared.add(1);
+    }
+
+    fn unregistered(&self, _missed: usize) {
+        let beside: u64 = (0..4000)
+            .map(|n| if n == 1022 { 0 } else { self.allocated.get(n) })
+            .sum();
+        pr_info!(
+            "static {}, allocated {}, shared {}, last {}\n",
+            HITS.get(3),
+            self.allocated.get(1022),
+            self.shared.get(),
+            HITS.get(2) + HITS.get(4) + beside + self.allocated.get(usize::MAX),
+        );
+    }
+}
+
+pub(super) fn attack(case: &[u8]) -> Result<Kept> {
+    fn said(value: Option<&CStr>) -> &'static str {
+        value.map_or("None", |_| "Some")
+    }
+    match case {
+        b"parameters" => {
+            pr_info!("in a function: {}\n", said(in_function()));
+            let (one, other) = (in_generic::<u8>(), in_generic::<Kept>());
+            pr_info!("in a generic function: {} {}\n", said(one), said(other));
+            let (one, other) = (one::value(), other::value());
+            pr_info!("twice: {} {}\n", said(one), said(other));
+        }
+        b"counters" => {
+            for n in [0, 1, usize::MAX] {
+                ONE.inc(n);
+                NONE.inc(n);
+            }
+            pr_info!("1: {} {} {}\n", ONE.get(0), ONE.get(1), ONE.get(usize::MAX));
+            pr_info!("0: {}\n", NONE.get(0) + NONE.get(1) + NONE.get(usize::MAX));
+            let both = (generic::<u8>(), generic::<Kept>()).1;
+            pr_info!("generic: {both} {}\n", generic::<u8>() - 1);
+            let (one, other) = twice();
+            pr_info!("twice: {one} {other}\n");
+            LARGE.inc(511);
+            LARGE.inc(512);
+            pr_info!("large: {} {}\n", LARGE.get(511), LARGE.get(512));
+        }
+        b"on_all_cpus" => {
+            let handler = Counts {
+                allocated: PerCpuCounts::new()?,
+                shared: Count::new(),
+            };
+            return just(KBox::pin_init(Kprobe::new(PLACE, handler), GFP_KERNEL)?);
+        }
+        b"names" => {
+            let (words, len) = names::count();
+            pr_info!("{words} {len}\n");
+        }
+        _ => return Err(ENOTTY),
+    }
+    Ok(Kept::new())
+}

@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Makes the attacks of tests/attacks in the guest, and looks from outside what
+came of them: at insmod's errno, at the kernel's log, at its list of kprobes, and
+at what programs see of the system meanwhile. Prints KTAP.
+
+usage: attacks.py all | races	those that are refused, or harmless
+       attacks.py CASE		one that the kernel stops
+"""
+import contextlib
+import ctypes
+import errno
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import kmod
+from arch import LIBC
+from cases import cases, of
+from guest import FAULTS
+from kmod import equal, kprobe_list
+
+MODULE = "tests/attacks/attacks.ko"
+CALLS = 100
+# A call that takes longer than this many seconds hangs.
+PATIENCE = 300
+# An address as the kernel's are on x86-64, and not hashed.
+# An errno as a pointer is none.
+RAW = re.compile(r"(?<![0-9a-f])(?!f{13})ffff[0-9a-f]{12}(?![0-9a-f])")
+
+
+class Hangs(Exception):
+    """Raised where a system call does not come back: nothing more can be tried."""
+
+
+class Log(kmod.Log):
+    """All lines of the kernel's log from here on."""
+
+    def __init__(self):
+        super().__init__("")
+        self.prefix = ""
+
+
+def secret():
+    """A page that this program and its threads can read, at the place where
+    tests/attacks/memory.rs looks for it."""
+    area = LIBC.mmap(ctypes.c_void_p(0x10000000), ctypes.c_size_t(4096), 3, 0x32, -1, ctypes.c_long(0))
+    equal(area, 0x10000000)
+    ctypes.memset(area, 42, 4096)
+
+
+def without_end(function, *args):
+    """Runs it in a child, which can be left behind; the errno it failed with."""
+    child = os.fork()
+    if child == 0:
+        try:
+            function(*args)
+        except OSError as error:
+            os._exit(error.errno)
+        os._exit(0)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            if os.WIFSIGNALED(status):
+                raise AssertionError(f"{function.__name__}: killed by {os.WTERMSIG(status)}")
+            return os.WEXITSTATUS(status)
+        time.sleep(0.01)
+    raise Hangs(f"{function.__name__} hangs")
+
+
+def calls():
+    """The calls that attacks are on."""
+    for n in range(CALLS):
+        equal(os.getpriority(os.PRIO_PROCESS, 0), 0)
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+
+
+def system_works():
+    """What any program does, with its results."""
+    equal(subprocess.run(["/bin/echo", "here"], stdout=subprocess.PIPE, check=True).stdout, b"here\n")
+    try:
+        os.open("/no/such/file", os.O_RDONLY)
+    except OSError as error:
+        equal(error.errno, errno.ENOENT)
+    else:
+        raise AssertionError("a file is there that is not")
+    child = os.fork()
+    if child == 0:
+        os._exit(42)
+    equal(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 42)
+    got = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: got.append(1))
+    signal.raise_signal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+    equal(got, [1])
+    read, write = os.pipe()
+    os.write(write, b"through")
+    equal(os.read(read, 100), b"through")
+    os.close(read)
+    os.close(write)
+
+
+def on_each_cpu(function):
+    """Runs it on all CPUs at once."""
+    cpus = os.cpu_count()
+    begin = threading.Barrier(cpus)
+    failed = []
+
+    def run(cpu):
+        os.sched_setaffinity(0, {cpu})
+        begin.wait()
+        try:
+            function()
+        except AssertionError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(cpu,)) for cpu in range(cpus)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in failed:
+        raise error
+
+
+def argument(case):
+    """What some attacks want to know: names, for everywhere.rs."""
+    if case.name == "everywhere/tracepoints":
+        with open("/sys/kernel/tracing/available_events", encoding="ascii") as events:
+            found = [line.strip().split(":") for line in events]
+        return sorted({name for system, name in found if system != "syscalls"})
+    if case.name == "everywhere/offsets":
+        return ["schedule", "handle_mm_fault", "vfs_read", "kfree", "try_to_wake_up"]
+    if case.name == "everywhere/returns":
+        return ["do_exit", "kernel_clone", "schedule_tail", "kthread", "worker_thread", "vfs_read",
+                "schedule", "schedule_timeout", "do_nanosleep", "kmem_cache_free", "begin_new_exec",
+                "load_elf_binary", "ret_from_fork", "arch_do_signal_or_restart", "__x64_sys_rt_sigreturn",
+                "handle_mm_fault", "try_to_wake_up", "mutex_lock", "do_group_exit", "release_task"]
+    return []
+
+
+def load(case):
+    words = [f"attack={case.name}"]
+    if argument(case):
+        words.append(f"argument={','.join(argument(case))}")
+    words.append(case.given.replace("LONG", 100_000 * "x"))
+    return without_end(kmod.insmod, MODULE, " ".join(words).encode())
+
+
+def lines_of(log):
+    """What the module said, of what the kernel did; which must not complain."""
+    lines = log.lines()
+    bad = [line for line in lines if FAULTS.search(line)]
+    equal(bad, [], "the kernel complains")
+    equal([line for line in lines if RAW.search(line)], [], "addresses that are not hashed")
+    said = [line.removeprefix("attacks: ") for line in lines if line.startswith("attacks: ")]
+    return [line for line in said if "taint" not in line]
+
+
+def attempt(case, races=False):
+    with contextlib.closing(Log()) as log:
+        with open("/dev/kmsg", "w", encoding="ascii") as kmsg:
+            kmsg.write(f"attack: {case.name}\n")
+        number = load(case)
+        if case.outcome == "refused":
+            equal(number, getattr(errno, case.wanted), "insmod's errno")
+        else:
+            equal(errno.errorcode.get(number), None)
+            if case.held is not None:
+                equal(len(kprobe_list()), case.held, "kprobes on the kernel's list")
+            if races:
+                on_each_cpu(calls)
+            else:
+                calls()
+            system_works()
+            equal(errno.errorcode.get(without_end(kmod.rmmod, "attacks")), None)
+        equal(kprobe_list(), [])
+        times = CALLS * (os.cpu_count() if races else 1)
+        said = lines_of(log)
+        for pattern, some in case.says:
+            pattern = pattern.replace("CALLS", str(times))
+            kmod.match(said.pop(0) if said else "nothing more", pattern)
+            while some and said and re.fullmatch(pattern, said[0]):
+                said.pop(0)
+        equal(said, [], "more lines than it may say")
+    calls()
+    system_works()
+    if kmod.is_loaded("attacks"):
+        raise AssertionError("the module is still there")
+
+
+def main():
+    subprocess.run(["udevadm", "control", "--stop-exec-queue"], check=False)
+    secret()
+    what = sys.argv[1]
+    if what not in ("all", "races"):
+        case = next(case for case in cases() if case.name == what)
+        load(case)
+        calls()
+        system_works()
+        without_end(kmod.rmmod, "attacks")
+        return 0
+    wanted = [case for case in of(("harmless", "refused"))
+              if (what == "all" or case.races) and (not sys.argv[2:] or case.name in sys.argv[2:])]
+    lost = []
+
+    def test(case):
+        if lost:
+            raise AssertionError(f"not tried: {lost[0]}")
+        try:
+            attempt(case, what == "races")
+        except Hangs as hangs:
+            lost.append(f"{case.name}: {hangs}")
+            raise AssertionError(str(hangs)) from None
+        finally:
+            if kmod.is_loaded("attacks") and not lost:
+                with contextlib.suppress(OSError):
+                    kmod.rmmod("attacks")
+
+    return kmod.run("attacks" if what == "all" else f"attacks on {os.cpu_count()} CPUs at once", [
+        (f"{case.name} is {case.outcome}" + (f", {case.wanted}" if case.wanted else ""),
+         functools.partial(test, case)) for case in wanted])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

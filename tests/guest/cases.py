@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The cases of tests/attacks, as its files state them: tests/attacks/attacks.rs
+says how."""
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "attacks"
+
+
+@dataclass
+class Case:
+    """An attack, and what must come of it."""
+
+    name: str
+    outcome: str
+    wanted: str  # the errno, or the line
+    says: list = field(default_factory=list)
+    held: int | None = None
+    races: bool = False
+    given: str = ""
+
+
+def cases():
+    found = []
+    for source in sorted(FOLDER.glob("*.rs")):
+        if source.stem == "attacks":
+            continue
+        of_this = []
+        for line in source.read_text(encoding="utf-8").splitlines():
+            new = re.fullmatch(r"// case ?(\w*): (harmless|refused|stopped|complains) ?(.*)", line)
+            more = re.fullmatch(r"// (says|says some|held|given|races)(?:: (.*))?", line)
+            if new:
+                name = source.stem + (f"/{new[1]}" if new[1] else "")
+                of_this.append(Case(name, new[2], new[3]))
+            elif more and more[1].startswith("says"):
+                of_this[-1].says.append((more[2], more[1] == "says some"))
+            elif more and more[1] == "given":
+                of_this[-1].given = more[2]
+            elif more and more[1] == "held":
+                of_this[-1].held = int(more[2])
+            elif more:
+                of_this[-1].races = True
+        if not of_this:
+            raise ValueError(f"{source.name} states no case")
+        found += of_this
+    return found
+
+
+def of(outcomes):
+    return [case for case in cases() if case.outcome in outcomes]
