@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """Makes the attacks of tests/attacks: those that are refused or harmless one after
 the other in one guest, some of them on four CPUs that really run at once, and
-those that the kernel stops or tells of in a guest each."""
+those that the kernel stops or tells of in a guest each.
+
+With ATTACKS='FILE/CASE ...' only those, or all where it is empty, and the results as
+they come."""
 import os
-import re
 import sys
 
+import deliberate
 import guest
 
 sys.path.append(str(guest.ROOT / "tests/guest"))
 
 import cases
 
-# What may not come with a BUG() that was meant.
-DAMAGE = re.compile(r"KASAN|Unable to handle|page fault|general protection|double fault|"
-                    r"list_(add|del) corruption|refcount_t")
-
 
 def chosen(found):
-    """Those that ATTACKS names, separated by spaces, or all."""
+    """Those that ATTACKS names, or all."""
     wanted = os.environ.get("ATTACKS", "").split()
     return [case for case in found if not wanted or case.name in wanted]
 
@@ -36,7 +35,7 @@ def together(bench, results, what, **options):
         bench.kdir,
         ["/usr/bin/env", "PYTHONPATH=qemu", "/usr/bin/python3", "tests/guest/attacks.py", what,
          *(wanted if os.environ.get("ATTACKS") else ())],
-        limit=600, accel=bench.accel, leaks=False, echo=echo if os.environ.get("V") else None, **options,
+        limit=600, accel=bench.accel, leaks=False, echo=echo if "ATTACKS" in os.environ else None, **options,
     )
     results.merge(f"attacks ({what})", outcome.output)
     results.guest(f"attacks ({what})", outcome, tells=True)
@@ -49,13 +48,8 @@ def alone(bench, results, case):
         ["/usr/bin/env", "PYTHONPATH=qemu", "/usr/bin/python3", "tests/guest/attacks.py", case.name],
         limit=60, accel=bench.accel, leaks=False,
     )
-    console = outcome.console
-    told = re.search(case.wanted, console) is not None
-    if case.outcome == "stopped":
-        told = told and "kernel BUG at " in console
-    results.add(told, f"attacks: {case.name} is told: {case.outcome}", console.splitlines()[-40:])
-    damage = [line for line in guest.faults(console) if DAMAGE.search(line)]
-    results.add(not damage, f"attacks: {case.name} does no damage", damage)
+    deliberate.told(results, f"attacks: {case.name} is {case.outcome}", outcome, case.wanted,
+                    "kernel BUG at " if case.outcome == "stopped" else "")
 
 
 def run(bench, results):

@@ -20,6 +20,11 @@ class Case:
     races: bool = False
     given: str = ""
 
+    @property
+    def leaves(self):
+        """Whether it leaves something behind, whose memory stays allocated."""
+        return any("left registered" in pattern for pattern, _ in self.says)
+
 
 def cases():
     found = []
