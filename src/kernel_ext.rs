@@ -4,6 +4,7 @@
 //! it there.
 
 pub(crate) mod count;
+pub(crate) mod may_wait;
 pub mod nofault;
 pub mod param;
 pub mod percpu;

@@ -6,6 +6,7 @@
 
 use crate::{
     held::Held,
+    kernel_ext::may_wait::may_wait,
     probe::{
         Probe,
         Registered, //
@@ -218,6 +219,8 @@ impl<K: Raw, H> Member<K, H> {
         if targets == 0 {
             return Err(EINVAL);
         }
+        // Before the first allocation, which may sleep as well.
+        may_wait()?;
         let mut members = KVVec::with_capacity(targets, GFP_KERNEL)?;
         for index in 0..targets {
             let member = Self {

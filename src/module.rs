@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    registration, //
+    kernel_ext::may_wait::may_wait, //
 };
 use core::ptr;
 use kernel::{
@@ -70,7 +70,7 @@ impl<H: Handler> ModuleWatch<H> {
             // The kernel may call the handler before it returns from the registration.
             handler <- handler,
             watch <- Opaque::try_ffi_init(|watch: *mut bindings::kprobes_watch| -> Result {
-                registration::may_wait()?;
+                may_wait()?;
                 // SAFETY: `watch` is valid for writing and pinned; all zeroes is a value of it. It is
                 // unregistered before it is freed, and `drop` takes it off the list first.
                 unsafe {

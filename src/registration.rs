@@ -17,7 +17,10 @@
 //! - `unregister_kprobe()` returns nothing although it failed to disarm the probe, and keeps it. So a
 //!   probe is disabled first, which reports it.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    kernel_ext::may_wait::may_wait, //
+};
 use core::{
     mem::offset_of,
     ptr, //
@@ -98,22 +101,6 @@ unsafe impl Raw for bindings::kretprobe {
         // SAFETY: By the safety requirements of this function; the length is that of the array.
         unsafe { bindings::unregister_kretprobes(these.as_mut_ptr(), these.len() as c_int) };
     }
-}
-
-/// Whether one may wait here: what registers, enables or disables takes a mutex.
-///
-/// # Errors
-///
-/// `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off,
-/// or in an RCU section.
-#[inline]
-pub(crate) fn may_wait() -> Result {
-    // SAFETY: The function only looks at the current task and CPU.
-    if unsafe { bindings::kprobes_must_not_wait() } {
-        // The kernel crate of Linux 7.2 has no name for it.
-        return Err(Error::from_errno(-(bindings::EDEADLK as c_int)));
-    }
-    Ok(())
 }
 
 /// Which registration of a probe is meant.

@@ -6,6 +6,7 @@
 
 use crate::{
     bindings,
+    kernel_ext::may_wait::may_wait,
     regs, //
 };
 use kernel::prelude::*;
@@ -46,12 +47,14 @@ unsafe impl<const N: usize> Send for PerCpuCounts<N> {}
 unsafe impl<const N: usize> Sync for PerCpuCounts<N> {}
 
 impl<const N: usize> PerCpuCounts<N> {
-    /// Counters at zero. Fails with `ENOMEM`.
+    /// Counters at zero. Fails with `ENOMEM`, and with `EDEADLK` where one must
+    /// not wait, as in a handler.
     ///
     /// Context: process context; it sleeps.
     #[inline]
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
+        may_wait()?;
         // SAFETY: The function takes any size; cache lines are not shared.
         let counts = unsafe { bindings::kprobes_alloc_percpu(N * size_of::<u64>(), 64) };
         if counts.is_null() {

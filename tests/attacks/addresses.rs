@@ -23,16 +23,7 @@
 
 use super::{Kept, PLACE};
 use kernel::{prelude::*, sync::atomic::*};
-use kprobes::{
-    Address,
-    Context,
-    Handler,
-    KernelPtr,
-    Kprobe,
-    Probe,
-    Target,
-    UserStr, //
-};
+use kprobes::{kprobe, nofault::{KernelPtr, UserStr}, Address, Context, Kprobe, Target};
 
 static DATA: Atomic<u64> = Atomic::new(1);
 
@@ -40,7 +31,7 @@ static DATA: Atomic<u64> = Atomic::new(1);
 struct Flags(Atomic<bool>);
 
 #[vtable]
-impl Handler for Flags {
+impl kprobe::Handler for Flags {
     fn pre(&self, cx: &Context<'_>) {
         if !self.0.xchg(true, Relaxed) {
             let address = cx.address();

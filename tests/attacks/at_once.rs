@@ -20,7 +20,7 @@ use kernel::{
     time::{delay::fsleep, Delta},
     workqueue, //
 };
-use kprobes::{Kprobe, KprobeSet, Kretprobe, ModuleWatch, Probe, Tracepoint};
+use kprobes::{Kprobe, KprobeSet, Kretprobe, ModuleWatch, Tracepoint};
 
 /// Waits for a thread when it is dropped, so that the module's code stays.
 struct Thread(Arc<Completion>);

@@ -23,8 +23,7 @@
 
 use kernel::prelude::*;
 use kprobes::{
-    Context, Count, Handler, Kprobe, ModuleHandler, Return, ReturnHandler, Target, Trace,
-    TracepointHandler,
+    kprobe, kretprobe, module, tracepoint, Context, Count, Kprobe, Return, Target, Trace,
 };
 
 module! {
@@ -67,24 +66,24 @@ pub(crate) fn just(what: impl Held + 'static) -> Result<Kept> {
 pub(crate) struct Nop;
 
 #[vtable]
-impl Handler for Nop {
+impl kprobe::Handler for Nop {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 
 #[vtable]
-impl ReturnHandler for Nop {
+impl kretprobe::Handler for Nop {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {}
 }
 
-impl TracepointHandler for Nop {
+impl tracepoint::Handler for Nop {
     type Args = ();
 
     fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {}
 }
 
-impl ModuleHandler for Nop {
+impl module::Handler for Nop {
     fn gone(&self) {}
 }
 
@@ -104,7 +103,7 @@ impl Counts {
 }
 
 #[vtable]
-impl Handler for Counts {
+impl kprobe::Handler for Counts {
     fn pre(&self, _cx: &Context<'_>) {
         self.hits.add(1);
     }
@@ -115,7 +114,7 @@ impl Handler for Counts {
 }
 
 #[vtable]
-impl ReturnHandler for Counts {
+impl kretprobe::Handler for Counts {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {
@@ -152,18 +151,18 @@ impl<F: Fn() + Send + Sync + 'static> Does<F> {
 }
 
 #[vtable]
-impl<F: Fn() + Send + Sync + 'static> Handler for Does<F> {
+impl<F: Fn() + Send + Sync + 'static> kprobe::Handler for Does<F> {
     fn pre(&self, _cx: &Context<'_>) {
         self.hit();
     }
 
     fn unregistered(&self, missed: usize) {
-        Handler::unregistered(&self.counts, missed);
+        kprobe::Handler::unregistered(&self.counts, missed);
     }
 }
 
 #[vtable]
-impl<F: Fn() + Send + Sync + 'static> ReturnHandler for Does<F> {
+impl<F: Fn() + Send + Sync + 'static> kretprobe::Handler for Does<F> {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {
@@ -171,11 +170,11 @@ impl<F: Fn() + Send + Sync + 'static> ReturnHandler for Does<F> {
     }
 
     fn unregistered(&self, missed: usize) {
-        ReturnHandler::unregistered(&self.counts, missed);
+        kretprobe::Handler::unregistered(&self.counts, missed);
     }
 }
 
-impl<F: Fn() + Send + Sync + 'static> TracepointHandler for Does<F> {
+impl<F: Fn() + Send + Sync + 'static> tracepoint::Handler for Does<F> {
     type Args = ();
 
     fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
@@ -183,7 +182,7 @@ impl<F: Fn() + Send + Sync + 'static> TracepointHandler for Does<F> {
     }
 }
 
-impl<F: Fn() + Send + Sync + 'static> ModuleHandler for Does<F> {
+impl<F: Fn() + Send + Sync + 'static> module::Handler for Does<F> {
     fn gone(&self) {
         self.hit();
     }

@@ -28,16 +28,7 @@
 use super::{just, Kept, PLACE};
 use core::num::NonZero;
 use kernel::prelude::*;
-use kprobes::{
-    Context,
-    Count,
-    Kretprobe,
-    KretprobeSet,
-    Return,
-    ReturnHandler,
-    Target,
-    UserPtr, //
-};
+use kprobes::{kretprobe, nofault::UserPtr, Context, Count, Kretprobe, KretprobeSet, Return, Target};
 
 static WORDS: [&str; 3] = ["one", "two", "three"];
 
@@ -172,7 +163,7 @@ impl<T: Carried> Carries<T> {
 }
 
 #[vtable]
-impl<T: Carried> ReturnHandler for Carries<T> {
+impl<T: Carried> kretprobe::Handler for Carries<T> {
     type Data = T;
 
     fn entry(&self, cx: &Context<'_>) -> Option<T> {
@@ -200,7 +191,7 @@ impl<T: Carried> ReturnHandler for Carries<T> {
 struct Waits;
 
 #[vtable]
-impl ReturnHandler for Waits {
+impl kretprobe::Handler for Waits {
     type Data = Niches;
 
     fn entry(&self, _cx: &Context<'_>) -> Option<Niches> {

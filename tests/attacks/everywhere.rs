@@ -17,27 +17,12 @@ use kernel::{
     str::{BStr, CString},
     sync::Arc, //
 };
-use kprobes::{
-    Context,
-    Handler,
-    KernelPtr,
-    KernelStr,
-    Kprobe,
-    Kretprobe,
-    PerCpuCounts,
-    Return,
-    ReturnHandler,
-    Target,
-    Trace,
-    Tracepoint,
-    TracepointHandler,
-    UserStr, //
-};
+use kprobes::{kprobe, kretprobe, nofault::{KernelPtr, KernelStr, UserStr}, tracepoint, Context, Kprobe, Kretprobe, PerCpuCounts, Return, Target, Trace, Tracepoint};
 
 /// Counts, and looks at what it is given.
 struct Looks(Arc<PerCpuCounts<2>>);
 
-impl TracepointHandler for Looks {
+impl tracepoint::Handler for Looks {
     type Args = (
         usize,
         KernelPtr<[u64; 8]>,
@@ -62,7 +47,7 @@ impl TracepointHandler for Looks {
 }
 
 #[vtable]
-impl Handler for Looks {
+impl kprobe::Handler for Looks {
     fn pre(&self, cx: &Context<'_>) {
         let mut buf = [0; 32];
         let read = KernelStr::new(cx.arg(0)).read(&mut buf).is_ok();
@@ -71,7 +56,7 @@ impl Handler for Looks {
 }
 
 #[vtable]
-impl ReturnHandler for Looks {
+impl kretprobe::Handler for Looks {
     type Data = (u64, KernelPtr<u64>);
 
     fn entry(&self, cx: &Context<'_>) -> Option<(u64, KernelPtr<u64>)> {

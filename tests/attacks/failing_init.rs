@@ -17,12 +17,10 @@
 // says: second: 0 hits, 0 missed
 // says: first: 0 returns, 0 missed
 // case handler: refused EIO
-// case told_forgets: refused ENOENT
-// says: refused 2: ENOENT
+// case possible: refused ENOENT
+// says: possible: 0 returns, 0 missed
+// case possible_and_forgotten: refused EIO
 // says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
-// case told_registers: refused ENOENT
-// says: refused 2: ENOENT
-// says: within: 0 hits, 0 missed
 // case on_the_stack: refused EIO
 // says: stack: 0 hits, 0 missed
 
@@ -31,7 +29,7 @@
 use super::{counting, just, Counts, Kept, Nop, OTHER, PLACE};
 use core::mem;
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, KprobeSet, Kretprobe, KretprobeSet, Target};
+use kprobes::{kprobe, Context, Kprobe, KprobeSet, Kretprobe, KretprobeSet, Target};
 use pin_init::pin_init_array_from_fn;
 
 const NOWHERE: Target<'static> = Target::symbol(c"no_such_function");
@@ -56,7 +54,7 @@ struct Broken {
 }
 
 #[vtable]
-impl Handler for Broken {
+impl kprobe::Handler for Broken {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 
@@ -79,7 +77,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"chained_set" => {
             let set = KprobeSet::new(&targets[..2], Counts::new("chained"));
-            let set = set.pin_chain(|_| Err(EIO));
+            let set = set.pin_chain(|_| Err(EIO.into()));
             let set: Pin<KBox<KprobeSet<Counts>>> = KBox::pin_init(set, GFP_KERNEL)?;
             just(set)
         }
@@ -105,19 +103,19 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             });
             just(KBox::pin_init(Kprobe::new(OTHER, handler), GFP_KERNEL)?)
         }
-        b"told_forgets" => {
-            let set = KretprobeSet::new_or_tell(&targets, 0, Nop, |index, error| {
-                pr_info!("refused {index}: {error:?}\n");
-                mem::forget(KBox::pin_init(Kprobe::new(OTHER, Nop), GFP_KERNEL));
-            });
-            just(KBox::pin_init(set, GFP_KERNEL)?)
+        b"possible" => {
+            let set = KretprobeSet::where_possible(&targets, 0, Counts::new("possible"));
+            let set: Pin<KBox<KretprobeSet<Counts>>> = KBox::pin_init(set, GFP_KERNEL)?;
+            let refused = set.refused().next();
+            match refused {
+                Some(refusal) => Err(refusal.error()),
+                None => just(set),
+            }
         }
-        b"told_registers" => {
-            let set = KprobeSet::new_or_tell(&targets, Nop, |index, error| {
-                pr_info!("refused {index}: {error:?}\n");
-                drop(counting(OTHER, "within"));
-            });
-            just(KBox::pin_init(set, GFP_KERNEL)?)
+        b"possible_and_forgotten" => {
+            let set = KprobeSet::where_possible(&targets[1..3], Nop);
+            mem::forget(KBox::pin_init(set, GFP_KERNEL)?);
+            Err(EIO)
         }
         b"on_the_stack" => {
             pin_init::stack_try_pin_init!(let _probe =? Kprobe::new(PLACE, Counts::new("stack")));

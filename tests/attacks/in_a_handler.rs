@@ -28,6 +28,10 @@
 // says: EDEADLK
 // says: outer: CALLS hits, 0 missed
 // held: 1
+// case counters: harmless
+// says: EDEADLK
+// says: outer: CALLS hits, 0 missed
+// held: 1
 // case tracepoint: harmless
 // says: EDEADLK
 // says: outer: CALLS hits, 0 missed
@@ -50,15 +54,7 @@ use kernel::{
     prelude::*,
     sync::{atomic::*, Arc}, //
 };
-use kprobes::{
-    Kprobe,
-    KprobeSet,
-    Kretprobe,
-    ModuleWatch,
-    Probe,
-    Target,
-    Tracepoint, //
-};
+use kprobes::{Kprobe, KprobeSet, Kretprobe, ModuleWatch, PerCpuCounts, Target, Tracepoint};
 
 /// Says how it ended, the first time.
 fn once(what: impl Fn() -> Result + Send + Sync + 'static) -> impl Fn() + Send + Sync + 'static {
@@ -108,6 +104,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let targets = [OTHER, OTHER];
             KBox::pin_init(KprobeSet::new(&targets, Nop), GFP_ATOMIC).map(drop)
         })?,
+        b"counters" => in_kprobe(&mut kept, || PerCpuCounts::<8>::new().map(drop))?,
         b"tracepoint" => in_kprobe(&mut kept, || {
             KBox::pin_init(Tracepoint::new(c"sched_process_fork", Nop), GFP_ATOMIC).map(drop)
         })?,

@@ -29,24 +29,13 @@
 use super::{Does, Kept, Nop, PLACE};
 use core::mem;
 use kernel::prelude::*;
-use kprobes::{
-    Context,
-    Handler,
-    Kprobe,
-    KprobeSet,
-    Kretprobe,
-    ModuleWatch,
-    Probe,
-    Return,
-    ReturnHandler,
-    Target, //
-};
+use kprobes::{kprobe, kretprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, Return, Target};
 
 /// Says that it was hit.
 struct Exit;
 
 #[vtable]
-impl ReturnHandler for Exit {
+impl kretprobe::Handler for Exit {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {
@@ -58,7 +47,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         // By the time it is told, the kernel has forgotten the symbols of the module.
         b"own_function" => {
-            let target = Target::address(<Nop as Handler>::pre as *const () as usize);
+            let target = Target::address(<Nop as kprobe::Handler>::pre as *const () as usize);
             mem::forget(KBox::pin_init(Kprobe::new(target, Nop), GFP_KERNEL)?);
         }
         // In C, so that it is a function as ftrace knows it; called before the module goes.

@@ -22,19 +22,7 @@
 
 use super::{just, Kept, OTHER, PLACE};
 use kernel::{prelude::*, sync::atomic::*};
-use kprobes::{
-    Context,
-    Count,
-    Handler,
-    KernelStr,
-    Kprobe,
-    KprobeSet,
-    KretprobeSet,
-    Mechanism,
-    Probe,
-    RateLimit,
-    Target, //
-};
+use kprobes::{kprobe, nofault::KernelStr, Context, Count, Kprobe, KprobeSet, KretprobeSet, Mechanism, RateLimit, Target};
 
 use super::Nop;
 
@@ -54,7 +42,7 @@ struct Rates {
 }
 
 #[vtable]
-impl Handler for Rates {
+impl kprobe::Handler for Rates {
     fn pre(&self, _cx: &Context<'_>) {
         self.events.add(1);
         let limits = [&self.nothing, &self.everything, &self.one, &self.never];
@@ -82,7 +70,7 @@ impl Handler for Rates {
 struct Hits(Count);
 
 #[vtable]
-impl Handler for Hits {
+impl kprobe::Handler for Hits {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
     }
@@ -96,7 +84,7 @@ impl Handler for Hits {
 struct Asks(Atomic<u64>);
 
 #[vtable]
-impl Handler for Asks {
+impl kprobe::Handler for Asks {
     fn pre(&self, cx: &Context<'_>) {
         let place = cx.address().location();
         let _ = (place, cx.index(), cx.flags(), cx.euid(), cx.tgid());
@@ -169,7 +157,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             return just(probe);
         }
         b"times" => {
-            let probe = kprobes::Kretprobe::new(PLACE, kprobes::Timed(Longest(Atomic::new(0))));
+            let probe = kprobes::Kretprobe::new(PLACE, kprobes::Timed::new(Longest(Atomic::new(0))));
             return just(KBox::pin_init(probe, GFP_KERNEL)?);
         }
         _ => return Err(ENOTTY),
@@ -181,7 +169,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
 struct Longest(Atomic<u64>);
 
 #[vtable]
-impl kprobes::TimedHandler for Longest {
+impl kprobes::timed::Handler for Longest {
     fn wanted(&self, cx: &Context<'_>) -> bool {
         cx.is_kernel_thread()
     }

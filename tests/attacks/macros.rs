@@ -23,7 +23,7 @@
 
 use super::{just, Kept, PLACE};
 use kernel::prelude::*;
-use kprobes::{Context, Count, Handler, Kprobe, PerCpuCounts};
+use kprobes::{kprobe, Context, Count, Kprobe, PerCpuCounts};
 
 mod one {
     kprobes::string_param!(twice, "by the same name");
@@ -111,7 +111,7 @@ struct Counts {
 }
 
 #[vtable]
-impl Handler for Counts {
+impl kprobe::Handler for Counts {
     fn pre(&self, _cx: &Context<'_>) {
         for n in [3, 4, 5, usize::MAX, usize::MAX / 8, usize::MAX / 8 + 2] {
             HITS.inc(n);

@@ -21,21 +21,7 @@
 use super::{just, keep, Kept, PLACE};
 use core::fmt::Write;
 use kernel::prelude::*;
-use kprobes::{
-    Context,
-    Count,
-    Handler,
-    KernelPtr,
-    KernelStr,
-    Kprobe,
-    KprobeSet,
-    Target,
-    Trace,
-    Tracepoint,
-    TracepointHandler,
-    UserPtr,
-    UserStr, //
-};
+use kprobes::{kprobe, nofault::{KernelPtr, KernelStr, UserPtr, UserStr}, tracepoint, Context, Count, Kprobe, KprobeSet, Target, Trace, Tracepoint};
 
 /// Addresses that nobody can read, whatever he thinks that they are.
 const BAD: [usize; 12] = [
@@ -82,7 +68,7 @@ struct Tries {
 }
 
 #[vtable]
-impl Handler for Tries {
+impl kprobe::Handler for Tries {
     fn pre(&self, _cx: &Context<'_>) {
         self.read.add(kernel_reads() + user_reads() + strings());
         self.tried.add(48);
@@ -97,7 +83,7 @@ impl Handler for Tries {
 struct Misuses(Count);
 
 #[vtable]
-impl Handler for Misuses {
+impl kprobe::Handler for Misuses {
     fn pre(&self, cx: &Context<'_>) {
         let mut buf = [0; 300];
         let (a, b, c, d, e, f): (usize, usize, usize, usize, usize, usize) = cx.args();
@@ -116,7 +102,7 @@ impl Handler for Misuses {
     }
 }
 
-impl TracepointHandler for Misuses {
+impl tracepoint::Handler for Misuses {
     type Args = (
         KernelStr,
         UserStr,
@@ -147,7 +133,7 @@ struct Reads {
     threads: Count,
 }
 
-impl TracepointHandler for Reads {
+impl tracepoint::Handler for Reads {
     type Args = ();
 
     fn hit(&self, cx: &Context<'_, Trace>, (): ()) {
@@ -171,7 +157,7 @@ impl TracepointHandler for Reads {
 struct Shows(Count);
 
 #[vtable]
-impl Handler for Shows {
+impl kprobe::Handler for Shows {
     fn pre(&self, cx: &Context<'_>) {
         let one = KernelStr::new(cx.sp()).show::<1024>();
         let other = UserStr::new(cx.arg(0)).show::<1024>();

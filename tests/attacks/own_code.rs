@@ -21,18 +21,7 @@ use kernel::{
     prelude::*,
     sync::atomic::{Atomic, Relaxed}, //
 };
-use kprobes::{
-    Context,
-    Handler,
-    Kprobe,
-    KprobeSet,
-    Kretprobe,
-    ModuleWatch,
-    Probe,
-    RateLimit,
-    Target,
-    Tracepoint, //
-};
+use kprobes::{kprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, RateLimit, Target, Tracepoint};
 
 /// The library's own, as this module has them.
 const HELPERS: [Target<'static>; 7] = [
@@ -70,7 +59,7 @@ fn called(n: u64) -> u64 {
 static CALLED: Atomic<u64> = Atomic::new(0);
 
 #[vtable]
-impl Handler for Calls {
+impl kprobe::Handler for Calls {
     fn pre(&self, _cx: &Context<'_>) {
         CALLED.fetch_add(called(1), Relaxed);
     }
@@ -88,7 +77,7 @@ struct Prints {
 }
 
 #[vtable]
-impl Handler for Prints {
+impl kprobe::Handler for Prints {
     fn pre(&self, cx: &Context<'_>) {
         if self.limit.pass().is_some() {
             pr_info!("print: {} is in {}\n", cx.comm(), cx.address().location());

@@ -38,7 +38,7 @@ use kernel::{
     prelude::*,
     sync::{Arc, SetOnce, SpinLock}, //
 };
-use kprobes::{Context, Count, Handler, Kprobe, Kretprobe};
+use kprobes::{kprobe, Context, Count, Kprobe, Kretprobe};
 
 /// Has another, of the next level, which has another.
 struct Level {
@@ -48,7 +48,7 @@ struct Level {
 }
 
 #[vtable]
-impl Handler for Level {
+impl kprobe::Handler for Level {
     fn pre(&self, _cx: &Context<'_>) {
         self.hits.add(1);
     }
@@ -66,7 +66,7 @@ impl Handler for Level {
 struct Knows(SetOnce<Arc<Kprobe<Knows>>>);
 
 #[vtable]
-impl Handler for Knows {
+impl kprobe::Handler for Knows {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 
@@ -91,7 +91,7 @@ impl<T: Send + Unpin + 'static> Gives<T> {
 }
 
 #[vtable]
-impl<T: Send + Unpin + 'static> Handler for Gives<T> {
+impl<T: Send + Unpin + 'static> kprobe::Handler for Gives<T> {
     fn pre(&self, _cx: &Context<'_>) {
         self.give();
     }
@@ -105,7 +105,7 @@ struct Itself {
 }
 
 #[vtable]
-impl Handler for Itself {
+impl kprobe::Handler for Itself {
     fn pre(&self, _cx: &Context<'_>) {
         let held = self.held.try_lock().and_then(|mut held| held.take());
         drop(held);
@@ -188,7 +188,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
 struct Forgets(Arc<Kprobe<Nop>>);
 
 #[vtable]
-impl kprobes::ReturnHandler for Forgets {
+impl kprobes::kretprobe::Handler for Forgets {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, kprobes::Return>, _data: ()) {
@@ -210,7 +210,7 @@ impl GivesLater {
 }
 
 #[vtable]
-impl kprobes::ReturnHandler for GivesLater {
+impl kprobes::kretprobe::Handler for GivesLater {
     type Data = ();
 
     fn ret(&self, _cx: &Context<'_, kprobes::Return>, _data: ()) {

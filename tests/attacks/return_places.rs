@@ -13,14 +13,14 @@
 
 use super::{just, Kept, Nop, PLACE};
 use kernel::prelude::*;
-use kprobes::{Handler, Kretprobe, KretprobeSet, Target};
+use kprobes::{kprobe, Kretprobe, KretprobeSet, Target};
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let target = match case {
         b"offset" => Target::symbol(c"kernel_clone").offset(64),
         b"assembly" => Target::symbol(c"__switch_to_asm"),
         b"not_traced" => Target::symbol(c"__schedule"),
-        b"own_rust" => Target::address(<Nop as Handler>::pre as *const () as usize),
+        b"own_rust" => Target::address(<Nop as kprobe::Handler>::pre as *const () as usize),
         b"set" => {
             let targets = [PLACE, PLACE, Target::symbol(c"__switch_to_asm"), PLACE];
             return just(KBox::pin_init(

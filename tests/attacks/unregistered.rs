@@ -32,22 +32,13 @@ use kernel::{
     prelude::*,
     sync::{Arc, Mutex}, //
 };
-use kprobes::{
-    Context,
-    Count,
-    Handler,
-    Kprobe,
-    KprobeSet,
-    Kretprobe,
-    Probe,
-    Tracepoint, //
-};
+use kprobes::{kprobe, Context, Count, Kprobe, KprobeSet, Kretprobe, Tracepoint};
 
 /// Does something when it is unregistered.
 struct Finally<F: Fn() + Send + Sync + 'static>(Count, F);
 
 #[vtable]
-impl<F: Fn() + Send + Sync + 'static> Handler for Finally<F> {
+impl<F: Fn() + Send + Sync + 'static> kprobe::Handler for Finally<F> {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
     }
@@ -62,7 +53,7 @@ impl<F: Fn() + Send + Sync + 'static> Handler for Finally<F> {
 struct Again(u32);
 
 #[vtable]
-impl Handler for Again {
+impl kprobe::Handler for Again {
     fn pre(&self, _cx: &Context<'_>) {}
 
     fn unregistered(&self, _missed: usize) {
@@ -97,7 +88,7 @@ fn others() -> Result<Kept> {
 struct Half(Count);
 
 #[vtable]
-impl Handler for Half {
+impl kprobe::Handler for Half {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
     }

@@ -22,7 +22,7 @@ use kernel::{
     prelude::*,
     sync::{Arc, Mutex}, //
 };
-use kprobes::{Kprobe, ModuleHandler, ModuleWatch, Probe};
+use kprobes::{module, Kprobe, ModuleWatch};
 
 /// Does something at the first call only.
 #[pin_data]
@@ -37,7 +37,7 @@ impl<F: FnOnce() + Send + Unpin + 'static> Once<F> {
     }
 }
 
-impl<F: FnOnce() + Send + Unpin + 'static> ModuleHandler for Once<F> {
+impl<F: FnOnce() + Send + Unpin + 'static> module::Handler for Once<F> {
     fn gone(&self) {
         let what = self.what.lock().take();
         if let Some(what) = what {
@@ -63,7 +63,7 @@ struct Slot {
 /// Drops what is in the slot.
 struct Empties(Arc<Slot>);
 
-impl ModuleHandler for Empties {
+impl module::Handler for Empties {
     fn gone(&self) {
         let held = self.0.held.lock().take();
         drop(held);

@@ -3,12 +3,12 @@
 // After the instruction the registers need not hold the arguments any more.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Post};
+use kprobes::{kprobe, Context, Post};
 
 pub struct After;
 
 #[vtable]
-impl Handler for After {
+impl kprobe::Handler for After {
     fn post(&self, cx: &Context<'_, Post>) {
         let _: u32 = cx.arg(0);
     }

@@ -3,12 +3,12 @@
 // What the entry hands to the return is not the context of the entry.
 
 use kernel::prelude::*;
-use kprobes::{Context, Return, ReturnHandler};
+use kprobes::{kretprobe, Context, Return};
 
 pub struct Keeps;
 
 #[vtable]
-impl ReturnHandler for Keeps {
+impl kretprobe::Handler for Keeps {
     type Data = &'static Context<'static>;
 
     fn entry(&self, cx: &'static Context<'static>) -> Option<&'static Context<'static>> {

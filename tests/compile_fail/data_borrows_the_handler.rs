@@ -3,12 +3,12 @@
 // Calls may be in flight when the probe and its handler go.
 
 use kernel::prelude::*;
-use kprobes::{Context, Count, Return, ReturnHandler};
+use kprobes::{kretprobe, Context, Count, Return};
 
 pub struct Keeps(Count);
 
 #[vtable]
-impl ReturnHandler for Keeps {
+impl kretprobe::Handler for Keeps {
     type Data = &'static Count;
 
     fn entry(&self, _cx: &Context<'_>) -> Option<&'static Count> {

@@ -4,12 +4,12 @@
 
 use core::cell::Cell;
 use kernel::prelude::*;
-use kprobes::{Context, Return, ReturnHandler};
+use kprobes::{kretprobe, Context, Return};
 
 pub struct Keeps;
 
 #[vtable]
-impl ReturnHandler for Keeps {
+impl kretprobe::Handler for Keeps {
     type Data = Option<&'static Cell<u64>>;
 
     fn entry(&self, _cx: &Context<'_>) -> Option<Option<&'static Cell<u64>>> {

@@ -3,7 +3,7 @@
 // Nobody has the handler for himself while the probe is registered.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Target};
+use kprobes::{kprobe, Context, Kprobe, Target};
 
 pub struct Counts(u64);
 
@@ -14,7 +14,7 @@ impl Counts {
 }
 
 #[vtable]
-impl Handler for Counts {
+impl kprobe::Handler for Counts {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 

@@ -3,12 +3,12 @@
 // A member of a set goes with the set.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, KprobeSet, Probe, Target};
+use kprobes::{kprobe, Context, KprobeSet, Target};
 
 pub struct Good;
 
 #[vtable]
-impl Handler for Good {
+impl kprobe::Handler for Good {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 

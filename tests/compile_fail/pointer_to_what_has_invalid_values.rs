@@ -3,7 +3,7 @@
 // Only what any bytes are a value of is read.
 
 use kernel::prelude::*;
-use kprobes::KernelPtr;
+use kprobes::nofault::KernelPtr;
 
 #[derive(Clone, Copy)]
 pub enum Choice {

@@ -3,12 +3,12 @@
 // A probe is registered once.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe};
+use kprobes::{kprobe, Context, Kprobe};
 
 pub struct Good;
 
 #[vtable]
-impl Handler for Good {
+impl kprobe::Handler for Good {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 

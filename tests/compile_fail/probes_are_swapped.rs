@@ -4,12 +4,12 @@
 
 use core::mem;
 use kernel::prelude::*;
-use kprobes::{Context, Handler, KprobeSet};
+use kprobes::{kprobe, Context, KprobeSet};
 
 pub struct Good;
 
 #[vtable]
-impl Handler for Good {
+impl kprobe::Handler for Good {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 

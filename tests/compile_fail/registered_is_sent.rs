@@ -2,8 +2,6 @@
 // error: cannot be sent between threads safely
 // Only the probe itself goes to another thread, or a reference to it.
 
-use kprobes::Registered;
-
 fn send<T: Send>(_what: T) {}
 
 pub fn give(registered: Registered<'_>) {

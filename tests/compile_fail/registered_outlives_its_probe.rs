@@ -3,12 +3,12 @@
 // What can be asked of a probe is not asked when it is gone.
 
 use kernel::prelude::*;
-use kprobes::{Context, Handler, Kprobe, Probe, Target};
+use kprobes::{kprobe, Context, Kprobe, Target};
 
 pub struct Good;
 
 #[vtable]
-impl Handler for Good {
+impl kprobe::Handler for Good {
     fn pre(&self, _cx: &Context<'_>) {}
 }
 

@@ -3,11 +3,11 @@
 // The arguments are read during the hit, also by a type of the user's.
 
 use kernel::prelude::*;
-use kprobes::FromRegisters;
+use kprobes::FromWords;
 
 pub struct Later(pub KBox<dyn Fn(usize) -> usize>);
 
-impl FromRegisters for Later {
+impl FromWords for Later {
     const COUNT: usize = 1;
 
     fn from_registers(register: impl Fn(usize) -> usize) -> Self {

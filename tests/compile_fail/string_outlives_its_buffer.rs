@@ -3,7 +3,7 @@
 // A string that was read lies in the buffer, and nowhere else.
 
 use kernel::{prelude::*, str::BStr};
-use kprobes::KernelStr;
+use kprobes::nofault::KernelStr;
 
 pub fn read(string: KernelStr) -> Result<usize> {
     let text: &BStr;
