@@ -1,39 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From a machine word to a value of a type.
+//! Conversion of CPU registers and tracepoint arguments into typed values.
 //!
 //! C header: [`include/linux/err.h`](srctree/include/linux/err.h)
 
 use crate::bindings;
 use kernel::prelude::*;
 
-/// A type that a C function takes or returns in one machine word: a register, or an
-/// argument of a tracepoint.
+/// A type that fits in one machine word: a CPU register that holds an argument or
+/// a result, or an argument of a tracepoint.
 ///
 /// | type | C type |
 /// |---|---|
 /// | `u8` to `u64`, `usize`, `i8` to `i64`, `isize`, `bool` | the integer of that size and sign |
-/// | [`UserPtr`], [`KernelPtr`], [`UserStr`], [`KernelStr`] | a pointer, which only they can read |
+/// | [`UserPtr`], [`KernelPtr`], [`UserStr`], [`KernelStr`] | a pointer, which cannot be dereferenced |
 /// | `Result` | an `int` that is 0 or `-errno` |
 /// | `Result<u32>`, `Result<i32>` | an `int` that is a number or `-errno` |
-/// | `Result<usize>`, `Result<isize>`, `Result<u64>`, `Result<i64>` | a `long`, or `ssize_t`, likewise |
+/// | `Result<usize>`, `Result<isize>`, `Result<u64>`, `Result<i64>` | the same for `long` or `ssize_t` |
 /// | `Result<KernelPtr<_>>` | a pointer or `ERR_PTR(-errno)` |
 ///
-/// Narrow types take the low bits: a caller may leave anything above them.
+/// Narrow types use only the low bits, because a caller may leave anything in the
+/// others.
 ///
 /// [`UserPtr`]: crate::nofault::UserPtr
 /// [`KernelPtr`]: crate::nofault::KernelPtr
 /// [`UserStr`]: crate::nofault::UserStr
 /// [`KernelStr`]: crate::nofault::KernelStr
 pub trait FromWord: Sized {
-    /// Reads the value out of the word.
+    /// Converts the word.
     fn from_word(word: usize) -> Self;
 }
 
-/// A type of which the values from `-MAX_ERRNO` to -1 mean an error, as the
-/// kernel's functions return them.
+/// A type whose values from `-MAX_ERRNO` to -1 are errors, when a kernel function
+/// returns it.
 pub trait OrErrno: FromWord {
-    /// The word as a signed number, as wide as the type is.
+    /// Sign-extends the word from the width of the type.
     fn signed(word: usize) -> isize;
 }
 
@@ -97,10 +98,10 @@ impl<T: OrErrno> FromWord for Result<T> {
 
 /// The types of the first arguments of a function, as a tuple.
 pub trait FromWords: Sized {
-    /// How many they are.
+    /// The number of arguments.
     const COUNT: usize;
 
-    /// Reads the values; `word` gives the `n`th argument.
+    /// Converts the arguments; `word` returns the `n`th of them.
     fn from_words(word: impl Fn(usize) -> usize) -> Self;
 }
 

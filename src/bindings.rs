@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The C side, as `bindgen` reads it from the kernel that is built against.
+//! Bindings to the C side, generated from `bindings/helper.h` by `kprobes.mk`.
 //!
-//! `linux/kprobes.h` is not among the headers of the kernel crate's own
-//! bindings, so `kprobes.mk` has them generated from `bindings/helper.h`.
+//! The kernel crate's own bindings do not include `linux/kprobes.h`.
 
 #![allow(
     clippy::all,

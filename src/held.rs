@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's list of what it has registered.
+//! The module's list of registrations.
 //!
-//! What is on that list when the module has left, or its init has failed, is
-//! unregistered then. So probes that are never dropped, because they lie in a
-//! static or were forgotten, call no code that is gone.
+//! Whatever is still on it when the module is unloaded, or its init fails, is
+//! unregistered. So a probe that is never dropped, because it is in a static or
+//! was forgotten, does not call code that has been freed.
 
 use crate::bindings;
 use kernel::{
@@ -12,14 +12,14 @@ use kernel::{
     types::Opaque, //
 };
 
-/// How what is registered is unregistered: `kprobes_leave_*()` in C.
+/// Unregisters a registration: `kprobes_leave_*()` in C.
 pub(crate) type Leave = unsafe extern "C" fn(*mut bindings::kprobes_registration, bool);
 
-/// A place on the module's list of what is registered.
+/// An entry of the module's list of registrations.
 ///
 /// # Invariants
 ///
-/// From its initialisation to [`Held::leave`] it is on the list.
+/// It is on the list from its initialisation to [`Held::leave`].
 #[pin_data]
 pub(crate) struct Held {
     #[pin]
@@ -27,13 +27,14 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Puts on the list what `leave` unregisters: the probe at `probes`, where
-    /// `count` is 0, else those at the `count` pointers there.
+    /// Puts probes on the list: the one that `probes` points at if `count` is 0,
+    /// else those in the array of `count` pointers that it points at.
     ///
     /// # Safety
     ///
-    /// What `probes` points at must be registered, be what `leave` is for, and
-    /// stay where it is until [`Held::leave`] or the end of the module.
+    /// The probes must be registered, `leave` must be able to unregister them,
+    /// and they and the array must not move before [`Held::leave`] or the end of
+    /// the module.
     #[inline]
     pub(crate) unsafe fn enter(
         leave: Leave,
@@ -42,27 +43,30 @@ impl Held {
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             held <- Opaque::ffi_init(move |held: *mut bindings::kprobes_held| {
-                // SAFETY: `held` is valid for writing and pinned. INVARIANT: It is on the list.
+                // SAFETY: `held` is valid for writing.
                 unsafe {
                     (&raw mut (*held).reg.leave).write(Some(leave));
                     (&raw mut (*held).reg.first).write(false);
                     (&raw mut (*held).probes).write(probes);
                     (&raw mut (*held).count).write(count as c_uint);
-                    bindings::kprobes_enter(&raw mut (*held).reg);
                 }
+                // SAFETY: `held` is pinned, and what `leave` reads of it is initialised.
+                // INVARIANT: This puts it on the list.
+                unsafe { bindings::kprobes_enter(&raw mut (*held).reg) };
             }),
         })
     }
 
-    /// Disarms and unregisters, and waits for the handlers. Stops the task or
-    /// the machine where one must not sleep: in a handler, or under a lock.
+    /// Takes the probes off the list, unregisters them, and waits for running
+    /// handlers. Calls `BUG()` where it must not sleep: in a handler, or under a
+    /// lock.
     ///
     /// # Safety
     ///
-    /// To be called once.
+    /// Must be called only once.
     #[inline]
     pub(crate) unsafe fn leave(&self) {
-        // SAFETY: By the type invariant, it is on the list, and what it holds is registered.
+        // SAFETY: By the type invariant, it is on the list.
         unsafe { bindings::kprobes_leave(&raw mut (*self.held.get()).reg) };
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the `kernel` crate does not have yet. Each file names what would replace
-//! it there.
+//! What the `kernel` crate lacks. Each file names the upstream API that would
+//! replace it.
 
 pub(crate) mod count;
 pub(crate) mod may_wait;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes before, or before and after, an instruction.
+//! Kprobes: handlers before and after an instruction.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Handlers run in the probed context, with preemption disabled: they must not
-//! sleep. They may run on several CPUs at once. They may also interrupt any
-//! code, as an NMI does, and with it the holder of a lock: a handler must not
-//! wait for one (`try_lock` of a `SpinLock` does not), and shares what it
-//! counts by atomics or per CPU.
+//! Context: probed context, preemption disabled. Handlers must not sleep. They
+//! may run on several CPUs at once, and may interrupt any code, as an NMI does,
+//! including the holder of a lock. So a handler must not wait for a lock; it
+//! uses `try_lock`, atomics or per-CPU counters.
 
 use crate::{
     bindings,
@@ -40,8 +39,9 @@ pub(crate) use calls::Calls;
 
 /// Callbacks of a [`Kprobe`] or a [`KprobeSet`].
 ///
-/// A method that is left out leaves the C pointer `NULL`. That matters for
-/// [`post`](Handler::post), which rules out jump optimisation.
+/// The callback of a method that is not implemented is `NULL` in C. Implement
+/// [`post`](Handler::post) only where it is needed: it rules out jump
+/// optimisation.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Called before the probed instruction.
@@ -60,10 +60,11 @@ pub trait Handler: Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called once, when the probe is unregistered and no other method runs any
-    /// more, with the final [`missed`](crate::Probe::missed). Use it to report totals.
+    /// Called once, after the probe is unregistered and all handlers have
+    /// finished, with the final [`missed`](crate::Probe::missed). Use it to
+    /// report totals.
     ///
-    /// Context: that of the drop, process context; it may sleep.
+    /// Context: process context, in the drop; it may sleep.
     fn unregistered(&self, missed: usize) {
         let _ = missed;
     }
@@ -71,14 +72,15 @@ pub trait Handler: Send + Sync + 'static {
 
 /// A registered kprobe and its handler.
 ///
-/// Initialising one registers the probe. Dropping it unregisters the probe and
-/// waits until no handler runs: never drop one in a handler. Both sleep.
+/// Initialising it registers the probe. Dropping it unregisters the probe and
+/// waits for running handlers, so it must not be dropped in a handler. Both
+/// sleep.
 ///
-/// It dereferences to the registered [`Probe`](crate::Probe).
+/// It dereferences to [`Probe`](crate::Probe).
 ///
 /// C functions: `register_kprobe()`, `unregister_kprobe()`.
 #[pin_data]
-#[must_use = "a probe that is dropped is unregistered"]
+#[must_use = "dropping the probe unregisters it"]
 pub struct Kprobe<H: Handler> {
     #[pin]
     slot: Slot<bindings::kprobe, H>,
@@ -91,18 +93,18 @@ impl<H: Handler> Kprobe<H> {
     ///
     /// # Errors
     ///
-    /// The kernel's own, unchanged:
-    /// - `ENOENT`: no such symbol, or its module is going away;
-    /// - `EILSEQ`: the target is not the first byte of an instruction; on arm64 that is `EINVAL`;
-    /// - `EINVAL`: the place cannot be probed (NOKPROBE, `notrace`, outside of text, beside the
-    ///   ftrace call of a function's entry);
-    /// - `ENODEV`: ftrace, which the probe needs, has been switched off by the kernel after an error;
+    /// Those of the kernel:
+    /// - `ENOENT`: no such symbol, or its module is being unloaded;
+    /// - `EILSEQ`: the target is not at an instruction boundary; on arm64, this is `EINVAL`;
+    /// - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text, next to the
+    ///   ftrace call at a function's entry);
+    /// - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
     /// - `ENOMEM`;
-    /// - `EDEADLK`: one must not wait here: in a handler, under a spinlock, with interrupts or
-    ///   preemption off, or in an RCU section.
+    /// - `EDEADLK`: the caller must not sleep: it is a handler, holds a spinlock, has interrupts or
+    ///   preemption disabled, or is in an RCU section.
     ///
-    /// A C module gets no error where arming its probe fails; here the probe is
-    /// not registered then.
+    /// Failing to arm the probe is an error, too, which `register_kprobe()` does
+    /// not report.
     pub fn new<'a, E: 'a>(
         target: Target<'a>,
         handler: impl PinInit<H, E> + 'a,
@@ -113,42 +115,42 @@ impl<H: Handler> Kprobe<H> {
         type Place<H> = Slot<bindings::kprobe, H>;
         let plan = Calls::of::<Place<H>>(target);
         try_pin_init!(Self {
-            // SAFETY: The callbacks are those for that type of slot.
+            // SAFETY: `plan` has the callbacks for this type of slot.
             slot <- unsafe { Slot::new(plan, handler) },
         })
     }
 
-    /// The handler, and whatever state it keeps.
+    /// Returns the handler.
     pub fn handler(&self) -> &H {
         self.slot.handler()
     }
 }
 
-/// Kprobes at several targets, with one handler; [`Context::index`] tells which
-/// of them was hit.
+/// Kprobes at several targets that share a handler. [`Context::index`] tells
+/// which of them was hit.
 ///
-/// Dropping the set unregisters them in one grace period, and waits until no
-/// handler runs: never drop one in a handler.
+/// Dropping the set unregisters them in one grace period and waits for running
+/// handlers, so it must not be dropped in a handler.
 ///
-/// It dereferences to its [`Members`].
+/// It dereferences to [`Members`].
 ///
 /// C functions: `register_kprobe()`, `unregister_kprobes()`.
 #[pin_data]
-#[must_use = "a set that is dropped is unregistered"]
+#[must_use = "dropping the set unregisters it"]
 pub struct KprobeSet<H: Handler> {
     #[pin]
     members: Members<bindings::kprobe, H>,
 }
 
 impl<H: Handler> KprobeSet<H> {
-    /// Registers `handler` at each of `targets`, or at none.
+    /// Registers `handler` at all of `targets`, or at none of them.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
-    /// That of [`Kprobe::new`] for the first target that is refused, with its
-    /// index. Without a target, `EINVAL`; and `ENOMEM`.
+    /// The error of [`Kprobe::new`] for the first target that is refused, with
+    /// its index; `EINVAL` if there are no targets; `ENOMEM`.
     #[inline]
     pub fn new<'a, E: 'a>(
         targets: &'a [Target<'a>],
@@ -167,7 +169,7 @@ impl<H: Handler> KprobeSet<H> {
     ///
     /// # Errors
     ///
-    /// As for [`KprobeSet::new`], where all of them are refused.
+    /// Those of [`KprobeSet::new`], if all targets are refused.
     #[inline]
     pub fn where_possible<'a, E: 'a>(
         targets: &'a [Target<'a>],
@@ -190,7 +192,7 @@ impl<H: Handler> KprobeSet<H> {
     {
         let plan = Calls::of::<Members<bindings::kprobe, H>>;
         try_pin_init!(Self {
-            // SAFETY: The callbacks are those for that type of members.
+            // SAFETY: `plan` has the callbacks for this type of members.
             members <- unsafe { Members::new(targets, wanted, plan, handler) },
         }? Refusal)
     }
@@ -199,7 +201,7 @@ impl<H: Handler> KprobeSet<H> {
 derefs_to_probe!(Kprobe);
 derefs_to_members!(KprobeSet: kprobe);
 
-// SAFETY: Plans for such handlers are those of `Calls`, for kprobes.
+// SAFETY: The plans for these handlers are `Calls`, which fill in kprobes.
 unsafe impl<H: Handler> HandlerOf<bindings::kprobe> for H {
     const LEAVE: Leave = bindings::kprobes_leave_kprobes;
 

@@ -7,27 +7,26 @@
 #	include /path/to/src/kprobes.mk
 #
 # Each module NAME of kprobes-modules is made from NAME.rs beside that Kbuild
-# file. The library's sources stay where they are; what is made of them goes to
-# kprobes/ in the module's folder, because it is good for one kernel only.
+# file. The library's sources stay where they are; their objects go to kprobes/
+# in the module's folder, because they are valid for one kernel only.
 
 kprobes-src := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 kprobes-obj := $(obj)/kprobes
 
-# What Rust and C objects depend on beside their sources. rustc does not name the
-# kernel crate among its dependencies, and kbuild does not see a change of the
-# configuration outside of the kernel's tree.
+# What Rust and C objects depend on besides their sources. rustc does not list the
+# kernel crate as a dependency, and for a module outside of the kernel's tree
+# kbuild does not notice a change of the configuration.
 kprobes-rust-deps := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
 kprobes-c-deps := $(objtree)/include/generated/autoconf.h
 
-# The series, each of which is asked for in src/linux.rs alone: kprobes_linux_7_3
-# is set from Linux 7.3 on.
+# kprobes_linux_7_3 is set from Linux 7.3 on. Only src/linux.rs uses it.
 kprobes-since = $(if $(filter $(VERSION).$(PATCHLEVEL),$(shell printf '%s\n' \
 	$(1).$(2) $(VERSION).$(PATCHLEVEL) | sort -V | tail -n1)),--cfg kprobes_linux_$(1)_$(2))
 kprobes-cfg := $(call kprobes-since,7,3)
 
 # ---------------------------------------------------------------------------
-# Bindings. What rust/Makefile does for the kernel crate's own, from a list of
-# our own: headers as distributions ship them have no rust/Makefile.
+# Bindings. Like those of the kernel crate in rust/Makefile, which distributions'
+# header packages do not ship.
 
 kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kprobe_post_handler_t kretprobe kretprobe_handler_t kretprobe_holder \
@@ -42,7 +41,7 @@ kprobes-allow-functions := (un)?register_k(ret)?probes? \
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* \
 	const_current_task __preempt_count
 
-# libclang does not know these flags of gcc.
+# Flags of gcc that libclang does not know.
 kprobes-gcc-only-flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% \
 	-mskip-rax-setup -mgeneral-regs-only -msign-return-address=% \
 	-mindirect-branch=thunk-extern -mindirect-branch-register \
@@ -84,11 +83,11 @@ $(kprobes-obj)/bindings_generated.rs: $(kprobes-src)/bindings/helper.h $(kprobes
 	$(call if_changed_dep,kprobes_bindgen)
 
 # ---------------------------------------------------------------------------
-# The library: an object that is linked into each module, and metadata that the
-# modules are compiled against, both from one run of rustc.
+# The library: one run of rustc makes the object that is linked into each module
+# and the metadata that the modules are compiled against.
 
-# kbuild's own rule for a Rust object. RUST_MODFILE= is not quoted there, and
-# would be broken by the names of several modules.
+# kbuild's own rule for a Rust object does not quote RUST_MODFILE=, which the names
+# of several modules would break.
 $(kprobes-obj)/kprobes.o: private modfile = $(kprobes-obj)/kprobes
 $(kprobes-obj)/kprobes.o: export KPROBES_BINDINGS = $(abspath $(kprobes-obj)/bindings_generated.rs)
 $(kprobes-obj)/kprobes.o: $(kprobes-src)/kprobes.rs \
@@ -97,13 +96,13 @@ $(kprobes-obj)/kprobes.o: $(kprobes-src)/kprobes.rs \
 RUSTFLAGS_kprobes/kprobes.o += --emit=metadata=$(kprobes-obj)/libkprobes.rmeta $(kprobes-cfg)
 
 $(kprobes-obj)/libkprobes.rmeta: $(kprobes-obj)/kprobes.o ;
-# Where somebody removed it, the object is made again to get it.
+# If it was removed, remove the object, too, so that both are made again.
 ifeq ($(wildcard $(kprobes-obj)/libkprobes.rmeta),)
 $(shell rm -f $(kprobes-obj)/kprobes.o)
 endif
 
-# C that Rust cannot call because it is inline or a macro, an object a purpose:
-# of an archive, a module gets those that it calls.
+# C helpers, in an archive with an object for each purpose, so that a module gets
+# only those that it calls.
 kprobes-helpers-c := $(sort $(wildcard $(kprobes-src)/bindings/helpers/*.c)) \
 	$(if $(CONFIG_X86_64),$(kprobes-src)/regs/x86_64.c)
 kprobes-helpers := $(notdir $(kprobes-helpers-c:.c=.o))
@@ -119,8 +118,8 @@ $(foreach c,$(kprobes-helpers-c),$(eval $(call kprobes-helper,$(c))))
 $(kprobes-obj)/helpers.a: $(addprefix $(kprobes-obj)/,$(kprobes-helpers)) FORCE
 	$(call if_changed,ar)
 
-# `make KPROBES_DOC=1`: the documentation, without which nothing is built, where
-# a link in it leads nowhere. The kernel's own crates are not documented there.
+# `make KPROBES_DOC=1`: the documentation, without that of the kernel's own crates.
+# A broken link is an error.
 quiet_cmd_kprobes_doc = RUSTDOC $(quiet_modtag) $@
       cmd_kprobes_doc = \
 	KPROBES_BINDINGS=$(abspath $(kprobes-obj)/bindings_generated.rs) \

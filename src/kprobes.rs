@@ -2,29 +2,61 @@
 
 //! Kprobes for Rust kernel modules.
 //!
-//! A value of a probe type *is* a registered probe: making it registers the
-//! probe, dropping it unregisters the probe and waits until no handler runs.
-//! Handlers are methods of a type that the module chooses; they take `&self`,
+//! A value of a probe type *is* a registered probe: creating it registers the
+//! probe, dropping it unregisters the probe and waits for running handlers.
+//! Handlers are methods of a type that the module defines. They take `&self`,
 //! because the kernel runs them on several CPUs at once.
+//!
+//! Since Linux 7.2.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
 //! # Contexts
 //!
-//! | what | runs in | may sleep |
+//! | what | context | may sleep |
 //! |---|---|---|
-//! | making or dropping a probe | process context | yes, it does |
-//! | [`kprobe::Handler`], [`kretprobe::Handler`] | the context that was probed, preemption off, perhaps interrupts off | no |
+//! | creating or dropping a probe; [`Probe::enable`], [`Probe::disable`] | process context | yes, it does |
+//! | [`kprobe::Handler`], [`kretprobe::Handler`], [`overrides::Handler`] | probed context, preemption disabled, interrupts possibly too | no |
+//! | [`tracepoint::Handler`] | that of the tracepoint; it may be preempted | no |
+//! | `unregistered()` of each of these | process context, in the drop | yes |
+//! | [`module::Handler`] | process context | yes |
 //!
-//! A hit inside a handler is not run but counted: see [`Probe::missed`].
+//! The kernel does not run a handler for a hit inside another handler. It
+//! counts the hit: see [`Probe::missed`].
 //!
-//! # What is never dropped
+//! # The path of a hit
+//!
+//! It is the same for a single probe and for one of a set:
+//!
+//! ```text
+//!        the kernel, at an ftrace call, a jump or a breakpoint
+//!           |                                  |
+//!    struct kprobe:                    struct kretprobe:
+//!    pre_handler, post_handler         entry_handler, handler
+//!           |                                  |
+//!    Callbacks::{pre, post, both}      Callbacks::{entry, ret}
+//!    (kprobe/calls.rs)                 (kretprobe/calls.rs)
+//!           |                                  |
+//!           +----> Owner::hit(C struct) <------+   slot.rs: a single probe, index 0
+//!                          |                       members.rs: one of a set, its index
+//!                  Hit { handler, index }
+//!                          |
+//!           Context::new(registers, probe, index)  context.rs
+//!                          |
+//!           handler.pre(&cx), .post, .entry, .ret  the module's code
+//! ```
+//!
+//! An [`Override`] has callbacks of its own, in `overrides.rs`, which continue at
+//! `Owner::hit`. A [`Tracepoint`] has no `struct kprobe`; `tracepoint.rs` has its
+//! whole path.
+//!
+//! # Probes that are never dropped
 //!
 //! A probe in a static, behind a reference count that never reaches zero, or
-//! that was forgotten (`core::mem::forget()`), is registered as long as the
-//! module is there. When the module has left, or its init has failed, whatever
-//! it still has registered is unregistered, before its code is freed; a line
-//! for each tells the place:
+//! passed to `core::mem::forget()`, stays registered as long as the module is
+//! loaded. When the module is unloaded, or its init fails, everything that is
+//! still registered is unregistered before the module's code is freed, with one
+//! line for each:
 //!
 //! ```text
 //! NAME: left registered: 1 at vfs_read+0x0/0x4a0; unregistered now
@@ -32,27 +64,28 @@
 //!
 //! Its memory stays allocated, and `unregistered()` is not called.
 //!
-//! # Where not to drop one
+//! # Where not to drop a probe
 //!
-//! Dropping a probe waits. In a handler, under a spinlock, with interrupts or
-//! preemption off, or in an RCU section it cannot, and its memory would be freed
-//! while the kernel uses it. So it stops there, with a line that says so and
-//! `BUG()`, before anything is freed: that ends the task, or the machine in an
-//! interrupt or with `panic_on_oops`. It is told by `preempt_count()`, the
-//! interrupts' flag, and the task's depth of RCU sections; where a kernel was
-//! built without `CONFIG_PREEMPT_COUNT`, which those of x86-64 and arm64 cannot be
-//! from Linux 7.3 on, a spinlock is not seen.
+//! Dropping a probe waits. It cannot do so in a handler, under a spinlock, with
+//! interrupts or preemption disabled, or in an RCU read-side critical section:
+//! the memory would be freed while the kernel uses it. A drop there logs a line
+//! and calls `BUG()` before anything is freed. That kills the task; in an
+//! interrupt or with `panic_on_oops`, it stops the machine.
+//!
+//! The check reads `preempt_count()`, the interrupt flag and the task's RCU
+//! nesting depth. Spinlocks are not seen in a kernel without
+//! `CONFIG_PREEMPT_COUNT`, which x86-64 and arm64 always have from Linux 7.3 on.
 //!
 //! Making one, [`Probe::enable`] and [`Probe::disable`] wait as well: there they
 //! fail with `EDEADLK`.
 //!
 //! # What cannot be prevented
 //!
-//! - A handler that sleeps: for RCU the CPU has then left the handler, so nobody waits for it,
-//!   and the module's code can be freed under it. `CONFIG_DEBUG_ATOMIC_SLEEP` tells.
-//! - `MaybeUninit::pin_init(Kprobe::new(...))`, of the `pin_init` crate: its memory can be freed
-//!   without the drop that a pinned value is promised. No type that is registered in place can
-//!   be kept safe from that.
+//! - A handler that sleeps. RCU takes this for the end of the handler, so nobody waits for it, and
+//!   the module's code can be freed under it. `CONFIG_DEBUG_ATOMIC_SLEEP` reports it.
+//! - `MaybeUninit::pin_init(Kprobe::new(...))`, of the `pin_init` crate: the memory can be freed
+//!   without the drop that a pinned value is promised. No type that is registered in place can be
+//!   protected from that.
 //!
 //! # Examples
 //!
@@ -80,7 +113,8 @@
 //! # Ok(()) }
 //! ```
 
-// What is not generic is `#[inline]`: it goes into the modules that use it, and not into all.
+// Functions that are not generic are `#[inline]`, so that only the modules that use them contain
+// them.
 mod args;
 mod bindings;
 mod context;

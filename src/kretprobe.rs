@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes at the entry and the return of a function.
+//! Kretprobes: handlers at the entry and the return of a function.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Handlers run in the context of the probed function, with preemption
-//! disabled: they must not sleep. They may run on several CPUs at once.
+//! Context: that of the probed function, preemption disabled. Handlers must not
+//! sleep, and must not wait for locks, see [`crate::kprobe`]. They may run on
+//! several CPUs at once.
 
 use crate::{
     bindings,
@@ -40,16 +41,16 @@ use calls::{
 
 /// Callbacks of a [`Kretprobe`] or a [`KretprobeSet`].
 ///
-/// Leave [`entry`](Handler::entry) out where only the return matters:
-/// [`Data`](Handler::Data) is `()` then.
+/// If only the return matters, do not implement [`entry`](Handler::entry), and
+/// set [`Data`](Handler::Data) to `()`.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
-    /// What the entry hands to the return of the same call.
+    /// Data that `entry` passes to `ret` of the same call.
     ///
-    /// The kernel drops it silently when the task dies in the call, or when the
-    /// probe is unregistered before the call returns; so it cannot have a
-    /// destructor. At most 4096 bytes, aligned to at most 8; more does not
-    /// compile.
+    /// The kernel discards it when the task dies in the call, or when the probe
+    /// is unregistered before the call returns, so it cannot have a destructor.
+    /// It is at most 4096 bytes long and aligned to at most 8; anything larger
+    /// does not compile.
     type Data: Copy + Send + 'static;
 
     /// Called at the entry of the probed function. `None` ignores the return of
@@ -67,10 +68,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Context: that of the function, preemption disabled.
     fn ret(&self, cx: &Context<'_, Return>, data: Self::Data);
 
-    /// Called once, when the probe is unregistered and no other method runs any
-    /// more, with the final [`missed`](crate::Probe::missed). Use it to report totals.
+    /// Called once, after the probe is unregistered and all handlers have
+    /// finished, with the final [`missed`](crate::Probe::missed). Use it to
+    /// report totals.
     ///
-    /// Context: that of the drop, process context; it may sleep.
+    /// Context: process context, in the drop; it may sleep.
     fn unregistered(&self, missed: usize) {
         let _ = missed;
     }
@@ -78,15 +80,15 @@ pub trait Handler: Send + Sync + 'static {
 
 /// A registered kretprobe and its handler.
 ///
-/// Initialising one registers the probe. Dropping it unregisters the probe and
-/// waits until no handler runs: never drop one in a handler. Both sleep. Calls
-/// in flight at that moment return without a call of `ret`.
+/// Initialising it registers the probe. Dropping it unregisters the probe and
+/// waits for running handlers, so it must not be dropped in a handler. Both
+/// sleep. `ret` is not called for calls that are in flight at that moment.
 ///
-/// It dereferences to the registered [`Probe`](crate::Probe).
+/// It dereferences to [`Probe`](crate::Probe).
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobe()`.
 #[pin_data]
-#[must_use = "a probe that is dropped is unregistered"]
+#[must_use = "dropping the probe unregisters it"]
 pub struct Kretprobe<H: Handler> {
     #[pin]
     slot: Slot<bindings::kretprobe, H>,
@@ -94,24 +96,23 @@ pub struct Kretprobe<H: Handler> {
 
 impl<H: Handler> Kretprobe<H> {
     /// Registers `handler` at the entry and the return of `target`, with the
-    /// kernel's default for the calls in flight: the larger of 10 and twice
-    /// the number of possible CPUs.
+    /// kernel's default for the number of calls in flight: the larger of 10 and
+    /// twice the number of possible CPUs.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
-    /// The kernel's own, unchanged:
-    /// - `ENOENT`: no such symbol, or its module is going away;
-    /// - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, outside of text), or is not the
-    ///   entry of a function that ftrace knows, as a symbol of assembly or a part of a function is
-    ///   not: what lies on the stack there need not be the address to return to, which the kernel
-    ///   takes it for. See [`Kretprobe::new_unchecked`];
-    /// - `ENODEV`: ftrace has been switched off, see [`Kprobe::new`];
-    /// - `EOPNOTSUPP`: a kernel without `CONFIG_KRETPROBES`, or without `CONFIG_DYNAMIC_FTRACE`, so
-    ///   that nobody can tell what is a function;
+    /// - `ENOENT`: no such symbol, or its module is being unloaded;
+    /// - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text), or is not the
+    ///   entry of a function that ftrace knows. At a symbol of assembly or at a part of a function,
+    ///   the word that the kernel takes for the return address may be something else. See
+    ///   [`Kretprobe::new_unchecked`];
+    /// - `ENODEV`: ftrace is disabled, see [`Kprobe::new`];
+    /// - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, without
+    ///   which it is not known what is a function;
     /// - `ENOMEM`;
-    /// - `EDEADLK`: one must not wait here, see [`Kprobe::new`].
+    /// - `EDEADLK`: the caller must not sleep, see [`Kprobe::new`].
     ///
     /// [`Kprobe::new`]: crate::Kprobe::new
     pub fn new<'a, E: 'a>(
@@ -124,10 +125,11 @@ impl<H: Handler> Kretprobe<H> {
         Self::with_max_active(target, 0, handler)
     }
 
-    /// As [`Kretprobe::new`], following up to `max_active` calls in flight.
+    /// As [`Kretprobe::new`], following up to `max_active` calls in flight; 0 is
+    /// the kernel's default.
     ///
-    /// A call that comes when all are in use is not followed but counted, see
-    /// [`missed`](crate::Probe::missed). 0 asks for the kernel's default.
+    /// Further calls are not followed, but counted as
+    /// [`missed`](crate::Probe::missed).
     pub fn with_max_active<'a, E: 'a>(
         target: Target<'a>,
         max_active: u16,
@@ -140,20 +142,21 @@ impl<H: Handler> Kretprobe<H> {
     }
 
     /// As [`Kretprobe::with_max_active`], for a function that ftrace does not
-    /// know, such as one in assembly or one that is built without ftrace.
+    /// know, such as one in assembly or one built without ftrace.
     ///
     /// # Errors
     ///
-    /// Those of [`Kretprobe::new`], except what ftrace would refuse.
+    /// Those of [`Kretprobe::new`], except where it is ftrace that does not know
+    /// the function.
     ///
     /// # Safety
     ///
     /// `target` must be the entry of a function that is only ever called, never
-    /// jumped to or fallen into from elsewhere, and that returns by the address
-    /// that the call left where the architecture has it: on top of the stack, or
-    /// in the link register. The kernel puts another one in its place, and keeps
-    /// this one with the task, so the function must also return in the task and
-    /// on the stack on which it was called.
+    /// jumped to or fallen into from elsewhere, and that returns through the
+    /// return address where the architecture puts it: on top of the stack, or in
+    /// the link register. The kernel replaces that address and keeps the original
+    /// with the task, so the function must also return in the task and on the
+    /// stack on which it was called.
     pub unsafe fn new_unchecked<'a, E: 'a>(
         target: Target<'a>,
         max_active: u16,
@@ -177,49 +180,50 @@ impl<H: Handler> Kretprobe<H> {
     {
         let plan = Calls::of::<Slot<bindings::kretprobe, H>>(functions, target, max_active);
         try_pin_init!(Self {
-            // SAFETY: The callbacks are those for that type of slot.
+            // SAFETY: `plan` has the callbacks for this type of slot.
             slot <- unsafe { Slot::new(plan, handler) },
         })
     }
 
-    /// The handler, and whatever state it keeps.
+    /// Returns the handler.
     pub fn handler(&self) -> &H {
         self.slot.handler()
     }
 
-    /// How many calls in flight the probe can follow.
+    /// Returns how many calls in flight the probe can follow.
     pub fn max_active(&self) -> usize {
-        // SAFETY: The kretprobe is registered, and the kernel writes `maxactive` only before it is.
+        // SAFETY: The kretprobe is valid, and the kernel does not write `maxactive` after
+        // registration.
         unsafe { (*self.slot.as_raw()).maxactive as usize }
     }
 }
 
-/// Kretprobes at several functions, with one handler; [`Context::index`] tells
-/// which of them was hit.
+/// Kretprobes at several functions that share a handler. [`Context::index`]
+/// tells which of them was hit.
 ///
-/// Dropping the set unregisters them in one grace period, and waits until no
-/// handler runs: never drop one in a handler.
+/// Dropping the set unregisters them in one grace period and waits for running
+/// handlers, so it must not be dropped in a handler.
 ///
-/// It dereferences to its [`Members`].
+/// It dereferences to [`Members`].
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobes()`.
 #[pin_data]
-#[must_use = "a set that is dropped is unregistered"]
+#[must_use = "dropping the set unregisters it"]
 pub struct KretprobeSet<H: Handler> {
     #[pin]
     members: Members<bindings::kretprobe, H>,
 }
 
 impl<H: Handler> KretprobeSet<H> {
-    /// Registers `handler` at each of `targets`, or at none. Each follows up to
-    /// `max_active` calls in flight; 0 is the kernel's default.
+    /// Registers `handler` at all of `targets`, or at none of them. Each probe
+    /// follows up to `max_active` calls in flight; 0 is the kernel's default.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
-    /// That of [`Kretprobe::with_max_active`] for the first target that is
-    /// refused, with its index. Without a target, `EINVAL`; and `ENOMEM`.
+    /// The error of [`Kretprobe::with_max_active`] for the first target that is
+    /// refused, with its index; `EINVAL` if there are no targets; `ENOMEM`.
     #[inline]
     pub fn new<'a, E: 'a>(
         targets: &'a [Target<'a>],
@@ -239,7 +243,7 @@ impl<H: Handler> KretprobeSet<H> {
     ///
     /// # Errors
     ///
-    /// As for [`KretprobeSet::new`], where all of them are refused.
+    /// Those of [`KretprobeSet::new`], if all targets are refused.
     #[inline]
     pub fn where_possible<'a, E: 'a>(
         targets: &'a [Target<'a>],
@@ -285,7 +289,7 @@ impl<H: Handler> KretprobeSet<H> {
             Calls::of::<Members<bindings::kretprobe, H>>(functions, target, max_active)
         };
         try_pin_init!(Self {
-            // SAFETY: The callbacks are those for that type of members.
+            // SAFETY: `plan` has the callbacks for this type of members.
             members <- unsafe { Members::new(targets, wanted, plan, handler) },
         }? Refusal)
     }
@@ -294,7 +298,7 @@ impl<H: Handler> KretprobeSet<H> {
 derefs_to_probe!(Kretprobe);
 derefs_to_members!(KretprobeSet: kretprobe);
 
-// SAFETY: Plans for such handlers are those of `Calls`, for kretprobes.
+// SAFETY: The plans for these handlers are `Calls`, which fill in kretprobes.
 unsafe impl<H: Handler> HandlerOf<bindings::kretprobe> for H {
     const LEAVE: Leave = bindings::kprobes_leave_kretprobes;
 

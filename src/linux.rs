@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What differs between the kernels that this crate is built for.
+//! Differences between kernel versions.
 //!
-//! `kprobes.mk` says which they are, by the version that kbuild knows: `kprobes_linux_7_3` is set
-//! from Linux 7.3 on. Nothing outside of this file asks for it.
+//! `kprobes.mk` sets `kprobes_linux_7_3` from Linux 7.3 on. No other file uses it.
 
 use kernel::module_param::ModuleParamAccess;
 
-/// The value of a parameter that `module!` declared.
+/// Returns the value of a parameter declared with `module!`.
 ///
-/// The kernel crate's own `value()` gives a reference in Linux 7.2 and the value from 7.3 on.
+/// `ModuleParamAccess::value()` returns a reference in Linux 7.2 and the value
+/// from 7.3 on.
 ///
 /// # Examples
 ///
@@ -29,8 +29,8 @@ pub fn param<T: Copy>(param: &ModuleParamAccess<T>) -> T {
     return *param.value();
 }
 
-/// What `#[vtable]` of Linux 7.3 takes for the module where this crate implements a trait by it,
-/// as does code without a `module!`. Where there is one, it is that module.
+/// The module that `#[vtable]` of Linux 7.3 refers to in a crate without
+/// `module!`, like this one.
 #[doc(hidden)]
 pub struct LocalModule;
 
@@ -38,8 +38,7 @@ pub struct LocalModule;
 impl kernel::ModuleMetadata for LocalModule {
     const NAME: &'static kernel::str::CStr = c"kprobes";
 
-    // SAFETY: A null pointer is what `THIS_MODULE` is in code that is no module; nothing takes a
-    // reference to it.
+    // SAFETY: `THIS_MODULE` is null in code that is not a module, and nobody dereferences it.
     const THIS_MODULE: kernel::ThisModule =
         unsafe { kernel::ThisModule::from_ptr(core::ptr::null_mut()) };
 }

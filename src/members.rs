@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes at several targets that share a handler.
+//! A set of probes that share a handler.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 
@@ -31,7 +31,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Why a set was not registered, or not at one of its targets.
+/// Why a set, or one of its targets, was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     target: Option<usize>,
@@ -39,14 +39,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The target that was refused, by its index; `None` where it is the set
-    /// that could not be made.
+    /// Returns the index of the target that was refused, or `None` if the error
+    /// concerns the whole set.
     #[inline]
     pub fn target(&self) -> Option<usize> {
         self.target
     }
 
-    /// The reason.
+    /// Returns the error.
     #[inline]
     pub fn error(&self) -> Error {
         self.error
@@ -84,50 +84,50 @@ impl From<Infallible> for Refusal {
     }
 }
 
-/// What becomes of a set where one of its targets is refused.
+/// Which targets of a set have to be registered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// None is registered.
+    /// All of them, or none.
     All,
-    /// The others are registered.
+    /// Those that can be.
     Possible,
 }
 
-/// One probe of a set, and the way from it to the handler.
+/// One probe of a set.
 struct Member<K, H> {
     probe: Registered<K>,
     index: usize,
-    /// Whether it was refused, and why.
+    /// The error, if it was refused.
     refused: Option<Error>,
     handler: *const H,
 }
 
-/// What a [`KprobeSet`](crate::KprobeSet) and a
-/// [`KretprobeSet`](crate::KretprobeSet) have in common.
+/// The probes of a [`KprobeSet`](crate::KprobeSet) or a
+/// [`KretprobeSet`](crate::KretprobeSet).
 ///
 /// # Invariants
 ///
-/// - `members` is never moved or resized, and `handler` of each is that of the set;
-/// - until the set is dropped, the members that are not refused are registered, `pointers` points at
-///   each of them, and `held` is on the module's list.
+/// - `members` is never moved or resized, and `handler` of each points at that of the set.
+/// - Until the set is dropped, the members that were not refused are registered, `pointers` points
+///   at each of them, and `held` is on the module's list.
 #[pin_data(PinnedDrop)]
 pub struct Members<K: Raw, H: HandlerOf<K>> {
     #[pin]
     handler: H,
     members: KVVec<Member<K, H>>,
-    /// What the kernel is to unregister at once.
+    /// The members that are registered, for `unregister_k(ret)probes()`.
     pointers: KVVec<*mut K>,
     #[pin]
     held: Held,
 }
 
-// SAFETY: The kernel registers and unregisters a probe in any task's context.
+// SAFETY: Probes may be unregistered by any task, and `H` is `Send`.
 unsafe impl<K: Raw, H: HandlerOf<K> + Send> Send for Members<K, H> {}
-// SAFETY: `&Members` gives out `&H`, and `&Probe`, which is `Sync`.
+// SAFETY: `&Members` gives access to `&H` and `&Probe`, which are `Sync`.
 unsafe impl<K: Raw, H: HandlerOf<K> + Sync> Sync for Members<K, H> {}
 
 impl<K: Raw, H: HandlerOf<K>> Members<K, H> {
-    /// Registers a probe at each of `targets` by `plan`.
+    /// Registers a probe at each of `targets`, as `plan` says.
     ///
     /// # Safety
     ///
@@ -144,50 +144,50 @@ impl<K: Raw, H: HandlerOf<K>> Members<K, H> {
         Self: 'a,
     {
         try_pin_init!(&this in Self {
-            // The kernel may call the handler before the registration returns, so it comes first.
+            // First, because the kernel may call it before the registration returns.
             handler <- handler,
             // SAFETY: This only computes the address of a field.
             members: Member::all(targets.len(), unsafe { &raw const (*this.as_ptr()).handler })?,
-            // SAFETY: The handler is initialised, and stays where it is. The members are not resized
-            // until the drop.
+            // SAFETY: The handler is initialised and pinned, and the members are not resized; both
+            // are dropped after the probes are unregistered.
             pointers: unsafe { Member::register(members, targets, wanted, plan)? },
-            // SAFETY: Each of the pointers points at a registered probe, for which `LEAVE` is; they
-            // are not resized. INVARIANT: They are on the list.
+            // SAFETY: Each of `pointers`, which are not resized, points at a registered probe that
+            // `LEAVE` unregisters. INVARIANT: This puts them on the list.
             held <- unsafe {
                 Held::enter(H::LEAVE, pointers.as_mut_ptr().cast(), pointers.len())
             },
         }? Refusal)
     }
 
-    /// The handler, and whatever state it keeps.
+    /// Returns the handler.
     #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
-    /// How many probes are registered.
+    /// Returns how many probes are registered.
     #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
     #[inline]
     pub fn len(&self) -> usize {
         self.pointers.len()
     }
 
-    /// The probe at a target, by the target's index; `None` where there is no
-    /// such target, or it was refused.
+    /// Returns the probe at the target with this index, or `None` if there is no
+    /// such target or it was refused.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&Probe> {
         self.members.get(index)?.probe()
     }
 
-    /// The probes, each with the index of its target.
+    /// Iterates over the probes and the indices of their targets.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Probe)> {
         let members = self.members.iter();
         members.filter_map(|member| Some((member.index, member.probe()?)))
     }
 
-    /// The targets that were refused. There are none but in a set that was made
-    /// of what is possible.
+    /// Iterates over the targets that were refused. Only the `where_possible`
+    /// constructors leave any.
     #[inline]
     pub fn refused(&self) -> impl Iterator<Item = Refusal> + '_ {
         self.members.iter().filter_map(|member| {
@@ -203,17 +203,18 @@ impl<K: Raw, H: HandlerOf<K>> Members<K, H> {
 impl<K: Raw, H: HandlerOf<K>> PinnedDrop for Members<K, H> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, they are on the list; this is the only call. No handler
-        // runs after it.
+        // SAFETY: By the type invariant, `held` is on the list, and this is the only call of
+        // `leave`.
         unsafe { self.held.leave() };
-        // The kernel has forgotten the C structs, whose counters stay readable.
+        // No handler runs any more, and the kernel has forgotten the C structs; their counters are
+        // still there.
         let missed = self.iter().map(|(_, probe)| probe.missed()).sum();
         self.handler.unregistered(missed);
     }
 }
 
 impl<K: Raw, H> Member<K, H> {
-    /// As many members as there are targets.
+    /// Allocates the members.
     #[inline]
     fn all(targets: usize, handler: *const H) -> Result<KVVec<Self>> {
         if targets == 0 {
@@ -234,12 +235,13 @@ impl<K: Raw, H> Member<K, H> {
         Ok(members)
     }
 
-    /// Registers the members, and returns pointers to those that are.
+    /// Registers the members and returns pointers to those that are registered.
     ///
     /// # Safety
     ///
-    /// The members must stay where they are, and their handler be valid, until
-    /// they are unregistered.
+    /// There must be a member for each target. The members must not move, and
+    /// their handler must stay valid, until they are unregistered. The callbacks
+    /// of `plan` must be for members of this type.
     #[inline]
     unsafe fn register<'a, P: Plan<K>>(
         members: &mut [Self],
@@ -253,14 +255,14 @@ impl<K: Raw, H> Member<K, H> {
         let mut pointers = KVVec::with_capacity(members.len(), GFP_KERNEL)?;
         let members = members.as_mut_ptr();
         for index in 0..targets.len() {
-            // SAFETY: There are as many members as targets, and by the safety requirements, they stay
-            // where they are.
+            // SAFETY: By the safety requirements, there is a member `index`, and it does not move.
             let raw = unsafe { Registered::prepare(&raw mut (*members.add(index)).probe) };
             pointers.push(raw, GFP_KERNEL)?;
         }
 
         let mut first = None;
-        // SAFETY: By the safety requirements. The closures are passed the pointers.
+        // SAFETY: By the safety requirements, the probes may be registered. The closures are called
+        // with pointers to members, which nobody else accesses before they are enabled.
         let registered = unsafe {
             registration::register(
                 &mut pointers,
@@ -289,44 +291,48 @@ impl<K: Raw, H> Member<K, H> {
         }
     }
 
-    /// The member that a probe is of.
+    /// Returns the member that a probe belongs to.
     ///
     /// # Safety
     ///
-    /// `raw` must be that of a member.
+    /// `raw` must be the probe of a member.
     #[inline(always)]
     unsafe fn of(raw: *mut K) -> *mut Self {
         let raw = Opaque::cast_from(raw.cast_const()).cast_mut();
-        // SAFETY: By the safety requirements, it lies in a member.
+        // SAFETY: By the safety requirements, `raw` is a field of a member.
         unsafe { container_of!(raw, Self, probe.raw) }
     }
 
     #[inline]
     fn probe(&self) -> Option<&Probe> {
-        // SAFETY: What was not refused is registered as long as the set is, by its invariant.
-        let probe = unsafe { Probe::from_raw(&raw const self.probe) };
-        self.refused.is_none().then_some(probe)
+        if self.refused.is_some() {
+            return None;
+        }
+        // SAFETY: By the type invariant of `Members`, a member that was not refused is registered
+        // until the set is dropped.
+        Some(unsafe { Probe::from_raw(&raw const self.probe) })
     }
 }
 
-// SAFETY: `raw` is that of a member of a set whose handler was initialised before the registration.
+// SAFETY: A registered `raw` is the probe of a member, whose set's handler was initialised before
+// it.
 unsafe impl<K: Raw, H: HandlerOf<K>> Owner<K> for Members<K, H> {
     type Handler = H;
 
     #[inline(always)]
     unsafe fn hit<'a>(raw: *mut K) -> Hit<'a, H> {
-        // SAFETY: By the safety requirements, it is a member's, which is valid for `'a`, because
-        // the drop waits for the handlers.
+        // SAFETY: By the safety requirements, `raw` is the probe of a member.
         let member = unsafe { Member::<K, H>::of(raw) };
-        // SAFETY: As above, and nobody writes these two fields.
+        // SAFETY: The member is valid for `'a`, because dropping the set waits for running
+        // handlers, and nobody writes these two fields.
         let (handler, index) = unsafe { ((*member).handler, (*member).index) };
-        // SAFETY: The set is pinned and outlives its members; its handler is initialised.
+        // SAFETY: By the type invariant, this is the handler of the set, which is pinned.
         let handler = unsafe { &*handler };
         Hit { handler, index }
     }
 }
 
-/// Lets a type that holds [`Members`] be used as these.
+/// Implements `Deref` to the members for a type with [`Members`].
 macro_rules! derefs_to_members {
     ($name:ident: $raw:ident) => {
         impl<H: Handler> core::ops::Deref for $name<H> {

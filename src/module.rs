@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tells when the code of a module goes, with the probes in it.
+//! Notification when a module is unloaded.
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
@@ -18,30 +18,30 @@ use kernel::{
 
 /// Callbacks of a [`ModuleWatch`].
 pub trait Handler: Send + Sync + 'static {
-    /// Runs when a module is about to go, or its initialisation is done and the
-    /// code of that goes: the probes in there are
-    /// [gone](crate::Probe::is_gone) already, for ever, also where a module of
-    /// that name comes again.
+    /// Called when a module is being unloaded, or has been initialised and its
+    /// init code is being freed.
+    ///
+    /// Probes in that code are already [gone](crate::Probe::is_gone), and stay so
+    /// even if a module of the same name is loaded again.
     ///
     /// Context: process context; it may sleep.
     fn gone(&self);
 }
 
-/// A registered handler of modules that go.
+/// A registered handler for modules that are unloaded.
 ///
-/// Dropping it unregisters the handler and waits until it does not run any
-/// more. In the handler of one it cannot: it stops there, as a probe that is
-/// [dropped in a handler](crate#where-not-to-drop-one). One that is never dropped
-/// is unregistered at the end of the module, as probes are.
+/// Dropping it unregisters the handler and waits for it to finish. In the handler
+/// of a watch this is stopped, as that of a [probe in a
+/// handler](crate#where-not-to-drop-one). If it is never dropped, it is
+/// unregistered when its module is unloaded, as probes are.
 ///
 /// C functions: `register_module_notifier()`, `unregister_module_notifier()`.
 ///
 /// # Invariants
 ///
-/// `watch` is registered, and on the module's list of what is, until the value is
-/// dropped.
+/// `watch` is registered, and on the module's list, until the value is dropped.
 #[pin_data(PinnedDrop)]
-#[must_use = "a watch that is dropped is unregistered"]
+#[must_use = "dropping the watch unregisters it"]
 pub struct ModuleWatch<H: Handler> {
     #[pin]
     watch: Opaque<bindings::kprobes_watch>,
@@ -49,9 +49,9 @@ pub struct ModuleWatch<H: Handler> {
     handler: H,
 }
 
-// SAFETY: A notifier belongs to no task, and `H` is `Send`.
+// SAFETY: A notifier may be unregistered by any task, and `H` is `Send`.
 unsafe impl<H: Handler> Send for ModuleWatch<H> {}
-// SAFETY: `&ModuleWatch` gives out nothing, and the kernel calls `H`, which is `Sync`.
+// SAFETY: `&ModuleWatch` gives access to nothing. The kernel calls `H`, which is `Sync`.
 unsafe impl<H: Handler> Sync for ModuleWatch<H> {}
 
 impl<H: Handler> ModuleWatch<H> {
@@ -67,20 +67,23 @@ impl<H: Handler> ModuleWatch<H> {
         Error: From<E>,
     {
         try_pin_init!(Self {
-            // The kernel may call the handler before it returns from the registration.
+            // First, because the kernel may call it before the registration returns.
             handler <- handler,
             watch <- Opaque::try_ffi_init(|watch: *mut bindings::kprobes_watch| -> Result {
                 may_wait()?;
-                // SAFETY: `watch` is valid for writing and pinned; all zeroes is a value of it. It is
-                // unregistered before it is freed, and `drop` takes it off the list first.
+                // SAFETY: `watch` is valid for writing, and all zeroes is a valid value.
                 unsafe {
                     ptr::write_bytes(watch, 0, 1);
                     (*watch).reg.leave = Some(bindings::kprobes_leave_watch);
                     (*watch).reg.first = true;
                     (*watch).gone = Some(Self::gone);
-                    to_result(bindings::kprobes_watch_register(watch))?;
-                    bindings::kprobes_enter(&raw mut (*watch).reg);
                 }
+                // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
+                // freed.
+                to_result(unsafe { bindings::kprobes_watch_register(watch) })?;
+                // SAFETY: `reg` is initialised and pinned, and `drop` takes it off the list.
+                // INVARIANT: The watch is registered, and this puts it on the list.
+                unsafe { bindings::kprobes_enter(&raw mut (*watch).reg) };
                 Ok(())
             }),
         })
@@ -88,23 +91,21 @@ impl<H: Handler> ModuleWatch<H> {
 
     /// # Safety
     ///
-    /// Only for the `gone` of the `watch` of a `ModuleWatch<H>`.
+    /// To be called only as the `gone` of the `watch` of a `ModuleWatch<H>`.
     unsafe extern "C" fn gone(watch: *mut bindings::kprobes_watch) {
-        // SAFETY: By this function's contract `watch` lies in a `ModuleWatch<H>`, whose drop waits
-        // for this call, and whose `handler` was initialised before the registration.
-        let handler = unsafe {
-            let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
-            &(*container_of!(watch, Self, watch)).handler
-        };
-        handler.gone();
+        let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
+        // SAFETY: By the safety requirements, `watch` is a field of a `ModuleWatch<H>`.
+        let this = unsafe { container_of!(watch, Self, watch) };
+        // SAFETY: `handler` was initialised before the registration, and dropping the watch waits for
+        // this call.
+        unsafe { &(*this).handler }.gone();
     }
 }
 
 #[pinned_drop]
 impl<H: Handler> PinnedDrop for ModuleWatch<H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant it is registered and on the list, and this is the only
-        // place that takes it off. The handler does not run after it.
+        // SAFETY: By the type invariant, it is on the list, and only this call takes it off.
         unsafe { bindings::kprobes_drop_watch(self.watch.get()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Functions that return at once, with a result that a handler chose.
+//! Overrides: a handler at a function's entry returns in its place.
 //!
 //! C header: [`include/linux/error-injection.h`](srctree/include/linux/error-injection.h)
 
@@ -9,7 +9,6 @@ use crate::{
     context::Context,
     held::Leave,
     kprobe::Calls,
-
     registration::{
         Plan,
         Round, //
@@ -28,40 +27,41 @@ use kernel::prelude::*;
 
 /// Callbacks of an [`Override`].
 pub trait Handler: Send + Sync + 'static {
-    /// Called at the entry of the probed function. `Some(result)` returns that
-    /// to its caller, and the function does not run at all; `None` lets it run.
+    /// Called at the entry of the probed function. `None` lets the function run;
+    /// `Some(result)` returns `result` to its caller instead.
     ///
     /// Context: probed context, preemption disabled.
     fn entry(&self, cx: &Context<'_>) -> Option<usize>;
 
-    /// Called once, when the probe is unregistered and no other method runs any
-    /// more, with the final [`Probe::missed`].
+    /// Called once, after the probe is unregistered and all handlers have
+    /// finished, with the final [`missed`](crate::Probe::missed). Use it to
+    /// report totals.
     ///
-    /// Context: that of the drop, process context; it may sleep.
+    /// Context: process context, in the drop; it may sleep.
     fn unregistered(&self, missed: usize) {
         let _ = missed;
     }
 }
 
-/// A registered kprobe at the entry of a function, whose handler may return from
-/// it, as `bpf_override_return()` and fault injection do, at functions that need
-/// not be marked for that.
+/// A registered kprobe at the entry of a function whose handler may return from
+/// the function, like `bpf_override_return()` and fault injection. The function
+/// need not be marked with `ALLOW_ERROR_INJECTION()`.
 ///
-/// A call that it returns from does not reach the handlers of other probes at
-/// this place, as far as they were registered before this one: for them it is
-/// neither a hit nor [missed](Probe::missed). Where somebody else changes the
-/// function's flow at its entry, as a live patch does, either may win.
+/// A call that it returns from does not reach the handlers of probes at the same
+/// address that were registered earlier. For them it is neither a hit nor
+/// [missed](crate::Probe::missed). If something else, like a live patch,
+/// redirects the function at its entry, either may win.
 ///
-/// The kernel never turns the probe into a jump, from where a handler cannot
-/// change the flow.
+/// The kernel never optimises the probe into a jump, where a handler could not
+/// redirect execution.
 ///
-/// Dropping it unregisters the probe, and waits until no handler runs and no task
-/// is on its way back from the function: never drop one in a handler.
+/// Dropping it unregisters the probe, waits for running handlers and for tasks
+/// that are returning from the function. It must not be dropped in a handler.
 ///
 /// C functions: `register_kprobe()`, `override_function_with_return()`,
 /// `unregister_kprobe()`, `synchronize_rcu_tasks()`.
 #[pin_data]
-#[must_use = "a probe that is dropped is unregistered"]
+#[must_use = "dropping the probe unregisters it"]
 pub struct Override<H: Handler> {
     #[pin]
     slot: Slot<bindings::kprobe, Overriding<H>>,
@@ -74,15 +74,15 @@ impl<H: Handler> Override<H> {
     ///
     /// # Errors
     ///
-    /// Those of [`Kprobe::new`](crate::Kprobe::new), and `EINVAL` where the
-    /// target is not the entry of a function.
+    /// Those of [`Kprobe::new`](crate::Kprobe::new), and `EINVAL` if the target
+    /// is not the entry of a function.
     ///
     /// # Safety
     ///
-    /// For whatever `handler` returns, the callers of the function must be as
-    /// well off as if it had run and returned that: locks, reference counts and
-    /// memory that it takes or gives, what it writes, and what they conclude
-    /// from the result.
+    /// Whatever `handler` returns, the callers of the function must work as if
+    /// the function had run and returned that. This includes locks, references
+    /// and memory that the function acquires or releases, what it writes, and
+    /// what callers conclude from the result.
     pub unsafe fn new<'a, E: 'a>(
         target: Target<'a>,
         handler: impl PinInit<H, E> + 'a,
@@ -93,44 +93,45 @@ impl<H: Handler> Override<H> {
         let plan = AtEntry(Calls {
             target,
             pre: Some(Self::entry),
-            // A probe with a post handler is not optimised.
+            // Rules out optimisation.
             post: Some(Self::post),
             both: Some(Self::entry),
         });
         let handler = try_pin_init!(Overriding { handler <- handler }? E);
         try_pin_init!(Self {
-            // SAFETY: The callbacks are those for that type of slot.
+            // SAFETY: `plan` has the callbacks for this type of slot.
             slot <- unsafe { Slot::new(plan, handler) },
         })
     }
 
-    /// The handler, and whatever state it keeps.
+    /// Returns the handler.
     pub fn handler(&self) -> &H {
         &self.slot.handler().handler
     }
 
     /// # Safety
     ///
-    /// Only for the `pre_handler` of the slot of an `Override<H>`.
+    /// To be called only as the `pre_handler` of the slot of an `Override<H>`.
     unsafe extern "C" fn entry(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
-        // SAFETY: By the safety requirements; unregistering the probe waits for this call.
+        // SAFETY: By the safety requirements, `kp` is a probe of that slot, and unregistering it
+        // waits for this call.
         let hit = unsafe { Slot::<_, Overriding<H>>::hit(kp) };
-        // SAFETY: The kernel passes the registers of the probed code and the probe that was hit,
-        // which are ours for the time of this call.
+        // SAFETY: The kernel passes the saved registers and the probe that was hit, both of which
+        // are valid for the duration of this call.
         let cx = unsafe { Context::new(regs, kp, hit.index) };
         let Some(result) = hit.handler.handler.entry(&cx) else {
             return 0;
         };
-        // SAFETY: The registers are those of a function's entry, which `settle` has seen to. That the
-        // function need not run is what the caller of `new` vouches for. 1 tells the kernel that the
-        // flow has changed, and `LEAVE_OVERRIDE` waits for those on their way.
+        // SAFETY: The registers are those at a function's entry, as checked by `settle`. By the
+        // safety requirements of `new`, the function need not run. Returning 1 tells the kernel
+        // that execution was redirected, and the probe is unregistered by `LEAVE_OVERRIDE`.
         unsafe { regs::override_function(regs, result) };
         1
     }
 
     /// # Safety
     ///
-    /// None: it does nothing.
+    /// No requirements; it is unsafe only to match `kprobe_post_handler_t`.
     unsafe extern "C" fn post(
         _kp: *mut bindings::kprobe,
         _regs: *mut bindings::pt_regs,
@@ -141,14 +142,14 @@ impl<H: Handler> Override<H> {
 
 derefs_to_probe!(Override);
 
-/// The handler of an override, which is unregistered in its own way.
+/// The handler of an override, which is unregistered by [`regs::LEAVE_OVERRIDE`].
 #[pin_data]
 struct Overriding<H> {
     #[pin]
     handler: H,
 }
 
-// SAFETY: Plans for it are those of `AtEntry`, for kprobes; it waits for those on their way back.
+// SAFETY: The plans for it are `AtEntry`, which fill in kprobes.
 unsafe impl<H: Handler> HandlerOf<bindings::kprobe> for Overriding<H> {
     const LEAVE: Leave = regs::LEAVE_OVERRIDE;
 
@@ -158,11 +159,11 @@ unsafe impl<H: Handler> HandlerOf<bindings::kprobe> for Overriding<H> {
     }
 }
 
-/// A kprobe that is refused where it is not at a function's entry.
+/// A kprobe that is refused unless it is at a function's entry.
 #[derive(Clone, Copy)]
 struct AtEntry<'a>(Calls<'a>);
 
-// SAFETY: The callbacks are those of the `Override` that makes it.
+// SAFETY: The callbacks are those of the `Override` that creates it.
 unsafe impl Plan<bindings::kprobe> for AtEntry<'_> {
     #[inline]
     fn fill(&self, kp: &mut bindings::kprobe, round: Round) {
@@ -171,13 +172,13 @@ unsafe impl Plan<bindings::kprobe> for AtEntry<'_> {
 
     #[inline]
     unsafe fn settle(&self, kp: *mut bindings::kprobe) -> Result<Round> {
-        // SAFETY: By the safety requirements, `kp` is registered. Others may write other flags, hence
-        // volatile.
+        // SAFETY: By the safety requirements, `kp` is registered. The kernel may set
+        // `KPROBE_FLAG_GONE` concurrently, hence volatile.
         let flags = unsafe { ptr::read_volatile(&raw const (*kp).flags) };
         if flags & bindings::KPROBE_FLAG_ON_FUNC_ENTRY == 0 {
             return Err(EINVAL);
         }
-        // SAFETY: By the safety requirements of this function.
+        // SAFETY: By the safety requirements, `kp` is registered and disabled.
         unsafe { self.0.settle(kp) }
     }
 }

@@ -24,20 +24,19 @@ use kernel::{
 /// How the kernel diverts the probed code to the handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// Through ftrace's call at the entry of the function. On arm64 never: the
-    /// kernel has no `CONFIG_KPROBES_ON_FTRACE` there.
+    /// The ftrace call at the entry of the function. Never on arm64, which has
+    /// no `CONFIG_KPROBES_ON_FTRACE`.
     Ftrace,
-    /// By a jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The
-    /// kernel writes the jump a moment after it has decided to. On arm64 never:
-    /// the kernel has no `CONFIG_OPTPROBES` there.
+    /// A jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The kernel
+    /// writes the jump some time after setting the flag. Never on arm64, which
+    /// has no `CONFIG_OPTPROBES`.
     Jump,
-    /// By a breakpoint instruction. Before the post handler the probed
-    /// instruction is run by itself, from a copy.
+    /// A breakpoint instruction. The probed instruction is executed from a copy.
     Breakpoint,
 }
 
 impl Mechanism {
-    /// The word that stands for it in a log line.
+    /// Returns the name, for log lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ftrace => "ftrace",
@@ -47,7 +46,7 @@ impl Mechanism {
     }
 }
 
-/// The C struct of a probe, where the library keeps it.
+/// The C struct of a probe.
 #[repr(C)]
 pub(crate) struct Registered<K> {
     /// `kretprobe::nmissed`, or null.
@@ -64,17 +63,19 @@ impl<K: Raw> Registered<K> {
         }
     }
 
-    /// Prepares it for registration, and returns the C struct.
+    /// Prepares it for registration and returns the C struct.
     ///
     /// # Safety
     ///
-    /// `this` must be valid for writing, and pinned.
+    /// `this` must be valid for writing and pinned.
     #[inline(always)]
     pub(crate) unsafe fn prepare(this: *mut Self) -> *mut K {
         // SAFETY: By the safety requirements, `this` is valid.
         let raw = Opaque::cast_into(unsafe { &raw const (*this).raw });
-        // SAFETY: As above; nothing is read from `raw`.
-        unsafe { (&raw mut (*this).missed_returns).write(K::missed_returns(raw)) };
+        // SAFETY: `raw` is valid, because `this` is.
+        let missed_returns = unsafe { K::missed_returns(raw) };
+        // SAFETY: By the safety requirements, `this` is valid for writing.
+        unsafe { (&raw mut (*this).missed_returns).write(missed_returns) };
         raw
     }
 }
@@ -83,29 +84,30 @@ impl<K: Raw> Registered<K> {
 /// [`Kretprobe`](crate::Kretprobe), an [`Override`](crate::Override), or one of
 /// a set.
 ///
-/// The methods may be called in any context, unless they say otherwise.
+/// Context: any, unless a method says otherwise.
 ///
 /// # Invariants
 ///
-/// The kprobe is registered as long as a reference to it is there, and
-/// `missed_returns` null or that of the kretprobe that it is part of.
+/// The kprobe is registered as long as there is a reference to it.
+/// `missed_returns` is null, or points at `nmissed` of the kretprobe that the
+/// kprobe is a field of.
 #[repr(transparent)]
 pub struct Probe(Registered<bindings::kprobe>);
 
-// SAFETY: Reads of the C struct tolerate the kernel's concurrent writes; enabling and disabling are
-// serialised by the kernel's `kprobe_mutex`.
+// SAFETY: Fields that the kernel may write concurrently are read with volatile accesses, and the
+// kernel's `kprobe_mutex` serialises enabling and disabling.
 unsafe impl Sync for Probe {}
 
 impl Probe {
-    /// A reference to a probe.
+    /// Creates a reference to a registered probe.
     ///
     /// # Safety
     ///
-    /// `registered` must be so for the duration of `'a`.
+    /// The probe must stay registered for the duration of `'a`.
     #[inline(always)]
     pub(crate) unsafe fn from_raw<'a, K: Raw>(registered: *const Registered<K>) -> &'a Self {
-        // SAFETY: By the safety requirements, it is valid. `K` begins with a kprobe, as `Raw`
-        // demands, and `Probe` is transparent.
+        // SAFETY: By the safety requirements, the pointer is valid for `'a`. The first field of `K`
+        // is a kprobe, by the safety requirements of `Raw`, and `Probe` is transparent.
         unsafe { &*registered.cast() }
     }
 
@@ -116,53 +118,54 @@ impl Probe {
 
     #[inline]
     fn flags(&self) -> u32 {
-        // SAFETY: The kprobe is valid; others write `flags` under `kprobe_mutex`, hence volatile.
+        // SAFETY: The kprobe is valid; the kernel may write `flags` concurrently, hence volatile.
         unsafe { ptr::read_volatile(&raw const (*self.kprobe()).flags) }
     }
 
-    /// The address of the probed instruction.
+    /// Returns the address of the probed instruction.
     #[inline]
     pub fn address(&self) -> Address {
         // SAFETY: The kprobe is registered, so nobody writes its `addr`.
         Address::new(unsafe { (*self.kprobe()).addr } as usize)
     }
 
-    /// The probed place, as symbol and offset.
+    /// Returns the address of the probed instruction as symbol and offset.
     #[inline]
     pub fn location(&self) -> Location {
         self.address().location()
     }
 
-    /// How many hits the handler was not called for.
+    /// Returns how many hits the handler was not called for.
     ///
-    /// Those came while a handler of some kprobe ran on the same CPU
-    /// (`kprobe::nmissed`), or, for a return probe, when as many calls were in
-    /// flight as it can follow (`kretprobe::nmissed`, which begins again at 0
+    /// A hit is missed if a handler of any kprobe is running on that CPU
+    /// (`kprobe::nmissed`). A kretprobe also misses a call if it already follows
+    /// as many calls as it can (`kretprobe::nmissed`, which wraps around to 0
     /// after 2³² - 1).
     ///
-    /// It is the kernel's own figure, and no more exact than that:
+    /// This is the kernel's figure, and a lower bound:
     ///
-    /// - The kernel does not count atomically. Where two CPUs miss at the same moment, one of the
-    ///   two may be lost, and hits and misses add up to a little less than the calls, never to
-    ///   more. The calls that the handler ran for it can count exactly: see
-    ///   [`Count`](crate::Count).
-    /// - The kernel counts for all probes at a place at once, also for those that are disabled: such
-    ///   a probe has no hits, and may have misses.
-    /// - A call that an [`Override`](crate::Override) at this place returned from is not among them.
+    /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count only
+    ///   one, so hits and misses add up to the number of calls or slightly less. The handler can
+    ///   count its hits exactly, see [`Count`](crate::Count).
+    /// - The kernel counts a miss for all probes at the address, including disabled ones. A
+    ///   disabled probe has no hits, but may have misses.
+    /// - It does not count a call that an [`Override`](crate::Override) at this address returned
+    ///   from.
     #[inline]
     pub fn missed(&self) -> usize {
-        // SAFETY: The kprobe is valid; the kernel counts while we read, hence volatile.
+        // SAFETY: The kprobe is valid; the kernel may write `nmissed` concurrently, hence volatile.
         let nested = unsafe { ptr::read_volatile(&raw const (*self.kprobe()).nmissed) };
         if self.0.missed_returns.is_null() {
             return nested;
         }
-        // SAFETY: By the type invariant, it is a field of a valid kretprobe; volatile as above.
+        // SAFETY: By the type invariant, it points at a field of a valid kretprobe; volatile as
+        // above.
         let returns = unsafe { ptr::read_volatile(self.0.missed_returns) };
-        // An `int` in C, which is negative from the 2³¹st on.
+        // `int` in C, so negative from 2³¹ on.
         nested + returns as u32 as usize
     }
 
-    /// How the kernel gets from the probed code to the handler, at this moment.
+    /// Returns how the kernel currently diverts the probed code to the handler.
     #[inline]
     pub fn mechanism(&self) -> Mechanism {
         // SAFETY: The kprobe is registered.
@@ -176,63 +179,68 @@ impl Probe {
         }
     }
 
-    /// Whether the kernel has put a jump in the place of the breakpoint, or is
+    /// Returns whether the kernel has replaced the breakpoint by a jump, or is
     /// about to (`kprobe_optimized()`).
     #[inline]
     pub fn is_optimized(&self) -> bool {
         self.mechanism() == Mechanism::Jump
     }
 
-    /// Whether the probe is one of ftrace's calls at a function's entry
+    /// Returns whether the probe uses the ftrace call at a function's entry
     /// (`kprobe_ftrace()`).
     #[inline]
     pub fn uses_ftrace(&self) -> bool {
         self.mechanism() == Mechanism::Ftrace
     }
 
-    /// Whether hits reach the handler: the probe is neither disabled nor gone.
-    /// They do not while kprobes are off globally, which a module cannot ask.
+    /// Returns whether the probe is neither disabled nor gone.
+    ///
+    /// An enabled probe has no hits while kprobes are disabled globally, which a
+    /// module cannot query.
     #[inline]
     pub fn is_enabled(&self) -> bool {
         self.flags() & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE) == 0
     }
 
-    /// Whether the probed code is gone, with the module that it was in. The
-    /// probe stays registered, but is not hit any more.
+    /// Returns whether the module that contained the probed code has been
+    /// unloaded. The probe stays registered, but has no more hits.
     #[inline]
     pub fn is_gone(&self) -> bool {
         self.flags() & bindings::KPROBE_FLAG_GONE != 0
     }
 
-    /// Keeps hits from the handler from now on. A handler that runs already may
-    /// still run when this returns, and the calls that a return probe follows
-    /// already are followed to their return. [`Probe::missed`] may go on
-    /// growing.
+    /// Disables the probe.
     ///
-    /// Context: process context; it sleeps. C function `disable_kprobe()`.
+    /// A handler may still be running when this returns, and a kretprobe still
+    /// follows the calls in flight to their return. [`Probe::missed`] may keep
+    /// increasing.
+    ///
+    /// Context: process context; it sleeps. C function: `disable_kprobe()`.
     ///
     /// # Errors
     ///
-    /// `EDEADLK` where one must not wait, as in a handler; `EINVAL` where the
-    /// kernel does not know the probe; else that of disarming it, after which it
-    /// is enabled as before.
+    /// `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the
+    /// kernel does not know the probe; or the error of disarming it, after which it
+    /// stays enabled.
     #[inline]
     pub fn disable(&self) -> Result {
         // SAFETY: The kprobe is registered.
         unsafe { registration::disable(self.kprobe()) }
     }
 
-    /// Lets hits reach the handler again; where kprobes are off globally
-    /// (`kprobes/enabled` in debugfs), from the moment on in which they are on.
-    /// `enable_kprobe()` by itself forgets the probe then.
+    /// Enables the probe.
     ///
-    /// Context: process context; it sleeps. C function `enable_kprobe()`.
+    /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this
+    /// takes effect once they are enabled, which `enable_kprobe()` alone does not
+    /// ensure.
+    ///
+    /// Context: process context; it sleeps. C function: `enable_kprobe()`.
     ///
     /// # Errors
     ///
-    /// `EDEADLK` where one must not wait, as in a handler; `EINVAL` where the
-    /// probed code is gone; else that of arming the probe, after which it is
-    /// disabled as before.
+    /// `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the
+    /// probed code is gone; or the error of arming the probe, after which it stays
+    /// disabled.
     #[inline]
     pub fn enable(&self) -> Result {
         // SAFETY: The kprobe is registered.

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Registering, arming and unregistering probes: the only way in and out.
+//! Registration of probes.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
 //! Context: process context; all of it sleeps.
 //!
-//! `register_kprobe()` and `unregister_kprobe()` promise less than they seem to,
-//! and each of these can end in a use after free:
+//! Used as they are, `register_kprobe()` and `unregister_kprobe()` of Linux 7.2
+//! can each end in a use after free:
 //!
 //! - `register_kprobe()` returns 0 although arming the probe failed. So a probe is registered
-//!   disabled, which cannot fail that way, and then enabled, which reports it.
-//! - A post handler that joins a probe without one, at a function's entry that ftrace has, makes the
-//!   kernel disarm both with the wrong `ftrace_ops`: it warns, miscounts, and keeps the probe on its
-//!   list. So the kernel is never told of a post handler there, see [`crate::kprobe`].
-//! - `unregister_kprobe()` returns nothing although it failed to disarm the probe, and keeps it. So a
-//!   probe is disabled first, which reports it.
+//!   disabled, where nothing has to be armed, and then enabled, which reports the error.
+//! - When a probe with a post handler joins one without at an ftrace call, the kernel later disarms
+//!   both with the wrong `ftrace_ops`: it warns, miscounts, and keeps a freed probe on its list. So
+//!   the kernel is never told of a post handler there, see `kprobe/calls.rs`.
+//! - `unregister_kprobe()` returns nothing although disarming failed and the kernel keeps the
+//!   probe. So a probe is disabled first, which reports the error.
 
 use crate::{
     bindings,
@@ -34,32 +34,32 @@ use kernel::{
 ///
 /// # Safety
 ///
-/// All zeroes must be a value of the type, and it must begin with a `struct
-/// kprobe`.
+/// All zeroes must be a valid value of the type, and its first field must be a
+/// `struct kprobe`.
 pub unsafe trait Raw: Sized {
-    /// Where the kernel counts calls that it had no instance for, or null.
+    /// Returns a pointer to `kretprobe::nmissed`, or null for a kprobe.
     ///
     /// # Safety
     ///
     /// `this` must be valid.
     unsafe fn missed_returns(this: *mut Self) -> *const c_int;
 
-    /// Registers it.
+    /// Registers a probe.
     ///
     /// # Safety
     ///
-    /// `this` must be filled in and pinned, and not be registered.
+    /// `this` must be filled in, pinned, and not registered.
     unsafe fn register(this: *mut Self) -> c_int;
 
     /// Unregisters all of `these`, in one grace period.
     ///
     /// # Safety
     ///
-    /// All of `these` must be registered, and disabled.
+    /// All of `these` must be registered and disabled.
     unsafe fn unregister(these: &mut [*mut Self]);
 }
 
-// SAFETY: A `struct kprobe` consists of integers and of pointers that may be null.
+// SAFETY: A `struct kprobe` consists of integers and nullable pointers.
 unsafe impl Raw for bindings::kprobe {
     #[inline(always)]
     unsafe fn missed_returns(_this: *mut Self) -> *const c_int {
@@ -68,21 +68,22 @@ unsafe impl Raw for bindings::kprobe {
 
     #[inline(always)]
     unsafe fn register(this: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements of this function.
+        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
         unsafe { bindings::register_kprobe(this) }
     }
 
     #[inline(always)]
     unsafe fn unregister(these: &mut [*mut Self]) {
-        // SAFETY: By the safety requirements of this function; the length is that of the array.
+        // SAFETY: By the safety requirements, these are registered; the length is that of the
+        // slice.
         unsafe { bindings::unregister_kprobes(these.as_mut_ptr(), these.len() as c_int) };
     }
 }
 
 const _: () = assert!(offset_of!(bindings::kretprobe, kp) == 0);
 
-// SAFETY: A `struct kretprobe` consists of integers and of pointers that may be null, and begins with
-// a kprobe, as was just asserted.
+// SAFETY: A `struct kretprobe` consists of integers and nullable pointers, and its first field is a
+// kprobe, as asserted above.
 unsafe impl Raw for bindings::kretprobe {
     #[inline(always)]
     unsafe fn missed_returns(this: *mut Self) -> *const c_int {
@@ -92,22 +93,22 @@ unsafe impl Raw for bindings::kretprobe {
 
     #[inline(always)]
     unsafe fn register(this: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements of this function.
+        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
         unsafe { bindings::register_kretprobe(this) }
     }
 
     #[inline(always)]
     unsafe fn unregister(these: &mut [*mut Self]) {
-        // SAFETY: By the safety requirements of this function; the length is that of the array.
+        // SAFETY: By the safety requirements, these are registered; the length is that of the
+        // slice.
         unsafe { bindings::unregister_kretprobes(these.as_mut_ptr(), these.len() as c_int) };
     }
 }
 
-/// Which registration of a probe is meant.
+/// A probe is registered once, or twice if [`Plan::settle`] asks for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Round {
     First,
-    /// After [`Plan::settle`] has asked for it.
     Again,
 }
 
@@ -115,27 +116,29 @@ pub(crate) enum Round {
 ///
 /// # Safety
 ///
-/// `fill` must set callbacks that may be called for the probe that it is passed,
-/// until that is unregistered.
+/// `fill` must set callbacks that may be called for the probe until it is
+/// unregistered.
 pub(crate) unsafe trait Plan<K> {
     /// Fills in `probe`, which is all zeroes, for registration.
     fn fill(&self, probe: &mut K, round: Round);
 
-    /// Looks at a probe that the kernel has taken in the first round, and is
-    /// disabled: whether it has to be registered again, or is refused.
+    /// Decides, after the first registration, whether the probe can be enabled
+    /// ([`Round::First`]), has to be registered again ([`Round::Again`]), or is
+    /// refused.
     ///
     /// # Safety
     ///
-    /// `probe` must be registered, and disabled.
+    /// `probe` must be registered and disabled.
     unsafe fn settle(&self, probe: *mut K) -> Result<Round>;
 }
 
-/// Registers and enables `probes`, and returns how many: they are moved to the
-/// front of the slice. For each of the others, `refused` is called with the
-/// reason. Where that returns an error, none of them stays registered, and the
-/// error is returned; as is that of [`may_wait`].
+/// Registers and enables `probes`, moves those that succeed to the front of the
+/// slice, and returns how many they are.
 ///
-/// The ways of a probe:
+/// `refused` is called for each of the others. If it returns an error, none of
+/// `probes` stays registered and that error is returned. [`may_wait`] is asked first.
+///
+/// States of a probe:
 ///
 /// ```text
 /// fill -> register disabled -> settle -> enable -> registered
@@ -149,8 +152,8 @@ pub(crate) unsafe trait Plan<K> {
 ///
 /// # Safety
 ///
-/// The probes must be valid for writing and pinned, and not be registered. They
-/// must stay so until they are unregistered.
+/// The probes must be valid for writing, pinned, and not registered. They and
+/// what the callbacks of `plan` use must stay valid until they are unregistered.
 #[inline(always)]
 pub(crate) unsafe fn register<K: Raw, P: Plan<K>>(
     probes: &mut [*mut K],
@@ -158,92 +161,99 @@ pub(crate) unsafe fn register<K: Raw, P: Plan<K>>(
     mut refused: impl FnMut(*mut K, Error) -> Result,
 ) -> Result<usize> {
     may_wait()?;
-
-    // Those that are registered: of them, `settled` are as they have to be, and the others are to
-    // be registered again.
+    // The first `registered` probes are registered. The first `settled` of them can be enabled, the
+    // others have to be registered again.
     let mut registered = 0;
     let mut settled = 0;
-    // SAFETY: By the safety requirements, all of them may be registered; what is registered is
-    // unregistered once, or left to the caller.
-    unsafe {
-        for i in 0..probes.len() {
-            let probe = probes[i];
-            let admitted = add(probe, plan(probe), Round::First).and_then(|()| {
-                plan(probe)
-                    .settle(probe)
-                    .inspect_err(|_| K::unregister(&mut [probe]))
-            });
-            match admitted {
-                Ok(round) => {
-                    probes.swap(registered, i);
-                    if round == Round::First {
-                        probes.swap(settled, registered);
-                        settled += 1;
-                    }
-                    registered += 1;
+    for i in 0..probes.len() {
+        let probe = probes[i];
+        // SAFETY: By the safety requirements, `probe` is valid, pinned and not registered.
+        let added = unsafe { add(probe, plan(probe), Round::First) };
+        let admitted = added.and_then(|()| {
+            // SAFETY: `add` has registered `probe`, disabled.
+            let round = unsafe { plan(probe).settle(probe) };
+            // SAFETY: As above.
+            round.inspect_err(|_| unsafe { K::unregister(&mut [probe]) })
+        });
+        match admitted {
+            Ok(round) => {
+                probes.swap(registered, i);
+                if round == Round::First {
+                    probes.swap(settled, registered);
+                    settled += 1;
                 }
-                Err(error) => refused(probe, error)
-                    .inspect_err(|_| K::unregister(&mut probes[..registered]))?,
+                registered += 1;
             }
+            Err(error) => refused(probe, error).inspect_err(|_| {
+                // SAFETY: These are registered, and none has been enabled.
+                unsafe { K::unregister(&mut probes[..registered]) }
+            })?,
         }
-
-        if settled < registered {
-            let again = settled..registered;
-            K::unregister(&mut probes[again.clone()]);
-            for i in again {
-                let probe = probes[i];
-                match add(probe, plan(probe), Round::Again) {
-                    Ok(()) => {
-                        probes.swap(settled, i);
-                        settled += 1;
-                    }
-                    Err(error) => refused(probe, error)
-                        .inspect_err(|_| K::unregister(&mut probes[..settled]))?,
-                }
-            }
-        }
-
-        let mut enabled = 0;
-        while enabled < settled {
-            let probe = probes[enabled];
-            let Err(error) = arm(probe.cast()) else {
-                enabled += 1;
-                continue;
-            };
-            if let Err(error) = refused(probe, error) {
-                disarm(&probes[..enabled]);
-                K::unregister(&mut probes[..settled]);
-                return Err(error);
-            }
-            K::unregister(&mut [probe]);
-            settled -= 1;
-            probes.swap(enabled, settled);
-        }
-        Ok(settled)
     }
+
+    if settled < registered {
+        let again = settled..registered;
+        // SAFETY: These are registered, and none has been enabled.
+        unsafe { K::unregister(&mut probes[again.clone()]) };
+        for i in again {
+            let probe = probes[i];
+            // SAFETY: `probe` is valid and pinned, and has just been unregistered.
+            match unsafe { add(probe, plan(probe), Round::Again) } {
+                Ok(()) => {
+                    probes.swap(settled, i);
+                    settled += 1;
+                }
+                Err(error) => refused(probe, error).inspect_err(|_| {
+                    // SAFETY: These are registered, and none has been enabled.
+                    unsafe { K::unregister(&mut probes[..settled]) }
+                })?,
+            }
+        }
+    }
+
+    let mut enabled = 0;
+    while enabled < settled {
+        let probe = probes[enabled];
+        // SAFETY: `probe` is registered, and begins with a kprobe.
+        let Err(error) = (unsafe { arm(probe.cast()) }) else {
+            enabled += 1;
+            continue;
+        };
+        if let Err(error) = refused(probe, error) {
+            // SAFETY: These are registered.
+            unsafe { disarm(&probes[..enabled]) };
+            // SAFETY: These are registered; those that were enabled have just been disabled.
+            unsafe { K::unregister(&mut probes[..settled]) };
+            return Err(error);
+        }
+        // SAFETY: `probe` is registered, and could not be enabled.
+        unsafe { K::unregister(&mut [probe]) };
+        settled -= 1;
+        probes.swap(enabled, settled);
+    }
+    Ok(settled)
 }
 
-/// Registers a probe disabled: no handler runs, and there is nothing that could
-/// fail to be armed.
+/// Registers a probe, disabled.
 ///
 /// # Safety
 ///
-/// `probe` must be valid for writing and pinned, and not be registered.
+/// `probe` must be valid for writing, pinned, and not registered.
 #[inline(always)]
 unsafe fn add<K: Raw>(probe: *mut K, plan: impl Plan<K>, round: Round) -> Result {
-    // SAFETY: By the safety requirements, `probe` is valid for writing, and nobody else uses it;
-    // all zeroes is a value of it.
-    unsafe {
-        probe.write_bytes(0, 1);
-        plan.fill(&mut *probe, round);
-    }
+    // SAFETY: By the safety requirements, `probe` is valid for writing.
+    unsafe { probe.write_bytes(0, 1) };
+    // SAFETY: All zeroes is a valid value, by the safety requirements of `Raw`. Nobody else
+    // accesses a probe that is not registered.
+    plan.fill(unsafe { &mut *probe }, round);
     let kp: *mut bindings::kprobe = probe.cast();
-    // SAFETY: `kp` lies in `probe`, which is not registered yet.
+    // SAFETY: `kp` is the first field of `probe`, which is not registered yet.
     unsafe { (*kp).flags = bindings::KPROBE_FLAG_DISABLED };
-    // SAFETY: By the safety requirements; it has just been filled in.
+    // SAFETY: By the safety requirements, `probe` is pinned and not registered; it was filled in
+    // above.
     to_result(unsafe { K::register(probe) })?;
-    // The caller owns the name, and may take it back. Only `dump_kprobe()` would read it, before a
-    // panic, and prints "(null)" then.
+    // The caller owns the name and need not keep it. Only `dump_kprobe()` would read it, before a
+    // panic; it prints "(null)".
     //
     // SAFETY: `kp` is valid, and nobody else writes this field.
     unsafe { (*kp).symbol_name = ptr::null() };
@@ -252,8 +262,8 @@ unsafe fn add<K: Raw>(probe: *mut K, plan: impl Plan<K>, round: Round) -> Result
 
 /// Disables probes, so that unregistering them cannot fail.
 ///
-/// Where the kernel cannot disarm one, this blocks forever: the memory that the
-/// kernel goes on using must not be freed.
+/// Blocks forever if the kernel cannot disarm one, because its memory must not be
+/// freed.
 ///
 /// # Safety
 ///
@@ -261,24 +271,24 @@ unsafe fn add<K: Raw>(probe: *mut K, plan: impl Plan<K>, round: Round) -> Result
 #[inline]
 unsafe fn disarm<K: Raw>(probes: &[*mut K]) {
     for &probe in probes {
-        // SAFETY: By the safety requirements, `probe` is registered, and begins with a kprobe.
+        // SAFETY: By the safety requirements, `probe` is registered; its first field is a kprobe.
         unsafe { bindings::kprobes_disarm(probe.cast()) };
     }
 }
 
-/// Lets the handlers of a registered probe run: from now on, or from the moment
-/// on in which kprobes are switched on globally.
+/// Enables a registered probe. While kprobes are disabled globally, this takes
+/// effect once they are enabled.
 ///
 /// # Errors
 ///
-/// That of arming it; the probe is registered and disabled as before.
+/// The error of arming it; the probe stays registered and disabled.
 ///
 /// # Safety
 ///
 /// `kp` must be registered, and the caller be allowed to sleep.
 #[inline]
 unsafe fn arm(kp: *mut bindings::kprobe) -> Result {
-    // SAFETY: By the safety requirements of this function.
+    // SAFETY: By the safety requirements, `kp` is registered.
     to_result(unsafe { bindings::kprobes_enable(kp) })
 }
 

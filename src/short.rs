@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes as functions, with the parameters of what they probe.
+//! The short form: probes written as functions, with the parameters of the
+//! functions that they probe.
 
-/// Declares a module's probes: each as one item with its target, typed
-/// arguments and body.
+/// Declares a module's probes, each as a function with a target, typed arguments
+/// and a body.
 ///
 /// ```text
 /// probes! {
@@ -16,20 +17,20 @@
 /// ```
 ///
 /// `TARGET` is a C string: `c"do_sys_openat2"`, or `c"MODULE:SYMBOL"`. Without
-/// a result, the body runs before the probed instruction. With one it runs at
-/// the return of the function, and sees the arguments as they were at the
-/// entry; only calls for which the condition was true there are followed. `CX`
-/// is the [`Context`](crate::Context), in the condition that of the entry. The
-/// types are those of [`FromWord`](crate::FromWord).
+/// `RESULT`, the body runs before the probed instruction. With it, the body runs
+/// at the return of the function, with the arguments as they were at the entry;
+/// calls for which the condition is false at the entry are not followed. `CX` is
+/// the [`Context`](crate::Context), in the condition that of the entry. For the
+/// types, see [`FromWord`](crate::FromWord).
 ///
-/// The type becomes a `kernel::InPlaceModule`, for `module!`: loading the module
-/// registers the probes in this order, all or none, and unloading it
-/// unregisters them. They lie in the module's own data: none is allocated.
+/// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the
+/// module registers the probes in this order, all or none; unloading it
+/// unregisters them. They are in the module's own data, so nothing is allocated.
 ///
 /// # Examples
 ///
-/// What failed to be opened, by programs. In C, with the macros of
-/// kprobe-template, and its own `module_init()` beside it:
+/// Log the files that programs fail to open. In C, with the macros of
+/// kprobe-template, and without its `module_init()`:
 ///
 /// ```text
 /// struct parameters {
@@ -56,7 +57,7 @@
 /// }
 /// ```
 ///
-/// In the long form, where the handler may keep state of its own:
+/// In the long form, where the handler can have state:
 ///
 /// ```
 /// use kernel::prelude::*;
@@ -95,7 +96,7 @@
 /// }
 /// ```
 ///
-/// And in the short form, with a kprobe and a tracepoint more:
+/// In the short form, with a kprobe and a tracepoint added:
 ///
 /// ```
 /// use kernel::prelude::*;
@@ -156,7 +157,7 @@ macro_rules! probes {
 
         $(
             $(#[$doc])*
-            // In braces, so that it is no value that an argument's name could mean.
+            // With braces, so that the name is not also a value that shadows an argument.
             #[allow(non_camel_case_types)]
             struct $name {}
             $crate::probes!(

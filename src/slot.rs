@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One registered probe and its handler, which lie in one place.
+//! A single registered probe and its handler.
 
 use crate::{
     held::{
@@ -23,26 +23,27 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What was hit.
+/// The handler of the probe that was hit.
 pub(crate) struct Hit<'a, H> {
     pub(crate) handler: &'a H,
-    /// Which target of a set, from 0; 0 for a single probe.
+    /// The index of the target in a set; 0 for a single probe.
     pub(crate) index: usize,
 }
 
-/// Where the C struct `K` of a probe lies, and so, whose it is.
+/// A type that contains the C struct `K` of a probe, or of each probe of a set.
 ///
 /// # Safety
 ///
-/// [`Owner::hit`] must be safe to call under its safety requirements.
+/// [`Owner::hit`] must be sound for every caller that meets its safety
+/// requirements.
 pub(crate) unsafe trait Owner<K> {
     type Handler;
 
-    /// From the C struct that the kernel calls back with to its handler.
+    /// Returns the handler for the C struct that the kernel passes to a callback.
     ///
     /// # Safety
     ///
-    /// `raw` must be a probe of this owner that stays registered for the
+    /// `raw` must be a probe of such an owner, and stay registered for the
     /// duration of `'a`.
     unsafe fn hit<'a>(raw: *mut K) -> Hit<'a, Self::Handler>;
 }
@@ -51,13 +52,13 @@ pub(crate) unsafe trait Owner<K> {
 ///
 /// # Safety
 ///
-/// `LEAVE` must unregister probes of type `K` that a [`Plan`] for this handler has
-/// filled in.
+/// `LEAVE` must be able to unregister probes of type `K` that a [`Plan`] for this
+/// handler has filled in.
 pub unsafe trait HandlerOf<K> {
     #[doc(hidden)]
     const LEAVE: Leave;
 
-    /// Called once, when no other method runs any more.
+    /// Called once, after all handlers have finished.
     fn unregistered(&self, missed: usize);
 }
 
@@ -77,13 +78,13 @@ pub(crate) struct Slot<K: Raw, H: HandlerOf<K>> {
     handler: H,
 }
 
-// SAFETY: The kernel registers and unregisters a probe in any task's context.
+// SAFETY: A probe may be unregistered by any task, and `H` is `Send`.
 unsafe impl<K: Raw, H: HandlerOf<K> + Send> Send for Slot<K, H> {}
-// SAFETY: `&Slot` gives out `&H`, and a `&Probe`, which is `Sync`.
+// SAFETY: `&Slot` gives access to `&H` and `&Probe`, which are `Sync`.
 unsafe impl<K: Raw, H: HandlerOf<K> + Sync> Sync for Slot<K, H> {}
 
 impl<K: Raw, H: HandlerOf<K>> Slot<K, H> {
-    /// Registers a probe by `plan`.
+    /// Registers a probe as `plan` says.
     ///
     /// # Safety
     ///
@@ -98,14 +99,15 @@ impl<K: Raw, H: HandlerOf<K>> Slot<K, H> {
         Self: 'a,
     {
         try_pin_init!(&this in Self {
-            // The kernel may call the handler before the registration returns, so it comes first.
+            // First, because the kernel may call it before the registration returns.
             handler <- handler,
-            // SAFETY: `register` initialises what it returns `Ok` for.
+            // SAFETY: `register` initialises `probe` if it returns `Ok`. The handler is
+            // initialised.
             probe <- unsafe {
                 pin_init::pin_init_from_closure(move |probe| Self::register(probe, plan))
             },
-            // SAFETY: `probe` is registered and pinned, and `LEAVE` is for it. INVARIANT: It is on
-            // the list.
+            // SAFETY: `probe` is registered and pinned, and `LEAVE` unregisters it.
+            // INVARIANT: This puts it on the list.
             held <- unsafe {
                 Held::enter(H::LEAVE, (&raw mut (*this.as_ptr()).probe.raw).cast(), 0)
             },
@@ -119,20 +121,19 @@ impl<K: Raw, H: HandlerOf<K>> Slot<K, H> {
     unsafe fn register(probe: *mut Registered<K>, plan: impl Plan<K> + Copy) -> Result {
         // SAFETY: By the safety requirements, `probe` is valid for writing and pinned.
         let raw = unsafe { Registered::prepare(probe) };
-        // SAFETY: As above, and what the callbacks use, the handler, is initialised. It stays so
-        // until the drop.
+        // SAFETY: `raw` is pinned with the slot and not registered. The handler, which the
+        // callbacks use, is initialised and stays valid until the slot is dropped, which
+        // unregisters `raw`.
         unsafe { registration::register(&mut [raw], |_| plan, |_, error| Err(error)) }.map(|_| ())
     }
 
-    /// The probe.
     #[inline(always)]
     pub(crate) fn probe(&self) -> &Probe {
-        // SAFETY: By the type invariant, it is registered as long as others than the destructor can
-        // borrow it.
+        // SAFETY: By the type invariant, `probe` is registered until the slot is dropped.
         unsafe { Probe::from_raw(&raw const self.probe) }
     }
 
-    /// The C struct, which is registered.
+    /// Returns the C struct, which is registered.
     #[inline(always)]
     pub(crate) fn as_raw(&self) -> *mut K {
         self.probe.raw.get()
@@ -148,31 +149,32 @@ impl<K: Raw, H: HandlerOf<K>> Slot<K, H> {
 impl<K: Raw, H: HandlerOf<K>> PinnedDrop for Slot<K, H> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, it is on the list; this is the only call. No handler runs
-        // after it.
+        // SAFETY: By the type invariant, `held` is on the list, and this is the only call of
+        // `leave`.
         unsafe { self.held.leave() };
-        // The kernel has forgotten the C struct, whose counters stay readable.
+        // No handler runs any more, and the kernel has forgotten the C struct; its counters are
+        // still there.
         self.handler.unregistered(self.probe().missed());
     }
 }
 
-// SAFETY: `raw` lies in a slot whose handler was initialised before the registration.
+// SAFETY: A registered `raw` is a field of a slot whose handler was initialised before it.
 unsafe impl<K: Raw, H: HandlerOf<K>> Owner<K> for Slot<K, H> {
     type Handler = H;
 
     #[inline(always)]
     unsafe fn hit<'a>(raw: *mut K) -> Hit<'a, H> {
         let raw = Opaque::cast_from(raw.cast_const()).cast_mut();
-        // SAFETY: By the safety requirements, `raw` lies in a `Slot<K, H>`.
+        // SAFETY: By the safety requirements, `raw` is a field of a `Slot<K, H>`.
         let slot = unsafe { container_of!(raw, Self, probe.raw) };
-        // SAFETY: The slot is valid for `'a`, because the drop waits for the handlers. The handler
-        // alone is borrowed: `held` may not be initialised yet.
+        // SAFETY: The slot is valid for `'a`, because dropping it waits for running handlers. Only
+        // the handler is borrowed: `held` may not be initialised yet.
         let handler = unsafe { &(*slot).handler };
         Hit { handler, index: 0 }
     }
 }
 
-/// Lets a type that holds a [`Slot`] be used as the probe.
+/// Implements `Deref` to the probe for a type with a [`Slot`].
 macro_rules! derefs_to_probe {
     ($name:ident) => {
         impl<H: Handler> core::ops::Deref for $name<H> {

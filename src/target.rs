@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a probe goes: a symbol, an offset into it, or an address.
+//! The place to probe: a symbol, an offset into it, or an address.
 
 use crate::bindings;
 use kernel::prelude::*;
 
-/// A place in the kernel's text that a probe can be put on.
+/// An instruction in the text of the kernel or a module.
 ///
 /// It borrows the symbol's name only until the probe is registered.
 ///
-/// The kernel takes the first of several symbols of one name, and a module
-/// cannot find out that there were several (`kallsyms_on_each_match_symbol()`
-/// is not exported): name a static function that exists twice by address.
+/// If several symbols have the same name, the kernel takes the first. A module
+/// cannot detect that, because `kallsyms_on_each_match_symbol()` is not exported.
+/// Use the address for a static function whose name is not unique.
 ///
 /// # Examples
 ///
@@ -35,9 +35,9 @@ enum At<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// The entry of the function `name`, which may be `MODULE:name`.
+    /// The entry of the function `name`, or `MODULE:name`.
     ///
-    /// Registering fails with `ENOENT` where no such symbol is loaded.
+    /// Registration fails with `ENOENT` if there is no such symbol.
     pub const fn symbol(name: &'a CStr) -> Self {
         Self {
             at: At::Symbol(name),
@@ -45,10 +45,10 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The address `addr` in the kernel's or a module's text.
+    /// The address `addr`.
     ///
-    /// Registering fails with `ENOENT` outside every symbol, and with `EINVAL`
-    /// outside of text.
+    /// Registration fails with `ENOENT` if it is not in any symbol, and with
+    /// `EINVAL` if it is not in text.
     pub const fn address(addr: usize) -> Self {
         Self {
             at: At::Address(addr),
@@ -56,18 +56,19 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The place `bytes` further on.
+    /// Adds an offset in bytes.
     ///
-    /// It must be the first byte of an instruction: registering fails with
-    /// `EILSEQ` or `EINVAL` where it is not.
+    /// Registration fails with `EILSEQ` or `EINVAL` if the result is not at an
+    /// instruction boundary.
     pub const fn offset(mut self, bytes: u32) -> Self {
         self.offset = bytes;
         self
     }
 
-    /// Writes into `kp` where the probe goes.
+    /// Sets the target of `kp`.
     ///
-    /// `kp` then points at the name, which only the caller knows the life of.
+    /// `kp` may point at the symbol's name; the caller keeps it alive until
+    /// registration.
     pub(crate) fn fill(&self, kp: &mut bindings::kprobe) {
         match self.at {
             At::Symbol(name) => kp.symbol_name = name.as_char_ptr(),
@@ -77,8 +78,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A C string from one in Rust that ends with NUL, for the macros: the kernel
-/// crate's `c_str!` finds what a user calls `concat!`.
+/// Converts a Rust string that ends with a NUL, for the macros. The kernel crate's
+/// `c_str!` would use a `concat!` that the user has defined.
 #[doc(hidden)]
 #[inline]
 pub const fn __c_str(name: &'static str) -> &'static CStr {
@@ -88,10 +89,10 @@ pub const fn __c_str(name: &'static str) -> &'static CStr {
     }
 }
 
-/// The [`Target`] that is the entry point of a system call, which is named after
-/// the architecture: `__x64_sys_*` on x86-64, `__arm64_sys_*` on arm64.
+/// The [`Target`] for the entry point of a system call: `__x64_sys_*` on x86-64,
+/// `__arm64_sys_*` on arm64.
 ///
-/// Its arguments are those of [`Context::syscall_args`](crate::Context::syscall_args).
+/// Use [`Context::syscall_args`](crate::Context::syscall_args) for its arguments.
 ///
 /// # Examples
 ///

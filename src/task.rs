@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The current task, as a handler may ask about it.
+//! The current task in a [`Context`].
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 //!
@@ -24,48 +24,47 @@ use kernel::{
 };
 
 impl<At: Place> Context<'_, At> {
-    /// The current task's id, which is what users call the thread id
-    /// (`task_struct::pid`, in the initial namespace).
+    /// Returns the current task's `task_struct::pid` in the initial namespace,
+    /// which user space calls the thread ID.
     #[inline(always)]
     pub fn pid(&self) -> Pid {
         // SAFETY: `pid` is a `pid_t`, and that is its offset.
         unsafe { current_field(bindings::KPROBES_TASK_PID) }
     }
 
-    /// The current task's thread group id, which is what users call the
-    /// process id (`task_struct::tgid`, in the initial namespace).
+    /// Returns the current task's `task_struct::tgid` in the initial namespace,
+    /// which user space calls the process ID.
     #[inline(always)]
     pub fn tgid(&self) -> Pid {
         // SAFETY: `tgid` is a `pid_t`, and that is its offset.
         unsafe { current_field(bindings::KPROBES_TASK_TGID) }
     }
 
-    /// The current task's name.
+    /// Returns the current task's name.
     ///
-    /// Where another thread changes the name at this moment, the copy may be a
-    /// mix of both.
+    /// If another thread changes it concurrently, the copy may be a mix of both.
     #[inline(always)]
     pub fn comm(&self) -> Comm {
         // SAFETY: `comm` is an array of `TASK_COMM_LEN` bytes, and that is its offset.
         Comm(unsafe { current_field(bindings::KPROBES_TASK_COMM) })
     }
 
-    /// The current task's effective user id, in the initial namespace
+    /// Returns the current task's effective user ID in the initial namespace
     /// (`current_euid()`).
     #[inline(always)]
     pub fn euid(&self) -> u32 {
-        // SAFETY: `cred` is a pointer to a `struct cred`, and that is its offset. Only the task
-        // itself replaces it, so what it points at stays while the task is here; `euid` of
-        // credentials that a task has never changes.
+        // SAFETY: `cred` is a pointer, and that is its offset.
+        let cred: *const u8 = unsafe { current_field(bindings::KPROBES_TASK_CRED) };
+        // SAFETY: It points at a `struct cred`, which stays valid because only the task itself can
+        // replace it, and whose `euid` does not change while a task uses it.
         unsafe {
-            let cred: *const u8 = current_field(bindings::KPROBES_TASK_CRED);
             cred.byte_add(bindings::KPROBES_CRED_EUID)
                 .cast::<u32>()
                 .read()
         }
     }
 
-    /// Whether the current task is a kernel thread (`PF_KTHREAD`).
+    /// Returns whether the current task is a kernel thread (`PF_KTHREAD`).
     #[inline(always)]
     pub fn is_kernel_thread(&self) -> bool {
         // SAFETY: `flags` is an `unsigned int`, and that is its offset.
@@ -74,16 +73,16 @@ impl<At: Place> Context<'_, At> {
     }
 }
 
-/// A field of the current task.
+/// Reads a field of the current task.
 ///
 /// # Safety
 ///
-/// `struct task_struct` must have a `T` at `offset`, for which every content is
-/// a value.
+/// `struct task_struct` must have a `T` at `offset`, for which all bit patterns
+/// are valid.
 #[inline(always)]
 unsafe fn current_field<T: Copy>(offset: usize) -> T {
-    // SAFETY: `current` is valid while it runs, and by this function's contract there is a `T` at
-    // that offset. Others may write it meanwhile, hence volatile.
+    // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
+    // that offset. It may be written concurrently, hence volatile.
     unsafe {
         Task::current_raw()
             .byte_add(offset)
@@ -92,16 +91,15 @@ unsafe fn current_field<T: Copy>(offset: usize) -> T {
     }
 }
 
-/// The name of a task, as `task_struct::comm` holds it.
+/// The name of a task (`task_struct::comm`).
 ///
-/// Displaying it escapes what is not printable ASCII: a program chooses its
-/// name itself, and must not be able to write lines or terminal codes into a
-/// log.
+/// `Display` escapes all that is not printable ASCII, because a program chooses
+/// its name, and could otherwise write lines and terminal codes into the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Comm([u8; bindings::TASK_COMM_LEN as usize]);
 
 impl Comm {
-    /// The bytes of the name, without the NUL.
+    /// Returns the bytes of the name, without the NUL.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         let len = self.0.iter().position(|&b| b == 0).unwrap_or(self.0.len());

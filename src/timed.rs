@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Return handlers that are told how long the call took.
+//! Kretprobe handlers that get the duration of the call.
 
 use crate::{
     context::{
@@ -15,8 +15,8 @@ use kernel::prelude::*;
 /// Callbacks of a [`Kretprobe`](crate::Kretprobe) of a [`Timed`].
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
-    /// Called at the entry of the probed function: whether to follow this call.
-    /// Every call is followed where it is left out.
+    /// Called at the entry of the probed function. Returns whether to follow this
+    /// call; by default, every call is followed.
     ///
     /// Context: that of the function, preemption disabled.
     fn wanted(&self, cx: &Context<'_>) -> bool {
@@ -24,8 +24,8 @@ pub trait Handler: Send + Sync + 'static {
         true
     }
 
-    /// Called when the probed function has returned to its caller, `ns`
-    /// nanoseconds after its entry.
+    /// Called at the return of the probed function, `ns` nanoseconds after its
+    /// entry.
     ///
     /// Context: that of the function, preemption disabled.
     fn ret(&self, cx: &Context<'_, Return>, ns: u64);
@@ -36,8 +36,9 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// A [`kretprobe::Handler`] that keeps the time of the entry for the [`Handler`]
-/// in it, to which it dereferences.
+/// A [`kretprobe::Handler`] that measures the duration of calls for a [`Handler`].
+///
+/// It dereferences to that handler.
 ///
 /// # Examples
 ///
@@ -70,7 +71,7 @@ pub struct Timed<H: Handler> {
 }
 
 impl<H: Handler> Timed<H> {
-    /// Times calls for `handler`.
+    /// Measures calls for `handler`.
     #[inline]
     pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, E> {
         try_pin_init!(Self { handler <- handler }? E)

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory behind a pointer that may be wrong, of the kernel or of a program.
+//! Non-faulting reads of kernel and user memory.
 //!
 //! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
 //!
-//! A pointer that is found in a register points where somebody says it does.
-//! These types do not let it be dereferenced. Reading through them never faults
-//! and never sleeps, so a handler may do it: what is not there, or has been
-//! paged out, is `EFAULT`.
+//! A pointer in a CPU register may be wrong, so these types cannot be
+//! dereferenced. Reading through them never faults and never sleeps. It fails
+//! with `EFAULT` if the memory is not mapped or has been paged out.
+//!
+//! Context: any.
+//!
+//! Non-faulting readers in `kernel::uaccess` would replace it; those of Linux
+//! 7.3 (`UserSlice`) may sleep, and are for user memory only.
 
 use crate::{
     args::{
@@ -33,14 +37,13 @@ use kernel::{
     transmute::FromBytes, //
 };
 
-/// The most that is read at once into a value, in bytes.
+/// The largest value that is read onto the stack, in bytes.
 ///
-/// Handlers run on the stack of whoever was interrupted, of 16 KiB or less, and
-/// the kernel is built to warn of functions that take 1 or 2 KiB of it
-/// (`CONFIG_FRAME_WARN`).
+/// Handlers run on the stack of the probed code, of 16 KiB or less, and the kernel
+/// warns of functions that use 1 or 2 KiB of it (`CONFIG_FRAME_WARN`).
 const MAX_AT_ONCE: usize = 1024;
 
-/// Where an address points.
+/// An address space: user or kernel.
 trait Space {
     /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`.
     ///
@@ -49,9 +52,9 @@ trait Space {
     /// `to` must be valid for writing `len` bytes.
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result;
 
-    /// Reads a string, up to its NUL or to the end of `buf`, whichever comes
-    /// first. No access crosses a page, so that a string that ends before an
-    /// unmapped one is read.
+    /// Reads a string up to its NUL or to the end of `buf` and returns its length.
+    /// No access crosses a page boundary, so a string that ends before an unmapped
+    /// page can be read.
     fn copy_str(mut addr: usize, buf: &mut [u8]) -> Result<usize> {
         let mut done = 0;
         while done < buf.len() {
@@ -70,11 +73,11 @@ trait Space {
         Ok(done)
     }
 
-    /// Reads a string as [`Space::copy_str`] does, to be shown.
+    /// Reads a string with [`Space::copy_str`], for display.
     fn show<const MAX: usize>(addr: usize) -> Shown<MAX> {
         let mut bytes = [0; MAX];
         let len = Self::copy_str(addr, &mut bytes).ok();
-        // What fills the buffer may just fit, with its NUL behind it.
+        // A string that fills the buffer is not cut if the next byte is its NUL.
         let cut = len == Some(MAX) && {
             let mut next = [0];
             !matches!(Self::copy_str(addr.wrapping_add(MAX), &mut next), Ok(0))
@@ -87,10 +90,10 @@ struct User;
 impl Space for User {
     #[inline(always)]
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: `to` is valid by this function's contract; the function checks the address.
+        // SAFETY: By the safety requirements, `to` is valid for `len` bytes. The function checks
+        // `addr`.
         let failed =
             unsafe { bindings::copy_from_user_nofault(to.cast(), addr as *const c_void, len) };
-        // It fails with EFAULT and nothing else.
         if failed == 0 {
             Ok(())
         } else {
@@ -106,10 +109,11 @@ impl Space for Kernel {
         if !regs::is_kernel_address(addr) {
             return Err(EFAULT);
         }
-        // SAFETY: `to` is valid by this function's contract; the function checks the address.
+        // SAFETY: By the safety requirements, `to` is valid for `len` bytes. The function checks
+        // `addr`.
         let failed =
             unsafe { bindings::copy_from_kernel_nofault(to.cast(), addr as *const c_void, len) };
-        // ERANGE is an address that is no kernel's, which is as little there.
+        // ERANGE, for an address that is not the kernel's, is EFAULT here.
         if failed == 0 {
             Ok(())
         } else {
@@ -124,37 +128,37 @@ macro_rules! pointer {
         pub struct $name<T = c_void>(usize, PhantomData<fn() -> T>);
 
         impl<T> $name<T> {
-            /// A pointer to that address.
+            /// Creates a pointer to that address.
             #[inline]
             pub const fn new(addr: usize) -> Self {
                 Self(addr, PhantomData)
             }
 
-            /// The address. Do not print it.
+            /// Returns the address. Do not print it.
             #[inline]
             pub const fn addr(self) -> usize {
                 self.0
             }
 
-            /// Whether it is the null pointer.
+            /// Returns whether this is the null pointer.
             #[inline]
             pub const fn is_null(self) -> bool {
                 self.0 == 0
             }
 
-            /// The pointer to what lies `bytes` further on, of another type.
+            /// Returns a pointer to the field at offset `bytes`, of another type.
             #[inline]
             pub const fn field<U>(self, bytes: usize) -> $name<U> {
                 $name::new(self.0.wrapping_add(bytes))
             }
 
-            /// The pointer to the `n`th element of an array that begins here.
+            /// Returns a pointer to the `n`th element of an array that starts here.
             #[inline]
             pub const fn element(self, n: usize) -> Self {
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
 
-            /// Fills `to` with what the pointer points at.
+            /// Copies what the pointer points at to `to`.
             #[allow(dead_code, reason = "one of the two spaces does not use it")]
             #[inline(always)]
             pub(crate) fn read_raw(self, to: &mut MaybeUninit<T>) -> Result {
@@ -162,12 +166,12 @@ macro_rules! pointer {
                 unsafe { $space::copy(to.as_mut_ptr().cast(), self.0, size_of::<T>()) }
             }
 
-            /// Reads what the pointer points at, of at most 1024 bytes: it goes on the
-            /// stack of whoever was probed. More does not compile.
+            /// Reads the value. It is at most 1024 bytes large, because it is on the
+            /// stack of the probed code; anything larger does not compile.
             ///
             /// # Errors
             ///
-            /// `EFAULT` where that is not there.
+            /// `EFAULT` if it cannot be read.
             #[inline(always)]
             pub fn read(self) -> Result<T>
             where
@@ -181,7 +185,8 @@ macro_rules! pointer {
                 };
                 let mut value = MaybeUninit::uninit();
                 self.read_raw(&mut value)?;
-                // SAFETY: All of it is written, and every content is a value of a `FromBytes`.
+                // SAFETY: `read_raw` has initialised it, and all bit patterns are valid for
+                // `FromBytes` types.
                 Ok(unsafe { value.assume_init() })
             }
         }
@@ -211,16 +216,16 @@ macro_rules! pointer {
 }
 
 pointer! {
-    /// A pointer into the memory of the current program.
+    /// A pointer to user memory of the current task.
     UserPtr, User
 }
 
 pointer! {
-    /// A pointer into the kernel's memory.
+    /// A pointer to kernel memory.
     KernelPtr, Kernel
 }
 
-/// As [`Address`] is displayed: hashed.
+/// Hashed, like [`Address`].
 impl<T> fmt::Display for KernelPtr<T> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,38 +247,36 @@ macro_rules! string {
         pub struct $name(usize);
 
         impl $name {
-            /// A string that begins at that address.
+            /// Creates a pointer to the string at that address.
             #[inline]
             pub const fn new(addr: usize) -> Self {
                 Self(addr)
             }
 
-            /// The address. Do not print it.
+            /// Returns the address. Do not print it.
             #[inline]
             pub const fn addr(self) -> usize {
                 self.0
             }
 
-            /// Reads the string into `buf`, and returns it without its NUL.
+            /// Reads the string into `buf` and returns it without its NUL.
             ///
-            /// A string that is longer than `buf` is cut: the result is as
-            /// long as `buf` then. Displaying the result escapes what is not
-            /// printable.
+            /// A string that does not fit is truncated to the length of `buf`.
+            /// Displaying the result escapes unprintable characters.
             ///
             /// # Errors
             ///
-            /// `EFAULT` where the string is not there, or runs into memory
-            /// that is not there.
+            /// `EFAULT` if a part of the string cannot be read.
             #[inline]
             pub fn read(self, buf: &mut [u8]) -> Result<&BStr> {
                 let len = $space::copy_str(self.0, buf)?;
                 Ok(BStr::from_bytes(&buf[..len]))
             }
 
-            /// Displays up to `MAX` bytes of the string, with `...` where it
-            /// goes on, and `(fault)` where it cannot be read, as tracefs does.
-            /// `MAX` is at most 1024: the bytes go on the stack of whoever was
-            /// probed. More does not compile.
+            /// Reads up to `MAX` bytes of the string for display: followed by
+            /// `...` if it is longer, and as `(fault)` if it cannot be read, like
+            /// tracefs. `MAX` is at most 1024, because the bytes are on the stack
+            /// of the probed code; anything larger does not compile.
             #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
                 const { assert!(MAX <= MAX_AT_ONCE, "at most 1024 bytes are shown at once") };
@@ -291,16 +294,16 @@ macro_rules! string {
 }
 
 string! {
-    /// A C string in the memory of the current program.
+    /// A C string in user memory of the current task.
     UserStr, User
 }
 
 string! {
-    /// A C string in the kernel's memory.
+    /// A C string in kernel memory.
     KernelStr, Kernel
 }
 
-/// A string that was read, for a log line; what is not printable is escaped.
+/// A string that was read, for display. Unprintable characters are escaped.
 pub struct Shown<const MAX: usize> {
     bytes: [u8; MAX],
     len: Option<usize>,

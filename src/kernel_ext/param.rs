@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A string as a module parameter, which `module!` of Linux 7.2 does not have.
+//! String parameters of a module.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
+//!
+//! A string type in `kernel::module_param` would replace it, as proposed in
+//! "rust: module_param: add StringParam type for C string parameters". `module!`
+//! of Linux 7.3 takes integers and `bool`.
 
 use crate::bindings;
 use kernel::{
@@ -10,8 +14,7 @@ use kernel::{
     sync::SetOnce, //
 };
 
-/// The value of a parameter that [`string_param!`](crate::string_param)
-/// declared.
+/// A parameter declared with [`string_param!`](crate::string_param).
 pub struct StringParam(SetOnce<&'static CStr>);
 
 impl StringParam {
@@ -21,7 +24,7 @@ impl StringParam {
         Self(SetOnce::new())
     }
 
-    /// What the parameter was set to, `None` where it was not.
+    /// Returns the value, or `None` if the parameter was not set.
     #[inline]
     pub fn value(&self) -> Option<&'static CStr> {
         self.0.copy()
@@ -35,7 +38,7 @@ impl Default for StringParam {
     }
 }
 
-/// How the kernel sets a [`StringParam`], and lets go of it.
+/// The operations of a [`StringParam`].
 const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
     flags: 0,
     set: Some(set),
@@ -43,16 +46,16 @@ const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
     free: Some(free),
 };
 
-/// Keeps a copy of the value: the module's argument string is freed as soon as
-/// it has been read (from Linux 7.3 on).
+/// Stores a copy of the value, because Linux 7.3 frees the module's argument string
+/// after parsing it.
 ///
-/// Fails with `EEXIST` where the parameter is given twice, and with `ENOMEM`.
+/// Fails with `EEXIST` if the parameter is given twice, and with `ENOMEM`.
 ///
 /// # Safety
 ///
-/// Only for the `set` of a `kernel_param` whose `arg` is a `StringParam`, and
-/// whose `perm` is 0, so that it is set while the module is loaded and never
-/// again.
+/// To be called only as the `set` of a `kernel_param` whose `arg` is a
+/// `StringParam`, and whose `perm` is 0, so that it is set only while the module
+/// is being loaded.
 #[inline]
 unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
     if val.is_null() {
@@ -60,21 +63,22 @@ unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) 
     }
     // SAFETY: The kernel passes a C string that is valid for this call.
     let val = unsafe { CStr::from_char_ptr(val) };
-    // SAFETY: By this function's contract `arg` points at a `StringParam`, a static of the module.
+    // SAFETY: By the safety requirements, `arg` points at a `StringParam`, which is a static.
     let param = unsafe { &*(*kp).__bindgen_anon_1.arg.cast::<StringParam>() };
     let mut copy = KVVec::new();
     if let Err(error) = copy.extend_from_slice(val.to_bytes_with_nul(), GFP_KERNEL) {
         return Error::from(error).to_errno();
     }
     let (bytes, len, _) = copy.into_raw_parts();
-    // SAFETY: These are the bytes of a C string. Nobody writes them, and they are freed with the
-    // module, by `free`: 'static means just that to a module's code.
-    let kept =
-        unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(bytes, len)) };
+    // SAFETY: `bytes` points at `len` bytes, which nobody writes, and which `free` frees together
+    // with the module. No code of the module outlives that, so they may be `'static`.
+    let bytes_with_nul = unsafe { core::slice::from_raw_parts(bytes, len) };
+    // SAFETY: They are a copy of a C string and its NUL.
+    let kept = unsafe { CStr::from_bytes_with_nul_unchecked(bytes_with_nul) };
     if param.0.populate(kept) {
         0
     } else {
-        // SAFETY: That was allocated above, and nobody else knows of it.
+        // SAFETY: `bytes` was allocated above, and was not stored.
         unsafe { bindings::kvfree(bytes.cast()) };
         EEXIST.to_errno()
     }
@@ -84,18 +88,19 @@ unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) 
 ///
 /// # Safety
 ///
-/// Only for the `free` of a `kernel_param` whose `arg` is a `StringParam`: the
-/// kernel calls it once, when the module's code does not run any more.
+/// To be called only as the `free` of a `kernel_param` whose `arg` is a
+/// `StringParam`. The kernel calls it once, after the module's exit or its failed
+/// init.
 #[inline]
 unsafe extern "C" fn free(arg: *mut c_void) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `arg` points at a `StringParam`, which is a static.
     let param = unsafe { &*arg.cast::<StringParam>() };
     if let Some(value) = param.value() {
-        // The handler of a probe that was left may read it.
+        // The handler of a probe that was never dropped may read it.
         //
-        // SAFETY: By this function's contract the module has left.
+        // SAFETY: By the safety requirements, the module's exit has run or its init has failed.
         unsafe { bindings::kprobes_leave_all() };
-        // SAFETY: `set` allocated it, and by this function's contract nobody uses it any more.
+        // SAFETY: `set` allocated it, and no code of the module runs any more.
         unsafe { bindings::kvfree(value.as_char_ptr().cast_mut().cast()) };
     }
 }
@@ -103,7 +108,7 @@ unsafe extern "C" fn free(arg: *mut c_void) {
 #[doc(hidden)]
 pub use kernel::module_param::KernelParam;
 
-/// What the kernel needs to know of a parameter; `name` ends with NUL.
+/// Creates the `struct kernel_param`; `name` ends with a NUL.
 #[doc(hidden)]
 #[inline]
 pub const fn param(name: &'static str, param: &'static StringParam) -> KernelParam {
@@ -112,7 +117,6 @@ pub const fn param(name: &'static str, param: &'static StringParam) -> KernelPar
     };
     KernelParam::new(bindings::kernel_param {
         name: kernel::str::as_char_ptr_in_const_context(name),
-        // The kernel makes it when it loads the module.
         mod_: &raw mut bindings::__this_module,
         ops: &OPS,
         perm: 0,
@@ -124,7 +128,7 @@ pub const fn param(name: &'static str, param: &'static StringParam) -> KernelPar
     })
 }
 
-/// Bytes of a string as an array, for a static in a section.
+/// Returns the bytes of a string as an array, for a static in a section.
 #[doc(hidden)]
 #[inline]
 pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
@@ -138,10 +142,10 @@ pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
     out
 }
 
-/// Declares a string parameter of this module: a static [`StringParam`] of
-/// that name, and what `insmod` and `modinfo` need to know of it.
+/// Declares a string parameter of this module: a static [`StringParam`] of that
+/// name, and its description for `modinfo`.
 ///
-/// The parameter does not show in sysfs.
+/// The parameter is not visible in sysfs.
 ///
 /// # Examples
 ///
@@ -156,7 +160,7 @@ macro_rules! string_param {
         #[allow(non_upper_case_globals)]
         static $name: $crate::StringParam = $crate::StringParam::new();
 
-        // Items are not hygienic: in these blocks, their names come before `$name`.
+        // Items are not hygienic; in blocks of their own, these cannot collide with `$name`.
         const _: () = {
             #[link_section = ".modinfo"]
             #[used(compiler)]

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters of which each CPU has its own.
+//! Per-CPU counters.
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
+//!
+//! The proposed "rust: Add Per-CPU Variable API" would replace it; Linux 7.3 has
+//! no per-CPU variables in Rust.
 
 use crate::{
     bindings,
@@ -11,15 +14,14 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// `N` counters on each CPU: adding to one touches no memory of another CPU.
+/// `N` counters on each CPU. Incrementing one does not touch memory of another
+/// CPU.
 ///
-/// On x86-64 with SMP that is one instruction, as `this_cpu_inc()`; without SMP
-/// the kernel does not reach per-CPU memory by `gs`.
-///
-/// Since Linux 7.2. C functions: `__alloc_percpu()`, `free_percpu()`.
-///
-/// Counters that live as long as the module are cheaper still as statics, see
+/// On x86-64, an increment is a single instruction, as `this_cpu_inc()` is in C.
+/// Counters that live as long as the module are cheaper as statics, see
 /// [`per_cpu_counts!`](crate::per_cpu_counts).
+///
+/// C functions: `__alloc_percpu()`, `free_percpu()`.
 ///
 /// # Examples
 ///
@@ -40,33 +42,34 @@ pub struct PerCpuCounts<const N: usize> {
     counts: *mut u64,
 }
 
-// SAFETY: Per-CPU memory belongs to no task.
+// SAFETY: Per-CPU memory may be used and freed by any task.
 unsafe impl<const N: usize> Send for PerCpuCounts<N> {}
-// SAFETY: Each CPU writes its own words, by single instructions or atomically; reading others' is
-// reading words that change.
+// SAFETY: Each CPU writes only its own words, as `this_cpu_inc()` does. Other CPUs read them with
+// `READ_ONCE()`.
 unsafe impl<const N: usize> Sync for PerCpuCounts<N> {}
 
 impl<const N: usize> PerCpuCounts<N> {
-    /// Counters at zero. Fails with `ENOMEM`, and with `EDEADLK` where one must
-    /// not wait, as in a handler.
+    /// Allocates counters at zero. Fails with `ENOMEM`, and with `EDEADLK` where the caller must not
+    /// sleep, as in a handler.
     ///
     /// Context: process context; it sleeps.
     #[inline]
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
         may_wait()?;
-        // SAFETY: The function takes any size; cache lines are not shared.
+        // SAFETY: The function may be called with any size and a power of two. Alignment to a cache
+        // line avoids false sharing.
         let counts = unsafe { bindings::kprobes_alloc_percpu(N * size_of::<u64>(), 64) };
         if counts.is_null() {
             return Err(ENOMEM);
         }
-        // INVARIANT: That is what the function gives.
+        // INVARIANT: It was allocated for `N` words.
         Ok(Self {
             counts: counts.cast(),
         })
     }
 
-    /// Adds one to this CPU's counter `n`; nothing where there is none.
+    /// Increments counter `n` of this CPU. Does nothing if there is no such counter.
     ///
     /// Context: any.
     #[inline(always)]
@@ -74,17 +77,17 @@ impl<const N: usize> PerCpuCounts<N> {
         if n >= N {
             return;
         }
-        // SAFETY: By the type invariant there is such a word on each CPU.
+        // SAFETY: By the type invariant, there is an `n`th word on each CPU.
         unsafe { inc(self.counts.wrapping_add(n)) };
     }
 
-    /// The sum of all CPUs' counters `n`; 0 where there is none.
+    /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
     #[inline]
     pub fn get(&self, n: usize) -> u64 {
         if n >= N {
             return 0;
         }
-        // SAFETY: By the type invariant there is such a word on each CPU.
+        // SAFETY: By the type invariant, there is an `n`th word on each CPU.
         unsafe { sum(self.counts.wrapping_add(n)) }
     }
 }
@@ -92,12 +95,12 @@ impl<const N: usize> PerCpuCounts<N> {
 impl<const N: usize> Drop for PerCpuCounts<N> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariant that is what was allocated, and nobody uses it any more.
+        // SAFETY: By the type invariant, this value owns `counts`.
         unsafe { bindings::kprobes_free_percpu(self.counts.cast()) };
     }
 }
 
-/// The sum of all CPUs' words at `count`.
+/// Returns the sum of the words at `count` over all CPUs.
 ///
 /// # Safety
 ///
@@ -105,11 +108,11 @@ impl<const N: usize> Drop for PerCpuCounts<N> {
 #[doc(hidden)]
 #[inline]
 pub unsafe fn sum(count: *mut u64) -> u64 {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
     unsafe { bindings::kprobes_percpu_sum(count.cast()) }
 }
 
-/// Adds one to this CPU's word at `count`.
+/// Increments this CPU's word at `count`.
 ///
 /// # Safety
 ///
@@ -117,23 +120,19 @@ pub unsafe fn sum(count: *mut u64) -> u64 {
 #[doc(hidden)]
 #[inline(always)]
 pub unsafe fn inc(count: *mut u64) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
     unsafe { regs::this_cpu_inc(count) };
 }
 
-/// Declares static counters of which each CPU has its own, as
-/// `DEFINE_PER_CPU(u64[N], ...)` in C: `inc(n)` and `get(n)` are those of
+/// Declares static per-CPU counters, like `DEFINE_PER_CPU(u64[N], ...)` in C.
+/// They have the methods `inc(n)` and `get(n)` of
 /// [`PerCpuCounts`](crate::PerCpuCounts).
-///
-/// A handler that counts with it needs no state, and so no pointer to it.
-///
-/// Since Linux 7.2.
 ///
 /// # Examples
 ///
 /// ```
 /// kprobes::per_cpu_counts! {
-///     /// Calls, by the error that they returned.
+///     /// Calls, by result.
 ///     static CALLS: 2;
 /// }
 ///
@@ -151,34 +150,34 @@ macro_rules! per_cpu_counts {
         impl $name {
             const LEN: usize = $n;
 
-            /// The per-CPU pointer to the words.
+            /// Returns the per-CPU pointer to the words.
             #[inline(always)]
             fn words() -> *mut u64 {
-                // Not by itself: it is the copy that the kernel makes for each CPU that is used.
+                // The kernel copies it for each CPU; this original is never accessed.
                 #[link_section = ".data..percpu"]
                 static mut WORDS: [u64; <$name>::LEN] = [0; <$name>::LEN];
                 (&raw mut WORDS).cast()
             }
 
-            /// Adds one to this CPU's counter `n`; nothing where there is none.
+            /// Increments counter `n` of this CPU. Does nothing if there is no such counter.
             #[allow(dead_code)]
             #[inline(always)]
             $vis fn inc(self, n: usize) {
                 if n >= Self::LEN {
                     return;
                 }
-                // SAFETY: There are `LEN` words behind the per-CPU pointer.
+                // SAFETY: `words()` is a per-CPU pointer to `LEN` words.
                 unsafe { $crate::percpu::inc(Self::words().wrapping_add(n)) };
             }
 
-            /// The sum of all CPUs' counters `n`; 0 where there is none.
+            /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
             #[allow(dead_code)]
             #[inline]
             $vis fn get(self, n: usize) -> u64 {
                 if n >= Self::LEN {
                     return 0;
                 }
-                // SAFETY: There are `LEN` words behind the per-CPU pointer.
+                // SAFETY: `words()` is a per-CPU pointer to `LEN` words.
                 unsafe { $crate::percpu::sum(Self::words().wrapping_add(n)) }
             }
         }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A limit on how often something is said, with a count of what was not.
+//! Rate limiting, with a count of what was suppressed.
 //!
 //! C header: [`include/linux/ratelimit.h`](srctree/include/linux/ratelimit.h)
+//!
+//! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace
+//! it; Linux 7.3 has none.
 
 use crate::bindings;
 use kernel::{
@@ -15,9 +18,9 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Lets a burst of events pass in each interval, and counts the rest.
+/// Lets a burst of events pass in each interval and counts the rest.
 ///
-/// A handler that prints needs one: a probed function may be hit a million
+/// A handler that prints should use one: a probed function may be called a million
 /// times a second.
 #[pin_data]
 pub struct RateLimit {
@@ -27,25 +30,25 @@ pub struct RateLimit {
     suppressed: Atomic<u64>,
 }
 
-// SAFETY: A `struct ratelimit_state` belongs to no task and no CPU.
+// SAFETY: A `struct ratelimit_state` may be used by any task.
 unsafe impl Send for RateLimit {}
-// SAFETY: `___ratelimit()` serialises its callers by itself.
+// SAFETY: `___ratelimit()` may be called concurrently.
 unsafe impl Sync for RateLimit {}
 
 impl RateLimit {
-    /// A limit of `burst` events in each `interval_ms` milliseconds.
+    /// Creates a limit of `burst` events in each `interval_ms` milliseconds.
     ///
-    /// In 0 milliseconds, all events pass; in a burst of 0, none does. The
-    /// kernel keeps both as a number of 31 bits, the interval in jiffies; what
-    /// is longer (24 days at a HZ of 1000) or larger than that, is that.
+    /// With an interval of 0, all events pass; with a burst of 0, none does. The
+    /// kernel stores the interval in jiffies. Both are limited to `INT_MAX`, which
+    /// for the interval is 24 days with `HZ=1000`.
     #[inline]
     pub fn new(interval_ms: u32, burst: u32) -> impl PinInit<Self> {
-        // What is negative is no limit, or nothing passes, and the kernel warns.
+        // The kernel warns of negative values.
         let interval = c_int::try_from(msecs_to_jiffies(interval_ms)).unwrap_or(c_int::MAX);
         let burst = c_int::try_from(burst).unwrap_or(c_int::MAX);
         pin_init!(Self {
             state <- Opaque::ffi_init(move |state| {
-                // SAFETY: `state` is memory for a `struct ratelimit_state`, which stays where it is.
+                // SAFETY: `state` is valid for writing and pinned.
                 unsafe { bindings::kprobes_ratelimit_init(state, interval, burst) };
             }),
             pending: Atomic::new(0),
@@ -53,14 +56,15 @@ impl RateLimit {
         })
     }
 
-    /// Whether one more event may pass: `Some(n)` where it may, after `n`
-    /// events that might not, `None` where it may not.
+    /// Returns `None` if the event must be suppressed, or `Some(n)` if it may pass,
+    /// after `n` suppressed events.
     ///
-    /// Context: any. C function `___ratelimit()`.
+    /// Context: any.
+    ///
+    /// C function: `___ratelimit()`.
     #[inline]
     pub fn pass(&self) -> Option<u64> {
-        // SAFETY: `state` is initialised and pinned; the name is only read where
-        // RATELIMIT_MSG_ON_RELEASE is not set, and is a C string all the same.
+        // SAFETY: `state` is initialised and pinned, and the name is a C string.
         if unsafe { bindings::___ratelimit(self.state.get(), c"kprobes".as_char_ptr()) } == 0 {
             self.suppressed.fetch_add(1, Relaxed);
             self.pending.fetch_add(1, Relaxed);
@@ -72,7 +76,7 @@ impl RateLimit {
         })
     }
 
-    /// How many events did not pass, in all.
+    /// Returns how many events have been suppressed in total.
     #[inline]
     pub fn suppressed(&self) -> u64 {
         self.suppressed.load(Relaxed)

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kernel addresses, shown as those may see them who read the log.
+//! Kernel addresses, printed hashed, like `%p`, or as symbols.
 //!
 //! C header: [`include/linux/kallsyms.h`](srctree/include/linux/kallsyms.h)
+//!
+//! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace
+//! [`Address`]. The `kernel` crate has no `sprint_symbol()`.
 
 use crate::bindings;
 use kernel::{
@@ -11,35 +14,36 @@ use kernel::{
     str::BStr, //
 };
 
-/// An address of the kernel's.
+/// A kernel address.
 ///
-/// It is displayed as `printk()` displays `%p`: hashed, so that a log tells
-/// nobody where the kernel lies, unless the machine was booted with
+/// It is printed hashed, like `%p`, unless the machine was booted with
 /// `no_hash_pointers`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Address(usize);
 
 impl Address {
-    /// That address, to be shown.
+    /// Creates an `Address`.
     #[inline]
     pub const fn new(addr: usize) -> Self {
         Self(addr)
     }
 
-    /// The address itself. Do not print it.
+    /// Returns the address itself. Do not print it.
     #[inline]
     pub const fn as_usize(self) -> usize {
         self.0
     }
 
-    /// The symbol that it lies in, and how far in. Where it lies in none, as that
-    /// of a probe whose module has left, its location is the address, hashed.
+    /// Returns the address as symbol and offset. If there is no symbol, as for a
+    /// probe whose module has been unloaded, it is printed hashed.
     ///
-    /// Context: any; C function `sprint_symbol()`.
+    /// Context: any.
+    ///
+    /// C function: `sprint_symbol()`.
     #[inline]
     pub fn location(self) -> Location {
         let mut buf = [0; Location::SIZE];
-        // SAFETY: `buf` has the `KSYM_SYMBOL_LEN` bytes that the function may write.
+        // SAFETY: `buf` is `KSYM_SYMBOL_LEN` bytes long, as the function requires.
         let len = unsafe { bindings::sprint_symbol(buf.as_mut_ptr().cast(), self.0) };
         let len = usize::try_from(len).unwrap_or(0).min(Location::SIZE);
         // No symbol begins with a digit: that is the address as it is.
@@ -54,7 +58,7 @@ impl Address {
     /// Writes it into `buf` as `%p` does; how many bytes that took.
     #[inline]
     fn hash(self, buf: &mut [u8]) -> usize {
-        // SAFETY: `buf` has the length that is given; `%p` takes the one pointer that follows.
+        // SAFETY: `buf` is as long as stated, and `%p` takes one pointer.
         let len = unsafe {
             bindings::scnprintf(
                 buf.as_mut_ptr().cast(),
@@ -77,9 +81,10 @@ impl fmt::Display for Address {
     }
 }
 
-/// A place in the kernel's text by name: `kernel_clone+0x4/0x370 [module]`.
+/// An address as symbol and offset.
 ///
-/// Displayed without the size of the function: `kernel_clone+0x4 [module]`.
+/// It is displayed without the size of the function: `kernel_clone+0x4`, or
+/// `veth_xmit+0x4 [veth]`.
 #[derive(Clone, Copy)]
 pub struct Location {
     buf: [u8; Self::SIZE],

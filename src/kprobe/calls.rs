@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel calls for a kprobe, and the way from there to its handler.
+//! The callbacks of kprobes, which call the handlers.
 
 use super::Handler;
 use crate::{
@@ -24,19 +24,18 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// What the kernel calls before an instruction.
+/// `kprobe_pre_handler_t`.
 pub(crate) type PreCall =
     unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs) -> c_int;
-/// What the kernel calls after an instruction.
+/// `kprobe_post_handler_t`.
 pub(crate) type PostCall =
     unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs, c_ulong);
 
-/// Where a kprobe goes, and what the kernel is told to call.
+/// The target of a kprobe and its callbacks.
 ///
-/// At a function's entry that ftrace has, the instruction is a call of ftrace's
-/// that does nothing, so the post handler can be called right after the pre
-/// handler, by `both`. The kernel then does not know that there is one, and
-/// does not claim the function's flow for it (`FTRACE_OPS_FL_IPMODIFY`).
+/// At an ftrace call, the probed instruction has no effect of its own, so `both`
+/// calls the post handler right after the pre handler. The kernel is not told of
+/// a post handler there, and so does not claim `FTRACE_OPS_FL_IPMODIFY` for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Calls<'a> {
     pub(crate) target: Target<'a>,
@@ -46,7 +45,7 @@ pub(crate) struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    /// The callbacks for probes of `O`.
+    /// Returns the callbacks for probes of `O`.
     #[inline(always)]
     pub(super) fn of<O: Owner<bindings::kprobe, Handler: Handler>>(target: Target<'a>) -> Self {
         const {
@@ -64,7 +63,8 @@ impl<'a> Calls<'a> {
     }
 }
 
-// SAFETY: `of` is called for the type that holds the probe, and an `Override` has callbacks of its own.
+// SAFETY: `of` is called with the type that owns the probe; an `Override` supplies callbacks of its
+// own.
 unsafe impl Plan<bindings::kprobe> for Calls<'_> {
     #[inline(always)]
     fn fill(&self, kp: &mut bindings::kprobe, round: Round) {
@@ -80,20 +80,21 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
         if self.post.is_none() {
             return Ok(Round::First);
         }
-        // SAFETY: By the safety requirements, `kp` is registered. Nobody writes this flag then, but
-        // the kernel may write the one that tells that its code is gone, hence volatile.
+        // SAFETY: By the safety requirements, `kp` is registered. The kernel may set
+        // `KPROBE_FLAG_GONE` concurrently, hence volatile.
         let flags = unsafe { ptr::read_volatile(&raw const (*kp).flags) };
         if flags & bindings::KPROBE_FLAG_FTRACE == 0 {
             return Ok(Round::Again);
         }
-        // SAFETY: As above. Who looks at the probe meanwhile, because there are others at this place,
-        // finds it disabled, whichever of the two handlers it has.
+        // SAFETY: By the safety requirements, `kp` is registered and disabled. The kernel may look
+        // at it concurrently, because of other probes at this address, but does not call a disabled
+        // one.
         unsafe { ptr::write_volatile(&raw mut (*kp).pre_handler, self.both) };
         Ok(Round::First)
     }
 }
 
-/// The kernel's way to the handlers of probes of `O`.
+/// The callbacks for probes of `O`.
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
@@ -117,12 +118,13 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
 
     /// # Safety
     ///
-    /// Only for the `pre_handler` of a probe of `O`.
+    /// To be called only as the `pre_handler` of a probe of `O`.
     unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
-        // SAFETY: By the safety requirements; unregistering the probe waits for this call.
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
+        // for this call.
         let hit = unsafe { O::hit(kp) };
-        // SAFETY: The kernel passes the registers of the probed code and the probe that was hit,
-        // which are ours for the time of this call.
+        // SAFETY: The kernel passes the saved registers and the probe that was hit, both of which
+        // are valid for the duration of this call.
         let cx = unsafe { Context::<Pre>::new(regs, kp, hit.index) };
         hit.handler.pre(&cx);
         0
@@ -130,40 +132,43 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
 
     /// # Safety
     ///
-    /// Only for the `post_handler` of a probe of `O`.
+    /// To be called only as the `post_handler` of a probe of `O`.
     unsafe extern "C" fn post(
         kp: *mut bindings::kprobe,
         regs: *mut bindings::pt_regs,
         _flags: c_ulong,
     ) {
-        // SAFETY: By the safety requirements; unregistering the probe waits for this call.
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
+        // for this call.
         let hit = unsafe { O::hit(kp) };
-        // SAFETY: As in `pre`, after the instruction.
+        // SAFETY: As in `pre`.
         let cx = unsafe { Context::<Post>::new(regs, kp, hit.index) };
         hit.handler.post(&cx);
     }
 
     /// Calls the post handler right after the pre handler, as
     /// `kprobe_ftrace_handler()` in `arch/x86/kernel/kprobes/ftrace.c` does: with
-    /// the instruction pointer behind ftrace's call.
+    /// the instruction pointer after the ftrace call.
     ///
     /// # Safety
     ///
-    /// Only for the `pre_handler` of a probe of `O`, at a call of ftrace's.
+    /// To be called only as the `pre_handler` of a probe of `O` at an ftrace call.
     unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
         if O::Handler::HAS_PRE {
-            // SAFETY: By the safety requirements of this function.
+            // SAFETY: By the safety requirements, which are those of `pre`.
             unsafe { Self::pre(kp, regs) };
         }
         // SAFETY: `kp` is registered, so nobody writes its `addr`.
         let behind = unsafe { (*kp).addr } as usize + regs::FTRACE_CALL;
-        // SAFETY: `regs` are those of the probed code, into which no reference is held.
+        // SAFETY: `regs` are the saved registers, and nobody holds a mutable reference to them.
         let ip = unsafe { regs::instruction_pointer(&*regs) };
-        // SAFETY: As above. Others at this place do not run before it is what it was again.
+        // SAFETY: `regs` are the saved registers. Nobody else sees the new value: it is restored
+        // before this call returns.
         unsafe { regs::set_instruction_pointer(regs, behind) };
-        // SAFETY: By the safety requirements; the kernel would pass just these.
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel would pass these
+        // arguments to its `post_handler`.
         unsafe { Self::post(kp, regs, 0) };
-        // SAFETY: As above.
+        // SAFETY: As above; this restores the old value.
         unsafe { regs::set_instruction_pointer(regs, ip) };
         0
     }

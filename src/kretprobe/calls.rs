@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel calls for a kretprobe, and the way from there to its handler.
+//! The callbacks of kretprobes, which call the handlers.
 
 use super::Handler;
 use crate::{
@@ -33,17 +33,17 @@ use kernel::{
 /// Which functions a kretprobe may be registered at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Functions {
-    /// Those that ftrace knows as functions.
+    /// Only functions that ftrace knows.
     Known,
-    /// Those that somebody vouches for.
+    /// Any function; the caller vouches that it is one.
     Any,
 }
 
-/// What the kernel calls at the entry or the return.
+/// `kretprobe_handler_t`.
 type Callback =
     unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int;
 
-/// Where a kretprobe goes, and what the kernel is told to call.
+/// The target of a kretprobe and its callbacks.
 #[derive(Clone, Copy)]
 pub(super) struct Calls<'a> {
     functions: Functions,
@@ -55,7 +55,7 @@ pub(super) struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    /// The callbacks for probes of `O`.
+    /// Returns the callbacks for probes of `O`.
     #[inline(always)]
     pub(super) fn of<O: Owner<bindings::kretprobe, Handler: Handler>>(
         functions: Functions,
@@ -72,8 +72,7 @@ impl<'a> Calls<'a> {
                 "kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has"
             );
         };
-        // Without an entry handler nobody writes the data, so it must be of the one type that is
-        // known to have a value without that.
+        // Without an entry handler nobody initialises the data, so it must be `()`.
         build_assert!(O::Handler::HAS_ENTRY || TypeId::of::<Data<O>>() == TypeId::of::<()>());
         Self {
             functions,
@@ -86,7 +85,7 @@ impl<'a> Calls<'a> {
     }
 }
 
-// SAFETY: `of` is called for the type that holds the probe.
+// SAFETY: `of` is called with the type that owns the probe.
 unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
     #[inline(always)]
     fn fill(&self, rp: &mut bindings::kretprobe, _round: Round) {
@@ -100,44 +99,44 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
     #[inline(always)]
     unsafe fn settle(&self, rp: *mut bindings::kretprobe) -> Result<Round> {
         if self.functions == Functions::Known {
-            // SAFETY: By the safety requirements, `rp` is registered, so it has an address, which
-            // nobody writes.
+            // SAFETY: By the safety requirements, `rp` is registered, so its `addr` is set and
+            // nobody writes it.
             to_result(unsafe { bindings::kprobes_function_entry((*rp).kp.addr.cast()) })?;
         }
         Ok(Round::First)
     }
 }
 
-/// The kretprobe that `ri` is an instance of, as `get_kretprobe()` in C.
+/// Returns the kretprobe of an instance, like `get_kretprobe()`.
 ///
-/// `None` where the probe is being unregistered on another CPU; that can be
-/// seen only on architectures without `CONFIG_KRETPROBE_ON_RETHOOK`.
+/// Returns `None` if the probe is being unregistered concurrently, which is
+/// visible only without `CONFIG_KRETPROBE_ON_RETHOOK`.
 ///
 /// # Safety
 ///
-/// `ri` must be an instance that the kernel passes to a handler.
+/// `ri` must be an instance that the kernel has passed to a handler.
 #[inline(always)]
 unsafe fn kretprobe_of(ri: *mut bindings::kretprobe_instance) -> Option<*mut bindings::kretprobe> {
     #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
     {
-        // SAFETY: The instance is valid, its rethook is, and the data of that is the kretprobe,
-        // which never changes.
+        // SAFETY: By the safety requirements, `ri` is valid, and so is its rethook, whose `data` is
+        // the kretprobe and never changes.
         Some(unsafe { (*(*ri).node.rethook).data }.cast())
     }
 
     #[cfg(not(CONFIG_KRETPROBE_ON_RETHOOK))]
     {
-        // SAFETY: The instance is valid and so is its holder; the kernel may write `rp` while we
-        // read it, hence volatile.
+        // SAFETY: By the safety requirements, `ri` is valid, and so is its holder. The kernel may
+        // write `rp` concurrently, hence volatile.
         let rp = unsafe { core::ptr::read_volatile(&raw const (*(*ri).rph).rp) };
         (!rp.is_null()).then_some(rp)
     }
 }
 
-/// What the handler of `O` keeps from the entry to the return.
+/// The data that the handler of `O` keeps from the entry to the return.
 type Data<O> = <<O as Owner<bindings::kretprobe>>::Handler as Handler>::Data;
 
-/// The kernel's way to the handlers of probes of `O`.
+/// The callbacks for probes of `O`.
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
@@ -149,7 +148,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
 
     /// # Safety
     ///
-    /// Only for the `entry_handler` of a probe of `O`.
+    /// To be called only as the `entry_handler` of a probe of `O`.
     unsafe extern "C" fn entry(
         ri: *mut bindings::kretprobe_instance,
         regs: *mut bindings::pt_regs,
@@ -158,15 +157,15 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 1;
         };
-        // SAFETY: As above; unregistering the probe waits for this call.
+        // SAFETY: `rp` is a probe of `O`, and unregistering it waits for this call.
         let hit = unsafe { O::hit(rp) };
-        // SAFETY: The kernel passes the registers of the probed function, and `rp` was hit; both are
-        // ours for the time of this call.
+        // SAFETY: The kernel passes the saved registers; they and `rp`, which was hit, are valid
+        // for the duration of this call.
         let cx = unsafe { Context::<Pre>::new(regs, &raw const (*rp).kp, hit.index) };
         match hit.handler.entry(&cx) {
             Some(data) => {
-                // SAFETY: `data` of the instance has room for `data_size` bytes, which is the size
-                // of `Data`, and is aligned for it, as `Calls::of` makes sure.
+                // SAFETY: `data` of the instance has room for `data_size` bytes, the size of
+                // `Data`, and `Calls::of` checks the alignment.
                 unsafe { (&raw mut (*ri).data).cast::<Data<O>>().write(data) };
                 0
             }
@@ -176,7 +175,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
 
     /// # Safety
     ///
-    /// Only for the `handler` of a probe of `O`.
+    /// To be called only as the `handler` of a probe of `O`.
     unsafe extern "C" fn ret(
         ri: *mut bindings::kretprobe_instance,
         regs: *mut bindings::pt_regs,
@@ -185,12 +184,12 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 0;
         };
-        // SAFETY: As above; unregistering the probe waits for this call.
+        // SAFETY: `rp` is a probe of `O`, and unregistering it waits for this call.
         let hit = unsafe { O::hit(rp) };
-        // SAFETY: As in `entry`, at the return.
+        // SAFETY: As in `entry`.
         let cx = unsafe { Context::<Return>::new(regs, &raw const (*rp).kp, hit.index) };
-        // SAFETY: Either `entry` has written the data of this instance, or there is no entry handler
-        // and `Data` is `()`, as `Calls::of` makes sure.
+        // SAFETY: Either `entry` has written the data of this instance, or there is no entry
+        // handler and `Calls::of` has checked that `Data` is `()`.
         let data = unsafe { (&raw const (*ri).data).cast::<Data<O>>().read() };
         hit.handler.ret(&cx, data);
         0
