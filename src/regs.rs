@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What differs by architecture: which register holds what, how system calls are
-//! called, how a CPU reaches its own memory. One file for each.
+//! Differences between architectures: the use of CPU registers, system calls,
+//! per-CPU memory.
 //!
-//! Nothing outside of this module knows a register or an instruction by its
-//! name.
+//! Nothing outside of this module names a CPU register or an instruction.
 
 #[cfg_attr(CONFIG_X86_64, path = "regs/x86_64.rs")]
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Handlers at the kernel's own tracepoints, by name.
+//! Handlers of the kernel's tracepoints.
 //!
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 //!
-//! Handlers run in the context that the tracepoint is in, which may be an
-//! interrupt: they must not sleep. They may run on several CPUs at once.
+//! Context: that of the tracepoint, which may be an interrupt. Handlers must not
+//! sleep. They may run on several CPUs at once.
 
 use crate::{
     args::FromWords,
@@ -38,46 +38,45 @@ use kernel::{
 
 /// Callbacks of a [`Tracepoint`].
 pub trait Handler: Send + Sync + 'static {
-    /// The types of the tracepoint's first arguments, up to five, as a tuple.
+    /// The types of the tracepoint's first arguments, up to five, as a tuple. See
+    /// `TP_PROTO()` in `include/trace/events/*.h`.
     ///
-    /// Those of `signal_generate` are `(i32, KernelPtr, KernelPtr, i32, i32)`:
-    /// `TP_PROTO(int sig, struct kernel_siginfo *info, struct task_struct
-    /// *task, int group, int result)`. They stand in
-    /// `include/trace/events/*.h`. A type that is not the tracepoint's gives a
-    /// value without meaning, and no more: pointers are of types that cannot be
-    /// dereferenced.
+    /// Those of `signal_generate`, for example, are `(i32, KernelPtr, KernelPtr,
+    /// i32, i32)`: `TP_PROTO(int sig, struct kernel_siginfo *info, struct
+    /// task_struct *task, int group, int result)`. With a wrong type, the value is
+    /// meaningless, but this is still safe: pointers cannot be dereferenced.
     type Args: FromWords;
 
-    /// Runs when the tracepoint is passed, except in a handler of a
-    /// tracepoint: see [`Tracepoint::missed`].
+    /// Called at the tracepoint, except within the handler of a tracepoint, see
+    /// [`Tracepoint::missed`].
     ///
-    /// Context: that of the tracepoint; it must not sleep. Preemption may be
-    /// on, so the CPU may change.
+    /// Context: that of the tracepoint; it must not sleep. It may be preempted and
+    /// migrated.
     fn hit(&self, cx: &Context<'_, Trace>, args: Self::Args);
 
-    /// Runs once, when the handler is unregistered and does not run any more,
-    /// with the final [`Tracepoint::missed`].
+    /// Called once, after the handler is unregistered and has finished on all
+    /// CPUs, with the final [`Tracepoint::missed`]. Use it to report totals.
     ///
-    /// Context: that of the drop, process context; it may sleep.
+    /// Context: process context, in the drop; it may sleep.
     fn unregistered(&self, missed: usize) {
         let _ = missed;
     }
 }
 
-/// A handler that is registered at a tracepoint.
+/// A registered handler of a tracepoint.
 ///
-/// Dropping it unregisters the handler and waits until it does not run any
-/// more; never drop one in a handler, see [`Kprobe`](crate::Kprobe).
+/// Dropping it unregisters the handler and waits for it to finish, so it must not
+/// be dropped in a handler.
 ///
-/// Since Linux 7.2. C functions: `tracepoint_probe_register()`,
+/// C functions: `tracepoint_probe_register()`,
 /// `tracepoint_probe_unregister()`, `tracepoint_synchronize_unregister()`.
 ///
 /// # Invariants
 ///
-/// `tp` is registered, and on the module's list of what is, until the value is
-/// dropped. Its `tracepoint` is a static of the kernel's, its `hit` is `hit::<H>`.
+/// `tp` is registered, and on the module's list, until the value is dropped. Its
+/// `tracepoint` is a static of the kernel, its `hit` is `hit::<H>`.
 #[pin_data(PinnedDrop)]
-#[must_use = "a tracepoint handler that is dropped is unregistered"]
+#[must_use = "dropping the handler unregisters it"]
 pub struct Tracepoint<H: Handler> {
     #[pin]
     tp: Opaque<bindings::kprobes_tracepoint>,
@@ -91,18 +90,18 @@ unsafe impl<H: Handler> Send for Tracepoint<H> {}
 unsafe impl<H: Handler> Sync for Tracepoint<H> {}
 
 impl<H: Handler> Tracepoint<H> {
-    /// Registers `handler` at the tracepoint `name`, of those that are built
-    /// into the kernel.
+    /// Registers `handler` at the tracepoint `name`, which must be built into the
+    /// kernel, not into a module.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
     /// - `ENOENT`: no such tracepoint;
-    /// - `EOPNOTSUPP`: a kernel with `CONFIG_CFI`, which lets a tracepoint call only functions of
-    ///   just its own type, or without `CONFIG_TRACING`;
+    /// - `EOPNOTSUPP`: the kernel lacks `CONFIG_TRACING`, or has `CONFIG_CFI`, with which a
+    ///   tracepoint requires the exact prototype;
     /// - `ENOMEM`;
-    /// - `EDEADLK`: one must not wait here, see [`Kprobe::new`](crate::Kprobe::new).
+    /// - `EDEADLK`: the caller must not sleep, see [`Kprobe::new`](crate::Kprobe::new).
     #[inline]
     pub fn new<'a, E: 'a>(
         name: &'a CStr,
@@ -143,18 +142,18 @@ impl<H: Handler> Tracepoint<H> {
         })
     }
 
-    /// How many hits the handler was not called for: those that came in a
-    /// handler of a tracepoint, this or another, in the same context of the
-    /// same task. Where a handler allocates, that is its own `kmalloc`.
+    /// Returns how many hits the handler was not called for: those within a handler
+    /// of this or another tracepoint, in the same context of the same task. For
+    /// example, a handler of `kmalloc` that allocates misses its own allocation.
     ///
-    /// A hit in an interrupt, softirq or NMI of a handler is not one of these;
-    /// the handler is called.
+    /// The handler is called for a hit in an interrupt, softirq or NMI that
+    /// interrupts a handler.
     pub fn missed(&self) -> usize {
         // SAFETY: `tp` is valid; others add to the counter meanwhile, hence volatile.
         unsafe { ptr::read_volatile((&raw const (*self.tp.get()).missed).cast()) }
     }
 
-    /// The handler, and whatever state it keeps.
+    /// Returns the handler.
     #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
@@ -177,8 +176,8 @@ impl<H: Handler> PinnedDrop for Tracepoint<H> {
 const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
 
-/// What is called where the tracepoint is passed, with its arguments. Those
-/// that it does not have are what the registers hold.
+/// The callback of the tracepoint. Arguments that it does not have are whatever
+/// the CPU registers hold.
 ///
 /// The kernel calls a handler wherever the tracepoint is passed, within handlers
 /// too. So it is not called where one runs already, of this or another module, in
@@ -257,8 +256,8 @@ unsafe extern "C" fn hit_in_interrupt<H: Handler>(
 /// `tp` must be the field of a `Tracepoint<H>` that outlives the call.
 #[inline(always)]
 unsafe fn run<H: Handler>(tp: *mut bindings::kprobes_tracepoint, args: [usize; 5]) {
-    // SAFETY: By this function's contract both pointers lie in one `Tracepoint<H>`, whose handler
-    // was initialised before the registration; it alone is borrowed.
+    // SAFETY: By the safety requirements, `tp` is a field of a `Tracepoint<H>`, whose handler was
+    // initialised before the registration. Only the handler is borrowed.
     let handler = unsafe {
         let tp = Opaque::cast_from(tp.cast_const()).cast_mut();
         &(*container_of!(tp, Tracepoint<H>, tp)).handler
@@ -279,7 +278,7 @@ unsafe fn miss(tp: *mut bindings::kprobes_tracepoint) {
     missed.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The tracepoint of that name.
+/// Returns the tracepoint of that name.
 #[inline]
 fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
     struct Search<'a> {
@@ -293,7 +292,7 @@ fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
     /// that nobody else uses.
     #[inline]
     unsafe extern "C" fn visit(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
-        // SAFETY: By this function's contract; the name of a tracepoint is a C string.
+        // SAFETY: By the safety requirements, both pointers are valid; the name is a C string.
         unsafe {
             let search = &mut *search.cast::<Search<'_>>();
             if CStr::from_char_ptr((*tracepoint).name) == search.name {
@@ -306,8 +305,8 @@ fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
         name,
         found: ptr::null_mut(),
     };
-    // SAFETY: The function passes its tracepoints to `visit`, with this pointer, one after the other
-    // before it returns.
+    // SAFETY: The function passes its tracepoints to `visit`, with this pointer, one after the
+    // other before it returns.
     unsafe { bindings::for_each_kernel_tracepoint(Some(visit), (&raw mut search).cast()) };
     (!search.found.is_null()).then_some(search.found)
 }

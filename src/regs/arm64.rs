@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Registers of arm64, as the AAPCS64 uses them.
+//! The CPU registers of arm64, as the AAPCS64 uses them.
 //!
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
@@ -17,14 +17,14 @@ use core::sync::atomic::{
     Ordering, //
 };
 
-/// How many integer arguments travel in registers.
+/// The number of integer arguments that are passed in CPU registers.
 pub(crate) const ARGUMENTS: usize = 8;
 
-/// The length of ftrace's call at a function's entry (`MCOUNT_INSN_SIZE`). No
-/// kprobe of arm64 is there.
+/// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
+/// Kprobes on arm64 do not use it.
 pub(crate) const FTRACE_CALL: usize = 4;
 
-/// A general register.
+/// A CPU register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
     /// `x0` to `x30`; a larger number is `x30`.
@@ -37,15 +37,14 @@ pub enum Register {
     Pstate,
 }
 
-/// Where that register is saved.
+/// Returns where a CPU register is saved.
 ///
 /// # Safety
 ///
 /// `regs` must be valid.
 #[inline(always)]
 pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
-    // SAFETY: This only computes addresses of fields of a struct that is valid by this function's
-    // contract.
+    // SAFETY: By the safety requirements, `regs` is valid; this only computes addresses of fields.
     unsafe {
         let all = &raw mut (*regs).__bindgen_anon_1.__bindgen_anon_1;
         match register {
@@ -61,18 +60,18 @@ pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut us
 
 #[inline(always)]
 fn get(regs: &pt_regs, name: Register) -> usize {
-    // SAFETY: A reference is valid, and `register` points into what it refers to.
+    // SAFETY: `regs` is a reference, so it is valid, and `register` returns a pointer into it.
     unsafe { register(core::ptr::from_ref(regs).cast_mut(), name).read() }
 }
 
-/// The `n`th argument of a kernel function.
+/// Returns the `n`th argument of a kernel function.
 #[inline(always)]
 pub(crate) fn argument(regs: &pt_regs, n: usize) -> usize {
     get(regs, Register::X(n as u8))
 }
 
-/// The `n`th argument of a 64-bit system call, in the program's registers. The
-/// result takes the place of the first, which is kept beside.
+/// Returns the `n`th argument of a 64-bit system call, from the user's registers.
+/// The first is in `orig_x0`, because the result overwrites `x0`.
 #[inline(always)]
 pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
     match n {
@@ -85,91 +84,91 @@ pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and whoever goes on with them must bear
-/// the new value.
+/// `regs` must be valid for writing, and the code that continues with them must
+/// be correct with the new value.
 #[inline(always)]
 pub(crate) unsafe fn set_argument(regs: *mut pt_regs, n: usize, value: usize) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe { register(regs, Register::X(n as u8)).write(value) };
 }
 
-/// What a function returned, as `regs_return_value()`.
+/// Like `regs_return_value()`.
 #[inline(always)]
 pub(crate) fn return_value(regs: &pt_regs) -> usize {
     get(regs, Register::X(0))
 }
 
-/// As `regs_set_return_value()`.
+/// Like `regs_set_return_value()`.
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and the caller of the function must bear
-/// the new value.
+/// `regs` must be valid for writing, and the caller of the function must be able
+/// to handle the new value.
 #[inline(always)]
 pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe { register(regs, Register::X(0)).write(value) };
 }
 
-/// As `instruction_pointer()`.
+/// Like `instruction_pointer()`.
 #[inline(always)]
 pub(crate) fn instruction_pointer(regs: &pt_regs) -> usize {
     get(regs, Register::Pc)
 }
 
-/// As `instruction_pointer_set()`.
+/// Like `instruction_pointer_set()`.
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and whoever goes on with them must bear
-/// the new value.
+/// `regs` must be valid for writing, and the code that continues with them must
+/// be correct with the new value.
 #[inline(always)]
 pub(crate) unsafe fn set_instruction_pointer(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe { register(regs, Register::Pc).write(value) };
 }
 
-/// As `kernel_stack_pointer()`.
+/// Like `kernel_stack_pointer()`.
 #[inline(always)]
 pub(crate) fn stack_pointer(regs: &pt_regs) -> usize {
     get(regs, Register::Sp)
 }
 
-/// The processor's state.
+/// Returns the processor's state.
 #[inline(always)]
 pub(crate) fn flags(regs: &pt_regs) -> usize {
     get(regs, Register::Pstate)
 }
 
-/// Goes on where the link register says, as `override_function_with_return()`
-/// does.
+/// Sets the result and continues at the return address in the link register,
+/// like `override_function_with_return()`.
 ///
 /// # Safety
 ///
-/// `regs` must be those at the entry of a function that need not run, and the
-/// handler must tell the kernel that it changed the flow.
+/// `regs` must be the saved registers at the entry of a function that need not
+/// run. The handler must return nonzero.
 #[inline]
 pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe {
         register(regs, Register::X(0)).write(ret);
         register(regs, Register::Pc).write(register(regs, Register::X(30)).read());
     }
 }
 
-/// How an override is unregistered: as any kprobe. It goes straight to the
-/// caller, so no task is ever in the module's text.
+/// Unregisters an override, like any kprobe: it returns straight to the caller, so
+/// no task is ever in the module's text.
 pub(crate) const LEAVE_OVERRIDE: Leave = bindings::kprobes_leave_kprobes;
 
-/// Adds one to this CPU's word at `count`, as `this_cpu_inc()`, which is more
-/// than one instruction: there is none that leads to a CPU's own memory.
+/// Increments this CPU's word at `count`, by `this_cpu_inc()`: no single
+/// instruction can do that here.
 ///
 /// # Safety
 ///
 /// `count` must be a per-CPU pointer to a word.
 #[inline(always)]
 pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
     unsafe { bindings::kprobes_percpu_inc(count.cast()) };
 }
 
@@ -240,17 +239,17 @@ pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
     }
 }
 
-/// Whether the kernel's memory may be at that address: bit 55 says which of the
-/// two tables the processor looks it up in.
+/// Returns whether kernel memory may be at that address: bit 55 selects the
+/// translation table.
 ///
-/// `copy_from_kernel_nofault()` does not look, and without PAN (before ARMv8.1)
-/// the processor lets the kernel read what is the program's.
+/// `copy_from_kernel_nofault()` does not check that, and without PAN (before
+/// ARMv8.1) the kernel could read user memory through it.
 #[inline(always)]
 pub(crate) fn is_kernel_address(addr: usize) -> bool {
     addr & (1 << 55) != 0
 }
 
-/// The name of a system call's entry point, which ends with NUL.
+/// The name of a system call's entry point, with a NUL.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __syscall_symbol {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where a function that is overridden goes on, and when no task is there any more. */
+/* The `ret` at which an overridden function continues. */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
 #include <linux/rcupdate.h>
@@ -13,7 +13,7 @@ void kprobes_leave_override(struct kprobes_registration *reg, bool left)
 	synchronize_rcu_tasks();
 }
 
-/* As just_return_func() in arch/x86/lib/error-inject.c, which is not exported. */
+/* Like just_return_func() in arch/x86/lib/error-inject.c, which is not exported. */
 asm(".text\n"
     ".type kprobes_just_return, @function\n"
     ".globl kprobes_just_return\n" ASM_FUNC_ALIGN

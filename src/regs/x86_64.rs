@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Registers of x86-64, as the System V ABI uses them in the kernel.
+//! The CPU registers of x86-64, as the kernel's System V ABI uses them.
 //!
 //! C header: [`arch/x86/include/asm/ptrace.h`](srctree/arch/x86/include/asm/ptrace.h)
 
@@ -14,13 +14,13 @@ use crate::{
 };
 use core::arch::asm;
 
-/// How many integer arguments travel in registers.
+/// The number of integer arguments that are passed in CPU registers.
 pub(crate) const ARGUMENTS: usize = 6;
 
-/// The length of ftrace's call at a function's entry (`MCOUNT_INSN_SIZE`).
+/// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 5;
 
-/// A general register, by its name in `struct pt_regs`.
+/// A CPU register, by its name in `struct pt_regs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the processor's")]
 pub enum Register {
@@ -44,15 +44,14 @@ pub enum Register {
     Flags,
 }
 
-/// Where that register is saved.
+/// Returns where a CPU register is saved.
 ///
 /// # Safety
 ///
 /// `regs` must be valid.
 #[inline(always)]
 pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
-    // SAFETY: This only computes addresses of fields of a struct that is valid by this function's
-    // contract.
+    // SAFETY: By the safety requirements, `regs` is valid; this only computes addresses of fields.
     unsafe {
         match register {
             Register::R15 => &raw mut (*regs).r15,
@@ -77,8 +76,8 @@ pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut us
     }
 }
 
-/// The `n`th argument of a kernel function. The fourth is in `rcx`; only system
-/// calls have it in `r10`.
+/// Returns the `n`th argument of a kernel function. The fourth is in `rcx`; only
+/// system calls pass it in `r10`.
 #[inline(always)]
 pub(crate) fn argument(regs: &pt_regs, n: usize) -> usize {
     match n {
@@ -92,7 +91,7 @@ pub(crate) fn argument(regs: &pt_regs, n: usize) -> usize {
     }
 }
 
-/// The `n`th argument of a 64-bit system call, in the program's registers.
+/// Returns the `n`th argument of a 64-bit system call, from the user's registers.
 #[inline(always)]
 pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
     match n {
@@ -105,8 +104,8 @@ pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and whoever goes on with them must bear
-/// the new value.
+/// `regs` must be valid for writing, and the code that continues with them must
+/// be correct with the new value.
 #[inline(always)]
 pub(crate) unsafe fn set_argument(regs: *mut pt_regs, n: usize, value: usize) {
     let name = match n {
@@ -118,80 +117,80 @@ pub(crate) unsafe fn set_argument(regs: *mut pt_regs, n: usize, value: usize) {
         5 => Register::R9,
         _ => return,
     };
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe { register(regs, name).write(value) };
 }
 
-/// What a function returned, as `regs_return_value()`.
+/// Like `regs_return_value()`.
 #[inline(always)]
 pub(crate) fn return_value(regs: &pt_regs) -> usize {
     regs.ax
 }
 
-/// As `regs_set_return_value()`.
+/// Like `regs_set_return_value()`.
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and the caller of the function must bear
-/// the new value.
+/// `regs` must be valid for writing, and the caller of the function must be able
+/// to handle the new value.
 #[inline(always)]
 pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe { (*regs).ax = value };
 }
 
-/// As `instruction_pointer()`.
+/// Like `instruction_pointer()`.
 #[inline(always)]
 pub(crate) fn instruction_pointer(regs: &pt_regs) -> usize {
     regs.ip
 }
 
-/// As `instruction_pointer_set()`.
+/// Like `instruction_pointer_set()`.
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and whoever goes on with them must bear
-/// the new value.
+/// `regs` must be valid for writing, and the code that continues with them must
+/// be correct with the new value.
 #[inline(always)]
 pub(crate) unsafe fn set_instruction_pointer(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe { (*regs).ip = value };
 }
 
-/// As `kernel_stack_pointer()`.
+/// Like `kernel_stack_pointer()`.
 #[inline(always)]
 pub(crate) fn stack_pointer(regs: &pt_regs) -> usize {
     regs.sp
 }
 
-/// The `rflags` register.
+/// Returns the `rflags` register.
 #[inline(always)]
 pub(crate) fn flags(regs: &pt_regs) -> usize {
     regs.flags
 }
 
-/// Goes on at a `ret`, with the stack as it is, as
-/// `override_function_with_return()` does.
+/// Sets the result and continues at a `ret`, like
+/// `override_function_with_return()`.
 ///
 /// # Safety
 ///
-/// `regs` must be those at the entry of a function that need not run, and the
-/// handler must tell the kernel that it changed the flow. Its probe must be
-/// unregistered by [`LEAVE_OVERRIDE`].
+/// `regs` must be the saved registers at the entry of a function that need not
+/// run. The handler must return nonzero, and its probe must be unregistered by
+/// [`LEAVE_OVERRIDE`].
 #[inline]
 pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `regs` is valid for writing.
     unsafe {
         (*regs).ax = ret;
         (*regs).ip = bindings::kprobes_just_return as *const () as usize;
     }
 }
 
-/// How an override is unregistered: it waits until no task is at the `ret` any
-/// more, which is in the module's text. A task may have been preempted there.
+/// Unregisters an override, and waits until no task is at the `ret`, which is in
+/// the module's text. A task may have been preempted there.
 pub(crate) const LEAVE_OVERRIDE: Leave = bindings::kprobes_leave_override;
 
-/// Adds one to this CPU's word at `count`, as `this_cpu_inc()`.
+/// Increments this CPU's word at `count`, like `this_cpu_inc()`.
 ///
 /// # Safety
 ///
@@ -199,13 +198,13 @@ pub(crate) const LEAVE_OVERRIDE: Leave = bindings::kprobes_leave_override;
 #[inline(always)]
 pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     #[cfg(CONFIG_SMP)]
-    // SAFETY: By this function's contract there is such a word on each CPU, which `gs` leads to;
-    // one instruction is not interrupted, nor can the task leave the CPU in it.
+    // SAFETY: By the safety requirements, there is such a word on each CPU, relative to `gs`. A
+    // single instruction cannot be interrupted or migrated.
     unsafe {
         asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
     }
     #[cfg(not(CONFIG_SMP))]
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
     unsafe {
         bindings::kprobes_percpu_inc(count.cast());
     }
@@ -292,14 +291,14 @@ pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
     }
 }
 
-/// Whether the kernel's memory may be at that address.
-/// `copy_from_kernel_nofault()` looks itself, here.
+/// Returns whether kernel memory may be at that address. Here,
+/// `copy_from_kernel_nofault()` checks that itself.
 #[inline(always)]
 pub(crate) fn is_kernel_address(_addr: usize) -> bool {
     true
 }
 
-/// The name of a system call's entry point, which ends with NUL.
+/// The name of a system call's entry point, with a NUL.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __syscall_symbol {
