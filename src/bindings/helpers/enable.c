@@ -51,21 +51,20 @@ u32 kprobes_place_flags(const struct kprobe *kp)
  */
 int kprobes_enable(struct kprobe *kp)
 {
-	struct kprobe another = {};
 	int ret = enable_kprobe(kp);
 
-	if (ret || likely(!(kprobes_place_flags(kp) & KPROBE_FLAG_DISABLED)))
-		return ret;
+	if (!ret && unlikely(kprobes_place_flags(kp) & KPROBE_FLAG_DISABLED)) {
+		struct kprobe another = { .addr = kp->addr };
 
-	another.addr = kp->addr;
-	ret = register_kprobe(&another);
-	if (ret) {
-		/* It may be half enabled. */
-		disable_kprobe(kp);
-		return ret;
+		ret = register_kprobe(&another);
+		if (!ret) {
+			/* It shares the place, and is not disabled: this is only the flag. */
+			ret = enable_kprobe(kp);
+			unregister_kprobe(&another);
+		} else {
+			/* It may be half enabled. */
+			disable_kprobe(kp);
+		}
 	}
-	/* There is an aggregate probe now, which is not disabled: this is only the flag. */
-	ret = enable_kprobe(kp);
-	unregister_kprobe(&another);
 	return ret;
 }
