@@ -100,6 +100,7 @@ impl<H: Handler> Kprobe<H> {
     ///   ftrace call at a function's entry);
     /// - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
     /// - `ENOMEM`;
+    /// - `EINVAL`: the probe would lie on the stack, see [the crate](crate#where-not-to-create-a-probe);
     /// - `EDEADLK`: the caller must not sleep: it is a handler, holds a spinlock, has interrupts or
     ///   preemption disabled, or is in an RCU section.
     ///

@@ -79,6 +79,12 @@
 //! Making one, [`Probe::enable`] and [`Probe::disable`] wait as well: there they
 //! fail with `EDEADLK`.
 //!
+//! # Where not to create a probe
+//!
+//! On the stack (`stack_pin_init!`): a task that ends in a `BUG()`, as every panic
+//! does, drops nothing, but its stack is freed. Making one there fails with
+//! `EINVAL`.
+//!
 //! # What cannot be prevented
 //!
 //! - A handler that sleeps. RCU takes this for the end of the handler, so nobody waits for it, and

@@ -6,7 +6,6 @@
 
 use crate::{
     held::Held,
-    kernel_ext::may_wait::may_wait,
     probe::{
         Probe,
         Registered, //
@@ -221,7 +220,7 @@ impl<K: Raw, H> Member<K, H> {
             return Err(EINVAL);
         }
         // Before the first allocation, which may sleep as well.
-        may_wait()?;
+        registration::may_register(handler)?;
         let mut members = KVVec::with_capacity(targets, GFP_KERNEL)?;
         for index in 0..targets {
             let member = Self {

@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    kernel_ext::may_wait::may_wait, //
+    registration::may_register, //
 };
 use core::ptr;
 use kernel::{
@@ -70,7 +70,7 @@ impl<H: Handler> ModuleWatch<H> {
             // First, because the kernel may call it before the registration returns.
             handler <- handler,
             watch <- Opaque::try_ffi_init(|watch: *mut bindings::kprobes_watch| -> Result {
-                may_wait()?;
+                may_register(watch)?;
                 // SAFETY: `watch` is valid for writing, and all zeroes is a valid value.
                 unsafe {
                     ptr::write_bytes(watch, 0, 1);

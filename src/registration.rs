@@ -105,6 +105,22 @@ unsafe impl Raw for bindings::kretprobe {
     }
 }
 
+/// Whether `object` may hold something registered, and the caller may sleep.
+///
+/// # Errors
+///
+/// That of [`may_wait`], and `EINVAL` on the stack of the current task: a task that
+/// ends in a `BUG()`, as every panic does, drops nothing, and its stack is freed.
+#[inline]
+pub(crate) fn may_register<T>(object: *const T) -> Result {
+    may_wait()?;
+    // SAFETY: The function only compares the address with those of the stack.
+    if unsafe { bindings::kprobes_on_stack(object.cast()) } {
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
 /// A probe is registered once, or twice if [`Plan::settle`] asks for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Round {
@@ -136,7 +152,7 @@ pub(crate) unsafe trait Plan<K> {
 /// slice, and returns how many they are.
 ///
 /// `refused` is called for each of the others. If it returns an error, none of
-/// `probes` stays registered and that error is returned. [`may_wait`] is asked first.
+/// `probes` stays registered and that error is returned.
 ///
 /// States of a probe:
 ///
@@ -153,14 +169,14 @@ pub(crate) unsafe trait Plan<K> {
 /// # Safety
 ///
 /// The probes must be valid for writing, pinned, and not registered. They and
-/// what the callbacks of `plan` use must stay valid until they are unregistered.
+/// what the callbacks of `plan` use must stay valid until they are unregistered. The
+/// caller must have asked [`may_register`].
 #[inline(always)]
 pub(crate) unsafe fn register<K: Raw, P: Plan<K>>(
     probes: &mut [*mut K],
     plan: impl Fn(*mut K) -> P,
     mut refused: impl FnMut(*mut K, Error) -> Result,
 ) -> Result<usize> {
-    may_wait()?;
     // The first `registered` probes are registered. The first `settled` of them can be enabled, the
     // others have to be registered again.
     let mut registered = 0;

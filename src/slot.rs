@@ -119,6 +119,7 @@ impl<K: Raw, H: HandlerOf<K>> Slot<K, H> {
     /// `probe` must be that of a slot whose handler is initialised.
     #[inline(always)]
     unsafe fn register(probe: *mut Registered<K>, plan: impl Plan<K> + Copy) -> Result {
+        registration::may_register(probe)?;
         // SAFETY: By the safety requirements, `probe` is valid for writing and pinned.
         let raw = unsafe { Registered::prepare(probe) };
         // SAFETY: `raw` is pinned with the slot and not registered. The handler, which the

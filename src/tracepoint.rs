@@ -14,7 +14,7 @@ use crate::{
         Context,
         Trace, //
     },
-    kernel_ext::may_wait::may_wait,
+    registration::may_register,
     regs::{
         self,
         Entry, //
@@ -124,7 +124,7 @@ impl<H: Handler> Tracepoint<H> {
                 if cfg!(CONFIG_CFI) {
                     return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
                 }
-                may_wait()?;
+                may_register(tp)?;
                 let tracepoint = find(name).ok_or(ENOENT)?;
                 // SAFETY: `tp` is valid for writing and pinned; all zeroes is a value of it. The
                 // registration calls `hit::<H>` with `tp`, which lies beside a handler that is

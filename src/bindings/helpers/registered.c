@@ -10,6 +10,7 @@
 #include <linux/printk.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 
 #include "../helper.h"
 
@@ -32,6 +33,15 @@ bool kprobes_must_not_wait(void)
 		return true;
 #endif
 	return in_atomic() || irqs_disabled() || rcu_preempt_depth();
+}
+
+/*
+ * Whether that lies on the current task's stack, which is freed without a drop
+ * where the task ends in a BUG().
+ */
+bool kprobes_on_stack(const void *object)
+{
+	return object_is_on_stack(object);
 }
 
 /*
