@@ -224,6 +224,7 @@ attacks! {
     memory,
     macros,
     limits,
+    on_the_stack,
     at_once,
     sleeps,
     everywhere,

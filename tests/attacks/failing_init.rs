@@ -21,8 +21,6 @@
 // says: possible: 0 returns, 0 missed
 // case possible_and_forgotten: refused EIO
 // says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
-// case on_the_stack: refused EIO
-// says: stack: 0 hits, 0 missed
 
 #![forbid(unsafe_code)]
 
@@ -115,10 +113,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"possible_and_forgotten" => {
             let set = KprobeSet::where_possible(&targets[1..3], Nop);
             mem::forget(KBox::pin_init(set, GFP_KERNEL)?);
-            Err(EIO)
-        }
-        b"on_the_stack" => {
-            pin_init::stack_try_pin_init!(let _probe =? Kprobe::new(PLACE, Counts::new("stack")));
             Err(EIO)
         }
         _ => Err(ENOTTY),

@@ -25,7 +25,6 @@
 // case references_forgotten: harmless
 // says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
 // held: 2
-// case last_reference: stopped attacks: a probe is dropped in a handler, .*; stopped before it is freed
 // case last_at_return: stopped attacks: a probe is dropped in a handler, .*; stopped before it is freed
 // case own_last_reference: stopped attacks: a probe is dropped in a handler, .*; stopped before it is freed
 
@@ -71,31 +70,6 @@ impl kprobe::Handler for Knows {
 }
 
 type Shared = Arc<Kprobe<Counts>>;
-
-/// Has a reference, which its handler gives back.
-#[pin_data]
-struct Gives<T: Send + Unpin + 'static> {
-    #[pin]
-    held: SpinLock<Option<T>>,
-}
-
-impl<T: Send + Unpin + 'static> Gives<T> {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self { held <- new_spinlock!(None) })
-    }
-
-    fn give(&self) {
-        let held = self.held.try_lock().and_then(|mut held| held.take());
-        drop(held);
-    }
-}
-
-#[vtable]
-impl<T: Send + Unpin + 'static> kprobe::Handler for Gives<T> {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.give();
-    }
-}
 
 /// The last reference to itself.
 #[pin_data]
@@ -162,11 +136,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             keep(&mut kept, KBox::pin_init(forgets, GFP_KERNEL)?)?;
             Ok(kept)
         }
-        b"last_reference" => {
-            let probe = KBox::pin_init(Kprobe::new(PLACE, Gives::<Shared>::new()), GFP_KERNEL)?;
-            *probe.handler().held.lock() = Some(shared()?);
-            just(probe)
-        }
         b"last_at_return" => {
             let probe = KBox::pin_init(Kretprobe::new(PLACE, GivesLater::new()), GFP_KERNEL)?;
             *probe.handler().held.lock() = Some(shared()?);
@@ -196,7 +165,7 @@ impl kprobes::kretprobe::Handler for Forgets {
     }
 }
 
-/// As `Gives`, at the return.
+/// Has the last reference to a probe, which it gives back at the return.
 #[pin_data]
 struct GivesLater {
     #[pin]

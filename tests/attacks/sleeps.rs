@@ -3,21 +3,16 @@
 //! A handler that sleeps. That cannot be prevented; the debug kernel tells of it.
 
 // case in_kprobe: complains BUG: sleeping function called from invalid context
-// case at_return: complains BUG: sleeping function called from invalid context
-// case in_tracepoint: complains BUG: sleeping function called from invalid context
 // case allocates: complains BUG: sleeping function called from invalid context
-// case for_a_mutex: complains BUG: sleeping function called from invalid context
 
 #![forbid(unsafe_code)]
 
 use super::{just, Does, Kept, PLACE};
 use kernel::{
-    new_mutex,
     prelude::*,
-    sync::Arc,
     time::{delay::fsleep, Delta}, //
 };
-use kprobes::{Kprobe, Kretprobe, Tracepoint};
+use kprobes::Kprobe;
 
 fn sleep() {
     fsleep(Delta::from_millis(1));
@@ -29,24 +24,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let probe = Kprobe::new(PLACE, Does::new("sleeps", sleep));
             just(KBox::pin_init(probe, GFP_KERNEL)?)
         }
-        b"at_return" => {
-            let probe = Kretprobe::new(PLACE, Does::new("sleeps", sleep));
-            just(KBox::pin_init(probe, GFP_KERNEL)?)
-        }
-        // One that is passed with preemption off.
-        b"in_tracepoint" => {
-            let probe = Tracepoint::new(c"sched_waking", Does::new("sleeps", sleep));
-            just(KBox::pin_init(probe, GFP_KERNEL)?)
-        }
         b"allocates" => {
             let allocate = || drop(KBox::new([0u64; 8], GFP_KERNEL));
             let probe = Kprobe::new(PLACE, Does::new("allocates", allocate));
-            just(KBox::pin_init(probe, GFP_KERNEL)?)
-        }
-        b"for_a_mutex" => {
-            let mutex = Arc::pin_init(new_mutex!(0u64), GFP_KERNEL)?;
-            let lock = move || *mutex.lock() += 1;
-            let probe = Kprobe::new(PLACE, Does::new("locks", lock));
             just(KBox::pin_init(probe, GFP_KERNEL)?)
         }
         _ => Err(ENOTTY),

@@ -12,7 +12,6 @@
 // says: dropped: 0 hits, 0 missed
 // case toggles: harmless
 // case drops_itself: stopped attacks: a watch for modules is dropped in the handler of one; stopped before it waits for itself
-// case drops_another: stopped attacks: a watch for modules is dropped in the handler of one; stopped before it waits for itself
 
 #![forbid(unsafe_code)]
 
@@ -93,17 +92,12 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 assert!(probe.disable().is_ok() && probe.enable().is_ok());
             })
         }
-        b"drops_itself" | b"drops_another" => {
+        b"drops_itself" => {
             let init = pin_init!(Slot { held <- new_mutex!(None) });
             let slot = Arc::pin_init(init, GFP_KERNEL)?;
             let watch = KBox::pin_init(ModuleWatch::new(Empties(slot.clone())), GFP_KERNEL)?;
-            if case == b"drops_itself" {
-                *slot.held.lock() = Some(KBox::new(watch, GFP_KERNEL)?);
-                return Ok(Kept::new());
-            }
-            let other = KBox::pin_init(ModuleWatch::new(Nop), GFP_KERNEL)?;
-            *slot.held.lock() = Some(KBox::new(other, GFP_KERNEL)?);
-            just(watch)
+            *slot.held.lock() = Some(KBox::new(watch, GFP_KERNEL)?);
+            Ok(Kept::new())
         }
         _ => Err(ENOTTY),
     }

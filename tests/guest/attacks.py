@@ -175,6 +175,8 @@ def attempt(case, races=False):
             equal(errno.errorcode.get(number), None)
             if case.held is not None:
                 equal(len(kprobe_list()), case.held, "kprobes on the kernel's list")
+            if os.path.exists("/sys/module/attacks/parameters"):
+                raise AssertionError("its parameters can be read, and set, while it is there")
             if races:
                 on_each_cpu(calls)
             else:
