@@ -1,12 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Logs what runs at the kernel functions that its user names.
+//! Logs hits of the kernel functions that its parameter names.
 //!
 //! `insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'`
 //!
-//! README.md says what the lines mean; `rust_kprobe/definition.rs` is the
-//! language of the parameter, and `rust_kprobe/report.rs` has every line that
-//! is printed.
+//! `rust_kprobe/definition.rs` is the language of the parameter, and
+//! `rust_kprobe/report.rs` has all log lines, which README.md lists.
+//!
+//! The kernel wants double quotes around a value with spaces. insmod of kmod 34
+//! (Debian 13) adds them, that of kmod 30 (Debian 12) does not. Commas need none:
+//! `probes=p:open,do_sys_openat2`.
+//!
+//! When a probed module is unloaded, its probes are gone. Unlike tracefs, they are
+//! not registered again when it is loaded again.
+//!
+//! # Errors
+//!
+//! A definition that cannot be registered fails insmod, and nothing stays
+//! registered. One line says which, where, why and with which errno.
+//!
+//! | errno | reason |
+//! |---|---|
+//! | `ENOENT` | no such symbol |
+//! | `EILSEQ` | the offset is not the start of an instruction |
+//! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
+//! | `ENOSPC` | the parameter is longer than 4096 characters |
+//! | `EEXIST` | the parameter is given twice |
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;
@@ -33,7 +52,7 @@ module! {
     type: RustKprobe,
     name: "rust_kprobe",
     authors: ["The rust_kprobe authors"],
-    description: "Logs what runs at the kernel functions that its user names",
+    description: "Logs hits of the kernel functions that its parameter names",
     license: "GPL",
 }
 
@@ -42,7 +61,6 @@ kprobes::string_param!(
     "p[:NAME] [MODULE:]SYMBOL[+OFFSET] or r[MAXACTIVE][:NAME] [MODULE:]SYMBOL, several separated by ';'. Default: kernel_clone before, after and at return"
 );
 
-/// Before the probed instruction.
 #[vtable]
 impl kprobe::Handler for Report {
     fn pre(&self, cx: &Context<'_>) {
@@ -55,7 +73,6 @@ impl kprobe::Handler for Report {
     }
 }
 
-/// At the return of the probed function.
 #[vtable]
 impl timed::Handler for Report {
     fn ret(&self, cx: &Context<'_, Return>, ns: u64) {
@@ -68,7 +85,7 @@ impl timed::Handler for Report {
     }
 }
 
-/// Before and after the probed instruction.
+/// Reports before and after the probed instruction.
 #[pin_data]
 struct Around {
     #[pin]
@@ -125,7 +142,7 @@ impl Probe {
         }
     }
 
-    /// Says so where the probed code has left with its module.
+    /// Reports the probe if the probed module has been unloaded.
     fn tell_gone(&self) {
         match self {
             Self::Before(probe) => probe.handler().gone(probe),
@@ -149,7 +166,7 @@ impl Drop for Probe {
     }
 }
 
-/// The probes, which are unregistered in this order.
+/// All probes, unregistered in this order.
 struct Probes(KVec<Probe>);
 
 impl Probes {
@@ -158,7 +175,7 @@ impl Probes {
     }
 }
 
-/// Tells of probes whose module leaves.
+/// Reports the probes in a module that is unloaded.
 struct Leaving(Arc<Probes>);
 
 impl module::Handler for Leaving {
@@ -167,7 +184,6 @@ impl module::Handler for Leaving {
     }
 }
 
-/// The module: what looks after the probes, and they.
 struct RustKprobe {
     _watch: Pin<KBox<ModuleWatch<Leaving>>>,
     _probes: Arc<Probes>,
@@ -183,13 +199,13 @@ impl kernel::Module for RustKprobe {
         let watch = ModuleWatch::new(Leaving(_probes.clone()));
         let _watch = KBox::pin_init(watch, GFP_KERNEL)?;
         _probes.0.iter().for_each(Probe::announce);
-        // Those that have left since they were registered.
+        // Modules may have been unloaded before the watch was registered.
         _probes.tell_gone();
         Ok(Self { _watch, _probes })
     }
 }
 
-/// What the first insmod shows: `kernel_clone` before, after and at return.
+/// The default: `kernel_clone` before, after and at its return.
 fn defaults() -> Result<KVec<Probe>> {
     let target = Target::symbol(c"kernel_clone");
     let mut all = KVec::with_capacity(2, GFP_KERNEL)?;
@@ -201,8 +217,7 @@ fn defaults() -> Result<KVec<Probe>> {
     Ok(all)
 }
 
-/// Registers every definition, or none: one line says which was refused and
-/// why, and the probes before it are dropped.
+/// Registers all definitions, or none and reports the one that was refused.
 fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
     let refuse = |n, text, column, reason, errno| {
         report::bad_definition(n, text, column, reason, errno);
@@ -213,7 +228,7 @@ fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
         return Err(refuse(1, parameter, MAX_LEN + 1, reason, ENOSPC));
     }
 
-    // All are read before the first is registered.
+    // Parse all before registering the first.
     let mut definitions: KVec<Definition<'_>> = KVec::new();
     for (n, text) in definition::split(parameter).enumerate() {
         let refuse = |m: Mistake| refuse(n + 1, text, m.column, m.reason, EINVAL);

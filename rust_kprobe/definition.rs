@@ -2,8 +2,8 @@
 
 //! The language of the `probes=` parameter.
 //!
-//! It is that of tracefs (`Documentation/trace/kprobetrace.rst`), as far as it
-//! says where a probe goes:
+//! A subset of tracefs's (`Documentation/trace/kprobetrace.rst`), without fetch
+//! arguments:
 //!
 //! ```text
 //! probes     := definition { ";" definition }
@@ -13,38 +13,38 @@
 //! ```
 //!
 //! `OFFSET` is decimal or, after `0x`, hexadecimal; `MAXACTIVE` is decimal. A
-//! leading zero is refused: tracefs reads an octal number there. A newline
-//! separates as `;` does. The comma is for command lines that cannot carry a space, as it is for
-//! the kernel's own `kprobe_event=`.
+//! leading zero, which means octal in tracefs, is refused. A newline separates
+//! definitions like `;`. The comma is for command lines that cannot have a space,
+//! as in the kernel's `kprobe_event=`.
 //!
-//! This file needs nothing of the kernel: it allocates nothing and cannot fail
-//! but by returning a [`Mistake`].
+//! This file uses nothing of the kernel, so that it can be tested and fuzzed on the
+//! host. It does not allocate, and fails only by returning a [`Mistake`].
 
 use core::fmt;
 
-/// The longest parameter that is read, in bytes.
+/// The maximum length of the parameter, in bytes.
 pub(crate) const MAX_LEN: usize = 4096;
-/// The longest symbol, with its module (`KSYM_NAME_LEN`, less the NUL).
+/// The maximum length of a symbol with its module (`KSYM_NAME_LEN`, less the NUL).
 pub(crate) const MAX_SYMBOL: usize = 511;
-/// The longest name (`MAX_EVENT_NAME_LEN` of tracefs, less the NUL).
+/// The maximum length of a name (`MAX_EVENT_NAME_LEN` of tracefs, less the NUL).
 pub(crate) const MAX_NAME: usize = 63;
-/// The largest `MAXACTIVE` (`KRETPROBE_MAXACTIVE_MAX` of tracefs).
+/// The maximum of `MAXACTIVE` (`KRETPROBE_MAXACTIVE_MAX` of tracefs).
 pub(crate) const MAX_ACTIVE: u16 = 4096;
 
-/// Before an instruction, or at the return of a function.
+/// The kind of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Probe {
-        /// Bytes from the symbol on.
+        /// The offset from the symbol, in bytes.
         offset: u32,
     },
     Return {
-        /// Calls in flight to follow; 0 leaves it to the kernel.
+        /// The number of calls in flight to follow; 0 for the kernel's default.
         max_active: u16,
     },
 }
 
-/// One probe as the user defined it.
+/// The definition of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Definition<'a> {
     pub(crate) kind: Kind,
@@ -54,7 +54,7 @@ pub(crate) struct Definition<'a> {
     pub(crate) symbol_column: usize,
 }
 
-/// Prints in the normal form, which parses to the same definition.
+/// Prints a normal form, which parses to the same definition.
 impl fmt::Display for Definition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -74,12 +74,12 @@ impl fmt::Display for Definition<'_> {
 }
 
 impl Definition<'_> {
-    /// The name in the log.
+    /// Returns the name for the log.
     pub(crate) fn name(&self) -> Name {
         Name::new(self)
     }
 
-    /// Fails where one of `others` has the same name.
+    /// Fails if one of `others` has the same name.
     pub(crate) fn distinct_from(&self, others: &[Definition<'_>]) -> Result<(), Mistake> {
         match others.iter().any(|other| other.name() == self.name()) {
             true => mistake(0, "a definition before it has the same name"),
@@ -88,9 +88,8 @@ impl Definition<'_> {
     }
 }
 
-/// The name of a probe; where the user gave none, the one that tracefs would
-/// make: `p_SYMBOL_OFFSET` or `r_SYMBOL_0`, with `_` for what is no character
-/// of a name, and cut where tracefs cuts it.
+/// The name of a probe. The default is that of tracefs: `p_SYMBOL_OFFSET` or
+/// `r_SYMBOL_0`, with `_` for `:` and `.`, truncated like tracefs does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Name {
     bytes: [u8; MAX_NAME],
@@ -106,7 +105,7 @@ impl Name {
             len: 0,
         };
         let symbol = definition.symbol;
-        // Writing into a name does not fail.
+        // Writing to a name does not fail.
         let _ = match (definition.given_name, definition.kind) {
             (Some(given), _) => name.write_str(given),
             (None, Kind::Probe { offset }) => write!(name, "p_{symbol}_{offset}"),
@@ -132,7 +131,7 @@ impl fmt::Write for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What a definition consists of is ASCII.
+        // A definition is ASCII.
         f.write_str(core::str::from_utf8(&self.bytes[..self.len]).unwrap_or(""))
     }
 }
@@ -145,8 +144,8 @@ pub(crate) struct Mistake {
     pub(crate) reason: &'static str,
 }
 
-/// Splits the parameter into the texts of its definitions, without the space
-/// around them. There is always one at least, which may be empty.
+/// Splits the parameter into definitions and trims them. There is always at least
+/// one, which may be empty.
 pub(crate) fn split(probes: &[u8]) -> impl Iterator<Item = &[u8]> {
     probes.split(|&b| b == b';' || b == b'\n').map(trim)
 }
@@ -171,7 +170,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// A definition that is read from left to right.
+/// A position in the text of a definition.
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
@@ -195,7 +194,7 @@ impl<'a> Cursor<'a> {
         &rest[..len]
     }
 
-    /// As `take_while`, for bytes that are ASCII.
+    /// Like `take_while`, for ASCII only.
     fn take_str(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
         core::str::from_utf8(self.take_while(|b| b.is_ascii() && wanted(b))).unwrap_or("")
     }
@@ -214,12 +213,12 @@ fn mistake<T>(at: usize, reason: &'static str) -> Result<T, Mistake> {
 
 const OCTAL: &str = "a number does not begin with 0, but for 0x";
 
-/// Whether tracefs would take these digits for octal ones.
+/// Returns whether tracefs would read this number as octal.
 fn is_octal(digits: &str) -> bool {
     matches!(digits.as_bytes(), [b'0', b'0'..=b'9', ..])
 }
 
-/// Reads one definition, as [`split`] gives it.
+/// Parses one definition, as returned by [`split`].
 pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let mut c = Cursor { text, at: 0 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module says in the log: one function for each shape of line.
+//! The module's log lines: one function for each format.
 //!
-//! README.md documents these shapes and `tests/` pins them.
+//! README.md documents the formats, and `tests/` checks them.
 
 use kernel::{
     bindings,
@@ -19,14 +19,14 @@ use kernel::{
 };
 use kprobes::{Address, Context, Count, Place, Probe, RateLimit, Return};
 
-/// How many lines a probe may write in a row, and in which time it may again.
+/// A probe may log this many lines in each interval.
 const BURST: u32 = 100;
 const INTERVAL_MS: u32 = 5_000;
 
-/// The longest piece of a definition that a line shows.
+/// The maximum length of a definition in a log line.
 const SHOWN: usize = 80;
 
-/// One probe's voice: its name, its hits, and a limit on what it says.
+/// Reports on one probe: its name, its hits, and its rate limit.
 #[pin_data]
 pub(crate) struct Report {
     name: CString,
@@ -60,7 +60,7 @@ impl Report {
         );
     }
 
-    /// Counts a hit, which may write several lines.
+    /// Counts a hit, which may log several lines.
     pub(crate) fn count(&self) {
         self.hits.add(1);
     }
@@ -86,7 +86,7 @@ impl Report {
         ));
     }
 
-    /// `NAME: N lines suppressed`, then the line itself; or nothing at all.
+    /// `NAME: N lines suppressed` and the line itself, or nothing.
     fn say(&self, line: fmt::Arguments<'_>) {
         let Some(suppressed) = self.limit.pass() else {
             return;
@@ -99,7 +99,7 @@ impl Report {
 
     /// `NAME: gone, its module has left`
     ///
-    /// Once, where the probe is gone and it was said that it is registered.
+    /// Once, if the probe is gone and was reported as registered.
     pub(crate) fn gone(&self, probe: &Probe) {
         if probe.is_gone() && self.announced.load(Relaxed) && !self.gone.load(Relaxed) {
             self.gone.store(true, Relaxed);
@@ -108,10 +108,10 @@ impl Report {
     }
 
     /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed`,
-    /// and `, gone` where it is.
+    /// and `, gone` if it is.
     ///
-    /// Nothing where it was not said that the probe is registered, because
-    /// another one was refused.
+    /// Nothing if the probe was not reported as registered, because another one was
+    /// refused.
     pub(crate) fn finish(&self, missed: usize) {
         if !self.announced.load(Relaxed) {
             return;
@@ -131,19 +131,18 @@ impl Report {
 }
 
 /// What a function returned: `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `pointer
-/// (HASH)` where that may be an address of the kernel's, which is not for
-/// everybody who reads the log.
+/// (HASH)` if it may be a kernel address, which must not be in the log.
 ///
-/// The kernel has its addresses where the first byte is all ones, also with five
-/// levels of page tables, and so have small negative numbers.
+/// All bits of the first byte of a kernel address are set, even with five levels of
+/// page tables. So are those of small negative numbers.
 struct ReturnValue(usize);
 
 impl ReturnValue {
-    /// The errno that this is, of a function that returns a `long` or an `int`.
+    /// Returns the errno, if this is one of a function that returns `long` or `int`.
     ///
-    /// The upper half of the register is zero after an `int`. So it is after a
-    /// number without a sign: that of the last 4095 before 2³² is taken for an
-    /// errno, too, because the log does not know the function's type.
+    /// The type of the function is not known. After an `int`, the upper half of the
+    /// CPU register is zero, so an unsigned value among the last 4095 below 2³² is
+    /// taken for an errno, too.
     fn errno(&self) -> Option<Error> {
         let signed = match u32::try_from(self.0) {
             Ok(int) => int as i32 as isize,
@@ -160,7 +159,7 @@ impl fmt::Display for ReturnValue {
         let value = self.0;
         if let Some(error) = self.errno() {
             f.write_fmt(fmt!("{} ({value:#x}", error.to_errno()))?;
-            // A kernel without CONFIG_SYMBOLIC_ERRNAME has no names.
+            // Without CONFIG_SYMBOLIC_ERRNAME there are no names.
             if let Some(name) = error.name() {
                 f.write_fmt(fmt!(", {}", BStr::from_bytes(name.to_bytes())))?;
             }
@@ -187,7 +186,7 @@ pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str,
 /// Why a return probe is refused with `EINVAL`.
 pub(crate) const NO_FUNCTION: &str = "not the entry of a function that ftrace knows, or NOKPROBE";
 
-/// The name of an errno, and why the kernel refuses a probe with it.
+/// Returns the name of an errno, and why the kernel refuses a probe with it.
 pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
     match errno.to_errno().unsigned_abs() {
         bindings::ENOENT => ("ENOENT", "no such symbol"),
