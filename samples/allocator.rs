@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What does the allocator give, and for which sizes? The size is known at the
-//! entry, the memory at the return. Only large ones are told of.
+//! What does the allocator return, and for which sizes? The size is known at the
+//! entry, the memory at the return. Only large allocations are logged.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, nofault::KernelPtr, Context, Kretprobe, Return, Target};
@@ -15,7 +15,7 @@ module! {
     params: {
         at_least: usize {
             default: 16_000,
-            description: "The smallest size to tell of, in bytes",
+            description: "The smallest size to log, in bytes",
         },
     },
 }

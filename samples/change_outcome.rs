@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! How do I make a function fail, for one process only? `getpriority(2)` returns
-//! EPERM to programs that are called `victim`, and does not run at all.
+//! EPERM to programs that are called `victim`, without running at all.
 //!
-//! This is the one sample that opens an unsafe door.
+//! This is the only sample that needs `unsafe`.
 
 use kernel::prelude::*;
 use kprobes::{overrides, Context, Override};
@@ -12,7 +12,7 @@ module! {
     type: ChangeOutcome,
     name: "change_outcome",
     authors: ["The rust_kprobe authors"],
-    description: "Lets getpriority fail for programs of one name",
+    description: "Makes getpriority fail for programs of one name",
     license: "GPL",
 }
 
@@ -34,9 +34,8 @@ struct ChangeOutcome {
 
 impl kernel::Module for ChangeOutcome {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        // SAFETY: A system call owes its caller, the program, nothing but a result; it has taken no
-        // lock and no reference at its entry that it would have to give back. -EPERM is a result
-        // that its manual page allows.
+        // SAFETY: The caller expects nothing of this system call but a result. At its entry, it
+        // holds no locks or references. EPERM is one of the errors in its manual page.
         let probe = unsafe { Override::new(kprobes::syscall!("getpriority"), Refuse) };
         let _probe = KBox::pin_init(probe, GFP_KERNEL)?;
         Ok(Self { _probe })

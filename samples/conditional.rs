@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How do I break only where an argument has a certain value? `do_exit` gets the
-//! exit code of every task; this says who exits with 42.
+//! How do I match only certain arguments? `do_exit` gets the exit code of every
+//! task; this logs who exits with 42.
 
 use kernel::prelude::*;
 
@@ -17,7 +17,7 @@ kprobes::probes! {
     struct Conditional;
 
     fn exit at c"do_exit" (cx, code: usize) {
-        // The code is in the second byte, as for wait(2).
+        // The status is in the second byte, as in wait(2).
         if code >> 8 == 42 {
             pr_info!("pid={} comm={} exits with 42\n", cx.tgid(), cx.comm());
         }

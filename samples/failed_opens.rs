@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What fails to be opened, how, and why? The arguments of the entry are there at
-//! the return of the same call. Kernel threads are left out.
+//! What fails to open, how, and why? The arguments from the entry are available at
+//! the return of the same call. Kernel threads are ignored.
 
 use kernel::prelude::*;
 use kprobes::nofault::{KernelPtr, UserStr};
@@ -22,7 +22,7 @@ kprobes::probes! {
         when (!cx.is_kernel_thread()) -> fd: Result<i32>
     {
         if let Err(e) = fd {
-            // It is on the caller's stack, where it still is.
+            // It is on the caller's stack, so it is still valid.
             let flags = how.read().unwrap_or(0);
             let filename = filename.show::<256>();
             pr_info!("comm={} filename={filename} flags={flags:#o} {e:?}\n", cx.comm());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How often is each of these functions called? As BCC's `funccount`: the
-//! functions are a parameter, the counts are printed on unload, sorted.
+//! How often is each of these functions called? Like BCC's `funccount`: the
+//! functions are a parameter, and the counts are printed on unload, sorted.
 
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -31,7 +31,7 @@ impl kprobe::Handler for Counts {
     }
 
     fn unregistered(&self, missed: usize) {
-        // The largest first; there are few, and this happens once.
+        // Selection sort, the largest first: there are few, and this runs once.
         let mut last = (u64::MAX, usize::MAX);
         for _ in 0..self.functions.len() {
             let all = self.functions.iter().enumerate();
@@ -66,7 +66,7 @@ impl kernel::Module for FuncCount {
             counts.push((name, Atomic::new(0)), GFP_KERNEL)?;
         }
 
-        // The handler takes the names; the targets need them until they are registered.
+        // The handler owns the names, but the targets borrow them until registration.
         let mut names = KVec::new();
         for (name, _) in counts.iter() {
             names.push(CString::try_from_fmt(fmt!("{}", &**name))?, GFP_KERNEL)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long does a function take? A histogram of `vfs_read` in powers of two,
-//! as bpftrace's `hist()` draws it: in debugfs while the module is loaded
+//! How long does a function take? A histogram of `vfs_read` in powers of two, like
+//! bpftrace's `hist()`: in debugfs while the module is loaded
 //! (`/sys/kernel/debug/latency/vfs_read`), and in the log when it is unloaded.
 
 use kernel::debugfs::{self, Dir};
@@ -21,8 +21,8 @@ const BUCKETS: usize = 40;
 struct Histogram(PerCpuCounts<BUCKETS>);
 
 impl Histogram {
-    /// Calls `line` for each bucket from the first to the last that has
-    /// anything: its bounds, what it has, and how long its bar is.
+    /// Calls `line` with the bounds, the count and the length of the bar of each
+    /// bucket, from the first to the last that is not empty.
     fn draw(&self, mut line: impl FnMut(u64, u64, u64, usize)) {
         let sum = |n| self.0.get(n);
         let most = (0..BUCKETS).map(sum).max().unwrap_or(0).max(1);
@@ -53,7 +53,7 @@ impl timed::Handler for Histogram {
     }
 }
 
-/// What debugfs shows.
+/// The contents of the debugfs file.
 #[pin_data]
 struct Shown {
     #[pin]

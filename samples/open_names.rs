@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which files does a program open? The name is in the program's memory, which
-//! may be paged out or not there at all: reading it does not fault.
+//! Which files does a program open? The name is in user memory, which may be paged
+//! out or not mapped at all: reading it does not fault.
 
 use kernel::prelude::*;
 use kprobes::nofault::UserStr;

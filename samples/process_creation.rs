@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who makes new processes, and which? The entry of `kernel_clone` knows the
-//! parent, its return the child.
+//! Who creates new processes, and which? The parent is known at the entry of
+//! `kernel_clone`, the child at its return.
 
 use kernel::prelude::*;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is in the registers at one instruction, and what does it do to them?
-//! The offset is that of an instruction: `objdump -d vmlinux` tells. Without one it
-//! is the first behind ftrace's call at the entry.
+//! What is in the CPU registers at an instruction, and what does it do to them?
+//! The parameter is the offset of an instruction, see `objdump -d vmlinux`. The
+//! default is the first one after the ftrace call at the entry.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, regs::Register, Address, Context, Kprobe, Post, Target};
@@ -34,8 +34,8 @@ const SHOWN: [(&str, Register); 3] = [
     ("stack pointer", Register::Sp),
 ];
 
-/// The length of what belongs to ftrace at a function's entry: a call, on x86-64
-/// behind an `endbr64` where branches are tracked, on arm64 behind another instruction.
+/// The offset of the first instruction after the ftrace call. Before that call, there
+/// is an `endbr64` on x86-64 with IBT, and another instruction on arm64.
 const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
     8
 } else if cfg!(CONFIG_X86_KERNEL_IBT) {
@@ -55,7 +55,7 @@ impl kprobe::Handler for Dump {
             cx.ip() - cx.address().as_usize()
         );
         for (name, register) in SHOWN {
-            // They may point into the kernel: hashed, as %p is.
+            // They may be kernel addresses, so hash them, like %p.
             let value = Address::new(cx.register(register));
             pr_info!("comm={comm} before: {name} {value}\n");
         }

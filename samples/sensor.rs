@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What would a security sensor want to know? Changes of credentials, programs
-//! with their arguments, renamed and removed files and folders: one line of
-//! key=value each, with everything that a program wrote escaped.
+//! with their arguments, renamed and removed files and directories: one line of
+//! key=value pairs each, with all strings escaped.
 //!
-//! Renaming and removing is watched where the system calls for it meet, those
-//! that not every architecture has and those of io_uring included; there the
-//! kernel has its own copy of the name, which the program cannot change any
-//! more. Programs are those of 64 bits.
+//! The probes for renaming and removing are on functions that all system calls for
+//! it share, including io_uring. There, the kernel has its own copy of the name,
+//! which the program cannot change any more. Only 64-bit programs are covered.
 
 use core::mem::offset_of;
 use kernel::bindings::{__filename_head, cred};
@@ -22,7 +21,7 @@ module! {
     type: Sensor,
     name: "sensor",
     authors: ["The rust_kprobe authors"],
-    description: "Logs what a security sensor looks at",
+    description: "Logs what a security sensor wants to know",
     license: "GPL",
 }
 
@@ -40,7 +39,7 @@ struct Events;
 #[vtable]
 impl kprobe::Handler for Events {
     fn pre(&self, cx: &Context<'_>) {
-        // Memory that is not there gives no event; a name that is not there, (fault).
+        // Without readable memory there is no event; an unreadable name is (fault).
         let _ = match cx.index() {
             0 => credentials(cx),
             1 => execve(cx),
@@ -73,14 +72,14 @@ fn credentials(cx: &Context<'_>) -> Result {
     Ok(())
 }
 
-/// The first six arguments of a program, as ` argv0=... argv1=...`, and ` ...`
-/// where there are more.
+/// The first six arguments of a program, as ` argv0=... argv1=...`, and ` ...` if
+/// there are more.
 struct Argv(UserPtr<usize>);
 
 impl kernel::fmt::Display for Argv {
     fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
         for n in 0..7 {
-            // It ends with a null pointer.
+            // The array ends with a null pointer.
             match self.0.element(n).read() {
                 Ok(arg) if arg != 0 && n < 6 => {
                     let arg = UserStr::new(arg).show::<64>();
@@ -110,14 +109,14 @@ fn execve(cx: &Context<'_>) -> Result {
     program("execve", cx, path, argv)
 }
 
-/// As `fexecve()` has it, with an empty path for the file that is open.
+/// `fexecve()` passes an empty path and an open file.
 fn execveat(cx: &Context<'_>) -> Result {
     let (_, path, argv): (i32, _, _) = cx.syscall_args()?;
     program("execveat", cx, path, argv)
 }
 
-/// The path in a `struct filename`, which is the `n`th argument. An error that
-/// the caller passes on instead is no memory either.
+/// Reads the path in a `struct filename`, the argument that `n` selects. This fails
+/// if the argument is an error pointer.
 fn path(cx: &Context<'_>, n: impl FnOnce(&Context<'_>) -> KernelPtr) -> Result<Shown<64>> {
     let name = n(cx)
         .field::<usize>(offset_of!(__filename_head, name))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who sends which signal to whom, and what becomes of it? The tracepoint
-//! `signal_generate` knows.
+//! Who sends which signal to whom, and what becomes of it? This uses the tracepoint
+//! `signal_generate`.
 
 use kernel::prelude::*;
 use kprobes::nofault::KernelPtr;
@@ -10,7 +10,7 @@ module! {
     type: Signals,
     name: "signals",
     authors: ["The rust_kprobe authors"],
-    description: "Logs signals with what became of them",
+    description: "Logs signals and what becomes of them",
     license: "GPL",
 }
 

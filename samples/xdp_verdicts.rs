@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What does an XDP program do to my packets, and what gets past it? This counts
-//! the verdicts of the function that runs the program, and what arrives at the
-//! stack behind it.
+//! the verdicts of the function that runs the program, and the packets that the
+//! stack receives after it.
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
@@ -19,7 +19,7 @@ module! {
 /// `enum xdp_action`.
 const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
 
-/// The return of the function that runs a program.
+/// Handler at the return of the function that runs a program.
 struct Verdicts([Atomic<u64>; ACTIONS.len()]);
 
 #[vtable]
@@ -42,7 +42,7 @@ impl kretprobe::Handler for Verdicts {
     }
 }
 
-/// The entry of the stack's IPv4 receive function.
+/// Handler at the entry of the IPv4 receive function.
 struct Received(Atomic<u64>);
 
 #[vtable]
