@@ -29,6 +29,9 @@ def run(bench, results):
             if place == "tests/kunit" and not guest.has(bench.kdir, "KUNIT"):
                 results.say(f"# compile: {what} left out, this kernel has no KUNIT")
                 continue
+            if place == "bench" and guest.arch(bench.kdir) != guest.bare.HOST:
+                results.say(f"# compile: {what} left out, its peers in C are for this machine's CPU")
+                continue
             build = subprocess.run(
                 [folder / "scripts/build", "-C", folder / place],
                 env={**os.environ, "KDIR": str(bench.kdir), "KPROBES": str(folder)},

@@ -7,21 +7,23 @@ import os
 
 # Numbers of system calls; how the function that handles one is called; how the
 # kernel gets to a handler at a function's entry; the errno for an offset within
-# an instruction.
+# an instruction; a symbol of assembly that is no function.
 _X86_64 = {
     "finit_module": 313, "delete_module": 176, "getpriority": 140,
     "prefix": "__x64_sys_", "entry": "ftrace", "within": errno.EILSEQ,
+    "assembly": "ret_from_fork_asm",
 }
 _ARM64 = {
     "finit_module": 273, "delete_module": 106, "getpriority": 141,
     # Kprobes are never on ftrace there. An address that is none of an
     # instruction's is refused before anything is decoded.
     "prefix": "__arm64_sys_", "entry": "breakpoint", "within": errno.EINVAL,
+    "assembly": "ret_from_fork",
 }
 THIS = {"x86_64": _X86_64, "aarch64": _ARM64}[os.uname().machine]
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-ENTRY, WITHIN = THIS["entry"], THIS["within"]
+ENTRY, WITHIN, ASSEMBLY = THIS["entry"], THIS["within"], THIS["assembly"]
 
 EVENTS = "/sys/kernel/tracing/kprobe_events"
 

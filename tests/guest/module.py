@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import arch
 import kmod
-from arch import LIBC
+from arch import ASSEMBLY, LIBC
 from kmod import equal, kprobe_list, log, match, match_lines, probes, unregistered
 
 # A system call that nobody in the guest makes but these tests.
@@ -408,8 +408,8 @@ def refusals():
          r'1 "p get_kprobe", column 3: this place cannot be probed: .* \(EINVAL\)'),
         ("NOKPROBE function at return", b"r get_kprobe", errno.EINVAL,
          r'1 "r get_kprobe", column 3: not the entry of a function .*, or NOKPROBE \(EINVAL\)'),
-        ("assembly at return", b"r ret_from_fork_asm", errno.EINVAL,
-         r'1 "r ret_from_fork_asm", column 3: not the entry of a function .* \(EINVAL\)'),
+        ("assembly at return", f"r {ASSEMBLY}".encode(), errno.EINVAL,
+         rf'1 "r {ASSEMBLY}", column 3: not the entry of a function .* \(EINVAL\)'),
         ("function without ftrace at return", b"r vsnprintf", errno.EINVAL,
          r'1 "r vsnprintf", column 3: not the entry of a function .* \(EINVAL\)'),
         ("not a function", b"p jiffies", errno.EINVAL,

@@ -13,7 +13,7 @@ use kernel::{
 };
 #[cfg(CONFIG_X86_64)]
 use kprobes::nofault::KernelPtr;
-use kprobes::{kprobe, regs::Register, Context, Kprobe, Post, Probe, Target};
+use kprobes::{kprobe, regs::Register, Context, Kprobe, Post, Target};
 
 mod c {
     use kernel::prelude::*;
@@ -189,7 +189,7 @@ pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
 
 /// What the kernel has written over the instruction of a probe.
 #[cfg(CONFIG_X86_64)]
-pub(crate) fn opcode(probe: &Probe) -> Result<u8> {
+pub(crate) fn opcode(probe: &kprobes::Probe) -> Result<u8> {
     KernelPtr::<u8>::new(probe.address().as_usize()).read()
 }
 
