@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What bindgen reads. kprobes.mk says which names of it are kept.
+ * The input of bindgen. kprobes.mk lists the names that are kept.
  */
 #include <linux/cred.h>
 #include <linux/kallsyms.h>
@@ -16,14 +16,13 @@
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
-/* Macros that bindgen does not see through. */
+/* A macro that bindgen cannot evaluate. */
 static const unsigned long KPROBES_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;
 
 /*
- * Where bindgen up to 0.73 at least loses an empty member that is aligned
- * (struct sched_statistics without CONFIG_SCHEDSTATS), every field of
- * task_struct behind it is misplaced in the kernel crate's bindings. The
- * compiler knows better.
+ * bindgen 0.73 loses an empty, aligned member (struct sched_statistics without
+ * CONFIG_SCHEDSTATS), so the kernel crate's bindings misplace all fields of
+ * task_struct after it. The compiler has the right offsets.
  */
 static const unsigned long KPROBES_TASK_FLAGS = offsetof(struct task_struct, flags);
 static const unsigned long KPROBES_TASK_PID = offsetof(struct task_struct, pid);
@@ -32,19 +31,19 @@ static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm
 static const unsigned long KPROBES_TASK_CRED = offsetof(struct task_struct, cred);
 static const unsigned long KPROBES_CRED_EUID = offsetof(struct cred, euid);
 
-/* A value of the library's that has something registered. */
+/* An entry of the module's list of registrations. */
 struct kprobes_registration {
 	struct list_head list;
-	/* Unregisters it and waits for its handlers; says so where it was left. */
+	/* Unregisters it and waits for its handlers; logs that if it was left. */
 	void (*leave)(struct kprobes_registration *reg, bool left);
 	/* Whether its handler may sleep, and so make and drop others. */
 	bool first;
 };
 
-/* Those of kprobes and kretprobes. */
+/* The registration of kprobes or kretprobes. */
 struct kprobes_held {
 	struct kprobes_registration reg;
-	/* The probe, where count is 0; else an array of pointers to that many. */
+	/* The probe if count is 0, else an array of count pointers. */
 	void *probes;
 	unsigned int count;
 };
@@ -59,7 +58,7 @@ struct kprobes_tracepoint {
 	atomic_long_t missed;
 };
 
-/* A watch for modules that go. */
+/* A watch for modules that are unloaded. */
 struct kprobes_watch {
 	struct kprobes_registration reg;
 	struct notifier_block block;
@@ -67,8 +66,8 @@ struct kprobes_watch {
 };
 
 /*
- * Four bits of task_struct's trace_recursion, behind those of the kernel: a
- * handler of a tracepoint runs, in a task, a softirq, an interrupt or an NMI.
+ * Four bits of task_struct::trace_recursion, after those of the kernel: the
+ * handler of a tracepoint is running in task, softirq, interrupt or NMI context.
  */
 #define KPROBES_IN_TRACEPOINT_BIT 27
 #ifdef CONFIG_TRACING

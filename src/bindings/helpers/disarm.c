@@ -6,9 +6,9 @@
 #include "../helper.h"
 
 /*
- * Disables a registered probe, so that nothing is left that could fail when it
- * is unregistered. Where the kernel cannot disarm it, says so and never returns:
- * what the kernel goes on using must not be freed.
+ * Disables a registered probe, so that unregistering it cannot fail. If the
+ * kernel cannot disarm it, logs that and never returns, because the caller must
+ * not free what the kernel still uses.
  */
 void kprobes_disarm(struct kprobe *kp)
 {
@@ -16,7 +16,7 @@ void kprobes_disarm(struct kprobe *kp)
 
 	if (!errno)
 		return;
-	pr_emerg("kprobes: cannot disarm %pS (errno %d): waiting for ever\n",
+	pr_emerg("kprobes: cannot disarm %pS (errno %d): blocking forever\n",
 		 kp->addr, -errno);
 	for (;;)
 		msleep(1000 * 1000);

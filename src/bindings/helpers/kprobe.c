@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The end of kprobes. */
+/* Unregistering kprobes. */
 #include <linux/kprobes.h>
 
 #include "../helper.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where kretprobes may go, and their end. */
+/* Which functions can have a kretprobe, and unregistering kretprobes. */
 #include <linux/errno.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
@@ -8,10 +8,10 @@
 
 #ifdef CONFIG_DYNAMIC_FTRACE
 /*
- * Whether the symbol at addr is a function, as ftrace knows it. Only an ops'
- * filter can be asked: taking addr off an empty one fails with ENOENT where it
- * could be on it, and with EINVAL where it could not. So nothing is ever kept in
- * the filter of this ops, which is never registered.
+ * Returns 0 if addr is the entry of a function that ftrace knows. Modules can ask
+ * only through the filter of an ftrace_ops: removing addr from an empty filter
+ * fails with ENOENT for such a function, and with EINVAL otherwise. The ops is
+ * never registered, and its filter stays empty.
  */
 int kprobes_function_entry(void *addr)
 {
@@ -21,7 +21,7 @@ int kprobes_function_entry(void *addr)
 	return errno == -ENOENT ? 0 : errno;
 }
 #else
-/* Nobody knows. */
+/* Without ftrace, this is not known. */
 int kprobes_function_entry(void *addr)
 {
 	return -EOPNOTSUPP;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Counters of which each CPU has its own. */
+/* Per-CPU counters. */
 #include <linux/percpu.h>
 
 #include "../helper.h"
 
 /*
- * Where the compiler knows address spaces (CONFIG_USE_X86_SEG_SUPPORT), it warns
- * of a cast from one into another, but not of one through a number.
+ * With CONFIG_USE_X86_SEG_SUPPORT, the compiler warns of casts between address
+ * spaces, but not of casts through an integer.
  */
 static u64 __percpu *percpu(void *count)
 {

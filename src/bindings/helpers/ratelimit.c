@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A limit on lines, whose suppressed ones somebody else tells of. */
+/* Rate limiting whose user reports what was suppressed. */
 #include <linux/ratelimit.h>
 
 #include "../helper.h"
@@ -7,6 +7,6 @@
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
 {
 	ratelimit_state_init(rs, interval, burst);
-	/* The kernel would tell what it suppressed in words of its own. */
+	/* Or ___ratelimit() would print a line of its own. */
 	ratelimit_set_flags(rs, RATELIMIT_MSG_ON_RELEASE);
 }
