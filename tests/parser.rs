@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of the `probes=` language on the host: the parser needs no kernel.
+//! Tests of the `probes=` language, which run on the host: the parser needs no
+//! kernel.
 
 #[allow(dead_code)]
 #[path = "../rust_kprobe/definition.rs"]
@@ -13,7 +14,7 @@ fn accepts(text: &str, kind: Kind, name: &str, symbol: &str, normal: &str) {
     assert_eq!(parsed.kind, kind, "{text}");
     assert_eq!(parsed.name().to_string(), name, "{text}");
     assert_eq!(parsed.symbol, symbol, "{text}");
-    // The column is where the symbol stands.
+    // The column is that of the symbol.
     assert!(
         text[parsed.symbol_column - 1..].starts_with(symbol),
         "{text}"
@@ -69,7 +70,7 @@ fn accepts_what_tracefs_users_write() {
     accepts("p f.isra.0", P, "p_f_isra_0_0", "f.isra.0", "p f.isra.0");
 }
 
-/// As `snprintf(buf, 64, "%c_%s_%ld", ...)` and `sanitize_event_name()` do.
+/// Like `snprintf(buf, 64, "%c_%s_%ld", ...)` and `sanitize_event_name()`.
 #[test]
 fn makes_the_names_of_tracefs() {
     let name = |text: &str| parse(text.as_bytes()).expect(text).name().to_string();
@@ -218,13 +219,13 @@ fn finds_two_of_one_name() {
     assert_eq!(parse(b"p f+0").unwrap().distinct_from(&[unnamed]), same);
     assert_eq!(parse(b"p f+1").unwrap().distinct_from(&[unnamed]), Ok(()));
     assert_eq!(parse(b"r f").unwrap().distinct_from(&[unnamed]), Ok(()));
-    // Made of other words, and the same.
+    // Default names may be the same for different definitions.
     let dotted = parse(b"p f.0").unwrap();
     assert_eq!(parse(b"p f:0").unwrap().distinct_from(&[dotted]), same);
     let [a, b] = ["a", "b"].map(|end| format!("p {}{end}", "x".repeat(61)));
     let long = parse(a.as_bytes()).unwrap();
     assert_eq!(parse(b.as_bytes()).unwrap().distinct_from(&[long]), same);
-    // One that was given, and one that was made, may be the same too.
+    // So may a given name and a default name.
     assert_eq!(parse(b"p:p_f_0 g").unwrap().distinct_from(&[unnamed]), same);
     assert_eq!(
         parse(b"p:p_f_1 g").unwrap().distinct_from(&[unnamed]),
@@ -232,8 +233,8 @@ fn finds_two_of_one_name() {
     );
 }
 
-/// Every string of up to five of these characters either is refused at a column
-/// that is in it or right behind it, or prints back to what parses the same.
+/// Every string of up to five of these characters either is refused at a column in
+/// it or right after it, or prints a normal form that parses to the same definition.
 #[test]
 fn holds_for_every_short_string() {
     let alphabet = b"pr:f+0x1 ,_\xff";

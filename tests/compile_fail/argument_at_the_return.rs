@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: no method named `arg` found
-// The function has used its registers for something else by then.
+// By then, the function has used the CPU registers for something else.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, Context, Return};

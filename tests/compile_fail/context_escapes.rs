@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: explicit lifetime required in the type of `cx`
-// What a context points at is gone when the handler returns.
+// What a context points at is valid only until the handler returns.
 
 use kernel::prelude::*;
 use kernel::sync::SpinLock;

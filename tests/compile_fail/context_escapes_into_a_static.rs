@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: borrowed data escapes outside of method
-// What a context points at is gone when the handler returns.
+// What a context points at is valid only until the handler returns.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, Context};

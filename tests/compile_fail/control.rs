@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// This one compiles: what the others do not add to it is no reason to fail.
+// This one compiles, so the others fail because of what they add to it.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, kretprobe, Context, Kprobe, Return, Target};

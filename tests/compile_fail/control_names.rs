@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-// This one compiles: a user may give the names that the macros use inside, and
-// those of the prelude and of the crates, to things of his own. (Not `Ok` and
-// `Err`, which pin_init's own macro looks for.)
+// This one compiles: a user may define items with the names that the macros use,
+// and with those of the prelude and of the crates. (Except `Ok` and `Err`, which
+// pin_init's own macro uses.)
 
 #![allow(dead_code, non_camel_case_types, non_snake_case, unused_macros)]
 
-// What a macro must not find here.
+// The macros must not use these.
 macro_rules! concat {
     ($($any:tt)*) => {
         compile_error!("not core's")
@@ -22,7 +22,7 @@ macro_rules! cfg {
     };
 }
 
-/// Parameters by those names; each is a parameter of a module of its own.
+/// Parameters with these names; each would be in a module of its own.
 mod parameters {
     pub(crate) mod in_ops {
         kprobes::string_param!(OPS, "a name");

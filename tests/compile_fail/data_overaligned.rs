@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has
-// The kernel aligns an instance as it needs it itself.
+// The kernel aligns an instance only for its own fields.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, Context, Kretprobe, Return, Target};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: rust_build_error
-// Without an entry handler there is no data.
+// Without an entry handler, nobody initialises the data.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, Context, Kretprobe, Return, Target};

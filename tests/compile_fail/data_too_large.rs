@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: kretprobe::Handler::Data is larger than KRETPROBE_MAX_DATA_SIZE
-// The kernel would refuse it when the probe is registered.
+// The kernel would refuse to register the probe.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, Context, Kretprobe, Return, Target};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: Box<u64, Kmalloc>: Copy` is not satisfied
-// The kernel forgets the data of a call that never returns.
+// The kernel discards the data of a call that never returns.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, Context, Return};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: call to unsafe function `Context::<'_, At>::set_register` is unsafe and requires unsafe
-// What the probed code makes of it, nobody checks.
+// Nobody checks what the probed code does with it.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, regs::Register, Context};

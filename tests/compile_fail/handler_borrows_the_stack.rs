@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: `count` does not live long enough
-// The kernel calls the handler until the probe is dropped, wherever that is.
+// The kernel calls the handler until the probe is dropped, which may be anywhere.
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};

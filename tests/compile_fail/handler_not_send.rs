@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: `*mut u32` cannot be sent between threads safely
-// A probe may be dropped by another task than the one that made it.
+// A probe may be dropped by another task than the one that created it.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, Context};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: a Handler needs pre or post
-// A probe that calls nothing is a mistake.
+// A probe without a callback is a mistake.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, Kprobe, Target};

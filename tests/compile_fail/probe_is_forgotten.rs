@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: that must be used
-// A probe that nobody holds is unregistered at once.
+// A probe that is not stored is unregistered immediately.
 
 #![deny(unused_must_use)]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: cannot be unpinned
-// The kernel has the probe's address.
+// The kernel keeps the probe's address.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, Context, Kprobe};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: `Trace: Probed`
-// A tracepoint passes arguments, and no registers.
+// A tracepoint passes arguments, not the CPU registers.
 
 use kprobes::{tracepoint, Context, Trace};
 

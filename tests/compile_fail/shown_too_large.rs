@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: at most 1024 bytes are shown at once
-// A handler has little stack, and it is not its own.
+// A handler runs on the stack of the probed code, of which little may be left.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, nofault::UserStr, Context, Kprobe, Target};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: type `kprobes::nofault::UserPtr<u32>` cannot be dereferenced
-// It points where a program says.
+// A program chooses where it points.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, nofault::UserPtr, Context};

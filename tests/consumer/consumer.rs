@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Somebody else's module: three probes, and nothing else to write.
+//! A module outside of the project, with probes in the short form.
 
 use core::ffi::CStr;
 use kernel::prelude::*;
@@ -10,11 +10,11 @@ module! {
     type: Probes,
     name: "consumer",
     authors: ["Somebody else"],
-    description: "Three probes in short form",
+    description: "Probes in the short form",
     license: "GPL",
 }
 
-/// The length of what belongs to ftrace at a function's entry.
+/// The offset of the first instruction after the ftrace call.
 const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
     8
 } else if cfg!(CONFIG_X86_KERNEL_IBT) {
@@ -23,7 +23,7 @@ const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
     5
 };
 
-/// A system call's function is named after the architecture.
+/// The entry point of the system call.
 const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
     c"__arm64_sys_execve"
 } else {
@@ -31,7 +31,7 @@ const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
 };
 
 kprobes::probes! {
-    /// What `mkdir` does, and what does not become of it.
+    /// Logs what `mkdir` does.
     struct Probes;
 
     /// Each attempt.
@@ -44,21 +44,21 @@ kprobes::probes! {
         pr_info!("at {dfd}: {result:?}\n");
     }
 
-    /// Each program, and no kernel thread's.
+    /// Each program.
     fn program at EXECVE (cx) {
         if let Ok((path,)) = cx.syscall_args::<(UserStr,)>() {
             pr_info!("{} becomes {}\n", cx.comm(), path.show::<32>());
         }
     }
 
-    /// Only the folders that are made with all rights.
+    /// Only directories that are created with all permissions.
     fn open_to_all at c"filename_mkdirat" (_cx, _dfd: i32, _name: KernelPtr, mode: u16)
         when (mode == 0o777) -> result: Result
     {
         pr_info!("open to all: {result:?}\n");
     }
 
-    /// Somewhere inside.
+    /// After the entry.
     fn inside at c"filename_mkdirat" + ENTRY (cx) {
         pr_info!("{} is inside\n", cx.comm());
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `Context`: arguments of all widths and signs, results, the task.
+//! `Context`: arguments of all widths and signs, results, the current task.
 
 use crate::targets::*;
 use core::hint::black_box;
@@ -17,7 +17,7 @@ use kprobes::{
     Target,
 };
 
-/// Keeps a value that a closure takes from each hit.
+/// Stores a value that a closure reads at each hit.
 #[pin_data]
 struct Taken<T, F> {
     #[pin]
@@ -32,14 +32,14 @@ where
     F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
 {
     fn pre(&self, cx: &Context<'_>) {
-        // A handler may have interrupted whoever holds the lock, so it does not wait for it.
+        // A handler must not wait for a lock, whose holder it may have interrupted.
         if let Some(mut value) = self.value.try_lock() {
             *value = Some((self.take)(cx));
         }
     }
 }
 
-/// What `take` gets at the entry of `name`, when `call` is run.
+/// Runs `call` and returns what `take` reads at the entry of `name`.
 fn at_entry<T, F>(name: &CStr, take: F, call: impl FnOnce()) -> Result<T>
 where
     T: Send + Unpin + 'static,
@@ -48,7 +48,7 @@ where
     at(Target::symbol(name), take, call)
 }
 
-/// What `take` gets at `target`, when `call` is run.
+/// Runs `call` and returns what `take` reads at `target`.
 fn at<T, F>(target: Target<'_>, take: F, call: impl FnOnce()) -> Result<T>
 where
     T: Send + Unpin + 'static,
@@ -64,7 +64,7 @@ where
     value.ok_or(ENOENT)
 }
 
-/// Keeps a value that a closure takes from each return.
+/// Stores a value that a closure reads at each return.
 #[pin_data]
 struct Results<T, F> {
     #[pin]
@@ -81,14 +81,14 @@ where
     type Data = ();
 
     fn ret(&self, cx: &Context<'_, Return>, (): ()) {
-        // A handler may have interrupted whoever holds the lock, so it does not wait for it.
+        // A handler must not wait for a lock, whose holder it may have interrupted.
         if let Some(mut value) = self.value.try_lock() {
             *value = Some((self.take)(cx));
         }
     }
 }
 
-/// What `take` gets at the return of `target`, when `call` is run.
+/// Runs `call` and returns what `take` reads at the return of `target`.
 fn at_return<T, F>(target: &CStr, take: F, call: impl FnOnce()) -> Result<T>
 where
     T: Send + Unpin + 'static,
@@ -116,8 +116,8 @@ fn long(value: isize) -> impl FnOnce() {
     }
 }
 
-/// Registers by their names, in the order of the arguments, and those that `kut_registers()` fills,
-/// with its values.
+/// The CPU registers of the arguments in their order, and those that `kut_registers()` sets, with
+/// its values.
 #[cfg(CONFIG_X86_64)]
 mod names {
     use kprobes::regs::Register::{
@@ -300,7 +300,7 @@ mod tests {
         assert!(at_return(name, |cx| cx.ret::<Result<usize>>(), long(9))? == Ok(9));
         assert!(at_return(name, |cx| cx.ret::<Result<usize>>(), long(-2))? == Err(ENOENT));
         assert!(at_return(name, |cx| cx.ret::<Result<isize>>(), long(-4096))? == Ok(-4096));
-        // 32 bits that look like an error, in a number of 64.
+        // The low 32 bits of this 64-bit number look like an error.
         let large = 0xffff_fffe_isize;
         assert!(at_return(name, |cx| cx.ret::<Result<u64>>(), long(large))? == Ok(0xffff_fffe));
         let pointer = at_return(name, |cx| cx.ret::<Result<KernelPtr>>(), long(-12))?;

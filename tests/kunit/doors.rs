@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The unsafe doors: what changes the probed code's world.
+//! The unsafe functions: setting CPU registers, arguments and results; `Override`.
 
 use crate::targets::*;
 use kernel::{
@@ -16,7 +16,7 @@ struct Argument;
 #[vtable]
 impl kprobe::Handler for Argument {
     fn pre(&self, cx: &Context<'_>) {
-        // SAFETY: The function divides whatever it is given.
+        // SAFETY: The function takes any value.
         unsafe { cx.set_arg(0, 300) };
     }
 }
@@ -25,7 +25,7 @@ struct ByName;
 #[vtable]
 impl kprobe::Handler for ByName {
     fn pre(&self, cx: &Context<'_>) {
-        // SAFETY: The function divides whatever it is given, and that is its argument.
+        // SAFETY: The function takes any value, and this is the CPU register of its argument.
         unsafe { cx.set_register(FIRST, 600) };
     }
 }
@@ -35,12 +35,12 @@ struct Result7;
 impl kretprobe::Handler for Result7 {
     type Data = ();
     fn ret(&self, cx: &Context<'_, Return>, (): ()) {
-        // SAFETY: The test alone calls the function, and expects this.
+        // SAFETY: Only the test calls the function, and it expects this.
         unsafe { cx.set_ret(7) };
     }
 }
 
-/// Returns from calls with an odd argument.
+/// Overrides calls with an odd argument.
 struct Odd(Seen);
 impl overrides::Handler for Odd {
     fn entry(&self, cx: &Context<'_>) -> Option<usize> {
@@ -54,8 +54,8 @@ impl overrides::Handler for Odd {
 }
 
 fn odd(target: Target<'_>) -> Result<Pin<KBox<Override<Odd>>>> {
-    // SAFETY: The functions that are overridden here count, add and divide; they owe their callers
-    // nothing else.
+    // SAFETY: The functions that are overridden here count, add and divide. Their callers expect
+    // nothing but a result.
     let probe = unsafe { Override::new(target, Odd(Seen::new())) };
     KBox::pin_init(probe, GFP_KERNEL)
 }
@@ -107,14 +107,14 @@ mod tests {
 
     #[test]
     fn override_beside_others() -> Result {
-        // The probe that came last is called first.
+        // The probe that was registered last is called first.
         let earlier = before(SKIPPED)?;
         let probe = odd(SKIPPED)?;
         let later = before(SKIPPED)?;
         assert_eq!(kut_skipped(1), 1000);
         assert_eq!(later.handler().0.hits(), (1, 0));
         assert_eq!(probe.handler().0.hits(), (1, 0));
-        // For this one the call was neither a hit nor missed, as the documentation says.
+        // For this one, the call was neither a hit nor missed, as documented.
         assert_eq!(earlier.handler().0.hits(), (0, 0));
         assert_eq!(earlier.missed(), 0);
         kut_skipped(2);

@@ -21,7 +21,7 @@ use kprobes::{kprobe, Context, Kprobe, Mechanism, Post, Target};
 
 const DIV: Target<'static> = Target::symbol(c"kut_div");
 
-/// Calls a probed function in its handlers.
+/// Calls a probed function in its handler.
 struct Recursing(Seen);
 
 #[vtable]
@@ -37,7 +37,7 @@ impl kprobe::Handler for Recursing {
     }
 }
 
-/// Tells what becomes of it.
+/// Records when it is unregistered and dropped.
 struct Told {
     hits: Arc<Atomic<u64>>,
     unregistered: Arc<Atomic<u64>>,
@@ -51,7 +51,7 @@ impl kprobe::Handler for Told {
     }
 
     fn unregistered(&self, missed: usize) {
-        // Hits from here on would be after the end.
+        // There must be no hits from here on.
         kut_div(some());
         self.unregistered.fetch_add(1 + missed as u64, Relaxed);
     }
@@ -59,7 +59,7 @@ impl kprobe::Handler for Told {
 
 impl Drop for Told {
     fn drop(&mut self) {
-        // Behind `unregistered`.
+        // After `unregistered`.
         self.dropped
             .fetch_add(10 * self.unregistered.load(Relaxed), Relaxed);
     }
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(outer.handler().0.hits(), (5, 5));
         assert_eq!(inner.missed(), 10);
         assert_eq!(inner.handler().0.hits(), (0, 0));
-        // Outside of handlers it is hit.
+        // Outside of handlers, it has hits.
         kut_recursed(some());
         assert_eq!(inner.handler().0.hits(), (1, 0));
         Ok(())
@@ -161,7 +161,7 @@ mod tests {
         assert!(probe.uses_ftrace() == cfg!(CONFIG_KPROBES_ON_FTRACE));
         assert!(probe.is_optimized() == (probe.mechanism() == Mechanism::Jump));
         assert!(probe.uses_ftrace() != (probe.mechanism() != Mechanism::Ftrace));
-        // As the code has it: a call, and the five bytes of a no-op once the probe is gone.
+        // The code itself: a call, and a no-op of five bytes once the probe is unregistered.
         #[cfg(CONFIG_X86_64)]
         {
             assert_eq!(opcode(&*probe)?, 0xe8);
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(kut_mix(1, 2), result);
         assert_eq!(probe.handler().0.hits(), (1, 0));
 
-        // A second one with a post handler turns both into a breakpoint.
+        // A second probe with a post handler turns both into a breakpoint.
         let other = around(inside)?;
         assert!(probe.mechanism() == Mechanism::Breakpoint);
         assert!(other.mechanism() == Mechanism::Breakpoint);
@@ -211,7 +211,7 @@ mod tests {
         let offset = offset_inside(5).ok_or(ENOENT)?;
         let probe = before(Target::symbol(c"kut_mix").offset(offset))?;
         let result = kut_mix(3, 4);
-        // The kernel takes its time to write the jump.
+        // The kernel delays writing the jump.
         for _ in 0..50 {
             kernel::time::delay::fsleep(kernel::time::Delta::from_millis(5));
             assert_eq!(kut_mix(3, 4), result);
@@ -246,12 +246,12 @@ mod tests {
         off.disable()?;
         let outer = KBox::pin_init(Kprobe::new(DIV, Recursing(Seen::new())), GFP_KERNEL)?;
         kut_div(some());
-        // The kernel counts for the place, by pre and post, and so the documentation says.
+        // The kernel counts for the address, in pre and post, as documented.
         assert_eq!((on.missed(), off.missed()), (2, 2));
         kut_recursed(some());
         assert_eq!(on.handler().0.hits(), (1, 0));
         assert_eq!(off.handler().0.hits(), (0, 0));
-        // By itself it is not at a place that the kernel looks at.
+        // Disabled and alone, it is not armed.
         drop(on);
         kut_div(some());
         assert_eq!(off.missed(), 2);
@@ -335,13 +335,13 @@ mod tests {
 
     #[test]
     fn error_within_an_instruction() -> Result {
-        // Between two starts of instructions there is something else than a start.
+        // Between two instruction boundaries, there is an offset that is not one.
         let start = offset_inside(5).ok_or(ENOENT)?;
         let next = offset_inside(start + 1).ok_or(ENOENT)?;
         assert!(next > start + 1);
         let within = Target::symbol(c"kut_mix").offset(start + 1);
         let error = error_of(before(within)).ok_or(ENOENT)?;
-        // arm64 looks at the alignment alone. EILSEQ has no name in the kernel crate.
+        // arm64 checks only the alignment. The kernel crate has no EILSEQ.
         let wanted = if cfg!(CONFIG_ARM64) {
             EINVAL.to_errno()
         } else {
@@ -354,14 +354,14 @@ mod tests {
     #[test]
     fn beside_a_live_patch() -> Result {
         let address = before(DIV)?.address().as_usize();
-        // Somebody changes the function's flow, as a live patch does. A C module's probe with a
-        // post handler would be registered and never hit.
+        // Something redirects the function, like a live patch. A C module could register a probe
+        // with a post handler, but it would have no hits.
         assert_eq!(kut_hold(address), 0);
         let probe = around(DIV);
         kut_div(some());
         kut_let_go(address);
         assert_eq!(probe?.handler().0.hits(), (1, 1));
-        // And afterwards.
+        // Afterwards, it works again.
         let probe = around(DIV)?;
         kut_div(some());
         assert_eq!(probe.handler().0.hits(), (1, 1));
@@ -370,8 +370,8 @@ mod tests {
 
     #[test]
     fn post_joins_and_either_leaves_first() -> Result {
-        // In C this order makes the kernel disarm the probe with the wrong ftrace_ops: it warns,
-        // and keeps a probe on its list that nobody owns any more.
+        // In C, this order makes the kernel disarm the probe with the wrong ftrace_ops: it warns,
+        // and keeps a freed probe on its list.
         for first_leaves_first in [false, true] {
             let first = before(DIV)?;
             let second = around(DIV)?;
@@ -388,7 +388,7 @@ mod tests {
                 assert_eq!(first.handler().0.hits(), (2, 0));
             }
         }
-        // And those that come after them are hit.
+        // Probes that are registered later have hits.
         let probe = around(DIV)?;
         let other = around(Target::symbol(c"kut_div_more"))?;
         kut_div(some());
@@ -417,8 +417,8 @@ mod tests {
         kut_div(some());
         for probe in [&first, &second] {
             let address = probe.address().as_usize() as u64;
-            // On x86 as behind a breakpoint, of one byte, and behind ftrace's call, of five; on
-            // arm64 the breakpoint itself, and the instruction behind it.
+            // On x86, after a breakpoint of one byte, and after the ftrace call of five; on arm64,
+            // at the breakpoint, and at the next instruction.
             let (before, after) = if cfg!(CONFIG_ARM64) { (0, 4) } else { (1, 5) };
             assert_eq!(probe.handler().0.load(Relaxed), address + before);
             assert_eq!(probe.handler().1.load(Relaxed), address + after);

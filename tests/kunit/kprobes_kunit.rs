@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! KUnit suites of the library, over functions of `targets.c`.
+//! KUnit suites of the library, with probes on functions of `targets.c`.
 //!
-//! The cases of the kernel's `lib/tests/test_kprobes.c` are the first of each
-//! suite; what the library promises beyond C follows.
+//! Each suite begins with the cases of the kernel's `lib/tests/test_kprobes.c`.
+//! Those for what the library promises beyond C follow.
 
 use kernel::prelude::*;
 

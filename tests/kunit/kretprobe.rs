@@ -14,7 +14,7 @@ use kprobes::{kretprobe, timed, Context, Kretprobe, KretprobeSet, Return, Target
 
 const DIV: Target<'static> = Target::symbol(c"kut_div");
 
-/// Keeps the argument at the entry; compares at the return.
+/// Keeps the argument at the entry and compares it at the return.
 pub(crate) struct Thirds {
     pub(crate) seen: Seen,
     pub(crate) wrong: Atomic<u64>,
@@ -38,7 +38,7 @@ impl kretprobe::Handler for Thirds {
         if kut_preemptible() {
             self.seen.preemptible.store(true, Relaxed);
         }
-        // Zero is skipped.
+        // Zero is not followed.
         match cx.arg(0) {
             0 => None,
             value => Some((value, 0x0123_4567_89ab_cdef)),
@@ -59,7 +59,7 @@ impl kretprobe::Handler for Thirds {
     }
 }
 
-/// Only the return.
+/// Handles only the return.
 struct Returns(Seen);
 
 #[vtable]
@@ -79,7 +79,7 @@ fn returns(target: Target<'_>, max_active: u16) -> Result<Pin<KBox<Kretprobe<Ret
     )
 }
 
-/// Looks for the function's own return address in a trace from its handler.
+/// Looks for the function's return address in a stack trace from its handler.
 struct Trace {
     found: Atomic<u64>,
     returned: Atomic<u64>,
@@ -110,7 +110,7 @@ impl kretprobe::Handler for Trace {
     }
 }
 
-/// Keeps the duration.
+/// Stores the duration.
 struct Took(Seen);
 
 #[vtable]
@@ -125,7 +125,7 @@ impl timed::Handler for Took {
     }
 }
 
-/// The most data that there may be.
+/// The largest data allowed.
 struct Large(Seen);
 
 #[vtable]
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn stacktrace_on_kretprobe() -> Result {
-        // Keeps the true return addresses.
+        // Stores the real return addresses.
         kut_stack_driver();
         let outer = KBox::pin_init(
             Kretprobe::new(Target::symbol(c"kut_stack_outer"), Trace::new()),
@@ -188,7 +188,7 @@ mod tests {
         kut_stack_driver();
         assert!(outer.handler().found.load(Relaxed) != 0);
         assert!(inner.handler().found.load(Relaxed) != 0);
-        // Behind the inner return address stands the outer one, not the trampoline.
+        // The inner return address is followed by the outer one, not by the trampoline.
         assert_eq!(
             inner.handler().next.load(Relaxed),
             outer.handler().returned.load(Relaxed)
@@ -242,9 +242,9 @@ mod tests {
         let probe = returns(Target::symbol(c"kut_sleep"), 8)?;
         kut_start_sleepers(4);
         drop(probe);
-        // They return through a trampoline that has nobody to call any more.
+        // They return through a trampoline, whose probe is unregistered.
         kut_stop_sleepers(4);
-        // And a new probe does not see them.
+        // A new probe does not see them.
         let probe = returns(Target::symbol(c"kut_sleep"), 8)?;
         kut_start_sleepers(1);
         kut_stop_sleepers(1);
@@ -287,7 +287,7 @@ mod tests {
         probe.disable()?;
         kut_stop_sleepers(3);
         assert_eq!(probe.handler().0.hits(), (0, 3));
-        // Those that come now are not followed, nor missed.
+        // Calls from here on are neither followed nor missed.
         kut_start_sleepers(2);
         kut_stop_sleepers(2);
         assert_eq!(probe.handler().0.hits(), (0, 3));
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn not_a_function() -> Result {
-        // Both can be probed, and a kretprobe of C's goes there.
+        // Both can be probed, and a C module could register a kretprobe there.
         for name in [c"vsnprintf", c"ret_from_fork_asm"] {
             let target = Target::symbol(name);
             if name == c"ret_from_fork_asm" && cfg!(CONFIG_ARM64) {
@@ -330,7 +330,7 @@ mod tests {
             let set = KretprobeSet::new(&targets, 0, Returns(Seen::new()));
             assert!(error_of(KBox::pin_init(set, GFP_KERNEL)) == Some(EINVAL));
         }
-        // SAFETY: `vsnprintf()` is a function in C that is built without ftrace.
+        // SAFETY: `vsnprintf()` is a C function, built without ftrace.
         let probe = KBox::pin_init(
             unsafe {
                 Kretprobe::new_unchecked(Target::symbol(c"vsnprintf"), 0, Returns(Seen::new()))
@@ -338,7 +338,7 @@ mod tests {
             GFP_KERNEL,
         )?;
         let before = probe.handler().0.hits();
-        // That asks the kernel to format the symbol's name.
+        // This makes the kernel format the symbol's name.
         let _ = kernel::str::CString::try_from_fmt(fmt!("{}", probe.location()))?;
         assert!(probe.handler().0.hits().1 > before.1);
         Ok(())
@@ -346,8 +346,8 @@ mod tests {
 
     #[test]
     fn beside_a_live_patch() -> Result {
-        // A kretprobe does not claim the function's flow, so a holder is no reason to refuse it;
-        // it refuses the holder as little.
+        // A kretprobe does not claim FTRACE_OPS_FL_IPMODIFY, so it works with something that does,
+        // in either order.
         let address = returns(DIV, 0)?.address().as_usize();
         assert_eq!(kut_hold(address), 0);
         let probe = returns(DIV, 0);

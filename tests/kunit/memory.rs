@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `UserPtr`, `KernelPtr`, `UserStr`, `KernelStr`: what is there, and what is not.
+//! `UserPtr`, `KernelPtr`, `UserStr`, `KernelStr`: memory that can be read, or not.
 
 use crate::targets::*;
 use kernel::{
@@ -17,7 +17,7 @@ use kprobes::{
     Context, Kprobe, Target,
 };
 
-/// Addresses where nothing is that a program may point at.
+/// User addresses that cannot be read.
 const NOWHERE: [usize; 7] = [
     0,
     1,
@@ -28,7 +28,7 @@ const NOWHERE: [usize; 7] = [
     usize::MAX - 7,
 ];
 
-/// A buffer of 8 bytes against strings around that length.
+/// Reads strings of about 8 bytes into a buffer of 8 bytes.
 fn lengths(read: impl Fn(usize, &mut [u8]) -> Result<usize>, write: impl Fn(&[u8])) -> Result {
     for len in [0, 1, 7, 8, 9, 20] {
         let mut text = [b'x'; 32];
@@ -43,7 +43,7 @@ fn lengths(read: impl Fn(usize, &mut [u8]) -> Result<usize>, write: impl Fn(&[u8
     Ok(())
 }
 
-/// Reads a user string in a handler, with preemption off.
+/// Reads a user string in a handler, with preemption disabled.
 struct Reader(Seen);
 
 #[vtable]
@@ -96,12 +96,12 @@ mod tests {
         let end = page + PAGE_SIZE;
         write_user(end - 4, b"abc\0")?;
         let mut buf = [0; 64];
-        // It ends just before the page that is not there.
+        // The string ends just before an unmapped page.
         assert!(**UserStr::new(end - 4).read(&mut buf)? == *b"abc");
-        // The buffer does.
+        // The buffer ends there.
         write_user(end - 4, b"abcd")?;
         assert!(**UserStr::new(end - 4).read(&mut buf[..4])? == *b"abcd");
-        // Nothing ends.
+        // Neither ends.
         assert!(UserStr::new(end - 4).read(&mut buf).err() == Some(EFAULT));
         assert!(UserStr::new(end).read(&mut buf).err() == Some(EFAULT));
         Ok(())
@@ -111,13 +111,13 @@ mod tests {
     fn user_string_across_pages() -> Result {
         let pages = kut_user_pages();
         assert!(pages != 0);
-        // The page ends behind the first letter, behind the last, behind the NUL, and elsewhere.
+        // The page ends after the first letter, after the last, after the NUL, and elsewhere.
         for before in [1, 13, 25, 26, 27, 4000] {
             let at = pages + PAGE_SIZE - before;
             write_user(at, b"abcdefghijklmnopqrstuvwxyz\0")?;
             let mut buf = [0xaa; 64];
             assert!(**UserStr::new(at).read(&mut buf)? == *b"abcdefghijklmnopqrstuvwxyz");
-            // A buffer that ends in the second page.
+            // The buffer ends in the second page.
             assert!(**UserStr::new(at).read(&mut buf[..20])? == *b"abcdefghijklmnopqrst");
         }
         // A string of more than one page.
@@ -155,7 +155,7 @@ mod tests {
             write_user(page, text)?;
             assert!(shown(page)?.to_bytes() == wanted);
         }
-        // Whether it goes on where nothing is, nobody knows.
+        // It is not known whether it continues in the unmapped page.
         write_user(end - 8, b"12345678")?;
         assert!(shown(end - 8)?.to_bytes() == b"12345678...");
         let text = c"of the kernel";

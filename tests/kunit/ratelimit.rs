@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `RateLimit`: what passes, at the ends of what can be asked for.
+//! `RateLimit`: what passes, with the smallest and largest arguments.
 
 use kernel::prelude::*;
 use kprobes::RateLimit;
 
-/// How many of `events` pass.
+/// Returns how many of `events` pass.
 fn passed(interval_ms: u32, burst: u32, events: usize) -> Result<usize> {
     let limit = KBox::pin_init(RateLimit::new(interval_ms, burst), GFP_KERNEL)?;
     let passed = (0..events).filter(|_| limit.pass().is_some()).count();

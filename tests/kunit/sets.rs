@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `KprobeSet` and `KretprobeSet`: all or nothing, one end, and who was hit.
+//! `KprobeSet` and `KretprobeSet`: all or nothing, one grace period, and the index.
 
 use crate::{
     kretprobe::Thirds,
@@ -27,7 +27,7 @@ const THIRD_FAILS: [Target<'static>; 4] = [
     Target::symbol(c"kut_recursed"),
 ];
 
-/// Counts into what outlives it.
+/// Counts in something that outlives it.
 struct Shared(Arc<Atomic<u64>>);
 
 #[vtable]
@@ -127,7 +127,7 @@ mod tests {
         kut_div(some());
         kut_div_more(some());
         assert_eq!(counter.load(Relaxed), 0);
-        // As it would count.
+        // Registered, it would have counted.
         let set = KretprobeSet::new(&THIRD_FAILS[..2], 0, Shared(counter.clone()));
         let set = KBox::pin_init(set, GFP_KERNEL)?;
         kut_div(some());
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn where_possible_with_post_inside() -> Result {
-        // What is refused comes between those that stay and those that are registered again.
+        // The refused one is between those that stay and those that are registered again.
         let inside = offset_inside(5).ok_or(ENOENT)?;
         let kut_mix = Target::symbol(c"kut_mix").offset(inside);
         let targets = [
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn post_at_entries_and_inside() -> Result {
-        // Those inside are registered a second time, with the kernel knowing of the post handler.
+        // Those that are not at an entry are registered again, with a post handler.
         let inside = offset_inside(5).ok_or(ENOENT)?;
         let targets = [TWO[0], Target::symbol(c"kut_mix").offset(inside), TWO[1]];
         let set = KBox::pin_init(KprobeSet::new(&targets, Around(Seen::new())), GFP_KERNEL)?;
@@ -233,7 +233,7 @@ mod tests {
         let waits = before(Target::symbol(c"synchronize_rcu"))?;
         drop(set);
         drop(rets);
-        // ftrace and others wait as well; one for each of the 40 would be more.
+        // ftrace and others wait, too; but one wait for each of the 40 would be more.
         let (hits, _) = waits.handler().0.hits();
         assert!((2..20).contains(&hits));
         Ok(())
@@ -262,11 +262,11 @@ mod tests {
         let set = KBox::pin_init(KretprobeSet::new(&target, 8, shared), GFP_KERNEL)?;
         kut_start_sleepers(3);
         drop(set);
-        // The end was told, with nothing missed; the handler, which is freed, is not called.
+        // `unregistered` was called, with nothing missed; the handler is freed and not called.
         assert_eq!(counter.load(Relaxed), 1000);
         kut_stop_sleepers(3);
         assert_eq!(counter.load(Relaxed), 1000);
-        // Nor are they calls of the next set.
+        // The next set does not see them either.
         let shared = Shared(counter.clone());
         let set = KBox::pin_init(KretprobeSet::new(&target, 8, shared), GFP_KERNEL)?;
         kut_start_sleepers(2);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the KUnit suites put probes on, and what they need of the kernel that
- * Rust has no name for.
+ * The functions that the KUnit suites probe, and helpers for what the kernel crate
+ * lacks.
  */
 #include <kunit/test-bug.h>
 #include <kunit/test.h>
@@ -33,13 +33,13 @@ noinline u32 kut_div_more(u32 value)
 	return value / 3 + 1;
 }
 
-/* Called by handlers, with a probe on it. */
+/* Called by handlers, and probed. */
 noinline u32 kut_recursed(u32 value)
 {
 	return value / 3;
 }
 
-/* Long enough for a jump inside. */
+/* Long enough for a jump. */
 noinline u64 kut_mix(u64 a, u64 b)
 {
 	int i;
@@ -82,7 +82,7 @@ noinline u64 kut_string(const char *string)
 	return (unsigned long)string;
 }
 
-/* The shape of a system call's entry point. */
+/* Like the entry point of a system call. */
 noinline long kut_syscall(const struct pt_regs *regs)
 {
 	barrier_data(regs);
@@ -114,8 +114,8 @@ void kut_call_syscall(void)
 }
 
 /*
- * Each register with a value of its own where the probe goes, which is
- * kut_registers_at bytes on.
+ * Sets each register to a different value at the probe, which is at offset
+ * kut_registers_at.
  */
 #ifdef CONFIG_X86_64
 asm(".text\n"
@@ -157,7 +157,7 @@ asm(".text\n"
     "kut_registers_at: .long 1b - kut_registers\n"
     ".previous\n");
 #else
-/* Without x18, which the kernel may have given a purpose of its own. */
+/* Without x18, which the kernel may reserve. */
 asm(".text\n"
     ".align 2\n"
     ".type kut_registers, @function\n"
@@ -191,7 +191,7 @@ asm(".text\n"
     ".previous\n");
 #endif
 
-/* A caller that wants to see each register preserved but the result. */
+/* Checks that each register but that of the result is preserved. */
 noinline int kut_skipped(int value)
 {
 	kut_ran++;
@@ -200,8 +200,8 @@ noinline int kut_skipped(int value)
 int kut_ran;
 
 /*
- * Stack traces, as lib/tests/test_kprobes.c has them. The return addresses are
- * those of the first call: under a probe they are the trampoline's.
+ * Stack traces, like those of lib/tests/test_kprobes.c. The return addresses are
+ * those of the first call: with a probe, they are the trampoline's.
  */
 static unsigned long first_return[2];
 
@@ -230,7 +230,7 @@ noinline unsigned long kut_stack_driver(void)
 	return (unsigned long)__builtin_return_address(0);
 }
 
-/* Where the trace has the address, from 1; 0 where not; behind it, the next. */
+/* Returns the index of the address in the trace, from 1, or 0; next is the one after it. */
 int kut_stack_find(unsigned long address, unsigned long *next)
 {
 	unsigned long entries[16];
@@ -250,7 +250,7 @@ bool kut_preemptible(void)
 	return preemptible();
 }
 
-/* A call in flight, in a thread of its own. */
+/* Calls in flight, each in a thread of its own. */
 static DECLARE_COMPLETION(release);
 static struct task_struct *sleepers[8];
 
@@ -277,7 +277,7 @@ void kut_start_sleepers(int n)
 		sleepers[i] = kthread_run(sleeper, NULL, "kut_sleeper");
 		get_task_struct(sleepers[i]);
 	}
-	/* Until each of them waits in there. */
+	/* Until each of them is waiting in the function. */
 	for (i = 0; i < n; i++)
 		while (READ_ONCE(sleepers[i]->__state) != TASK_UNINTERRUPTIBLE)
 			msleep(1);
@@ -294,7 +294,7 @@ void kut_stop_sleepers(int n)
 	}
 }
 
-/* Somebody who changes the function's flow, as a live patch does. */
+/* Claims a function, like a live patch. */
 static void held(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
 		 struct ftrace_regs *fregs)
 {
@@ -319,8 +319,8 @@ void kut_let_go(unsigned long address)
 }
 
 /*
- * A kprobe of our own that joins another one, without which nobody outside of
- * the library would find that.
+ * A kprobe that joins the one under test, so that the kernel's state of that can be
+ * found outside of the library.
  */
 static struct kprobe mate;
 static struct kprobe *joined;
@@ -337,7 +337,7 @@ int kut_join(unsigned long address)
 		return ret;
 	for (at = mate.list.next; at != &mate.list; at = at->next) {
 		joined = list_entry(at, struct kprobe, list);
-		/* The aggregate probe is the one that is hashed. */
+		/* Only the aggregate probe is hashed. */
 		if (!joined->hlist.pprev || joined->hlist.pprev == LIST_POISON2)
 			return 0;
 	}
@@ -350,15 +350,15 @@ void kut_leave(void)
 	unregister_kprobe(&mate);
 }
 
-/* The calls that the kretprobe which was joined had no instance for. */
+/* Sets nmissed of the kretprobe that was joined. */
 void kut_set_dry(int value)
 {
 	container_of(joined, struct kretprobe, kp)->nmissed = value;
 }
 
 /*
- * What init_aggr_kprobe() leaves for a moment: the probe that was joined leads
- * to an aggregate probe, which leads to itself. A timer ends it.
+ * The transient state in init_aggr_kprobe(): the probe that was joined points at an
+ * aggregate probe, whose list is still empty. A timer ends it.
  */
 static struct kprobe half;
 static struct list_head *whole;
@@ -384,7 +384,7 @@ void kut_whole_link(void)
 	timer_delete_sync(&healer);
 }
 
-/* Two pages of a program. */
+/* Maps two pages of user memory. */
 unsigned long kut_user_pages(void)
 {
 	struct kunit *test = kunit_get_current_test();
@@ -396,7 +396,7 @@ unsigned long kut_user_pages(void)
 	return at;
 }
 
-/* As above; the second is taken away again. */
+/* As above, with the second one unmapped again. */
 unsigned long kut_user_page(void)
 {
 	unsigned long at = kut_user_pages();
@@ -409,7 +409,7 @@ int kut_write_user(unsigned long at, const void *from, unsigned long len)
 	return copy_to_user((void __user *)at, from, len) ? -EFAULT : 0;
 }
 
-/* Says why the case that runs does not apply. */
+/* Skips the current case. */
 void kut_skip(const char *why)
 {
 	kunit_mark_skipped(kunit_get_current_test(), "%s", why);

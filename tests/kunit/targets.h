@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Declarations for targets.c itself; the suites have their own in Rust. */
+/* Declarations for targets.c; targets.rs has those for Rust. */
 
 u32 kut_div(u32 value);
 u32 kut_div_more(u32 value);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `targets.c` has, and handlers that keep what they saw.
+//! Bindings to `targets.c`, and handlers that store what they saw.
 
 use core::hint::black_box;
 use kernel::{
@@ -18,7 +18,7 @@ use kprobes::{kprobe, regs::Register, Context, Kprobe, Post, Target};
 mod c {
     use kernel::prelude::*;
 
-    // The declarations are those of `targets.h`. Those that are safe take any value.
+    // The declarations of `targets.h`. The safe functions take any value.
     unsafe extern "C" {
         pub(crate) safe fn kut_div(value: u32) -> u32;
         pub(crate) safe fn kut_div_more(value: u32) -> u32;
@@ -65,43 +65,43 @@ mod c {
 
 pub(crate) use c::*;
 
-/// Writes into the memory of the program that the test is attached to.
+/// Writes to the user memory of the current task.
 pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
     // SAFETY: `bytes` is as long as it says.
     kernel::error::to_result(unsafe { kut_write_user(at, bytes.as_ptr(), bytes.len()) })
 }
 
-/// Ends a case that does not apply to this kernel, and says why.
+/// Skips a case that does not apply to this kernel.
 pub(crate) fn skip(why: &'static CStr) -> Result {
-    // SAFETY: It is a string, which the function copies.
+    // SAFETY: It is a C string, which the function copies.
     unsafe { kut_skip(why.as_char_ptr()) };
     Ok(())
 }
 
-/// The register of a function's first argument.
+/// The CPU register of a function's first argument.
 #[cfg(CONFIG_X86_64)]
 pub(crate) const FIRST: Register = Register::Di;
 #[cfg(CONFIG_ARM64)]
 pub(crate) const FIRST: Register = Register::X(0);
 
-/// Where in `kut_registers()` each register has its value.
+/// Returns the offset in `kut_registers()` at which each CPU register has its value.
 pub(crate) fn registers_at() -> u32 {
-    // SAFETY: It is a constant.
+    // SAFETY: Nobody writes it.
     unsafe { kut_registers_at }
 }
 
-/// How often `kut_skipped()` really ran.
+/// Returns how often `kut_skipped()` really ran.
 pub(crate) fn ran() -> i32 {
-    // SAFETY: It is written by the function alone, which this thread alone calls.
+    // SAFETY: Only the function writes it, and only this thread calls the function.
     unsafe { (&raw const kut_ran).read_volatile() }
 }
 
-/// A number that the compiler does not know.
+/// Returns a number that the compiler does not know.
 pub(crate) fn some() -> u32 {
     black_box(987_654_321)
 }
 
-/// Counts hits, and keeps what was seen last.
+/// Counts hits and stores what was seen last.
 pub(crate) struct Seen {
     pub(crate) pre: Atomic<u64>,
     pub(crate) post: Atomic<u64>,
@@ -125,7 +125,7 @@ impl Seen {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// Pre, post.
+    /// The counts of pre and post.
     pub(crate) fn hits(&self) -> (u64, u64) {
         (self.pre.load(Relaxed), self.post.load(Relaxed))
     }
@@ -172,28 +172,28 @@ impl kprobe::Handler for Around {
     }
 }
 
-/// A probe that counts, on the heap.
+/// Registers a probe that counts, on the heap.
 pub(crate) fn before(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Before>>>> {
     KBox::pin_init(Kprobe::new(target, Before(Seen::new())), GFP_KERNEL)
 }
 
-/// A probe that counts before and after, on the heap.
+/// Registers a probe that counts before and after, on the heap.
 pub(crate) fn around(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Around>>>> {
     KBox::pin_init(Kprobe::new(target, Around(Seen::new())), GFP_KERNEL)
 }
 
-/// The error of something that must fail.
+/// Returns the error of something that must fail.
 pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
     result.err()
 }
 
-/// What the kernel has written over the instruction of a probe.
+/// Returns what the kernel has written over the instruction of a probe.
 #[cfg(CONFIG_X86_64)]
 pub(crate) fn opcode(probe: &kprobes::Probe) -> Result<u8> {
     KernelPtr::<u8>::new(probe.address().as_usize()).read()
 }
 
-/// An offset in `kut_mix`, at least `from`, where an instruction begins.
+/// Returns an offset in `kut_mix` of at least `from`, at an instruction boundary.
 pub(crate) fn offset_inside(from: u32) -> Option<u32> {
     (from..from + 32).find(|&n| before(Target::symbol(c"kut_mix").offset(n)).is_ok())
 }

@@ -36,7 +36,7 @@ impl tracepoint::Handler for Signals {
         self.count.fetch_add(1, Relaxed);
         self.last.store(sig as u64, Relaxed);
         let current = kernel::task::Task::current_raw() as usize;
-        // A thread's signal is no group's; results are 0 to 4.
+        // The signal is for a thread, not for a group; results are 0 to 4.
         let good = task.addr() == current && group == 0 && (0..5).contains(&result);
         self.to_self.store(good, Relaxed);
     }
@@ -150,7 +150,7 @@ mod tests {
             drop(KBox::new([0_u8; 64], GFP_KERNEL)?);
         }
         let hits = tracepoint.handler().hits.load(Relaxed) - before;
-        // Each hit allocates once, which is missed; nothing else is.
+        // Each hit allocates once, which is missed. There are no other misses.
         assert!(hits >= 100);
         assert_eq!(tracepoint.missed() as u64, hits + before);
         Ok(())

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes in the hands of a program: `/dev/stress`.
+//! `/dev/stress`, through which a program creates and controls probes.
 //!
-//! What is written are the names of targets, one a line. An ioctl makes a
-//! probe, or a set, of what was written last; others ask it, toggle it or drop
-//! it. Each open file has probes of its own; the threads that share a file
-//! share them, and use them at the same time. `tests/guest/stress.py` is the
-//! program.
+//! The program writes the names of targets, one a line. An ioctl creates a probe or
+//! a set from what was written last; others query, toggle or drop it. Each open
+//! file has its own probes, which threads that share the file may use concurrently.
+//! The program is `tests/guest/stress.py`.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -30,7 +29,7 @@ module! {
     type: Stress,
     name: "stress",
     authors: ["The rust_kprobe authors"],
-    description: "Probes in the hands of a program",
+    description: "Lets a program create and control probes",
     license: "GPL",
 }
 
@@ -38,14 +37,14 @@ module! {
 mod targets {
     use kernel::prelude::*;
 
-    // As `targets.c` has them; they take any value.
+    // The declarations of `targets.h`; the functions take any value.
     unsafe extern "C" {
         pub(super) safe fn stress_call(which: c_uint, times: c_ulong) -> c_int;
         pub(super) safe fn stress_count(which: c_uint) -> u64;
         pub(super) safe fn stress_inner(value: u64) -> u64;
         pub(super) safe fn stress_sleep(ms: c_uint) -> c_long;
         pub(super) safe fn stress_timers(on: bool);
-        /// It does not read what the address points at.
+        /// Does not dereference the address.
         pub(super) safe fn stress_user(string: usize) -> u64;
     }
 }
@@ -61,7 +60,7 @@ impl kprobe::Handler for Before {
     }
 }
 
-/// Counts hits, before and after the instruction.
+/// Counts hits before and after the instruction.
 #[derive(Default)]
 struct Around {
     before: Count,
@@ -91,8 +90,8 @@ impl kprobe::Handler for Nested {
     }
 }
 
-/// Reads a string of 32 bytes of one letter, which another thread exchanges
-/// for those of another letter, or takes away.
+/// Reads a string of 32 equal letters, which another thread replaces by another
+/// letter, or unmaps.
 #[derive(Default)]
 struct Reader {
     hits: Count,
@@ -107,7 +106,7 @@ impl kprobe::Handler for Reader {
         let mut buf = [0; 40];
         match cx.arg::<UserStr>(0).read(&mut buf) {
             Ok(text) => {
-                // A page of zeroes has just been mapped, or one that was written.
+                // The page may have just been mapped and be zero.
                 let letters = text.iter().all(|&b| b == b'A' || b == b'B');
                 if !letters || text.len() > 32 {
                     self.wrong.add(1);
@@ -119,7 +118,7 @@ impl kprobe::Handler for Reader {
     }
 }
 
-/// Follows calls from the entry to the return, with data that must be right.
+/// Follows calls from the entry to the return, and checks the data.
 #[derive(Default)]
 struct Followed {
     entries: Count,
@@ -180,7 +179,7 @@ enum Held {
     Traced(Arc<Tracepoint<Traced>>),
 }
 
-/// What can be asked of one. `stress.py` has the same numbers.
+/// What can be queried. `stress.py` has the same numbers.
 #[derive(Clone, Copy)]
 enum Asked {
     Hits = 0,
@@ -214,7 +213,7 @@ impl Followed {
 }
 
 impl Held {
-    /// The one probe that it is; a set is several.
+    /// Returns the probe, if it is not a set.
     fn probe(&self) -> Option<&Probe> {
         match self {
             Self::Before(p) => Some(p),
@@ -264,10 +263,10 @@ fn sum<'a>(probes: impl Iterator<Item = (usize, &'a Probe)>) -> u64 {
 }
 
 struct Inner {
-    /// What was written last, each line ended by NUL.
+    /// What was written last, with a NUL for each newline.
     text: KVVec<u8>,
     held: KVec<Option<Held>>,
-    /// The member by which a set was refused.
+    /// The index of the target because of which a set was refused.
     refused: usize,
 }
 
@@ -290,11 +289,11 @@ const ASK: u32 = _IO('k' as u32, 9);
 const REFUSED: u32 = _IO('k' as u32, 10);
 const LEAK: u32 = _IO('k' as u32, 11);
 
-/// The targets of a text: `SYMBOL` or `SYMBOL+OFFSET`, each ended by NUL.
+/// Parses targets: `SYMBOL` or `SYMBOL+OFFSET`, each with a NUL.
 fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
     let mut targets = KVVec::new();
     for line in text.split_inclusive(|&b| b == 0) {
-        // `SYMBOL+OFFSET` is written as SYMBOL, NUL, `+OFFSET`.
+        // `SYMBOL+OFFSET` is SYMBOL, NUL, `+OFFSET`.
         if let Some(offset) = line.strip_prefix(b"+") {
             let offset = core::str::from_utf8(&offset[..offset.len() - 1]).map_err(|_| EINVAL)?;
             let offset = offset.parse().map_err(|_| EINVAL)?;
@@ -308,8 +307,8 @@ fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
     Ok(targets)
 }
 
-/// Exchanges the question at `arg`, in the program's memory, for its answer: an
-/// ioctl returns no more than an `int`.
+/// Replaces the question at the user address `arg` by its answer: an ioctl can return
+/// only an `int`.
 fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result<isize> {
     let word = || UserSlice::new(UserPtr::from_addr(arg), size_of::<u64>());
     let question: u64 = word().reader().read()?;
@@ -318,10 +317,10 @@ fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result<isize> {
 }
 
 impl Device {
-    /// Makes a probe of kind `arg & 0xff`, of what was written. The rest of
-    /// `arg` is how many calls a return probe can follow.
+    /// Creates a probe of kind `arg & 0xff` from what was written. The rest of `arg`
+    /// is the number of calls that a return probe can follow.
     fn add(&self, arg: usize) -> Result<isize> {
-        // The lock is not held meanwhile: others may register at the same time.
+        // Do not hold the lock, so that probes can be registered concurrently.
         let text = core::mem::take(&mut self.inner.lock().text);
         let targets = targets_of(&text)?;
         let first = *targets.first().ok_or(EINVAL)?;
@@ -414,7 +413,7 @@ impl MiscDevice for Device {
 
     fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
-            // How often, and which of the targets.
+            // `arg` is the function and the number of calls.
             CALL => {
                 kernel::error::to_result(targets::stress_call((arg & 0xff) as u32, arg >> 8))?;
                 Ok(0)
@@ -439,7 +438,7 @@ impl MiscDevice for Device {
                         .and_then(|h| h.take())
                         .ok_or(ENOENT)?
                 };
-                // It waits, without the lock.
+                // This waits, so the lock is not held.
                 drop(held);
                 Ok(0)
             }
@@ -450,7 +449,7 @@ impl MiscDevice for Device {
                 me.get(question >> 8)?.ask(what).ok_or(EINVAL)
             }),
             REFUSED => Ok(me.inner.lock().refused as isize),
-            // By this the harness is tested: what is leaked must be reported.
+            // For testing the harness, which must report what is leaked.
             LEAK => {
                 for _ in 0..arg {
                     core::mem::forget(KVec::<u8>::with_capacity(200, GFP_KERNEL)?);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module that does what makes Linux 7.2 keep a probe for ever: it registers
- * one with a post handler at a function's entry where there is one without.
+ * Makes Linux 7.2 unable to disarm the probe of another module: registers a probe
+ * with a post handler at a function's entry where there is one without.
  *
- * Where that one is C's as well, the kernel crashes. To see it, in `make shell`
- * after `scripts/build -C bench` and `scripts/build -C tests/stress`:
+ * If both are in C, the kernel crashes. To reproduce that, in `make shell` after
+ * `scripts/build -C bench` and `scripts/build -C tests/stress`:
  *
  *	insmod bench/bench_target.ko
  *	insmod bench/bench_c.ko kind=kprobe_counting
@@ -47,6 +47,6 @@ static void __exit intruder_exit(void)
 }
 module_exit(intruder_exit);
 
-MODULE_DESCRIPTION("Spoils the probe of another module");
+MODULE_DESCRIPTION("Breaks the probe of another module");
 MODULE_AUTHOR("The rust_kprobe authors");
 MODULE_LICENSE("GPL");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What safe code can do wrong with probes: `how` says what.
+//! Mistakes that safe code can make with probes; the parameter `how` chooses one.
 //!
-//! `forget` and `static` leave probes behind; `init` does as well, and fails.
-//! `handler`, `lock`, `irq` and `tracepoint` drop one where it cannot be waited for.
+//! `forget` and `static` leave probes behind, and so does `init`, which fails.
+//! `handler`, `lock`, `rcu` and `tracepoint` drop one where it must not wait.
 
 use core::mem;
 use kernel::{
@@ -20,7 +20,7 @@ module! {
     type: Mistakes,
     name: "stress_mistakes",
     authors: ["The rust_kprobe authors"],
-    description: "What safe code can do wrong with probes",
+    description: "Mistakes that safe code can make with probes",
     license: "GPL",
 }
 
@@ -84,7 +84,7 @@ impl Dropper {
     }
 
     fn drop_it(&self) {
-        // The lock is given back first.
+        // Release the lock first.
         let held = self.held.try_lock().and_then(|mut held| held.take());
         drop(held);
     }
@@ -105,7 +105,7 @@ impl tracepoint::Handler for Dropper {
     }
 }
 
-/// Forgets one of each kind.
+/// Forgets a probe of each kind.
 fn forget() -> Result {
     let places = [PLACE, OTHER];
     mem::forget(probe(PLACE)?);

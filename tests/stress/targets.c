@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Functions to be probed, and who calls them: a program by way of stress.rs, a
- * timer interrupt, a softirq.
+ * Functions to probe and their callers: a program through stress.rs, a timer
+ * interrupt, a softirq.
  */
 #include <linux/atomic.h>
 #include <linux/hrtimer.h>
@@ -14,7 +14,7 @@
 
 static atomic64_t counts[STRESS_COUNTS];
 
-/* Long enough for a probe inside. */
+/* Long enough for a probe after the entry. */
 static __always_inline u64 mix(enum stress_count which, u64 value)
 {
 	int i;
@@ -111,7 +111,7 @@ static void on_softirq(struct timer_list *timer)
 	mod_timer(timer, jiffies + 1);
 }
 
-/* Not for two threads at once. */
+/* Must not be called concurrently. */
 void stress_timers(bool on)
 {
 	if (on && !running) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the stress tests probe. Each function counts its own calls, exactly. */
+/* The functions that the stress tests probe. Each counts its own calls, exactly. */
 
 enum stress_count {
 	STRESS_TARGET,

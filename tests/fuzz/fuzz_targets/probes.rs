@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whatever bytes the parameter `probes=` holds: the parser takes what the
-//! grammar says and nothing else, prints it back to the same definition, and
-//! points at a place in the text where it refuses.
+//! Fuzzes the parser of `probes=`: it must accept exactly the grammar, print what
+//! parses back to the same definition, and refuse with a column in the text.
 
 #![no_main]
 
@@ -14,7 +13,7 @@ mod definition;
 
 use definition::{parse, split, Definition, Kind, MAX_ACTIVE, MAX_NAME, MAX_SYMBOL};
 
-/// A definition in the words of the grammar.
+/// A definition, split as in the grammar.
 #[derive(Debug, PartialEq)]
 struct Meant {
     kind: Kind,
@@ -31,7 +30,7 @@ fn is_octal(number: &str) -> bool {
     number.len() > 1 && number.starts_with('0') && number.bytes().nth(1).unwrap().is_ascii_digit()
 }
 
-/// The grammar once more, read another way: from the outside in, by its words.
+/// A second, independent parser, which splits the definition into words.
 fn meant(text: &[u8]) -> Option<Meant> {
     let text = std::str::from_utf8(text).ok()?;
     let words: Vec<&str> = text
@@ -119,9 +118,9 @@ fuzz_target!(|probes: &[u8]| {
         match parse(text) {
             Ok(parsed) => {
                 assert_eq!(Some(what(&parsed)), meant(text), "accepted");
-                // The column is where the symbol stands.
+                // The column is that of the symbol.
                 assert!(text[parsed.symbol_column - 1..].starts_with(parsed.symbol.as_bytes()));
-                // The normal form is of the same meaning, and its own normal form.
+                // The normal form has the same meaning, and is its own normal form.
                 let normal = parsed.to_string();
                 let again = parse(normal.as_bytes()).expect(&normal);
                 assert_eq!(what(&again), what(&parsed));
