@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests the build: against headers as distributions ship them, and that a
-change rebuilds what depends on it and nothing else."""
+"""Tests the build: against headers as distributions ship them, and that a change
+rebuilds exactly what depends on it."""
 import os
 import shutil
 import subprocess
@@ -13,8 +13,8 @@ ROOT = guest.ROOT
 
 
 def headers_tree(kdir, tree):
-    """Puts a headers-only tree together from a built one, with the files that
-    Arch's linux-headers has: no sources, no rust/Makefile."""
+    """Makes a headers-only tree from a built one, with the files of Arch's
+    linux-headers: no sources, no rust/Makefile."""
     source = (Path(kdir) / "source").resolve()
     tree.mkdir()
 
@@ -30,7 +30,7 @@ def headers_tree(kdir, tree):
          "arch/x86/Makefile", "arch/x86/Makefile_32.cpu", "arch/x86/Makefile.postlink")
     for kconfig in source.rglob("Kconfig*"):
         copy(source, str(kconfig.relative_to(source)))
-    # Over it, what the build made.
+    # On top of it, what the build made.
     for made in ("scripts", "include", "arch/x86/include"):
         subprocess.run(["cp", "-a", "-T", f"{kdir}/{made}", tree / made], check=True)
     copy(Path(kdir), ".config", "Module.symvers", "System.map", "tools/objtool/objtool")
@@ -40,7 +40,7 @@ def headers_tree(kdir, tree):
 
 
 def clone(folder):
-    """The project as git has it, with what is changed and not committed."""
+    """Copies the project as git has it, with uncommitted changes."""
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def clone(folder):
 
 
 def build(folder, kdir):
-    """Builds there; the steps that make took, without the folder of the file."""
+    """Builds there; returns the steps that make took, without folder names."""
     run = subprocess.run(
         ["scripts/build"], cwd=folder, env={**os.environ, "KDIR": str(kdir)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

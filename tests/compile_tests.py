@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compiles every folder of modules, from nothing, for the kernel at hand: no
-compiler may warn, and modpost must know every symbol."""
+"""Compiles every folder of modules from scratch: no compiler may warn, and modpost
+must know every symbol."""
 import os
 import re
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests the doctor: it finds what is missing, names it, and says how to mend it."""
+"""Tests the doctor: it names what is missing and says how to fix it."""
 import os
 import shutil
 import subprocess
@@ -49,7 +49,7 @@ def run(bench, results):
                 assert found.returncode == 1, f"it found nothing:\n{found.stdout}"
                 for word in words:
                     assert word in found.stdout, f"no {word!r} in:\n{found.stdout}"
-                # And a build stops there, before it makes anything.
+                # A build stops there, before it makes anything.
                 build = subprocess.run(
                     [guest.ROOT / "scripts/build"], env={**os.environ, **env, "KDIR": str(tree)},
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs tests/guest/faults.py and tests/guest/lockdown.py, which need the debug
-kernel: no other lets an allocation fail when it is asked to, or trusts signed
-modules only."""
+kernel for fault injection and module signatures."""
 import guest
 
 
@@ -20,7 +19,7 @@ def lockdown(bench, results):
         ["/usr/bin/python3", "tests/guest/lockdown.py", str(bench.kdir)],
         limit=30,
         accel=bench.accel,
-        # kmemleak answers in debugfs.
+        # Lockdown closes debugfs, and with it kmemleak.
         leaks=False,
     )
     results.merge("lockdown", outcome.output)

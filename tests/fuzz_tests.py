@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Fuzzes the parser of `probes=`, briefly; `make fuzz` takes its time."""
+"""Fuzzes the parser of `probes=` briefly; `make fuzz` takes longer."""
 import re
 import subprocess
 
@@ -19,7 +19,7 @@ def output(*command):
 def run(bench, results):
     fuzz = output("tests/fuzz/run", str(RUNS))
     if fuzz.returncode == NOT_TO_BE_HAD:
-        results.say("# fuzz: cargo-fuzz is not to be had on this machine")
+        results.say("# fuzz: cargo-fuzz cannot be installed on this machine")
         return
     done = re.search(r"number_of_executed_units: (\d+)", fuzz.stdout)
     results.add(

@@ -10,7 +10,7 @@ LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
 
 
 def fails(bench, command, problem, *, log=None, limit=30):
-    """The guest's run is a failure for that reason, and the report shows it."""
+    """The run fails for that reason, and the report shows it."""
     outcome = guest.run(
         bench.kdir, ["/bin/bash", "-c", command], limit=limit, boot_limit=30, accel=bench.accel
     )
@@ -51,8 +51,7 @@ fcntl.ioctl(open("/dev/stress"), ord("k") << 8 | 11, 10)
 
 
 def leaks(bench, results):
-    """What leaks is reported where the kernel has kmemleak, and so is a kmemleak
-    that does not look."""
+    """With kmemleak, leaks are reported, and so is a kmemleak that is disabled."""
     bench.build("tests/stress")
     leak = f"insmod tests/stress/stress.ko && python3 -c {shlex.quote(LEAK)}"
     results.run(

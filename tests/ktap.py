@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Collects results and prints them as KTAP; closes with `N passed, N failed`."""
+"""Collects results and prints them as KTAP, with `N passed, N failed` at the end."""
 import io
 import re
 import traceback
@@ -12,14 +12,14 @@ class Results:
         self.lines = []
 
     def add(self, ok, name, notes=()):
-        """A test's result; the notes are for one that failed."""
+        """Adds the result of a test; the notes are printed if it failed."""
         self.lines.append((ok, name))
         if not ok:
             for note in notes:
                 self.say(f"# {note}")
 
     def say(self, line):
-        """A line that is no result."""
+        """Adds a line that is not a result."""
         self.lines.append((None, line))
 
     def run(self, name, test):
@@ -41,8 +41,8 @@ class Results:
             self.add(False, f"{name}: the suite ran", traceback.format_exc().splitlines())
 
     def merge(self, suite, text):
-        """Adds the results of a suite that printed KTAP. A suite that did not
-        print all that it planned has failed."""
+        """Adds the results of a suite that printed KTAP. The suite fails if it
+        did not print as many as planned."""
         plan = re.search(r"^1\.\.(\d+)$", text, re.MULTILINE)
         found = re.findall(r"^(ok|not ok) \d+ (.*)\n((?:#.*\n)*)", text, re.MULTILINE)
         for verdict, name, notes in found:
@@ -52,8 +52,8 @@ class Results:
             self.add(False, f"{suite}: all of its tests ran", [f"{len(found)} of {planned}"])
 
     def guest(self, suite, outcome, tells=False):
-        """Adds the verdict on a guest. `tells` is for one whose command failed
-        because a test did, which is counted already."""
+        """Adds the verdict on a guest. With `tells`, the failure of its command is
+        that of a test, which has been counted."""
         problems = outcome.problems
         if tells:
             problems = [p for p in problems if "command failed with status 1" not in p]
@@ -83,7 +83,7 @@ class Ktap:
             print(f"{'ok' if ok else 'not ok'} {number} {text}", flush=True)
 
     def close(self):
-        """Prints how many; the exit status."""
+        """Prints the totals; returns the exit status."""
         print(f"1..{self.passed + self.failed}")
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
         return self.failed != 0 or self.passed == 0

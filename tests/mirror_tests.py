@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests which kernel source is chosen, with mirrors that have moved on: small
-repositories of this machine's own, which apt reads as it does Debian's."""
+"""Tests which kernel source is chosen when the mirror has moved on, with small local
+repositories that apt reads like Debian's."""
 import hashlib
 import os
 import subprocess
@@ -18,13 +18,13 @@ def table():
 
 
 class Mirror:
-    """A mirror that has these versions of linux-source, by suite; and a cache of
-    the workbench that knows no other."""
+    """A mirror with these versions of linux-source, by suite, and a cache of the
+    workbench that uses only it."""
 
     def __init__(self, folder, **versions):
         self.folder = Path(folder)
         for suite in {"stable"} | {s for suites in table().values() for s in suites}:
-            # apt passes over a suite that has nothing.
+            # apt ignores an empty suite.
             self.suite(suite, versions.get(suite.replace("-", "_"), []) + ["1.0.0-1"])
         config = self.folder / "apt.conf"
         (self.folder / "sources.list").write_text(f"deb file:{self.folder}/debian stable main\n")
@@ -59,13 +59,13 @@ class Mirror:
         )
 
     def unpacked(self, version):
-        """As if this had been unpacked in the cache."""
+        """Makes this look unpacked in the cache."""
         folder = self.folder / "cache/rust_kprobe/src" / f"linux-{version.split('-')[0]}"
         folder.mkdir(parents=True)
         folder.with_name(folder.name + ".version").write_text(version + "\n")
 
     def chosen(self, **env):
-        """The series and the version, or None, and what was said of it."""
+        """The series and the version, or None, and the messages."""
         run = subprocess.run(
             [guest.ROOT / "scripts/kernel", "--which"], env=self.env | env,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compiles Rust: programs that must not compile, each example of the
-documentation, and a module outside of this folder, which is run as well."""
+"""Compiles Rust: programs that must not compile, all examples of the documentation,
+and a module outside of this folder, which is also run."""
 import json
 import os
 import re
@@ -15,12 +15,12 @@ ROOT = guest.ROOT
 
 
 def compile_each(bench, folder, names):
-    """Compiles each NAME.rs there as the main file of a module, by itself.
+    """Compiles each NAME.rs there as the main file of a module of its own.
 
-    Gives the messages of those that failed, and an empty text for the others.
+    Returns the messages of those that failed, and an empty text for the others.
     """
     for name in names:
-        # `#[vtable]` of Linux 7.3 looks for what `module!` makes; without it the library's will do.
+        # `#[vtable]` of Linux 7.3 needs what `module!` makes, or else the library's.
         with open(folder / f"{name}.rs", "r+", encoding="utf-8") as source:
             if "\nmodule! {" not in source.read():
                 source.write("#[allow(unused_imports)]\npub use kprobes::LocalModule;\n")
@@ -50,7 +50,7 @@ def must_not_compile(bench, results):
         for source in sources:
             shutil.copy2(source, folder)
         messages = compile_each(bench, folder, [s.stem for s in sources])
-        # What only the linker refuses: build_assert!() leaves a symbol that nobody has.
+        # build_assert!() leaves an undefined symbol, so only linking fails.
         for source in sources:
             unlinkable = folder / f"{source.stem}_main.o"
             if unlinkable.exists():
@@ -68,13 +68,13 @@ def must_not_compile(bench, results):
         elif got == "":
             results.add(False, title, ["it compiles"])
         else:
-            # The message may be broken into lines, and rustc may name a type with its path.
+            # The message may have line breaks, and rustc may qualify the name of a type.
             text = " ".join(re.sub(r"\b(kprobes|core::marker)::", "", got).split())
             results.add(wanted[1] in text, title, [f"no {wanted[1]!r} in:", *got.splitlines()[:30]])
 
 
 def examples():
-    """The code blocks of the library's documentation, as rustdoc sees them."""
+    """The code blocks of the library's documentation, as rustdoc reads them."""
     for source in sorted((ROOT / "src").rglob("*.rs")):
         code, start, take = None, 0, False
         for number, line in enumerate(source.read_text().splitlines(), 1):
@@ -143,7 +143,7 @@ def consumer(bench, results):
 
 
 def editor(bench, results):
-    """rust-project.json knows the library and who uses it."""
+    """rust-project.json has the library and the crates that use it."""
     subprocess.run([ROOT / "scripts/rust-analyzer", bench.kdir], check=True)
     crates = json.loads((ROOT / "rust-project.json").read_text())["crates"]
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs every sample in one guest, and compares its log with the one beside it.
+"""Runs every sample in one guest and compares its log with NAME.log.
 
-A `.log` file may begin with `only: REGEX`: lines of others are left out then.
-Numbers that differ from run to run stand as N, hexadecimal ones as X, and a
-bar of a histogram as BAR; what is x86-64's (__x64_sys_, a register's name) for
-another architecture's. A line that stands there once may come several times in a
-row.
+A `.log` file may begin with `only: REGEX`, which ignores other lines. N is a number
+that differs from run to run, X a hexadecimal one, and BAR the bar of a histogram.
+Names of x86-64 (__x64_sys_, a register) also stand for those of other architectures.
+A line may occur several times in a row.
 """
 import os
 import re
@@ -35,12 +34,12 @@ def once(lines):
 
 
 def compare(name, said):
-    """What is wrong with the log of a sample, as notes; nothing where it is right."""
+    """What is wrong with the log of a sample, as notes; empty if it is right."""
     wanted = (SAMPLES / f"{name}.log").read_text().splitlines()
     if wanted[0].startswith("only: "):
         only = re.compile(wanted.pop(0).removeprefix("only: "))
         said = [line for line in said if only.search(line)]
-    # Lines that match the same pattern, one after the other, count once.
+    # Consecutive lines that match the same pattern count once.
     rest = once(said)
     for line in wanted:
         if not rest or not re.fullmatch(pattern(line), rest[0]):
@@ -66,7 +65,7 @@ def with_bpftrace(bench, results):
 
 
 def copied(bench, results):
-    """A sample in an empty folder, with the three lines of README.md."""
+    """A copy of a sample in an empty folder, with the three lines of README.md."""
     readme = (SAMPLES / "README.md").read_text()
     kbuild = re.search(r"```make\n(.*?)```", readme, re.DOTALL)[1]
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests what scripts/stock refuses, and that it names the reason. None of these
-gets as far as a build; each has a cache of its own, with the package lists of
-this machine's."""
+"""Tests what scripts/stock refuses, and that it names the reason. None of these gets
+as far as a build. Each has its own cache, with the package lists of this machine."""
 import os
 import re
 import shutil

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs tests/guest/stress.py in a guest of two CPUs, and in one of four.
+"""Runs tests/guest/stress.py in a guest with two CPUs, and in one with four.
 
-In `make test` this is the short form. In `make stress MINUTES=N` the modules
-are loaded and unloaded a thousand times, every function of the kernel is
-probed, and what goes on for a time shares N minutes.
+In `make test`, this is the short form. With `make stress MINUTES=N`, the modules are
+loaded and unloaded a thousand times, every function of the kernel is probed, and the
+timed tests share N minutes.
 """
 import os
 import sys
@@ -11,14 +11,14 @@ import sys
 import deliberate
 import guest
 
-# How many tests of stress.py go on for SECONDS.
+# The number of tests of stress.py that run for SECONDS.
 TIMED = 9
 SHORT = {"rounds": 25, "seconds": 2, "every": 100}
 
 
 def form():
-    """What to ask of stress.py, how long it may take in seconds, and whether
-    that is long."""
+    """The arguments of stress.py, its time limit in seconds, and whether this is the
+    long form."""
     minutes = os.environ.get("MINUTES")
     if not minutes:
         return SHORT, 300, False
@@ -51,7 +51,7 @@ def on(cpus):
 
 
 def races(bench, results):
-    """Where CPUs do not take turns: what the figures are worth then."""
+    """What the figures are worth if CPUs do not take turns."""
     bench.build("tests/stress")
     calls = 2_000_000 if form()[2] else 100_000
     outcome = guest.run(
@@ -63,8 +63,8 @@ def races(bench, results):
 
 
 def intruder(bench, results):
-    """Another module makes the kernel unable to disarm our probe. It warns of
-    that, and must do no more."""
+    """Another module makes the kernel unable to disarm our probe. The kernel warns,
+    and nothing else may happen."""
     bench.build("tests/stress")
     outcome = guest.run(bench.kdir, ["tests/guest/intruder"], limit=60, accel=bench.accel)
     for said in ("it says so", "it stays", "its handler runs", "others come and go"):
@@ -79,9 +79,9 @@ STOPPED = ("a probe is dropped in a handler, under a lock or where else one must
 
 
 def mistakes(bench, results):
-    """A module of safe code leaves probes behind, or drops one where nobody may
-    wait. What it leaves is found; the drop is stopped before anything is freed,
-    in a guest of its own."""
+    """A module without `unsafe` leaves probes behind, or drops one where it must not
+    wait. What it leaves is unregistered. The drop, in a guest of its own, is stopped
+    before anything is freed."""
     bench.build("tests/stress")
     command = ["/usr/bin/python3", "tests/guest/mistakes.py"]
     outcome = guest.run(bench.kdir, [*command, "leave"], limit=60, accel=bench.accel, leaks=False)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the tests in the guest know of its architecture."""
+"""The architecture of the guest, for its tests."""
 import ctypes
 import errno
 import functools
 import os
 
-# Numbers of system calls; how the function that handles one is called; how the
-# kernel gets to a handler at a function's entry; the errno for an offset within
-# an instruction; a symbol of assembly that is no function.
+# System call numbers, the prefix of their functions, the mechanism of a probe at a
+# function's entry, the errno for an offset within an instruction, and
+# a symbol of assembly that is no function.
 _X86_64 = {
     "finit_module": 313, "delete_module": 176, "getpriority": 140,
     "prefix": "__x64_sys_", "entry": "ftrace", "within": errno.EILSEQ,
@@ -15,8 +15,8 @@ _X86_64 = {
 }
 _ARM64 = {
     "finit_module": 273, "delete_module": 106, "getpriority": 141,
-    # Kprobes are never on ftrace there. An address that is none of an
-    # instruction's is refused before anything is decoded.
+    # Kprobes never use ftrace there. A misaligned address is refused before anything
+    # is decoded.
     "prefix": "__arm64_sys_", "entry": "breakpoint", "within": errno.EINVAL,
     "assembly": "ret_from_fork",
 }
@@ -33,12 +33,12 @@ def syscall(name, *args):
 
 
 def handler_of(name):
-    """The kernel's function for a system call."""
+    """The name of a system call's function."""
     return THIS["prefix"] + name
 
 
 def _event(definition):
-    # Not open(): with "w" that removes all events, with "a" it seeks.
+    # Not open(): "w" would remove all events, and "a" seeks.
     events = os.open(EVENTS, os.O_WRONLY)
     try:
         os.write(events, definition.encode())
@@ -47,7 +47,7 @@ def _event(definition):
 
 
 def _takes(place):
-    """Whether the kernel takes a kprobe there, asked through tracefs."""
+    """Whether the kernel accepts a kprobe there, through tracefs."""
     try:
         _event(f"p:try/it {place}")
     except OSError as error:
@@ -59,26 +59,26 @@ def _takes(place):
 
 
 def offsets(function):
-    """An offset in the function where an instruction begins, behind what ftrace
-    owns at its entry, and one within that instruction or a later one."""
+    """The offset of an instruction in the function, after the ftrace call, and an
+    offset within that or a later instruction."""
     if os.uname().machine == "aarch64":
         return 8, 10
-    # 5 is behind a call at the entry, which may itself be behind an ENDBR; it is
-    # not taken then.
+    # 5 is after an ftrace call at the entry. It is refused if there is an ENDBR
+    # before that call.
     inside = next(n for n in range(5, 64) if _takes(f"{function}+{n}"))
     within = next(n for n in range(inside + 1, 128) if not _takes(f"{function}+{n}"))
     return inside, within
 
 
 def entry(function):
-    """Where the kernel puts a probe on a function's entry, as it names the place."""
+    """The symbol and offset at which the kernel puts a probe on a function's entry."""
     return f"{function}+{4 if begins_with_endbr(function) else 0:#x}"
 
 
 @functools.cache
 def begins_with_endbr(function):
-    """Whether the compiler, or the kernel in its place, put four bytes there for
-    the tracking of branches: then ftrace's call is behind them."""
+    """Whether the function begins with an ENDBR, or the four bytes with which the
+    kernel has replaced it; then the ftrace call is after them."""
     if os.uname().machine != "x86_64":
         return False
     with open("/proc/kallsyms", encoding="ascii") as kallsyms:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What the library promises, tried on a kernel without KUnit: through
-/dev/stress, of which each kind of probe can be had. Prints KTAP.
+"""Tests the library on a kernel without KUnit, with probes of each kind through
+/dev/stress. Prints KTAP.
 
 usage: behaviour.py
 """
@@ -33,7 +33,7 @@ def test_at_an_entry():
     with Device() as device:
         held = device.add(BEFORE, TARGET_FUNCTION)
         (line,) = kprobe_list()
-        # Where functions begin with ENDBR the kernel puts the probe behind it.
+        # If the function begins with ENDBR, the kernel puts the probe after it.
         equal("[FTRACE]" in line, arch.ENTRY == "ftrace", line)
         hit_each_time(device, held)
         held.drop()
@@ -56,7 +56,7 @@ def test_behind_the_endbr_of_an_entry():
                 equal(errno.errorcode[error.errno], "EILSEQ", f"+{offset}")
             else:
                 raise AssertionError(f"+{offset} was taken")
-        # They are the same place: one is dropped, the other stays.
+        # They are at the same address: one is dropped, the other stays.
         behind.drop()
         arch.syscall("getpriority", 0, 0)
         equal(at.ask(HITS), CALLS + 1)
@@ -94,7 +94,7 @@ def test_before_and_after():
 
 
 def test_entry_and_return():
-    """Its handlers compare what they found at the entry with the call."""
+    """The handlers compare the data from the entry with the call."""
     with Device() as device:
         held = device.add(FOLLOWED, TARGET_FUNCTION, max_active=8)
         hit_each_time(device, held)
@@ -142,7 +142,7 @@ def test_strings_of_programs():
         held = device.add(READER, "stress:stress_user")
         device.ioctl(IO_USER, ctypes.addressof(string))
         equal((held.ask(HITS), held.ask(FAULTS), held.ask(WRONG)), (1, 0, 0))
-        device.ioctl(IO_USER, 8)  # nothing is mapped there
+        device.ioctl(IO_USER, 8)  # not mapped
         equal((held.ask(HITS), held.ask(FAULTS), held.ask(WRONG)), (2, 1, 0))
         held.drop()
 

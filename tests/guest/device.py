@@ -16,7 +16,7 @@ HITS, MISSED, RETURNS, WRONG, FAULTS, OPTIMIZED = range(6)
 
 
 class Device:
-    """An open /dev/stress. The probes that were made by it go with it."""
+    """An open /dev/stress. Closing it drops its probes."""
 
     def __init__(self):
         self.fd = os.open("/dev/stress", os.O_RDWR)

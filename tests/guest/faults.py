@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Lets each allocation fail that is made while a module is loaded, a probe or a
-set registered, the first, the second, and so on, until none is left to fail.
-Each failure must leave nothing behind. For the debug kernel. Prints KTAP.
+"""Makes each allocation fail while a module is loaded or a probe or a set is
+registered: the first, the second, and so on, until none is left. No failure may
+leave anything behind. For the debug kernel. Prints KTAP.
 
 usage: faults.py [TEST...]
 """
@@ -30,7 +30,7 @@ def inject(action, undo, check):
     until there is none left. Gives how often it failed, by errno, and how often
     it went well all the same."""
     failed, survived = collections.Counter(), 0
-    # To be opened before: that allocates.
+    # Opened before, because that allocates.
     nth = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
     try:
         for n in range(1, 5000):
@@ -61,7 +61,7 @@ def inject(action, undo, check):
 
 
 def told(failed, survived, at_least=1):
-    """What came of it. Nothing but ENOMEM is an answer to a lack of memory."""
+    """Summarises the outcome. Only ENOMEM is acceptable."""
     equal([name for name in failed if name != "ENOMEM"], [])
     if failed["ENOMEM"] < at_least:
         raise AssertionError(f"{failed} failures, {survived} survived")
@@ -74,7 +74,7 @@ def nothing_left():
 
 
 def module(definitions):
-    # Where it is read through 9p, failures there take the root file system away.
+    # Failures while it is read through 9p would break the root file system.
     copy = "/tmp/rust_kprobe.ko"
     shutil.copy("rust_kprobe.ko", copy)
 
@@ -102,7 +102,7 @@ def device_test(kind, *places):
                 return device.add(kind, *places)
 
             def drop(held):
-                # It is whole: it is hit.
+                # It works.
                 if PLACES[0] in places:
                     before = held.seen()
                     device.call(TARGET, 3)
@@ -115,7 +115,7 @@ def device_test(kind, *places):
 
 
 def test_a_kth_member_without_memory_leaves_no_other():
-    """The members before it were registered already when it was refused."""
+    """The members before it are already registered when it is refused."""
     refused = set()
     with Device() as device:
         def check():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the tests in the guest share: modules, the kernel's log and its list of
+"""Common code of the tests in the guest: modules, the kernel's log and its list of
 kprobes, assertions, and KTAP."""
 import ctypes
 import os
@@ -12,7 +12,7 @@ import arch
 
 
 def checked(result):
-    """The result of a function of the C library, or the OSError it stands for."""
+    """Checks the result of a function of the C library; raises OSError."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -20,7 +20,7 @@ def checked(result):
 
 
 def insmod(path, params=b""):
-    """Loads a module, without a command line in between. OSError if refused."""
+    """Loads a module, without insmod. Raises OSError if it is refused."""
     fd = os.open(path, os.O_RDONLY)
     try:
         checked(arch.syscall("finit_module", fd, ctypes.c_char_p(params), 0))
@@ -38,7 +38,7 @@ def is_loaded(name):
 
 
 def probes(definitions):
-    """The parameter of rust_kprobe.ko, quoted as the kernel reads it."""
+    """The parameter of rust_kprobe.ko, quoted for the kernel."""
     if isinstance(definitions, str):
         definitions = definitions.encode()
     return b'probes="' + definitions + b'"'
@@ -58,7 +58,7 @@ class Log:
         os.lseek(self.fd, 0, os.SEEK_END)
 
     def lines(self):
-        """The module's lines that have come since the last call."""
+        """The module's lines since the last call."""
         found = []
         while True:
             try:
@@ -69,7 +69,7 @@ class Log:
                 raise AssertionError("the log was overrun") from None
             text = record.split(b";", 1)[1].split(b"\n", 1)[0].decode("ascii")
             text = re.sub(r"\\x([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text)
-            # What the kernel says of a module, it says in the module's name.
+            # Lines of the kernel about a module have its prefix, too.
             if text.startswith(self.prefix) and "taint" not in text:
                 found.append(text.removeprefix(self.prefix))
 
@@ -109,13 +109,13 @@ def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):
 
 
 class Skip(Exception):
-    """Raised by a test that does not apply, with the reason."""
+    """Raised by a test that is to be skipped, with the reason."""
 
 
 def run(suite, tests, wanted=()):
-    """Runs tests, pairs of a name and a function, which fails by raising, and
-    may return what is to be said of its success, or raise Skip; all of them, or
-    those whose name has one of `wanted` in it. The exit status."""
+    """Runs tests, or only those whose name contains one of `wanted`; returns the
+    exit status. A test is a name and a function that fails by raising, may raise
+    Skip, and may return a remark on its success."""
     tests = [(n, t) for n, t in tests if not wanted or any(w in n for w in wanted)]
     print("KTAP version 1")
     print(f"1..{len(tests)}")
@@ -125,7 +125,7 @@ def run(suite, tests, wanted=()):
             figures = test()
         except Skip as reason:
             print(f"ok {number} {suite}: {name} # SKIP {reason}")
-        except Exception as error:  # whatever it was, the others go on
+        except Exception as error:  # run the others anyway
             failed += 1
             print(f"not ok {number} {suite}: {name}")
             lines = [f"{type(error).__name__}: {error}"]

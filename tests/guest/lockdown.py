@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What a kernel in lockdown says of the module. There is no way back from that,
-and debugfs is closed then. For the debug kernel. Prints KTAP.
+"""Loads the module in a kernel in lockdown, which cannot be undone and closes debugfs.
+For the debug kernel. Prints KTAP.
 
 usage: lockdown.py KDIR
 """
@@ -17,7 +17,7 @@ DEFINITION = probes("p:enter kernel_clone")
 
 
 def sign(path):
-    """With the kernel's own key."""
+    """Signs it with the kernel's own key."""
     subprocess.run(
         [f"{KDIR}/scripts/sign-file", "sha512", f"{KDIR}/certs/signing_key.pem",
          f"{KDIR}/certs/signing_key.x509", path],

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Makes mistakes with probes in the guest, by tests/stress/stress_mistakes.ko.
+"""Makes mistakes with probes in the guest, with tests/stress/stress_mistakes.ko.
 
 usage: mistakes.py leave | MISTAKE
 
-`leave` leaves probes behind in all ways, and prints KTAP. MISTAKE is one that
-the kernel stops with a BUG.
+`leave` leaves probes behind in all ways and prints KTAP. MISTAKE is one that is
+stopped by BUG().
 """
 import errno
 import os
@@ -27,7 +27,7 @@ ONE_OF_EACH = [
 
 
 def hit():
-    """What they were on is called, and memory allocated."""
+    """Calls the functions that were probed, and allocates memory."""
     for _ in range(100):
         os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, 0, 0)
@@ -35,7 +35,7 @@ def hit():
 
 
 def left(how, *lines):
-    """Loads and unloads it; what it left is told, gone, and harms nothing."""
+    """Loads and unloads it; what it left is reported and unregistered."""
     with log("stress_mistakes") as kmsg:
         kmod.insmod(MODULE, f"how={how}".encode())
         hit()

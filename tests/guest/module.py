@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, and
-compares the log with what README.md promises. Prints KTAP.
+"""Tests rust_kprobe.ko in the guest: loads it, triggers its probes, and compares the
+log with README.md. Prints KTAP.
 
 usage: module.py MODULE.ko
 """
@@ -19,7 +19,7 @@ import kmod
 from arch import ASSEMBLY, LIBC
 from kmod import equal, kprobe_list, log, match, match_lines, probes, unregistered
 
-# A system call that nobody in the guest makes but these tests.
+# A system call that only these tests make in the guest.
 TARGET = arch.handler_of("getpriority")
 NAP = arch.handler_of("clock_nanosleep")
 BURST = 100  # rust_kprobe/report.rs
@@ -45,7 +45,7 @@ def is_loaded():
 
 @contextmanager
 def loaded(params=b""):
-    """The module, loaded, with its log; unloaded whatever happens."""
+    """Loads the module; gives its log, and unloads it in any case."""
     with log() as kmsg:
         insmod(params)
         try:
@@ -56,7 +56,7 @@ def loaded(params=b""):
 
 
 def trigger(times=1):
-    """Calls TARGET that often; it returns 20 less the nice value."""
+    """Calls TARGET that often; it returns 20 minus the nice value."""
     for _ in range(times):
         value = arch.syscall("getpriority", 0, 0)
         equal(value, 20)
@@ -90,7 +90,7 @@ def returned(name, value, pid=r"\d+", comm=".*"):
 def test_default_probes_kernel_clone_before_after_and_at_return():
     me = os.getpid()
     with loaded() as kmsg:
-        # Somebody may have forked already.
+        # Another process may have forked already.
         match_lines(
             [line for line in kmsg.lines() if ": registered " in line],
             [
@@ -113,7 +113,7 @@ def test_default_probes_kernel_clone_before_after_and_at_return():
             ],
         )
         rmmod()
-        # Others may have forked too; nobody forks twice in so short a time.
+        # Other processes may have forked, too, but not so often that lines are suppressed.
         ends = [line for line in kmsg.lines() if "unregistered" in line]
         match_lines(ends, [unregistered("clone"), unregistered("cloned")])
         for line in ends:
@@ -154,7 +154,7 @@ def test_what_was_suppressed_is_told_when_lines_pass_again():
 def test_return_tells_value_and_duration():
     with loaded(probes(f"r:nap {NAP}")) as kmsg:
         kmsg.lines()
-        # Relative, unlike time.sleep(): that loses what passes before the call.
+        # A relative sleep; time.sleep() is absolute, so the call would be shorter.
         LIBC.usleep(100_000)
         line = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l][0]
         match(line, returned("nap", 0, os.getpid()))
@@ -172,7 +172,7 @@ def test_negative_results_are_signed():
 
 
 def test_the_errno_of_a_function_that_returns_int():
-    """It leaves the upper half of the register zero, as do_sys_openat2() does."""
+    """It leaves the upper half of the register zero, like do_sys_openat2()."""
     with loaded(probes("r:opened do_sys_openat2")) as kmsg:
         try:
             os.open("/no such file", os.O_RDONLY)
@@ -183,14 +183,14 @@ def test_the_errno_of_a_function_that_returns_int():
 
 
 def test_results_that_are_no_errno_are_shown_as_they_are():
-    """A file descriptor, and 4096 less than 2^32, which is no errno."""
+    """A file descriptor, and 2^32 - 4096, which is not an errno."""
     with loaded(probes("r:sought " + arch.handler_of("lseek"))) as kmsg:
         kmsg.lines()
         fd = os.memfd_create("rust_kprobe")
         values = [0, 1, 2**31, 2**32 - 4096, 2**32, 2**40]
         for value in values:
             os.lseek(fd, value, os.SEEK_SET)
-        # What the README says of a number without a sign.
+        # An unsigned number that looks like an errno.
         os.lseek(fd, 2**32 - 4095, os.SEEK_SET)
         os.close(fd)
         lines = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l]
@@ -199,7 +199,7 @@ def test_results_that_are_no_errno_are_shown_as_they_are():
 
 
 def test_pointers_are_hashed():
-    """No line shows where the kernel's memory lies to those who may read the log."""
+    """No line has a kernel address."""
     with loaded(probes("r:opened do_file_open; p:enter kernel_clone")) as kmsg:
         os.close(os.open("/", os.O_RDONLY))
         try:
@@ -216,7 +216,7 @@ def test_pointers_are_hashed():
             ],
         )
         shown = [n for line in lines for n in re.findall(r"[0-9a-f]{16}", line)]
-        # But errors are shown as they are.
+        # Errors are shown as they are.
         equal([n for n in shown if n.startswith("ff") and int(n, 16) < 2**64 - 4095], [])
         if not shown:
             raise AssertionError(f"no address in {lines}")
@@ -287,7 +287,7 @@ def test_two_probes_on_one_function():
 def test_probe_at_an_offset():
     with loaded(probes(f"p:in {TARGET}+{INSIDE:#x}")) as kmsg:
         found = match(kmsg.lines()[0], registered("in", "p", f"{TARGET}+{INSIDE:#x}", "(jump|breakpoint)"))
-        # The kernel's own list tells the same.
+        # The kernel's own list agrees.
         (line,) = kprobe_list()
         equal("[OPTIMIZED]" in line, found.groups()[-1] == "jump")
         trigger(7)
@@ -303,11 +303,11 @@ def test_names_are_those_of_tracefs_where_none_is_given():
 
 
 def test_names_are_those_of_tracefs_for_any_symbol():
-    """tracefs makes names of the same definitions, and shows them."""
+    """tracefs makes names from the same definitions."""
     events = "/sys/kernel/tracing/kprobe_events"
     with open("/proc/kallsyms", encoding="ascii") as kallsyms:
         symbols = [line.split() for line in kallsyms]
-    # What the compiler made of a function, and the longest name there is.
+    # A symbol that the compiler made from a function, and the longest name.
     traced = {line.split()[0] for line in open("/sys/kernel/tracing/available_filter_functions",
                                                encoding="ascii")}
     dotted = [s[2] for s in symbols if "." in s[2] and s[2] in traced]
@@ -319,7 +319,7 @@ def test_names_are_those_of_tracefs_for_any_symbol():
             file.write(f"p {place}\n")
         made += re.findall(r"^p:kprobes/(\S+) ", open(events, encoding="ascii").read(), re.MULTILINE)
         with open(events, "w", encoding="ascii"):
-            pass  # To truncate it is to remove them.
+            pass  # Truncating it removes them.
     equal(len(made), len(places))
     with loaded(probes("; ".join(f"p {place}" for place in places))) as kmsg:
         equal([line.split(":")[0] for line in kmsg.lines()], made)
@@ -339,7 +339,7 @@ def test_a_dry_pool_counts_as_missed():
             thread.join()
         rmmod()
         hits, missed, _ = map(int, match(kmsg.lines()[-1], unregistered("nap")).groups())
-        # Somebody else may have slept as well.
+        # Another process may have slept, too.
         if hits < 1 or missed < 2:
             raise AssertionError(f"{hits} hits, {missed} missed")
 
@@ -368,7 +368,7 @@ def test_a_program_cannot_forge_lines_by_its_name():
 
 
 def test_a_shell_loads_it():
-    """As README.md has it, through insmod and rmmod."""
+    """As in README.md, with insmod and rmmod."""
     with log() as kmsg:
         subprocess.run(["insmod", MODULE, f'probes="p:enter {TARGET}; r:leave {TARGET}"'], check=True)
         trigger(2)
@@ -384,8 +384,7 @@ def test_modinfo_describes_the_parameter():
     match(out.stdout.strip(), r"probes:p\[:NAME\] .* \(string\)")
 
 
-# What is refused: the parameter, the errno, and what the one line says behind
-# "probes: definition ".
+# What is refused: the parameter, the errno, and the line after "probes: definition ".
 def refusals():
     symbol = "x" * 4990
     within = {
@@ -486,6 +485,6 @@ def main():
 
 if __name__ == "__main__":
     MODULE = sys.argv[1]
-    # INSIDE is the offset of an instruction in TARGET, WITHIN one that is not.
+    # INSIDE is the offset of an instruction in TARGET, WITHIN one within an instruction.
     INSIDE, WITHIN = arch.offsets(TARGET)
     sys.exit(main())

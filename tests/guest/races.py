@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What the figures of probes are worth where CPUs really run at once: a guest
-with a thread of the host's for each. The probes are there before anybody calls
-the function, and until nobody does. Prints KTAP.
+"""What the figures of probes are worth if CPUs really run concurrently: in a guest
+with a host thread for each. The probes are registered before the first call and
+until after the last. Prints KTAP.
 
-usage: races.py CALLS		(of each CPU)
+usage: races.py CALLS		(on each CPU)
 """
 import os
 import shutil
@@ -20,7 +20,7 @@ CPUS = os.cpu_count()
 
 
 def on_each_cpu(function):
-    """Runs it on all CPUs, each in a thread that stays there."""
+    """Runs it on all CPUs, in a thread pinned to each."""
     begin = threading.Barrier(CPUS)
 
     def run(cpu):
@@ -49,8 +49,8 @@ def test_each_hit_is_counted():
 
 
 def test_hits_in_handlers_are_missed_and_never_twice():
-    """The handler of one function calls another. The kernel does not count what
-    is missed atomically, so no test can want all of it; but no more than all."""
+    """The handler of one function calls another. The kernel does not count misses
+    atomically, so there may be fewer than expected, but not more."""
     with Device() as device:
         inner = [device.add(BEFORE, "stress:stress_inner"),
                  device.add(FOLLOWED, "stress:stress_inner", max_active=64)]
@@ -66,7 +66,7 @@ def test_hits_in_handlers_are_missed_and_never_twice():
             lost.append(nested - probe.ask(MISSED))
             if not 0 <= lost[-1] < nested:
                 raise AssertionError(f"{probe.ask(MISSED)} missed of {nested}")
-        # Outside of handlers, where nothing is missed, all is exact again.
+        # Outside of handlers, nothing is missed, and the count is exact.
         missed = [probe.ask(MISSED) for probe in inner]
         on_each_cpu(lambda: device.call(INNER, CALLS))
         equal([probe.ask(HITS) for probe in inner], 2 * [CPUS * CALLS])

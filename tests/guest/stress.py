@@ -1,16 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Stresses the probes in the guest, through /dev/stress and rust_kprobe.ko,
-while every CPU keeps hitting them. Prints KTAP.
+"""Stresses the probes in the guest, through /dev/stress and rust_kprobe.ko, while
+every CPU keeps hitting them. Prints KTAP.
 
 usage: stress.py ROUNDS SECONDS EVERY [TEST...]
 
-ROUNDS is how often a module is loaded and unloaded, SECONDS how long each test
-runs that has no rounds, and EVERY that each EVERYth function of the kernel is
-probed.
+ROUNDS is how often a module is loaded and unloaded, SECONDS how long each of the
+other tests runs; each EVERYth function of the kernel is probed.
 
-The rule of all of them: a probe that stays has seen each call, or says that it
-missed it. The functions count their own calls.
+In all of them, a probe that stays has seen each call or counted it as missed. The
+functions count their own calls.
 """
 import contextlib
 import ctypes
@@ -37,7 +36,7 @@ CPUS = os.cpu_count()
 
 
 def inside(device, function):
-    """A place inside the function that the kernel takes: where an instruction begins."""
+    """The offset of an instruction in the function, which the kernel accepts."""
     for offset in range(8, 64):
         try:
             device.add(BEFORE, f"{function}+{offset}").drop()
@@ -49,8 +48,7 @@ def inside(device, function):
 
 
 class Threads:
-    """Threads that go on until the `with` block ends. What one of them raises,
-    the block raises."""
+    """Threads that run until the `with` block ends, which raises what they raise."""
 
     def __init__(self):
         self.stopped = threading.Event()
@@ -81,7 +79,7 @@ class Threads:
 
 @contextlib.contextmanager
 def fire(device, *which):
-    """Every CPU calls these functions while the block runs."""
+    """Calls these functions on every CPU while the block runs."""
     with Threads() as threads:
         for target in which:
             for _ in range(CPUS):
@@ -91,9 +89,9 @@ def fire(device, *which):
 
 @contextlib.contextmanager
 def exact(device, **kinds):
-    """Probes on functions that stay while the block runs: {function: kinds}.
+    """Probes that stay registered while the block runs: {function: kinds}.
 
-    They have seen each call when it ends, whatever came and went meanwhile.
+    At its end, they must have seen each call, whatever else was registered.
     """
     numbers = {"target": TARGET, "exact": EXACT, "inner": INNER, "irq": IRQ,
                "softirq": SOFTIRQ, "user": USER, "sleep": SLEEP}
@@ -105,7 +103,7 @@ def exact(device, **kinds):
             held.append((name, kind, inner,
                          device.add(kind, place if inner else function, max_active=64)))
     before = {name: device.counted(numbers[name]) for name in kinds}
-    # What was called between the registration and here; there is nobody yet.
+    # Nothing calls the functions before this.
     started = [probe.seen() for *_, probe in held]
     figures = {}
     yield figures
@@ -136,7 +134,7 @@ def tell(figures):
 
 
 def test_loaded_and_unloaded_under_fire():
-    """Each round also calls another probed function just 50 times."""
+    """Each round also calls another probed function exactly 50 times."""
     definitions = probes(
         "p:fire stress:stress_target; r64:back stress:stress_target; "
         "p:exact stress:stress_exact; r64:return stress:stress_exact"
@@ -205,7 +203,7 @@ def test_enabled_and_disabled_from_several_threads():
         for held in several:
             if held.seen() > calls:
                 raise AssertionError(f"{held.seen()} hits of {calls} calls")
-            # Enabled at last, it works as ever.
+            # Enabled at the end, it works.
             held.enable(True)
             before = held.seen()
             device.call(TARGET, 10)
@@ -218,7 +216,7 @@ def test_enabled_and_disabled_from_several_threads():
 
 
 def test_a_probe_is_dropped_while_others_use_it():
-    """One thread drops what others toggle and ask; it is there or it is not."""
+    """One thread drops what others toggle and query, which works or fails cleanly."""
     gone = []
 
     def use(held):
@@ -248,7 +246,7 @@ def test_a_probe_is_dropped_while_others_use_it():
 
 
 def test_kprobes_are_off_globally_and_on_again():
-    """What is registered, or enabled, while they are off is hit when they are on."""
+    """Probes registered or enabled while they are disabled work once they are enabled."""
     def switch(on):
         with open("/sys/kernel/debug/kprobes/enabled", "w", encoding="ascii") as enabled:
             enabled.write(str(on))
@@ -261,7 +259,7 @@ def test_kprobes_are_off_globally_and_on_again():
                  (AROUND, within), (SET, place), (RETURN_SET, place)]
         # The device does not toggle sets.
         singles = [kind for kind in kinds if kind[0] not in (SET, RETURN_SET)]
-        # One by one, and then all at the same time; registered, and enabled, while they are off.
+        # One by one and all together; registered, and enabled, while they are disabled.
         for again, group in ([(False, [kind]) for kind in kinds] + [(False, kinds)]
                              + [(True, [kind]) for kind in singles] + [(True, singles)]):
             held = []
@@ -332,7 +330,7 @@ def test_more_calls_in_flight_than_a_return_probe_follows():
             so_far = device.counted(SLEEP)
             pids = sleepers(device, 12, 10_000)
             wait_for(lambda: device.counted(SLEEP) == so_far + 12)
-            # All of them sleep in there now; some are killed, the others woken by that, too.
+            # All of them are sleeping in the function now.
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
             reap(pids)
@@ -356,8 +354,8 @@ def test_a_return_probe_is_dropped_while_calls_are_in_flight():
             wait_for(lambda: device.counted(SLEEP) == so_far + 8)
             equal((probe.ask(HITS), probe.ask(RETURNS)), (8, 0))
             probe.drop()
-            # Half of them return through what the probe has left behind; the
-            # others while another probe is there.
+            # Half of them return after the probe was dropped, the others while there is
+            # another probe.
             for pid in pids[:4]:
                 os.kill(pid, signal.SIGKILL)
             reap(pids[:4])
@@ -371,13 +369,13 @@ def test_a_return_probe_is_dropped_while_calls_are_in_flight():
 
 
 def test_calls_that_never_return_do_not_use_a_probe_up():
-    """Tasks that end in the probed function give back what followed them."""
+    """Tasks that die in the probed function return their instances."""
     ends = 60
     with Device() as device:
         probe = device.add(FOLLOWED, "do_exit", max_active=4)
         for _ in range(ends):
             reap(sleepers(device, 1, 0))
-            # The task gives it back when it is freed, a moment later.
+            # An instance is returned when the task is freed, some time later.
             time.sleep(0.02)
         hits, missed = probe.ask(HITS), probe.ask(MISSED)
         if hits + missed < ends or missed > hits:
@@ -405,7 +403,7 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
                 [line for line in kmsg.lines() if ": gone" in line],
                 [f"{name}: gone, its module has left" for name in ("before", "after")],
             )
-            # What is gone is as good as disabled, and cannot be enabled.
+            # A gone probe is not enabled and cannot be.
             held.enable(False)
             try:
                 held.enable(True)
@@ -413,7 +411,7 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
                 equal(error.errno, errno.EINVAL)
             else:
                 raise AssertionError("a probe that is gone was enabled")
-            if n % 2:  # The next one of that name may lie at the same address.
+            if n % 2:  # The next module may be loaded at the same address.
                 kmod.insmod("tests/stress/stress_victim.ko")
                 with open("/sys/module/stress_victim/parameters/call", "w", encoding="ascii") as call:
                     call.write("20")
@@ -440,7 +438,7 @@ def test_a_handler_calls_a_probed_function():
         calls = device.counted(INNER) - before
         if hits == 0 or calls <= hits:
             raise AssertionError(f"{hits} nested calls of {calls}")
-    # A hit in a handler is missed, each by three probes.
+    # A hit in a handler is missed by each of three probes.
     if figures["missed"] < 3 * hits:
         raise AssertionError(f"{figures['missed']} missed, {hits} nested")
     return f"{hits} calls by handlers, {tell(figures)}"
@@ -493,7 +491,7 @@ def test_two_modules_on_one_function_and_one_leaves():
 
 
 def test_strings_are_read_while_their_page_comes_and_goes():
-    """32 letters across two pages, of which the second is exchanged or taken away."""
+    """32 letters across two pages, the second of which is replaced or unmapped."""
     LIBC.mmap.restype = ctypes.c_void_p
     LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
     LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
@@ -505,7 +503,7 @@ def test_strings_are_read_while_their_page_comes_and_goes():
     exchanged = []
 
     def exchange(letter):
-        # Both states last until the others have had their turn.
+        # Both states last until the other threads have run.
         checked(LIBC.munmap(at + page, page))
         time.sleep(0.001)
         if LIBC.mmap(at + page, page, prot, anonymous | fixed, -1, 0) != at + page:
@@ -558,7 +556,7 @@ def test_a_set_whose_kth_member_is_refused():
 
 
 def workload(stopped):
-    """What a machine does all day: processes, files, pipes, sockets, memory."""
+    """A mixed workload: processes, files, pipes, sockets, memory."""
     while not stopped.is_set():
         subprocess.run(
             ["/bin/bash", "-c",
@@ -574,7 +572,7 @@ def workload(stopped):
 def functions():
     with open("/sys/kernel/tracing/available_filter_functions", encoding="ascii") as file:
         lines = [line.split() for line in file]
-    # MODULE:FUNCTION for what is not in the kernel itself.
+    # MODULE:FUNCTION for functions of modules.
     return [f"{l[1].strip('[]')}:{l[0]}" if len(l) > 1 else l[0] for l in lines]
 
 
@@ -587,7 +585,7 @@ def test_every_function_of_the_kernel():
     worker = threading.Thread(target=workload, args=(stopped,))
     worker.start()
     try:
-        time.sleep(3)  # What it patches at first, as static keys, it has patched.
+        time.sleep(3)  # By then, code such as static keys has been patched.
         before = text.pages()
         with Device() as device:
             for at in range(0, len(every), 500):
@@ -676,12 +674,12 @@ int main(int argc, char **argv)
 }
 """
 
-# What a kretprobe of C's can be put on, and must not.
+# Symbols that accept a kretprobe in C, but must not have one.
 NO_FUNCTIONS = ("ret_from_fork_asm", "__switch_to_asm")
 
 
 def test_a_return_probe_on_every_symbol():
-    """Only functions take one; and with it, programs keep their registers."""
+    """Only functions accept one, and programs keep their registers."""
     if os.uname().machine != "x86_64":
         return "the program is one of x86-64"
     binary = "/tmp/stress-marked"
@@ -693,7 +691,7 @@ def test_a_return_probe_on_every_symbol():
     cold = [s for s in symbols if s.endswith(".cold")][:20]
     wanted = [s for s in (*NO_FUNCTIONS, *cold) if s in symbols]
     wanted += [s for s in symbols[::EVERY] if s not in wanted]
-    # By address: ftrace's list has one of several names of a function.
+    # By address: ftrace's list has only one name of a function with several.
     address = {l[2]: l[0] for l in reversed(lines)}
     known = {address.get(name.split(":")[-1]) for name in functions()}
     refused, taken = {}, []
@@ -732,7 +730,7 @@ def main():
         for name, function in globals().items()
         if name.startswith("test_")
     ]
-    # Who probes what everybody calls must not wait for udev.
+    # With every function probed, waiting for udev would take too long.
     if shutil.which("udevadm"):
         subprocess.run(["udevadm", "control", "--stop-exec-queue"], check=False)
     kmod.insmod("tests/stress/stress.ko")

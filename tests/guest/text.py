@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's text, page by page, as /proc/kcore shows it."""
+"""Reads the kernel's text through /proc/kcore, page by page."""
 import bisect
 import hashlib
 import struct
@@ -10,7 +10,7 @@ PAGE = 4096
 def _symbols():
     with open("/proc/kallsyms", encoding="ascii") as kallsyms:
         found = [line.split()[:3] for line in kallsyms]
-    # The end of the text may count to what is behind it.
+    # kallsyms may show _etext as a symbol of the next section.
     return sorted((int(address, 16), name) for address, kind, name in found
                   if kind in "tT" or name == "_etext")
 
@@ -41,7 +41,7 @@ def pages():
         for at in range(start, end, PAGE):
             page = kcore.read(min(PAGE, end - at))
             if any(page):
-                # Only what fills up the end of the text is blank.
+                # Only the padding at the end of the text is blank.
                 if blank is not None:
                     break
                 digests[at] = hashlib.sha256(page).digest()
@@ -53,7 +53,7 @@ def pages():
 
 
 def changed(before):
-    """The symbols at the pages that differ from what they were."""
+    """The symbols in the pages that have changed."""
     now = pages()
     symbols = _symbols()
     at = [page for page in before if now.get(page) != before[page]]
