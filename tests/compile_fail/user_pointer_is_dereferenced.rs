@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// error: type `kprobes::nofault::UserPtr<u32>` cannot be dereferenced
+// error: type `nofault::UserPtr<u32>` cannot be dereferenced
 // A program chooses where it points.
 
 use kernel::prelude::*;
