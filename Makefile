@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The verbs. What they do stands in scripts/, qemu/ and tests/; what is built,
-# in Kbuild.
+# The targets for users. scripts/, qemu/ and tests/ implement them; Kbuild says what
+# is built.
 
 export KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES V
-# Not where it was not given: the kernel's make would take an empty one for an
+# Only if it was given: the kernel's make would take an empty ARCH for an
 # architecture.
 ifdef ARCH
 export ARCH
@@ -18,14 +18,14 @@ help:
 	@echo '  make          build the modules'
 	@echo '  make samples  build the samples; make run SAMPLE=NAME shows one'
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
-	@echo '  make doctor   what is missing to build for a kernel, and how to mend it'
+	@echo '  make doctor   what is missing to build for a kernel, and how to fix it'
 	@echo '  make bench    what a hit costs, in Rust, C and others'
-	@echo '  make stress   whatever could take a machine down, for MINUTES=10 and more'
-	@echo '  make matrix   the tests on every kernel that is supported, as a table'
-	@echo '  make fuzz     the parser of probes=, with 10,000,000 inputs; RUNS=N'
+	@echo '  make stress   tests that could bring a machine down, for MINUTES=10 and more'
+	@echo '  make matrix   the tests on every supported kernel, as a table'
+	@echo '  make fuzz     fuzz the parser of probes=, with 10,000,000 inputs; RUNS=N'
 	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences'
 	@echo '  make doc      the documentation of the library'
-	@echo '  make rust-analyzer   what an editor has to know'
+	@echo '  make rust-analyzer   rust-project.json, for editors'
 	@echo '  make modules_install   install the modules for the kernel in KDIR'
 	@echo '  make clean    remove what was built here'
 	@echo '  make distclean   and the cache, with the workbench kernel'
@@ -33,25 +33,25 @@ help:
 	@echo 'The first run installs and builds what it needs; the cache is'
 	@echo '$${XDG_CACHE_HOME:-~/.cache}/rust_kprobe. Variables:'
 	@echo
-	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for a kernel that exists'
-	@echo '  KERNEL=stock       the kernel that Debian ships; what make run takes'
-	@echo '  KERNEL=workbench   one that is built here; what the others take'
-	@echo '  KERNEL=debug       that with KASAN, lockdep, kmemleak and more'
+	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for this kernel'
+	@echo '  KERNEL=stock       the kernel that Debian ships; the default of make run'
+	@echo '  KERNEL=workbench   one that is built here; the default otherwise'
+	@echo '  KERNEL=debug       the same with KASAN, lockdep, kmemleak and more'
 	@echo '  STOCK=RELEASE      which stock kernel, as 7.2.12+deb13-amd64'
 	@echo '  ARCH=arm64         for another architecture, emulated'
 	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
-	@echo '  KVER=7.2              or from another series than the newest of scripts/kernels'
+	@echo '  KVER=7.2              or from this series, instead of the newest in scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
-	@echo '  CPUS=2 MEMORY=1G      the guest; LIMIT=120: seconds for what it runs'
+	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: time limit in seconds'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
-	@echo '  ICOUNT=1              one emulated CPU; its nanoseconds are instructions'
+	@echo '  ICOUNT=1              one emulated CPU, whose nanoseconds are instructions'
 	@echo "  PROBES='p:open do_sys_openat2'   what 'make run' probes"
 
 modules:
 	@scripts/build
 
-# The kernel that Debian ships is there sooner than one that has to be built, and
-# it is the kernel that the module is for. Who names another one gets that.
+# By default, the kernel that Debian ships: it is ready sooner than one that has to be
+# built, and closer to what users run.
 run: export KERNEL := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
 run:
 ifdef SAMPLE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Measures in a guest, and checks against expected.toml."""
+"""Measures in a guest and checks against expected.toml."""
 import tomllib
 from pathlib import Path
 
@@ -10,14 +10,14 @@ NAMES = {"c": "C", "rust": "Rust", "tracefs": "tracefs event",
          "count()": "bpftrace count()", "@++": "bpftrace @++", "hist()": "bpftrace hist()"}
 
 
-# What is measured; the sample funccount counts grace periods.
+# The modules that are measured. The sample funccount counts grace periods.
 FOLDERS = (".", "samples", "bench")
 
 
 def measure(kdir, *rows, accel="tcg", cpus=1, calls=100_000, echo=None):
-    """{row: {peer: instructions}}, and the guest's outcome. With KVM,
-    nanoseconds. FOLDERS must have been built."""
-    # 5 bytes behind the entry is the first instruction that is not ftrace's.
+    """Returns {row: {peer: instructions}}, or nanoseconds with KVM, and the guest's
+    outcome. FOLDERS must have been built."""
+    # The first instruction after the ftrace call is at offset 5.
     outcome = guest.run(
         kdir, ["bench/guest.py", str(calls), "5", *rows], limit=500, accel=accel, cpus=cpus,
         icount=accel == "tcg", echo=echo,
@@ -31,7 +31,7 @@ def measure(kdir, *rows, accel="tcg", cpus=1, calls=100_000, echo=None):
 
 
 def above(costs):
-    """What is above what is expected, as sentences."""
+    """Returns a message for each row that costs more than expected."""
     expected = tomllib.loads((HERE / "expected.toml").read_text())
     found = []
     for peer, rows in expected.items():

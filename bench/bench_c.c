@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The probes of the benchmark in C. `kind` says which one is registered. Their
- * twins are in bench_rust.rs, under the same names.
+ * The probes of the benchmark in C; `kind` chooses one. bench_rust.rs has the same
+ * probes in Rust, with the same names.
  */
 #include <linux/fprobe.h>
 #include <linux/ftrace.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Attaches and detaches many kprobes in C, one by one or as a set, and says how
- * long that took. Its twin is bench_many_rust.rs.
+ * Attaches and detaches many kprobes in C, one by one or as a set, and logs how long
+ * that took. bench_many_rust.rs does the same in Rust.
  */
 #include <linux/kprobes.h>
 #include <linux/ktime.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attaches and detaches many kprobes in Rust, one by one or as a set, and says
-//! how long that took. Its twin is `bench_many_c.c`.
+//! Attaches and detaches many kprobes in Rust, one by one or as a set, and logs how
+//! long that took. `bench_many_c.c` does the same in C.
 
 use kernel::prelude::*;
 use kernel::str::CString;

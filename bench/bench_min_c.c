@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The smallest module with a counting kprobe, to compare sizes with. */
+/* The smallest module with a counting kprobe, for comparing sizes. */
 #include <linux/kprobes.h>
 #include <linux/module.h>
 

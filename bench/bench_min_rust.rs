@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The smallest module with a counting kprobe, to compare sizes with.
+//! The smallest module with a counting kprobe, for comparing sizes.
 
 use kernel::prelude::*;
 use kprobes::Count;

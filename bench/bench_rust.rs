@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The probes of the benchmark in Rust. `kind` says which one is registered.
-//! Their twins are in `bench_c.c`, under the same names.
+//! The probes of the benchmark in Rust; `kind` chooses one. `bench_c.c` has the same
+//! probes in C, with the same names.
 
 use kernel::prelude::*;
 use kprobes::{
@@ -131,7 +131,7 @@ impl tracepoint::Handler for Kmalloc {
     }
 }
 
-/// Whatever is registered.
+/// The probe that is registered.
 #[expect(dead_code, reason = "held to stay registered")]
 enum Bench {
     Empty(Pin<KBox<Kprobe<Empty>>>),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The functions that are probed. Reading a file in debugfs/bench calls one of
- * them as often as `calls` says, with interrupts off, and gives the nanoseconds that took:
- * under instruction counting, the instructions.
+ * The functions that are probed. Reading a file in debugfs/bench calls one of them
+ * `calls` times, with interrupts disabled, and returns the nanoseconds that took. With
+ * instruction counting, these are instructions.
  */
 #include <linux/cpu.h>
 #include <linux/debugfs.h>
@@ -28,7 +28,7 @@ noinline u64 bench_call(u64 value, const char __user *string)
 	return value;
 }
 
-/* With an instruction inside that a jump has room for. */
+/* With an instruction that can be replaced by a jump. */
 noinline u64 bench_inside(u64 a, u64 b)
 {
 	a = (a ^ b) * 0x9e3779b97f4a7c15ull;
@@ -109,8 +109,8 @@ static int kmalloc_get(void *data, u64 *ns)
 DEFINE_DEBUGFS_ATTRIBUTE(kmalloc_fops, kmalloc_get, NULL, "%llu\n");
 
 /*
- * Several CPUs at once: how many is what was written to the file. Reading gives
- * the nanoseconds of the slowest.
+ * Several CPUs at once. Writing to the file sets how many; reading returns the
+ * nanoseconds of the slowest.
  */
 static unsigned int scale = 1;
 static atomic_t ready;
@@ -120,7 +120,7 @@ static void one_of_many(void *unused)
 {
 	u64 ns, most;
 
-	/* All of them begin together; interrupts are off here. */
+	/* All of them start together. Interrupts are disabled here. */
 	atomic_inc(&ready);
 	while (atomic_read(&ready) < scale)
 		cpu_relax();

@@ -1,15 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Measures the probes in the guest; prints `ROW IMPLEMENTATION NS`, where NS is
-what a call costs without the bare call, in nanoseconds of the guest's clock.
+"""Measures the probes in the guest; prints `ROW IMPLEMENTATION NS`, where NS is the
+cost of a call less the bare call, in nanoseconds of the guest's clock.
 
 usage: guest.py CALLS INSIDE [ROW...]
        guest.py CALLS INSIDE scale SHARED
 
-CALLS is how often the probed function is called to measure it once, INSIDE the
-offset of an instruction in bench_inside. Without ROWs, all that one CPU can
-tell. `scale` calls from 1, 2, 4 and 8 CPUs at once; SHARED is 1 where they share
-the time that passes, because one CPU emulates them in turn.
+CALLS is the number of calls of the probed function in a measurement, INSIDE the
+offset of an instruction in bench_inside. Without ROWs, all rows for one CPU are
+measured. `scale` calls from 1, 2, 4 and 8 CPUs concurrently; SHARED is 1 if one host
+CPU emulates them in turn, so that they share the time that passes.
 """
 import os
 import re
@@ -25,7 +25,7 @@ DEBUG = Path("/sys/kernel/debug")
 TRACE = Path("/sys/kernel/tracing")
 ROOT = Path(__file__).resolve().parent.parent
 
-# Row, the file whose reading calls the probed function, and the peers in C and Rust.
+# Rows of probes in C and in Rust, and the file that calls the probed function.
 TWINS = [
     ("kprobe_empty", "call"),
     ("kprobe_counting", "call"),
@@ -57,7 +57,7 @@ def target():
 
 
 def per_call(file):
-    """Nanoseconds a call, the lowest of three; the first is to warm up."""
+    """Nanoseconds per call, the lowest of three after a warm-up."""
     runs = [int((DEBUG / "bench" / file).read_text()) / CALLS for _ in range(4)]
     return min(runs[1:])
 
@@ -74,7 +74,7 @@ def module(name, *params):
 @contextmanager
 def tracefs_event():
     def write(file, text):
-        # Not by open(): that wants to know where the end is.
+        # Not by open(), which would seek.
         out = os.open(TRACE / file, os.O_WRONLY | os.O_APPEND)
         os.write(out, text.encode())
         os.close(out)
@@ -93,7 +93,7 @@ def bpftrace(program):
     with open("/tmp/bpftrace.log", "w", encoding="utf-8") as log:
         tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=log, stderr=log)
     try:
-        # Attached when the kernel has the probe.
+        # It is attached when the kernel lists the probe.
         for _ in range(1200):
             if "bench_call" in (DEBUG / "kprobes/list").read_text():
                 break
@@ -108,8 +108,8 @@ def bpftrace(program):
 
 
 def settle(row):
-    """The kernel takes its time to write a jump; and what is measured must be
-    what the row says."""
+    """Waits until the kernel has written the jump, and checks that the probe is of the
+    row's kind."""
     if row not in ("kprobe_jump", "kprobe_int3"):
         return
     time.sleep(1)
@@ -119,8 +119,8 @@ def settle(row):
 
 
 def many():
-    """Attaching and detaching: what it takes a probe, waiting included, and how
-    often somebody waited for RCU from insmod to rmmod."""
+    """Attaching and detaching: the cost for each probe, with waiting, and the number
+    of grace periods from insmod to rmmod."""
     for n in (1, 10, 100, 1000):
         for how in ("single", "set"):
             for language in ("c", "rust"):
@@ -139,7 +139,7 @@ def many():
 
 
 def scale(shared):
-    """Calls from several CPUs at once: what a hit takes each of them."""
+    """Calls from several CPUs concurrently: the cost of a hit on each of them."""
     file = DEBUG / "bench/scale"
     with target():
         for cpus in (1, 2, 4, 8):

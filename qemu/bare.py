@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boots a kernel in QEMU with nothing but an initramfs of our own.
+"""Boots a kernel in QEMU with an initramfs of our own.
 
-For the kernels that virtme-ng is slow with, or cannot boot: those that Debian
-packages, and those of another architecture. The initramfs has busybox, the
-modules that it takes to mount the guest's root file system, and guest/init,
-which does the rest.
+For kernels that virtme-ng boots slowly, or not at all: those of Debian, and those for
+another architecture. The initramfs has busybox, the modules for mounting the guest's
+root file system, and guest/init, which does the rest.
 """
 import lzma
 import os
@@ -21,12 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust_kprobe"
 
-# To mount the root file system, to write where the command's output goes, and
-# for entropy, without which %p is not hashed.
+# For the root file system, for the command's output, and for entropy, without which
+# %p is not hashed.
 MODULES = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio-rng")
 
-# What to call, and for which machine, by the kernel's architecture. The package
-# has the emulator.
+# The emulators by architecture, with their Debian packages.
 EMULATORS = {
     "amd64": {
         "package": "qemu-system-x86",
@@ -44,8 +42,8 @@ HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
 
 @dataclass
 class Kernel:
-    """What to boot: its image, its architecture, and the folder of its modules,
-    where it has any."""
+    """A kernel to boot: its image, its architecture, and the folder of its modules, if
+    it has any."""
 
     image: Path
     arch: str
@@ -53,7 +51,7 @@ class Kernel:
 
 
 def kernel(kdir):
-    """The kernel that belongs to a KDIR, or None where it is not for this boot."""
+    """The kernel of a KDIR, or None if virtme-ng is to boot it."""
     kdir = Path(kdir)
     image = kdir / "arch/arm64/boot/Image"
     if image.exists():
@@ -66,7 +64,7 @@ def kernel(kdir):
     release = release.read_text().strip()
     package = kdir.absolute().parent / "image"
     if not package.exists() and package.parent.parent == CACHE / "stock":
-        # Its crates were built; to be booted it needs the packages of the kernel.
+        # Its crates were built; booting needs the packages of the kernel, too.
         if subprocess.run([ROOT / "scripts/stock", "image", release], stdout=subprocess.DEVNULL).returncode:
             sys.exit(1)
     arch = "arm64" if release.endswith("arm64") else "amd64"
@@ -78,18 +76,18 @@ def kernel(kdir):
 
 
 def _stem(path):
-    """A module's name as the kernel has it."""
+    """The name of a module in the kernel."""
     return Path(path).name.split(".ko")[0].replace("-", "_")
 
 
 def needed(modules, wanted=MODULES):
-    """The files of these modules and of those that they need, in the order in
-    which they have to be loaded; without what is built into the kernel."""
+    """The files of these modules and their dependencies, in the order of loading,
+    without those that are built into the kernel."""
     builtin = {_stem(line) for line in (modules / "modules.builtin").read_text().split()}
     depends = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
-        # The last is to be loaded first.
+        # The last one is loaded first.
         depends[_stem(path)] = [*reversed(rest.split()), path]
     files = []
     for name in (w.replace("-", "_") for w in wanted):
@@ -102,7 +100,7 @@ def needed(modules, wanted=MODULES):
 
 
 def _contents(module):
-    """A module as the kernel reads it, whatever it was packed with."""
+    """The contents of a module file, decompressed."""
     packed = module.read_bytes()
     if module.suffix == ".xz":
         return lzma.decompress(packed)
@@ -112,8 +110,8 @@ def _contents(module):
 
 
 def userland(arch):
-    """The root file system for programs of that architecture: this machine's own,
-    or one of packages that were unpacked."""
+    """The root file system for that architecture: the host's, or one of unpacked
+    packages."""
     if arch == HOST:
         return Path("/")
     made = subprocess.run([ROOT / "scripts/userland", arch], stdout=subprocess.PIPE, text=True)
@@ -123,8 +121,8 @@ def userland(arch):
 
 
 def initramfs(boots, root, settings, folder):
-    """Makes it in `folder`, and gives the file. `settings` are the variables that
-    guest/init reads."""
+    """Makes the initramfs in `folder`; returns the file. `settings` are variables for
+    guest/init."""
     tree = folder / "tree"
     for name in ("bin", "dev", "proc", "sys", "modules", "lower", "host", "memory", "root"):
         (tree / name).mkdir(parents=True)
@@ -159,9 +157,9 @@ def _share(tag, path):
 @contextmanager
 def machine(boots, accel, cpus, memory, command=None, icount=False, threads="single",
             append=()):
-    """The command line that boots a `Kernel` and runs the words of `command` in
-    ROOT, or a shell: its output is on stdout then, the kernel's console on
-    stderr. `append` is for the kernel's command line."""
+    """The command line that boots a `Kernel` and runs the words of `command` in ROOT,
+    or a shell. The output of `command` is on stdout, the kernel's console on stderr.
+    `append` is for the kernel's command line."""
     emulator = EMULATORS[boots.arch]
     if accel == "kvm" and boots.arch != HOST:
         sys.exit(f"error: KVM of this machine boots no kernel for {boots.arch}")
@@ -170,7 +168,7 @@ def machine(boots, accel, cpus, memory, command=None, icount=False, threads="sin
 
     root = userland(boots.arch)
     modules = str(boots.modules.resolve()) if boots.modules else ""
-    # What the guest is to see of this machine where its root is another's.
+    # What the guest needs of the host if its root file system is not the host's.
     shared = [] if root == Path("/") else [str(ROOT), str(CACHE), "/tmp", *filter(None, [modules])]
     settings = {
         "folder": str(ROOT),
@@ -183,7 +181,7 @@ def machine(boots, accel, cpus, memory, command=None, icount=False, threads="sin
     if accel == "kvm":
         args += ["-accel", "kvm", "-cpu", "host"]
     else:
-        # Why there is one see guest.py.
+        # guest.py says why there is one thread.
         args += ["-accel", f"tcg,thread={threads}"]
         if icount:
             args += ["-icount", "shift=0,sleep=off"]
@@ -197,8 +195,7 @@ def machine(boots, accel, cpus, memory, command=None, icount=False, threads="sin
     else:
         args += ["-chardev", "stdio,id=console,signal=off"]
     args += ["-serial", "chardev:console"]
-    # What the kernel tells of a boot that goes well takes seconds on a serial
-    # line; guest/init turns the rest on.
+    # Boot messages take seconds on a serial line; guest/init enables the others.
     words = [f"console={emulator['console']}", "panic=-1", f"loglevel={6 if command else 4}", *append]
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-boot-") as name:
         archive = initramfs(boots, root, settings, Path(name))

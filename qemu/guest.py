@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest: a kernel in QEMU, through virtme-ng or booted by bare.py, and its verdict.
+"""Runs a guest, a kernel in QEMU booted by virtme-ng or bare.py, and gives a verdict.
 
-The verdict is never guessed. A run is good when the guest's command ended with
-status 0, when its end marker came exactly once, and when the kernel's log has
-no sign of a fault. Whatever is missing stands in `Outcome.problems`.
+A run is good if the guest's command ended with status 0, its end marker came exactly
+once, and the kernel's log has no sign of a fault. `Outcome.problems` says what is
+wrong otherwise.
 """
 import os
 import re
@@ -22,19 +22,19 @@ import bare
 
 ROOT, CACHE = bare.ROOT, bare.CACHE
 
-# virtme-ng is one of the tools that scripts/setup puts there.
+# scripts/setup puts virtme-ng there.
 os.environ["PATH"] = f"{CACHE}/bin:{os.environ['PATH']}"
 
 # How long a guest may take to boot under emulation, in seconds.
 BOOT_LIMIT = 120
-# How long KVM gets to boot Linux before it is taken for broken.
+# How long KVM may take to boot Linux before it counts as broken.
 KVM_LIMIT = 20
 
-# How much slower the debug kernel is than the other, and the memory it takes.
+# How much slower the debug kernel is, and the memory that it needs.
 DEBUG_FACTOR = 5
 DEBUG_MEMORY = "2G"
 
-# What a kernel says when something is wrong, whatever it was asked to do.
+# What the kernel logs when something is wrong.
 FAULTS = re.compile(
     r"BUG:|WARNING:|\bOops\b|Kernel panic|general protection fault|"
     r"kernel BUG at|INFO: possible recursive locking|possible circular locking|"
@@ -49,7 +49,7 @@ FAULTS = re.compile(
 
 @dataclass
 class Outcome:
-    """What came of a run in a guest."""
+    """The outcome of a run in a guest."""
 
     status: int | None = None
     output: str = ""
@@ -61,8 +61,8 @@ class Outcome:
         return not self.problems
 
     def report(self, file=sys.stderr, lines=25):
-        """Says what is wrong, with the end of what the guest said, and what the
-        kernel said first of a fault."""
+        """Prints the problems, the first fault in the kernel's log, and the end of the
+        output and of the log."""
         for problem in self.problems:
             print(f"error: {problem}", file=file)
         log = self.console.splitlines()
@@ -82,7 +82,7 @@ def say(*words):
 
 
 def faults(console):
-    """The lines of a kernel log that tell of a fault."""
+    """The lines of a kernel log that report a fault."""
     return [line.strip() for line in console.splitlines() if FAULTS.search(line)]
 
 
@@ -106,7 +106,7 @@ def has(kdir, option):
 
 
 def is_debug(kdir):
-    """Whether that is the kernel of KERNEL=debug, or one of its kind."""
+    """Whether this is the kernel of KERNEL=debug, or a similar one."""
     return has(kdir, "KASAN")
 
 
@@ -115,7 +115,7 @@ def default_memory(kdir):
 
 
 def is_stock(kdir):
-    """Whether that is a kernel that Debian built."""
+    """Whether this kernel was built by Debian."""
     boots = bare.kernel(kdir)
     return boots is not None and boots.modules is not None
 
@@ -127,14 +127,13 @@ def arch(kdir):
 
 @contextmanager
 def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
-    """The command line that boots the kernel and runs the words of `command`, or
-    a shell. It is good in the `with` block."""
+    """The command line that boots the kernel and runs the words of `command`, or a
+    shell. It is valid in the `with` block."""
     append = []
     if has(kdir, "DEBUG_KMEMLEAK"):
-        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
-        # which to kmemleak are references: it finds no leak. A cache that is
-        # debugged, here for consistency, has no sheaves. By itself that would
-        # stop %p from being hashed.
+        # The per-CPU sheaves of SLUB keep addresses of allocated objects, which
+        # kmemleak takes for references, so it finds no leaks. slab_debug=F disables
+        # sheaves. By itself, it would also disable hashing of %p.
         append += ["slab_debug=F", "hash_pointers=always"]
     boots = bare.kernel(kdir)
     if boots:
@@ -145,7 +144,7 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
 
 
 def _vng(kdir, accel, cpus, memory, command, icount, threads, append):
-    """The command line of virtme-ng, which is brought here where it is not."""
+    """The command line of virtme-ng, which is installed if necessary."""
     if not shutil.which("vng"):
         subprocess.run([ROOT / "scripts/setup"], check=True)
     args = ["vng", "--run", str(kernel_image(kdir))]
@@ -155,12 +154,12 @@ def _vng(kdir, accel, cpus, memory, command, icount, threads, append):
         args += ["-a", word]
     args += ["--qemu-opts=-device virtio-rng-pci"]
     if accel == "tcg":
-        # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
-        # code where another CPU has just patched it, and a kernel that arms a
-        # probe under fire jumps to nowhere, with or without this project.
+        # One thread for all CPUs: with a thread for each, QEMU 7.2 executes stale
+        # code that another CPU has just patched, so a kernel that arms a probe
+        # under fire crashes, with or without this project.
         args += ["--disable-kvm", f"--qemu-opts=-accel tcg,thread={threads}"]
         if icount:
-            # The guest's clock counts instructions, one a nanosecond.
+            # The guest's clock counts an instruction as a nanosecond.
             args += ["--qemu-opts=-icount shift=0,sleep=off"]
     if command is not None:
         # Verbose puts the kernel's console on stderr.
@@ -169,7 +168,7 @@ def _vng(kdir, accel, cpus, memory, command, icount, threads, append):
 
 
 class _Reader(threading.Thread):
-    """Collects what a pipe gives, and passes it on line by line."""
+    """Collects the output of a pipe and passes it on line by line."""
 
     def __init__(self, pipe, echo):
         super().__init__(daemon=True)
@@ -192,12 +191,12 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         boot_limit=BOOT_LIMIT, icount=False, leaks=True, threads="single"):
     """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
 
-    It may take `limit` seconds, and the boot `boot_limit`; the debug kernel gets
-    more of both. `echo` is called with each line of output as it comes. With
-    `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
-    should have one CPU then. With `threads="multi"` emulated CPUs run at once,
-    which is good for what patches no code under fire. A kernel with kmemleak is asked at the end, unless
-    `leaks` is false.
+    It may take `limit` seconds, and the boot `boot_limit`; the debug kernel gets more
+    of both. `echo` is called with each line of output. With `icount`, which needs
+    `accel` tcg and one CPU, the guest's nanoseconds are instructions. With
+    `threads="multi"`, emulated CPUs run concurrently, which works only if no code is
+    patched under fire. Unless `leaks` is false, kmemleak is queried at the end if the
+    kernel has it.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):
@@ -229,7 +228,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         except subprocess.TimeoutExpired:
             outcome.problems.append(f"the guest hung: killed after {boot_limit + limit} s")
         finally:
-            # QEMU may be a child of vng's: the whole session has to go.
+            # QEMU may be a child of vng, so kill the whole session.
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -246,7 +245,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         outcome.status = int(ends[0][len(marker):])
         if outcome.status != 0:
             outcome.problems.append(f"the guest's command failed with status {outcome.status}")
-        # virtme-ng passes the command's status on, QEMU has one of its own.
+        # virtme-ng exits with the command's status, QEMU with its own.
         wanted = 0 if bare.kernel(kdir) else outcome.status
         if process.returncode != wanted and not outcome.problems:
             outcome.problems.append(
@@ -260,8 +259,8 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
 
 
 def choose_accel(kdir, wanted):
-    """'kvm' or 'tcg'. That /dev/kvm exists proves nothing: KVM has to boot the
-    kernel once on this machine, in this boot of it."""
+    """Returns 'kvm' or 'tcg'. /dev/kvm is not enough: KVM has to boot the kernel once
+    since this machine was booted."""
     if wanted in ("kvm", "tcg"):
         return wanted
     if arch(kdir) != bare.HOST:
