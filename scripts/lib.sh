@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the scripts of the workbench share. Source it; do not run it.
+# Common code of the scripts. Source it; do not run it.
 
 set -euo pipefail
 
@@ -21,8 +21,8 @@ die() {
 # The kernel's make must not take the variables of the make that called us.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
-# The architecture to build for and to boot: arch is Debian's name for it, ARCH
-# the kernel's, whose make takes it from the environment.
+# The architecture to build for and to boot: arch is Debian's name, ARCH the kernel's,
+# which its make takes from the environment.
 # shellcheck disable=SC2034  # for those that source this
 case ${ARCH:-amd64} in
 amd64 | x86_64) arch=amd64 ARCH=x86_64 ;;
@@ -31,10 +31,10 @@ arm64 | aarch64) arch=arm64 ARCH=arm64 ;;
 esac
 export ARCH
 
-# The tools that scripts/setup puts into the cache come first.
+# Prefer the tools that scripts/setup puts into the cache.
 export PATH=$cache/bin:$PATH
 
-# one_at_a_time: waits until no other run changes the cache.
+# one_at_a_time: locks the cache; waits for other runs.
 one_at_a_time() {
 	mkdir -p "$cache"
 	exec 9>"$cache/lock"
@@ -47,7 +47,7 @@ one_at_a_time() {
 # version_le A B: whether version A is not newer than B.
 version_le() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$1" ]; }
 
-# config_of KDIR OPTION: its value in the kernel's configuration, or nothing.
+# config_of KDIR OPTION: the value in the kernel's configuration, or nothing.
 config_of() {
 	sed -n "s/^CONFIG_$2=\"\{0,1\}\(.*[^\"]\)\"\{0,1\}\$/\1/p" "$1/include/config/auto.conf"
 }
@@ -57,8 +57,8 @@ arch_of() {
 	if [ "$(config_of "$1" ARM64)" = y ]; then echo arm64; else echo amd64; fi
 }
 
-# kernel_arch ARCH: what to pass to the kernel's make for that architecture: its
-# name, and the compiler's prefix where this machine is of another one.
+# kernel_arch ARCH: the variables of the kernel's make for that architecture: its name,
+# and the compiler's prefix if this machine has another one.
 kernel_arch() {
 	case $1 in
 	arm64) echo ARCH=arm64; [ "$(uname -m)" = aarch64 ] || echo CROSS_COMPILE=aarch64-linux-gnu- ;;
@@ -66,8 +66,8 @@ kernel_arch() {
 	esac
 }
 
-# lacks_metadata KDIR: whether these are Debian's headers of a kernel with Rust,
-# which leave out what the kernel's own crates are used by.
+# lacks_metadata KDIR: whether these are Debian's headers of a kernel with Rust, which
+# lack the metadata of its crates.
 lacks_metadata() {
 	[ ! -e "$1/rust/libkernel.rmeta" ] && grep -qs ' Debian ' "$1/include/generated/package.h" &&
 		grep -qs '^CONFIG_RUST=y' "$1/.config"
@@ -80,8 +80,8 @@ root_of() {
 	esac
 }
 
-# stock_make CONFIG: what to pass to the kernel's make for a kernel of Debian's, so
-# that it takes the compiler of the configuration by the same name.
+# stock_make CONFIG: the variables of the kernel's make for a kernel of Debian, so that
+# it uses the compiler of the configuration by the same name.
 stock_make() {
 	local cc
 	cc=$(sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ "]*\).*/\1/p' "$1")
@@ -93,7 +93,7 @@ stock_make() {
 	echo "CC=$cc"
 }
 
-# llvm_of KDIR: what to pass as LLVM= to the kernel's make, empty for gcc.
+# llvm_of KDIR: the value of LLVM= for the kernel's make, empty for gcc.
 llvm_of() {
 	local version
 	[ "$(config_of "$1" CC_IS_CLANG)" = y ] || return 0

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Linux as Debian packages its source, unpacked in the cache. Source after
-# lib.sh and mirror.sh.
+# Unpacks Debian's kernel source in the cache. Source after lib.sh and mirror.sh.
 
-# unpack_source SERIES VERSION: unpacks the package linux-source-SERIES of
-# exactly this version, unless that was done before; prints the folder. Beside
-# it, FOLDER.version holds the version, with Debian's revision.
+# unpack_source SERIES VERSION: unpacks this version of the package linux-source-SERIES,
+# unless it is there; prints the folder. The file FOLDER.version has the version with
+# Debian's revision.
 unpack_source() {
 	local series=$1 version=$2 mark dir revision
 	# shellcheck disable=SC2154  # lib.sh sets cache
@@ -19,7 +18,7 @@ unpack_source() {
 
 	dir=$cache/src/linux-${version%%-*}
 	revision=${version#*-}
-	# Another revision of the same release: beside the one that is there.
+	# Another revision of the same release gets a folder of its own.
 	[ ! -e "$dir" ] || dir=$dir-${revision//[^0-9a-z.]/.}
 
 	rm -rf "$cache"/src/*.part
