@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Packages from suites that this machine does not use, from the mirror that it
-# does use: apt with lists and a cache of its own, so that the machine's apt
-# stays as it is while signatures are checked all the same. Source after lib.sh.
+# Packages from suites that this machine does not use, from the mirror that it does use.
+# apt gets lists and a cache of its own, so that the machine's are not changed, and
+# checks signatures. Source after lib.sh.
 
 # shellcheck disable=SC2154  # lib.sh sets it
 mirror=$cache/apt
-# The architecture of the packages, where it is not this machine's.
+# The architecture of the packages, if it is not this machine's.
 mirror_arch=
 
-# mirror_uris: where the machine gets Debian's packages from.
+# mirror_uris: the mirrors from which the machine gets Debian's packages.
 mirror_uris() {
 	# shellcheck disable=SC2016  # apt's placeholders, not the shell's
 	apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
@@ -61,8 +61,8 @@ mirror_versions() {
 # mirror_names REGEX: the packages whose names match.
 mirror_names() { mirror_apt apt-cache pkgnames | grep -E "$1" | sort -V || true; }
 
-# mirror_unpack PACKAGE VERSION FOLDER [PATTERN]: unpacks it there, without
-# installing; of a large one only what matches.
+# mirror_unpack PACKAGE VERSION FOLDER [PATTERN]: unpacks the package, or what matches
+# PATTERN, without installing it.
 mirror_unpack() {
 	local tmp
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
