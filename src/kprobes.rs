@@ -26,24 +26,22 @@
 //!
 //! # The path of a hit
 //!
-//! It is the same for a single probe and for one of a set:
+//! It is the same for a single probe and for one of a set. `Owner::hit` finds the
+//! handler and the index from the C struct.
 //!
 //! ```text
-//!        the kernel, at an ftrace call, a jump or a breakpoint
-//!           |                                  |
-//!    struct kprobe:                    struct kretprobe:
-//!    pre_handler, post_handler         entry_handler, handler
-//!           |                                  |
-//!    Callbacks::{pre, post, both}      Callbacks::{entry, ret}
-//!    (kprobe/calls.rs)                 (kretprobe/calls.rs)
-//!           |                                  |
-//!           +----> Owner::hit(C struct) <------+   slot.rs: a single probe, index 0
-//!                          |                       members.rs: one of a set, its index
-//!                  Hit { handler, index }
-//!                          |
-//!           Context::new(registers, probe, index)  context.rs
-//!                          |
-//!           handler.pre(&cx), .post, .entry, .ret  the module's code
+//!      ftrace call, jump or breakpoint        the kernel
+//!             |               |
+//!       struct kprobe  struct kretprobe
+//!             |               |
+//!      pre, post, both    entry, ret          Callbacks, in {kprobe,kretprobe}/calls.rs
+//!             +-------+-------+
+//!                     v
+//!           Owner::hit(C struct)              slot.rs, or members.rs for a set
+//!                     v
+//!   Context::new(registers, probe, index)     context.rs
+//!                     v
+//!     Handler::{pre, post, entry, ret}        the module
 //! ```
 //!
 //! An [`Override`] has callbacks of its own, in `overrides.rs`, which continue at
