@@ -82,7 +82,7 @@ impl Definition<'_> {
     /// Fails if one of `others` has the same name.
     pub(crate) fn distinct_from(&self, others: &[Definition<'_>]) -> Result<(), Mistake> {
         match others.iter().any(|other| other.name() == self.name()) {
-            true => mistake(0, "a definition before it has the same name"),
+            true => mistake(0, "an earlier definition has the same name"),
             false => Ok(()),
         }
     }
@@ -211,7 +211,7 @@ fn mistake<T>(at: usize, reason: &'static str) -> Result<T, Mistake> {
     })
 }
 
-const OCTAL: &str = "a number does not begin with 0, but for 0x";
+const OCTAL: &str = "a number must not begin with 0, except in 0x";
 
 /// Returns whether tracefs would read this number as octal.
 fn is_octal(digits: &str) -> bool {
@@ -259,9 +259,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     }
 
     match c.peek() {
-        None => {
-            return c.mistake("no symbol; with spaces it takes quotes twice, or write p,SYMBOL")
-        }
+        None => return c.mistake("no symbol; quote a value with spaces twice, or write p,SYMBOL"),
         Some(b) if is_space(b) => {}
         Some(_) if given_name.is_some() => return c.mistake("a name has letters, digits and '_'"),
         Some(_) => return c.mistake("':' or a space must follow here"),
@@ -289,7 +287,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         if colon == 0 || colon + 1 == symbol.len() || symbol[colon + 1..].contains(':') {
             return mistake(
                 symbol_at + colon,
-                "':' stands between a module and a symbol",
+                "':' belongs between a module and a symbol",
             );
         }
     }

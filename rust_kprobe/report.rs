@@ -195,10 +195,7 @@ pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
             "EINVAL",
             "this place cannot be probed: NOKPROBE, notrace, or no code",
         ),
-        bindings::ENODEV => (
-            "ENODEV",
-            "the kernel has switched ftrace off after an error",
-        ),
+        bindings::ENODEV => ("ENODEV", "the kernel has disabled ftrace after an error"),
         bindings::EOPNOTSUPP => ("EOPNOTSUPP", "this kernel has no return probes"),
         bindings::ENOMEM => ("ENOMEM", "out of memory"),
         bindings::ENOSPC => ("ENOSPC", "too long"),

@@ -158,11 +158,11 @@ fn refuses_bad_numbers() {
     refuses(b"p f++1", 5, "number of bytes");
     refuses(b"p f+1+2", 6, "not a character");
     // tracefs reads these as 12 and 8.
-    refuses(b"p f+014", 5, "does not begin with 0");
-    refuses(b"r010 f", 2, "does not begin with 0");
-    refuses(b"p f+00", 5, "does not begin with 0");
-    refuses(b"p f+09", 5, "does not begin with 0");
-    refuses(b"r01 f", 2, "does not begin with 0");
+    refuses(b"p f+014", 5, "must not begin with 0");
+    refuses(b"r010 f", 2, "must not begin with 0");
+    refuses(b"p f+00", 5, "must not begin with 0");
+    refuses(b"p f+09", 5, "must not begin with 0");
+    refuses(b"r01 f", 2, "must not begin with 0");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn finds_two_of_one_name() {
     let a = parse(b"p:x f").unwrap();
     let same = Err(Mistake {
         column: 1,
-        reason: "a definition before it has the same name",
+        reason: "an earlier definition has the same name",
     });
     assert_eq!(parse(b"r:x g").unwrap().distinct_from(&[a]), same);
     assert_eq!(parse(b"r:y g").unwrap().distinct_from(&[a]), Ok(()));
