@@ -17,7 +17,7 @@ os.remove("f" * 70)
 os.rmdir("folder")
 os.rmdir("other", dir_fd=here)
 if os.fork() == 0:
-    # The C library has the empty path on a page that it may not have read yet.
+    # The empty path may be on a page of the C library that has not been read yet.
     called("child")
     try:
         os.execve(here, ["nothing"], {})

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 send() { ./xdp_drop_half send xdp0 1000; }
 
-# A kernel with IPv6 sends packets of its own through a new link.
+# With IPv6, the kernel would send packets of its own through a new link.
 ipv6=/proc/sys/net/ipv6/conf/default/disable_ipv6
 [ ! -e $ipv6 ] || echo 1 >$ipv6
 ip link add xdp0 type veth peer name xdp1
@@ -12,7 +12,7 @@ mount -t bpf bpf /sys/fs/bpf 2>/dev/null || :
 ./xdp_drop_half load /sys/fs/bpf/drop_half
 ip link set dev xdp1 xdpgeneric pinned /sys/fs/bpf/drop_half
 
-# Both at work: of 2000 packets the program drops 1000. The first are to warm up.
+# The program drops 1000 of 2000 packets, after a warm-up.
 send >/dev/null
 both=$(send)
 rmmod xdp_verdicts
