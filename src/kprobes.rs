@@ -48,6 +48,16 @@
 //! `Owner::hit`. A [`Tracepoint`] has no `struct kprobe`; `tracepoint.rs` has its
 //! whole path.
 //!
+//! # What is checked
+//!
+//! - A handler that is not `Sync`, a [`Context`] that leaves its handler, kretprobe data with a
+//!   destructor, a probe that is moved, and a result before the return do not compile.
+//!   `tests/compile_fail` has a program for each of these, and more.
+//! - Failing to arm or disarm a probe, which `register_kprobe()` and `unregister_kprobe()` do not
+//!   report. A probe that cannot be armed is an error; one that cannot be disarmed is not freed.
+//! - What changes the probed code is `unsafe`, and says what the caller has to ensure:
+//!   [`Context::set_register`], [`Context::set_arg`], [`Context::set_ret`], [`Override`].
+//!
 //! # Probes that are never dropped
 //!
 //! A probe in a static, behind a reference count that never reaches zero, or
