@@ -11,16 +11,14 @@ use crate::{
     context::{
         Context,
         Place, //
-    }, //
+    },
+    regs, //
 };
 use kernel::{
     fmt,
     prelude::*,
     str::BStr,
-    task::{
-        Pid,
-        Task, //
-    }, //
+    task::Pid, //
 };
 
 impl<At: Place> Context<'_, At> {
@@ -84,7 +82,7 @@ unsafe fn current_field<T: Copy>(offset: usize) -> T {
     // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
     // that offset. It may be written concurrently, hence volatile.
     unsafe {
-        Task::current_raw()
+        regs::current()
             .byte_add(offset)
             .cast::<T>()
             .read_volatile()
