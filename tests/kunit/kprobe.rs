@@ -164,9 +164,9 @@ mod tests {
         // The code itself: a call, and a no-op of five bytes once the probe is unregistered.
         #[cfg(CONFIG_X86_64)]
         {
-            assert_eq!(opcode(&*probe)?, 0xe8);
+            assert_eq!(opcode(&probe)?, 0xe8);
             probe.disable()?;
-            assert_eq!(opcode(&*probe)?, 0x0f);
+            assert_eq!(opcode(&probe)?, 0x0f);
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ mod tests {
         assert!(probe.mechanism() == Mechanism::Breakpoint);
         assert!(other.mechanism() == Mechanism::Breakpoint);
         #[cfg(CONFIG_X86_64)]
-        assert_eq!(opcode(&*probe)?, 0xcc);
+        assert_eq!(opcode(&probe)?, 0xcc);
         assert_eq!(kut_mix(1, 2), result);
         assert_eq!(probe.handler().0.hits(), (2, 0));
         assert_eq!(other.handler().0.hits(), (1, 1));
@@ -217,7 +217,7 @@ mod tests {
             assert_eq!(kut_mix(3, 4), result);
         }
         #[cfg(CONFIG_X86_64)]
-        assert_eq!(opcode(&*probe)?, 0xe9);
+        assert_eq!(opcode(&probe)?, 0xe9);
         assert_eq!(probe.handler().0.hits(), (51, 0));
         assert_eq!(probe.missed(), 0);
         Ok(())
