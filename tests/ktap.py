@@ -37,7 +37,7 @@ class Results:
         """Runs a suite, which adds its results itself."""
         try:
             suite(*args, self)
-        except Exception:  # the other suites go on
+        except Exception:  # run the other suites anyway
             self.add(False, f"{name}: the suite ran", traceback.format_exc().splitlines())
 
     def merge(self, suite, text):
