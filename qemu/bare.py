@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boots a kernel in QEMU with nothing but an initramfs of our own.
-
-For the kernels that virtme-ng is slow with, or cannot boot: those that Debian
-packages, and those of another architecture. The initramfs has busybox, the
+"""Boots a kernel in QEMU with nothing but an initramfs of our own: busybox, the
 modules that it takes to mount the guest's root file system, and guest/init,
-which does the rest.
+which does the rest. There is no udev in the guest: it takes ten seconds.
 """
 import lzma
 import os
@@ -53,17 +50,13 @@ class Kernel:
 
 
 def kernel(kdir):
-    """The kernel that belongs to a KDIR, or None where it is not for this boot."""
+    """The kernel that belongs to a KDIR, or None where it has none to boot."""
     kdir = Path(kdir)
-    image = kdir / "arch/arm64/boot/Image"
-    if image.exists():
-        return Kernel(image, "arm64")
-    if (kdir / "arch/x86/boot/bzImage").exists():
-        return None
+    for image, arch in (("x86/boot/bzImage", "amd64"), ("arm64/boot/Image", "arm64")):
+        if (kdir / "arch" / image).exists():
+            return Kernel(kdir / "arch" / image, arch)
     release = kdir / "include/config/kernel.release"
-    if not release.exists():
-        return None
-    release = release.read_text().strip()
+    release = release.read_text().strip() if release.exists() else ""
     package = kdir.absolute().parent / "image"
     if not package.exists() and package.parent.parent == CACHE / "stock":
         # Its crates were built; to be booted it needs the packages of the kernel.
@@ -157,11 +150,18 @@ def _share(tag, path):
 
 
 @contextmanager
-def machine(boots, accel, cpus, memory, command=None, icount=False, threads="single",
+def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single",
             append=()):
-    """The command line that boots a `Kernel` and runs the words of `command` in
-    ROOT, or a shell: its output is on stdout then, the kernel's console on
-    stderr. `append` is for the kernel's command line."""
+    """The command line that boots the kernel and runs the words of `command` in
+    ROOT: its output is on stdout then, the kernel's console on stderr; or a
+    shell. `append` is for the kernel's command line. It is good in the `with`
+    block."""
+    boots = kernel(kdir)
+    if boots is None:
+        sys.exit(
+            f"error: {kdir}: no image of a kernel\n"
+            f"       'make run' and 'make test' boot a kernel: KDIR must be a built tree"
+        )
     emulator = EMULATORS[boots.arch]
     if accel == "kvm" and boots.arch != HOST:
         sys.exit(f"error: KVM of this machine boots no kernel for {boots.arch}")
@@ -183,9 +183,12 @@ def machine(boots, accel, cpus, memory, command=None, icount=False, threads="sin
     if accel == "kvm":
         args += ["-accel", "kvm", "-cpu", "host"]
     else:
-        # Why there is one see guest.py.
+        # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
+        # code where another CPU has just patched it, and a kernel that arms a
+        # probe under fire jumps to nowhere, with or without this project.
         args += ["-accel", f"tcg,thread={threads}"]
         if icount:
+            # The guest's clock counts instructions, one a nanosecond.
             args += ["-icount", "shift=0,sleep=off"]
     args += _share("root", root)
     if root != Path("/"):

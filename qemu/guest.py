@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest: a kernel in QEMU, through virtme-ng or booted by bare.py, and its verdict.
+"""A guest: a kernel in QEMU, booted by bare.py, and its verdict.
 
 The verdict is never guessed. A run is good when the guest's command ended with
 status 0, when its end marker came exactly once, and when the kernel's log has
@@ -8,8 +8,6 @@ no sign of a fault. Whatever is missing stands in `Outcome.problems`.
 import os
 import re
 import secrets
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,9 +19,6 @@ from pathlib import Path
 import bare
 
 ROOT, CACHE = bare.ROOT, bare.CACHE
-
-# virtme-ng is one of the tools that scripts/setup puts there.
-os.environ["PATH"] = f"{CACHE}/bin:{os.environ['PATH']}"
 
 # How long a guest may take to boot under emulation, in seconds.
 BOOT_LIMIT = 120
@@ -86,19 +81,6 @@ def faults(console):
     return [line.strip() for line in console.splitlines() if FAULTS.search(line)]
 
 
-def kernel_image(kdir):
-    boots = bare.kernel(kdir)
-    if boots:
-        return boots.image
-    image = Path(kdir) / "arch/x86/boot/bzImage"
-    if not image.exists():
-        sys.exit(
-            f"error: {image}: no such file\n"
-            f"       'make run' and 'make test' boot a kernel: KDIR must be a built tree"
-        )
-    return image
-
-
 def has(kdir, option):
     """Whether the kernel is configured with CONFIG_`option`."""
     config = Path(kdir) / "include/config/auto.conf"
@@ -127,8 +109,7 @@ def arch(kdir):
 
 @contextmanager
 def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
-    """The command line that boots the kernel and runs the words of `command`, or
-    a shell. It is good in the `with` block."""
+    """As bare.machine(), with what this kernel has to be told."""
     append = []
     if has(kdir, "DEBUG_KMEMLEAK"):
         # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
@@ -136,42 +117,14 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
         # debugged, here for consistency, has no sheaves. By itself that would
         # stop %p from being hashed.
         append += ["slab_debug=F", "hash_pointers=always"]
-    boots = bare.kernel(kdir)
-    if boots:
-        with bare.machine(boots, accel, cpus, memory, command, icount, threads, append) as args:
-            yield args
-    else:
-        yield _vng(kdir, accel, cpus, memory, command, icount, threads, append)
-
-
-def _vng(kdir, accel, cpus, memory, command, icount, threads, append):
-    """The command line of virtme-ng, which is brought here where it is not."""
-    if not shutil.which("vng"):
-        subprocess.run([ROOT / "scripts/setup"], check=True)
-    args = ["vng", "--run", str(kernel_image(kdir))]
-    args += ["--cpus", str(cpus), "--memory", memory, "--user", "root", "--force-9p"]
-    # 9p of Linux 7.2 refuses an empty source. Without entropy %p is not hashed.
-    for word in ("root=/dev/root", *append):
-        args += ["-a", word]
-    args += ["--qemu-opts=-device virtio-rng-pci"]
-    if accel == "tcg":
-        # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
-        # code where another CPU has just patched it, and a kernel that arms a
-        # probe under fire jumps to nowhere, with or without this project.
-        args += ["--disable-kvm", f"--qemu-opts=-accel tcg,thread={threads}"]
-        if icount:
-            # The guest's clock counts instructions, one a nanosecond.
-            args += ["--qemu-opts=-icount shift=0,sleep=off"]
-    if command is not None:
-        # Verbose puts the kernel's console on stderr.
-        args += ["--verbose", "--", shlex.join(command)]
-    return args
+    with bare.machine(kdir, accel, cpus, memory, command, icount, threads, append) as args:
+        yield args
 
 
 class _Reader(threading.Thread):
-    """Collects what a pipe gives, and passes it on line by line."""
+    """Collects what a pipe gives, and passes it on line by line, then None."""
 
-    def __init__(self, pipe, echo):
+    def __init__(self, pipe, echo=lambda line: None):
         super().__init__(daemon=True)
         self.pipe, self.echo, self.lines = pipe, echo, []
         self.start()
@@ -180,8 +133,8 @@ class _Reader(threading.Thread):
         for line in self.pipe:
             line = line.decode("utf-8", "backslashreplace")
             self.lines.append(line)
-            if self.echo:
-                self.echo(line)
+            self.echo(line)
+        self.echo(None)
 
     def text(self):
         self.join(timeout=5)
@@ -192,12 +145,12 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         boot_limit=BOOT_LIMIT, icount=False, leaks=True, threads="single"):
     """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
 
-    It may take `limit` seconds, and the boot `boot_limit`; the debug kernel gets
-    more of both. `echo` is called with each line of output as it comes. With
+    The boot may take `boot_limit` seconds, and the command `limit` from then on;
+    the debug kernel gets more of both. `echo` is called with each line of output as it comes. With
     `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
     should have one CPU then. With `threads="multi"` emulated CPUs run at once,
-    which is good for what patches no code under fire. A kernel with kmemleak is asked at the end, unless
-    `leaks` is false.
+    which is good for what patches no code under fire. A kernel with kmemleak is
+    asked at the end, unless `leaks` is false.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):
@@ -206,10 +159,13 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
     enter = ROOT / "qemu/guest/enter"
     ask = "leaks" if leaks and has(kdir, "DEBUG_KMEMLEAK") else "no-leaks"
     words = ["/bin/bash", str(enter), nonce, ask, *command]
-    marker = f"guest-end-{nonce} "
+    begin, marker = f"guest-begin-{nonce}\n", f"guest-end-{nonce} "
+    began = threading.Event()
 
-    def echo_all_but_marker(line):
-        if not line.startswith(marker):
+    def see(line):
+        if line in (begin, None):
+            began.set()
+        elif echo and not line.startswith(marker):
             echo(line)
 
     outcome = Outcome()
@@ -222,14 +178,16 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
             cwd=ROOT,
             start_new_session=True,
         )
-        output = _Reader(process.stdout, echo and echo_all_but_marker)
-        console = _Reader(process.stderr, None)
+        output = _Reader(process.stdout, see)
+        console = _Reader(process.stderr)
         try:
-            process.wait(timeout=boot_limit + limit)
+            if began.wait(boot_limit):
+                process.wait(timeout=limit)
+            else:
+                outcome.problems.append(f"the guest did not boot: killed after {boot_limit} s")
         except subprocess.TimeoutExpired:
-            outcome.problems.append(f"the guest hung: killed after {boot_limit + limit} s")
+            outcome.problems.append(f"the guest hung: killed after {limit} s")
         finally:
-            # QEMU may be a child of vng's: the whole session has to go.
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -239,19 +197,16 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
     outcome.console = console.text()
     lines, ends = [], []
     for line in output.text().splitlines(keepends=True):
-        (ends if line.startswith(marker) else lines).append(line)
+        if line != begin:
+            (ends if line.startswith(marker) else lines).append(line)
     outcome.output = "".join(lines)
 
     if len(ends) == 1:
         outcome.status = int(ends[0][len(marker):])
         if outcome.status != 0:
             outcome.problems.append(f"the guest's command failed with status {outcome.status}")
-        # virtme-ng passes the command's status on, QEMU has one of its own.
-        wanted = 0 if bare.kernel(kdir) else outcome.status
-        if process.returncode != wanted and not outcome.problems:
-            outcome.problems.append(
-                f"{args[0]} ended with {process.returncode}, the command with {outcome.status}"
-            )
+        if process.returncode != 0 and not outcome.problems:
+            outcome.problems.append(f"{args[0]} ended with {process.returncode}")
     elif not outcome.problems or ends:
         outcome.problems.append(f"{len(ends)} end markers from the guest instead of one")
     for line in faults(outcome.console)[:5]:
@@ -260,7 +215,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
 
 
 def choose_accel(kdir, wanted):
-    """'kvm' or 'tcg'. That /dev/kvm exists proves nothing: KVM has to boot the
+    """'kvm' or 'tcg'. That /dev/kvm exists proves nothing: KVM has to boot a
     kernel once on this machine, in this boot of it."""
     if wanted in ("kvm", "tcg"):
         return wanted
@@ -272,15 +227,13 @@ def choose_accel(kdir, wanted):
         return "tcg"
 
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    image = kernel_image(kdir).stat()
-    key = f"{boot_id} {kdir} {image.st_mtime_ns}"
     note = CACHE / "accel"
-    if note.exists() and note.read_text().startswith(key + "\n"):
+    if note.exists() and note.read_text().startswith(boot_id + "\n"):
         verdict = note.read_text().split()[-1]
     else:
-        trial = run(kdir, ["true"], limit=0, accel="kvm", boot_limit=KVM_LIMIT)
+        trial = run(kdir, ["true"], limit=KVM_LIMIT, accel="kvm", boot_limit=KVM_LIMIT, leaks=False)
         verdict = "kvm" if trial.ok else "tcg"
-        note.write_text(f"{key}\n{verdict}\n")
+        note.write_text(f"{boot_id}\n{verdict}\n")
     if verdict == "tcg":
         say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating")
     return verdict

@@ -18,7 +18,7 @@ def lockdown(bench, results):
     outcome = guest.run(
         bench.kdir,
         ["/usr/bin/python3", "tests/guest/lockdown.py", str(bench.kdir)],
-        limit=30,
+        limit=60,
         accel=bench.accel,
         # kmemleak answers in debugfs.
         leaks=False,

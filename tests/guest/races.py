@@ -7,8 +7,6 @@ the function, and until nobody does. Prints KTAP.
 usage: races.py CALLS		(of each CPU)
 """
 import os
-import shutil
-import subprocess
 import sys
 import threading
 
@@ -77,8 +75,6 @@ def test_hits_in_handlers_are_missed_and_never_twice():
 
 
 def main():
-    if shutil.which("udevadm"):
-        subprocess.run(["udevadm", "control", "--stop-exec-queue"], check=False)
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run(f"races on {CPUS} CPUs", [
         (name.removeprefix("test_").replace("_", " "), function)

@@ -18,7 +18,6 @@ import errno
 import itertools
 import mmap
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -732,9 +731,6 @@ def main():
         for name, function in globals().items()
         if name.startswith("test_")
     ]
-    # Who probes what everybody calls must not wait for udev.
-    if shutil.which("udevadm"):
-        subprocess.run(["udevadm", "control", "--stop-exec-queue"], check=False)
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run(f"stress on {CPUS} CPUs", tests, sys.argv[4:])
     kmod.rmmod("stress")
