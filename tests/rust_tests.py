@@ -30,7 +30,7 @@ def compile_each(bench, folder, names):
         f"include {ROOT}/src/kprobes.mk\n"
     )
     run = subprocess.run(
-        [ROOT / "scripts/build", "-C", folder, "-k", "-j1", *(f"{n}_main.o" for n in names)],
+        [ROOT / "scripts/build", "-C", folder, "-k", "-Otarget", *(f"{n}_main.o" for n in names)],
         env={**os.environ, "KDIR": bench.kdir},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
