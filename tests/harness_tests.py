@@ -4,14 +4,12 @@ reported as failure, with the end of its log."""
 import io
 import shlex
 
-import guest
-
 LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
 
 
 def fails(bench, command, problem, *, log=None, limit=60):
     """The guest's run is a failure for that reason, and the report shows it."""
-    outcome = guest.run(bench.kdir, ["/bin/bash", "-c", command], limit=limit, accel=bench.accel)
+    outcome = bench.run(["/bin/bash", "-c", command], limit=limit)
     assert not outcome.ok, "it was not reported as failure"
     assert any(problem in p for p in outcome.problems), f"reported as {outcome.problems}"
     report = io.StringIO()
@@ -23,7 +21,7 @@ def fails(bench, command, problem, *, log=None, limit=60):
 
 def run(bench, results):
     def good():
-        outcome = guest.run(bench.kdir, ["/bin/echo", "hello"], limit=60, accel=bench.accel)
+        outcome = bench.run(["/bin/echo", "hello"], limit=60)
         assert outcome.ok, f"reported as {outcome.problems}"
         assert outcome.status == 0 and outcome.output == "hello\n", outcome.output
 

@@ -2,7 +2,6 @@
 """Compiles Rust: programs that must not compile, each example of the
 documentation, and a module outside of this folder, which is run as well."""
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -29,11 +28,7 @@ def compile_each(bench, folder, names):
         f"kprobes-modules := {' '.join(names)}\n"
         f"include {ROOT}/src/kprobes.mk\n"
     )
-    run = subprocess.run(
-        [ROOT / "scripts/build", "-C", folder, "-k", "-Otarget", *(f"{n}_main.o" for n in names)],
-        env={**os.environ, "KDIR": bench.kdir},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
+    run = bench.make(folder, "-k", "-Otarget", *(f"{n}_main.o" for n in names))
     messages = dict.fromkeys(names)
     for part in re.split(r"^(?=  RUSTC \[M\] )", run.stdout, flags=re.MULTILINE):
         head = re.match(r"  RUSTC \[M\] (\S+)_main\.o", part)
@@ -114,19 +109,12 @@ def consumer(bench, results):
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name) / "elsewhere"
         shutil.copytree(ROOT / "tests/consumer", folder)
-        build = subprocess.run(
-            [ROOT / "scripts/build", "-C", folder],
-            env={**os.environ, "KDIR": bench.kdir, "KPROBES": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        build = bench.make(folder, KPROBES=str(ROOT))
         results.add(build.returncode == 0, "consumer: it builds outside of this folder",
                     build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
-        outcome = guest.run(
-            bench.kdir, ["tests/guest/consumer", str(folder / "consumer.ko")], limit=60,
-            accel=bench.accel,
-        )
+        outcome = bench.run(["tests/guest/consumer", str(folder / "consumer.ko")], limit=120)
     lines = outcome.output.splitlines()
 
     def said(name, line, times=1):

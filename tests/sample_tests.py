@@ -7,10 +7,8 @@ bar of a histogram as BAR; what is x86-64's (__x64_sys_, a register's name) for
 another architecture's. A line that stands there once may come several times in a
 row.
 """
-import os
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -57,9 +55,7 @@ def names():
 
 def with_bpftrace(bench, results):
     """The sample nanosleep and bpftrace's one-liners count the same calls."""
-    outcome = guest.run(
-        bench.kdir, ["tests/guest/nanosleep_and_bpftrace"], limit=120, accel=bench.accel
-    )
+    outcome = bench.run(["tests/guest/nanosleep_and_bpftrace"], limit=120)
     counts = outcome.output.splitlines()
     results.add(counts == ["sample 7 7", "bpftrace 7 7"] and outcome.ok,
                 "sample: nanosleep and bpftrace agree", counts + outcome.problems)
@@ -73,11 +69,7 @@ def copied(bench, results):
         folder = Path(name)
         shutil.copy2(SAMPLES / "first_probe.rs", folder)
         (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(guest.ROOT)))
-        build = subprocess.run(
-            [guest.ROOT / "scripts/build", "-C", folder],
-            env={**os.environ, "KDIR": bench.kdir},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        build = bench.make(folder)
         results.add(
             (folder / "first_probe.ko").exists() and len(kbuild.splitlines()) == 3,
             "sample: a copy builds in an empty folder", build.stdout.splitlines()[-20:],
@@ -87,9 +79,7 @@ def copied(bench, results):
 def run(bench, results):
     copied(bench, results)
     bench.build("samples")
-    outcome = guest.run(
-        bench.kdir, ["qemu/guest/samples", *names()], limit=240, accel=bench.accel
-    )
+    outcome = bench.run(["qemu/guest/samples", *names()], limit=240)
     logs = dict(re.findall(r"^=== (\w+)\n((?:(?!===).*\n)*)", outcome.output, re.MULTILINE))
     for name in names():
         said = logs.get(name)
@@ -98,7 +88,7 @@ def run(bench, results):
             continue
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name}", notes)
-    if guest.arch(bench.kdir) != guest.bare.HOST:
+    if not bench.native:
         results.say("# sample: no bpftrace for the guest, nothing to compare nanosleep with")
     elif shutil.which("bpftrace"):
         with_bpftrace(bench, results)

@@ -22,8 +22,11 @@ import time
 import kmod
 from arch import LIBC
 from cases import cases, of
-from guest import FAULTS
 from kmod import equal, kprobe_list
+
+sys.path.append("qemu")
+
+from guest import FAULTS
 
 MODULE = "tests/attacks/attacks.ko"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
