@@ -168,11 +168,7 @@ def test_a_module_that_nobody_signed_taints():
 
 
 def main():
-    tests = [
-        (name.removeprefix("test_").replace("_", " "), function)
-        for name, function in globals().items()
-        if name.startswith("test_")
-    ]
+    tests = kmod.tests(globals())
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run("behaviour", tests, sys.argv[1:])
     kmod.rmmod("stress")

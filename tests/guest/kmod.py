@@ -112,6 +112,13 @@ class Skip(Exception):
     """Raised by a test that does not apply, with the reason."""
 
 
+def tests(names):
+    """The tests among the names of a program, in order, as run() wants them: each
+    function whose name begins with test_."""
+    return [(name.removeprefix("test_").replace("_", " "), function)
+            for name, function in names.items() if name.startswith("test_")]
+
+
 def run(suite, tests, wanted=()):
     """Runs tests, pairs of a name and a function, which fails by raising, and
     may return what is to be said of its success, or raise Skip; all of them, or

@@ -475,11 +475,7 @@ def test_the_parameter_twice_is_refused():
 
 
 def main():
-    tests = [
-        (name.removeprefix("test_").replace("_", " "), function)
-        for name, function in globals().items()
-        if name.startswith("test_")
-    ]
+    tests = kmod.tests(globals())
     tests += [(f"refused: {name}", refusal_test(*rest)) for name, *rest in refusals()]
     return kmod.run("module", tests)
 

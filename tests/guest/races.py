@@ -76,10 +76,7 @@ def test_hits_in_handlers_are_missed_and_never_twice():
 
 def main():
     kmod.insmod("tests/stress/stress.ko")
-    status = kmod.run(f"races on {CPUS} CPUs", [
-        (name.removeprefix("test_").replace("_", " "), function)
-        for name, function in globals().items() if name.startswith("test_")
-    ])
+    status = kmod.run(f"races on {CPUS} CPUs", kmod.tests(globals()))
     equal(kprobe_list(), [])
     kmod.rmmod("stress")
     return status

@@ -726,11 +726,7 @@ def test_a_return_probe_on_every_symbol():
 
 
 def main():
-    tests = [
-        (name.removeprefix("test_").replace("_", " "), function)
-        for name, function in globals().items()
-        if name.startswith("test_")
-    ]
+    tests = kmod.tests(globals())
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run(f"stress on {CPUS} CPUs", tests, sys.argv[4:])
     kmod.rmmod("stress")
