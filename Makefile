@@ -31,7 +31,7 @@ help:
 	@echo '  make distclean   and the cache, with the workbench kernel'
 	@echo
 	@echo 'The first run installs and builds what it needs; the cache is'
-	@echo '$${XDG_CACHE_HOME:-~/.cache}/rust_kprobe. Variables:'
+	@echo "$$(scripts/cache). Variables:"
 	@echo
 	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for a kernel that exists'
 	@echo '  KERNEL=stock       the kernel that Debian ships; what make run takes'
@@ -113,7 +113,7 @@ clean:
 		bench/kprobes rust-project.json
 
 distclean: clean
-	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
+	rm -rf "$$(scripts/cache)"
 
 .DEFAULT_GOAL := modules
 .PHONY: help modules samples run test bench shell stress matrix fuzz doctor lint doc rust-analyzer modules_install clean distclean

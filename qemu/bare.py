@@ -4,7 +4,6 @@ modules that it takes to mount the guest's root file system, and guest/init,
 which does the rest. There is no udev in the guest: it takes ten seconds.
 """
 import lzma
-import os
 import platform
 import shlex
 import shutil
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust_kprobe"
+CACHE = Path(subprocess.check_output([ROOT / "scripts/cache"], text=True).rstrip("\n"))
 
 # To mount the root file system, to write where the command's output goes, and
 # for entropy, without which %p is not hashed.
