@@ -58,10 +58,10 @@ ifdef SAMPLE
 	@test -e samples/$(SAMPLE).rs || { echo 'error: no sample $(SAMPLE); there are:' \
 		$(patsubst samples/%.rs,%,$(wildcard samples/*.rs)) >&2; exit 1; }
 	@scripts/build -C samples >&2
-	@qemu/boot "$$(scripts/kdir)" qemu/guest/samples $(SAMPLE)
+	@qemu/boot "$$(scripts/kdir)" qemu/inside/samples $(SAMPLE)
 else
 	@scripts/build >&2
-	@qemu/boot "$$(scripts/kdir)" qemu/guest/demo rust_kprobe.ko $(if $(PROBES),'probes="$(PROBES)"')
+	@qemu/boot "$$(scripts/kdir)" qemu/inside/demo rust_kprobe.ko $(if $(PROBES),'probes="$(PROBES)"')
 endif
 
 samples:

@@ -9,9 +9,9 @@ import os
 import sys
 
 import deliberate
-import guest
+import kernels
 
-sys.path.append(str(guest.ROOT / "tests/guest"))
+sys.path.append(str(kernels.ROOT / "tests/inside"))
 
 import cases
 
@@ -38,7 +38,7 @@ def together(bench, results, what, **options):
 
 def alone(bench, results, case):
     """One that ends with a task, or with a complaint of the debug kernel."""
-    outcome = bench.run(["/usr/bin/python3", "tests/guest/attacks.py", case.name],
+    outcome = bench.run(["/usr/bin/python3", "tests/inside/attacks.py", case.name],
                         limit=120, leaks=False)
     deliberate.told(results, f"attacks: {case.name} is {case.outcome}", outcome, case.wanted,
                     "kernel BUG at " if case.outcome == "stopped" else "")

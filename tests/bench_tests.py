@@ -3,17 +3,17 @@
 each step has its own cost; there they are only measured, and called less often,
 or the watchdog barks at interrupts being off."""
 import bench as benchmark
-import guest
+import kernels
 
 ROWS = ("kprobe_counting", "kretprobe_data")
 
 
 def run(bench, results):
-    debug = guest.is_debug(bench.kdir)
+    debug = kernels.is_debug(bench.kdir)
     for folder in benchmark.FOLDERS:
         bench.build(folder)
     costs, outcome = benchmark.measure(bench.kdir, *ROWS, calls=1000 if debug else 100_000)
-    results.guest("bench", outcome)
+    results.verdict("bench", outcome)
     for row in ROWS:
         c, rust = costs.get(row, {}).get("C"), costs.get(row, {}).get("Rust")
         measured = c is not None and rust is not None and min(c, rust) > 0

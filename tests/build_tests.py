@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
-ROOT = guest.ROOT
+ROOT = kernels.ROOT
 
 
 def headers_tree(kdir, tree):

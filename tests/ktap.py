@@ -51,7 +51,7 @@ class Results:
         if planned is None or planned != len(found):
             self.add(False, f"{suite}: all of its tests ran", [f"{len(found)} of {planned}"])
 
-    def guest(self, suite, outcome, tells=False):
+    def verdict(self, suite, outcome, tells=False):
         """Adds the verdict on a guest. `tells` is for one whose command failed
         because a test did, which is counted already."""
         problems = outcome.problems

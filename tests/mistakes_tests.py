@@ -12,7 +12,7 @@ def run(bench, results):
     bench.build("tests/stress")
     bench.ktap(results, "mistakes", "mistakes.py", "leave", limit=120, leaks=False)
     for how in ("handler", "lock", "rcu", "tracepoint"):
-        outcome = bench.run(["/usr/bin/python3", "tests/guest/mistakes.py", how],
+        outcome = bench.run(["/usr/bin/python3", "tests/inside/mistakes.py", how],
                             limit=120, leaks=False)
         deliberate.told(results, f"mistakes: a drop is stopped: {how}", outcome,
                         f"stress_mistakes: {STOPPED}", "kernel BUG at ")

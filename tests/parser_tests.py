@@ -3,13 +3,13 @@
 import re
 import subprocess
 
-import guest
+import kernels
 
 
 def run(bench, results):
-    binary = guest.CACHE / "tests-parser"
+    binary = kernels.CACHE / "tests-parser"
     subprocess.run(
-        [bench.rustc, "--edition=2021", "--test", "-o", binary, guest.ROOT / "tests/parser.rs"],
+        [bench.rustc, "--edition=2021", "--test", "-o", binary, kernels.ROOT / "tests/parser.rs"],
         check=True,
     )
     tests = subprocess.run([binary, "--test-threads=1"], stdout=subprocess.PIPE, text=True)

@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
-ROOT = guest.ROOT
+ROOT = kernels.ROOT
 
 
 def compile_each(bench, folder, names):
@@ -114,7 +114,7 @@ def consumer(bench, results):
                     build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
-        outcome = bench.run(["tests/guest/consumer", str(folder / "consumer.ko")], limit=120)
+        outcome = bench.run(["tests/inside/consumer", str(folder / "consumer.ko")], limit=120)
     lines = outcome.output.splitlines()
 
     def said(name, line, times=1):
@@ -127,7 +127,7 @@ def consumer(bench, results):
     said("a probe at an offset", "consumer: mkdir is inside", 2)
     said("a tracepoint", "consumer: consumer sends signal 10")
     said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir", 2)
-    results.guest("consumer", outcome)
+    results.verdict("consumer", outcome)
 
 
 def editor(bench, results):

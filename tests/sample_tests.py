@@ -12,9 +12,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
-SAMPLES = guest.ROOT / "samples"
+SAMPLES = kernels.ROOT / "samples"
 
 
 def pattern(line):
@@ -55,7 +55,7 @@ def names():
 
 def with_bpftrace(bench, results):
     """The sample nanosleep and bpftrace's one-liners count the same calls."""
-    outcome = bench.run(["tests/guest/nanosleep_and_bpftrace"], limit=120)
+    outcome = bench.run(["tests/inside/nanosleep_and_bpftrace"], limit=120)
     counts = outcome.output.splitlines()
     results.add(counts == ["sample 7 7", "bpftrace 7 7"] and outcome.ok,
                 "sample: nanosleep and bpftrace agree", counts + outcome.problems)
@@ -68,7 +68,7 @@ def copied(bench, results):
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name)
         shutil.copy2(SAMPLES / "first_probe.rs", folder)
-        (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(guest.ROOT)))
+        (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(kernels.ROOT)))
         build = bench.make(folder)
         results.add(
             (folder / "first_probe.ko").exists() and len(kbuild.splitlines()) == 3,
@@ -79,7 +79,7 @@ def copied(bench, results):
 def run(bench, results):
     copied(bench, results)
     bench.build("samples")
-    outcome = bench.run(["qemu/guest/samples", *names()], limit=240)
+    outcome = bench.run(["qemu/inside/samples", *names()], limit=240)
     logs = dict(re.findall(r"^=== (\w+)\n((?:(?!===).*\n)*)", outcome.output, re.MULTILINE))
     for name in names():
         said = logs.get(name)
@@ -94,4 +94,4 @@ def run(bench, results):
         with_bpftrace(bench, results)
     else:
         results.say("# sample: bpftrace is not installed, nothing to compare nanosleep with")
-    results.guest("sample", outcome)
+    results.verdict("sample", outcome)

@@ -15,7 +15,7 @@ import build_tests
 import compile_tests
 import doctor_tests
 import fuzz_tests
-import guest
+import kernels
 import harness_tests
 import intruder_tests
 import kunit_tests
@@ -29,7 +29,7 @@ import stress_tests
 
 
 def program(name, file, *arguments, folder=".", **options):
-    """The suite that is one program of tests/guest which prints KTAP, with the
+    """The suite that is one program of tests/inside which prints KTAP, with the
     modules of `folder`. {kdir} in an argument is the kernel's folder."""
     def run(bench, results):
         bench.build(folder)
@@ -95,7 +95,7 @@ SUITES = {suite.name: suite for suite in (
         "it takes a probe by ftrace, and a warning of the workbench kernel's")),
     # kmemleak answers in debugfs, which a kernel in lockdown closes.
     Suite("lockdown", program("lockdown", "lockdown.py", "{kdir}", limit=60, leaks=False), Needs(
-        lambda bench: guest.is_debug(bench.kdir),
+        lambda bench: kernels.is_debug(bench.kdir),
         "it needs the key that signs modules; KERNEL=debug has it")),
     Suite("stock", stock_tests.run, ONCE),
     Suite("doctor", doctor_tests.run, ONCE),

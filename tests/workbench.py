@@ -6,9 +6,10 @@ import subprocess
 import sys
 import threading
 
-import guest
+import kernels
+import verdict
 
-ROOT = guest.ROOT
+ROOT = kernels.ROOT
 
 
 class Bench:
@@ -20,21 +21,21 @@ class Bench:
             # It said itself what is wrong.
             sys.exit(f"error: scripts/kdir ended with {found.returncode}: no test was run")
         self.kdir = found.stdout.strip()
-        self.stock = guest.is_stock(self.kdir)
+        self.stock = kernels.is_stock(self.kdir)
         # Whether it is of this machine's architecture.
-        self.native = guest.arch(self.kdir) == guest.bare.HOST
+        self.native = kernels.arch(self.kdir) == kernels.HOST
         # Whether it is a workbench kernel for this machine.
         self.own = self.native and not self.stock
         self.built, self.lock = set(), threading.Lock()
         self.build(".")
-        self.accel = guest.choose_accel(self.kdir, os.environ.get("ACCEL") or "auto")
-        self.rustc = guest.CACHE / "bin/rustc"
+        self.accel = verdict.choose_accel(self.kdir, os.environ.get("ACCEL") or "auto")
+        self.rustc = kernels.CACHE / "bin/rustc"
         if not self.rustc.exists():
             self.rustc = "rustc"
 
     def has(self, option):
         """Whether the kernel is configured with CONFIG_`option`."""
-        return guest.has(self.kdir, option)
+        return kernels.has(self.kdir, option)
 
     def make(self, folder, *words, kdir=None, **variables):
         """Runs scripts/build there; the process, with what it said in `stdout`."""
@@ -54,12 +55,12 @@ class Bench:
                 self.built.add(folder)
 
     def run(self, command, **options):
-        """Runs a command in a guest, see guest.run(); its outcome."""
-        return guest.run(self.kdir, command, accel=self.accel, **options)
+        """Runs a command in a guest, see verdict.run(); its outcome."""
+        return verdict.run(self.kdir, command, accel=self.accel, **options)
 
     def ktap(self, results, name, program, *arguments, **options):
-        """Runs a program of tests/guest that prints KTAP, and adds its results and
+        """Runs a program of tests/inside that prints KTAP, and adds its results and
         the verdict on the guest."""
-        outcome = self.run(["/usr/bin/python3", f"tests/guest/{program}", *arguments], **options)
+        outcome = self.run(["/usr/bin/python3", f"tests/inside/{program}", *arguments], **options)
         results.merge(name, outcome.output)
-        results.guest(name, outcome, tells=True)
+        results.verdict(name, outcome, tells=True)

@@ -5,7 +5,7 @@
 //! What is written are the names of targets, one a line. An ioctl makes a
 //! probe, or a set, of what was written last; others ask it, toggle it or drop
 //! it. Each open file has probes of its own; the threads that share a file
-//! share them, and use them at the same time. `tests/guest/stress.py` is the
+//! share them, and use them at the same time. `tests/inside/stress.py` is the
 //! program.
 
 use core::cell::Cell;

@@ -26,7 +26,7 @@ from kmod import equal, kprobe_list
 
 sys.path.append("qemu")
 
-from guest import FAULTS
+from verdict import FAULTS
 
 MODULE = "tests/attacks/attacks.ko"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
@@ -202,7 +202,7 @@ def attempt(case, races=False):
 
 
 def nothing_is_leaked():
-    """Asks kmemleak, as qemu/guest/enter does."""
+    """Asks kmemleak, as qemu/inside/enter does."""
     if not os.path.exists(KMEMLEAK):
         raise kmod.Skip("this kernel has no kmemleak")
     time.sleep(6)

@@ -3,8 +3,8 @@
 """Measures the probes in the guest; prints `ROW IMPLEMENTATION NS`, where NS is
 what a call costs without the bare call, in nanoseconds of the guest's clock.
 
-usage: guest.py CALLS INSIDE [ROW...]
-       guest.py CALLS INSIDE scale SHARED
+usage: measure.py CALLS INSIDE [ROW...]
+       measure.py CALLS INSIDE scale SHARED
 
 CALLS is how often the probed function is called to measure it once, INSIDE the
 offset of an instruction in bench_inside. Without ROWs, all that one CPU can

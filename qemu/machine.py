@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boots a kernel in QEMU with nothing but an initramfs of our own: busybox, the
-modules that it takes to mount the guest's root file system, and guest/init,
+modules that it takes to mount the guest's root file system, and inside/init,
 which does the rest. There is no udev in the guest: it takes ten seconds.
 """
 import lzma
-import platform
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(subprocess.check_output([ROOT / "scripts/cache"], text=True).rstrip("\n"))
+from kernels import CACHE, HOST, ROOT, has, is_debug, kernel
+
+# The memory of a guest; that of the debug kernel.
+MEMORY, DEBUG_MEMORY = "1G", "2G"
 
 # To mount the root file system, to write where the command's output goes, and
 # for entropy, without which %p is not hashed.
@@ -35,38 +35,6 @@ EMULATORS = {
         "console": "ttyAMA0",
     },
 }
-HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
-
-
-@dataclass
-class Kernel:
-    """What to boot: its image, its architecture, and the folder of its modules,
-    where it has any."""
-
-    image: Path
-    arch: str
-    modules: Path | None = None
-
-
-def kernel(kdir):
-    """The kernel that belongs to a KDIR, or None where it has none to boot."""
-    kdir = Path(kdir)
-    for image, arch in (("x86/boot/bzImage", "amd64"), ("arm64/boot/Image", "arm64")):
-        if (kdir / "arch" / image).exists():
-            return Kernel(kdir / "arch" / image, arch)
-    release = kdir / "include/config/kernel.release"
-    release = release.read_text().strip() if release.exists() else ""
-    package = kdir.absolute().parent / "image"
-    if not package.exists() and package.parent.parent == CACHE / "stock":
-        # Its crates were built; to be booted it needs the packages of the kernel.
-        if subprocess.run([ROOT / "scripts/stock", "image", release], stdout=subprocess.DEVNULL).returncode:
-            sys.exit(1)
-    arch = "arm64" if release.endswith("arm64") else "amd64"
-    for modules in (package / "lib/modules" / release, package / "usr/lib/modules" / release):
-        for image in (package / f"boot/vmlinuz-{release}", modules / "vmlinuz"):
-            if modules.exists() and image.exists():
-                return Kernel(image, arch, modules)
-    return None
 
 
 def _stem(path):
@@ -116,7 +84,7 @@ def userland(arch):
 
 def initramfs(boots, root, settings, folder):
     """Makes it in `folder`, and gives the file. `settings` are the variables that
-    guest/init reads."""
+    inside/init reads."""
     tree = folder / "tree"
     for name in ("bin", "dev", "proc", "sys", "modules", "lower", "host", "memory", "root"):
         (tree / name).mkdir(parents=True)
@@ -124,7 +92,7 @@ def initramfs(boots, root, settings, folder):
     if not busybox.exists():
         subprocess.run([ROOT / "scripts/packages", "busybox-static"], check=True)
     shutil.copy(busybox, tree / "bin/busybox")
-    shutil.copy(ROOT / "qemu/guest/init", tree / "init")
+    shutil.copy(ROOT / "qemu/inside/init", tree / "init")
     (tree / "settings").write_text(
         "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     )
@@ -148,13 +116,15 @@ def _share(tag, path):
     ]
 
 
+def default_memory(kdir):
+    return DEBUG_MEMORY if is_debug(kdir) else MEMORY
+
+
 @contextmanager
-def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single",
-            append=()):
+def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
     """The command line that boots the kernel and runs the words of `command` in
     ROOT: its output is on stdout then, the kernel's console on stderr; or a
-    shell. `append` is for the kernel's command line. It is good in the `with`
-    block."""
+    shell. It is good in the `with` block."""
     boots = kernel(kdir)
     if boots is None:
         sys.exit(
@@ -200,8 +170,14 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
         args += ["-chardev", "stdio,id=console,signal=off"]
     args += ["-serial", "chardev:console"]
     # What the kernel tells of a boot that goes well takes seconds on a serial
-    # line; guest/init turns the rest on.
-    words = [f"console={emulator['console']}", "panic=-1", f"loglevel={6 if command else 4}", *append]
+    # line; inside/init turns the rest on.
+    words = [f"console={emulator['console']}", "panic=-1", f"loglevel={6 if command else 4}"]
+    if has(kdir, "DEBUG_KMEMLEAK"):
+        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
+        # which to kmemleak are references: it finds no leak. A cache that is
+        # debugged, here for consistency, has no sheaves. By itself that would
+        # stop %p from being hashed.
+        words += ["slab_debug=F", "hash_pointers=always"]
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-boot-") as name:
         archive = initramfs(boots, root, settings, Path(name))
         yield [*args, "-kernel", str(boots.image), "-initrd", str(archive), "-append", " ".join(words)]

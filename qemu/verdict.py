@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest: a kernel in QEMU, booted by bare.py, and its verdict.
+"""Runs a command in a guest, a kernel in QEMU, and gives the verdict on it.
 
 The verdict is never guessed. A run is good when the guest's command ended with
 status 0, when its end marker came exactly once, and when the kernel's log has
@@ -12,22 +12,19 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import bare
-
-ROOT, CACHE = bare.ROOT, bare.CACHE
+from kernels import CACHE, HOST, ROOT, arch, has, is_debug
+from machine import default_memory, machine
 
 # How long a guest may take to boot under emulation, in seconds.
 BOOT_LIMIT = 120
 # How long KVM gets to boot Linux before it is taken for broken.
 KVM_LIMIT = 20
 
-# How much slower the debug kernel is than the other, and the memory it takes.
+# How much slower the debug kernel is than the other.
 DEBUG_FACTOR = 5
-DEBUG_MEMORY = "2G"
 
 # What a kernel says when something is wrong, whatever it was asked to do.
 FAULTS = re.compile(
@@ -81,46 +78,6 @@ def faults(console):
     return [line.strip() for line in console.splitlines() if FAULTS.search(line)]
 
 
-def has(kdir, option):
-    """Whether the kernel is configured with CONFIG_`option`."""
-    config = Path(kdir) / "include/config/auto.conf"
-    return config.exists() and f"CONFIG_{option}=y\n" in config.read_text()
-
-
-def is_debug(kdir):
-    """Whether that is the kernel of KERNEL=debug, or one of its kind."""
-    return has(kdir, "KASAN")
-
-
-def default_memory(kdir):
-    return DEBUG_MEMORY if is_debug(kdir) else "1G"
-
-
-def is_stock(kdir):
-    """Whether that is a kernel that Debian built."""
-    boots = bare.kernel(kdir)
-    return boots is not None and boots.modules is not None
-
-
-def arch(kdir):
-    """The architecture of a KDIR's kernel, as Debian names it."""
-    return "arm64" if has(kdir, "ARM64") else "amd64"
-
-
-@contextmanager
-def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
-    """As bare.machine(), with what this kernel has to be told."""
-    append = []
-    if has(kdir, "DEBUG_KMEMLEAK"):
-        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
-        # which to kmemleak are references: it finds no leak. A cache that is
-        # debugged, here for consistency, has no sheaves. By itself that would
-        # stop %p from being hashed.
-        append += ["slab_debug=F", "hash_pointers=always"]
-    with bare.machine(kdir, accel, cpus, memory, command, icount, threads, append) as args:
-        yield args
-
-
 class _Reader(threading.Thread):
     """Collects what a pipe gives, and passes it on line by line, then None."""
 
@@ -156,7 +113,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
     if is_debug(kdir):
         limit, boot_limit = limit * DEBUG_FACTOR, boot_limit * DEBUG_FACTOR
     nonce = secrets.token_hex(8)
-    enter = ROOT / "qemu/guest/enter"
+    enter = ROOT / "qemu/inside/enter"
     ask = "leaks" if leaks and has(kdir, "DEBUG_KMEMLEAK") else "no-leaks"
     words = ["/bin/bash", str(enter), nonce, ask, *command]
     begin, marker = f"guest-begin-{nonce}\n", f"guest-end-{nonce} "
@@ -219,7 +176,7 @@ def choose_accel(kdir, wanted):
     kernel once on this machine, in this boot of it."""
     if wanted in ("kvm", "tcg"):
         return wanted
-    if arch(kdir) != bare.HOST:
+    if arch(kdir) != HOST:
         return "tcg"
     if wanted != "auto":
         sys.exit(f"error: ACCEL={wanted}: it is auto, kvm or tcg")
