@@ -78,7 +78,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("faults", program("faults", "faults.py", folder="tests/stress", limit=200), option(
         "FAILSLAB", "this kernel cannot let an allocation fail; KERNEL=debug can")),
     Suite("samples", sample_tests.run),
-    Suite("module", program("module", "module.py", "rust_kprobe.ko", limit=300)),
+    Suite("module", program("module", "module.py", limit=300)),
     Suite("mistakes", mistakes_tests.run),
     Suite("rust", rust_tests.run),
     Suite("compile", compile_tests.run),

@@ -16,8 +16,8 @@ import arch
 import kmod
 from device import (AROUND, BEFORE, EXACT, FAULTS, FOLLOWED, HITS, IO_REFUSED, IO_USER, MISSED,
                     OPTIMIZED, READER, RETURNS, RETURN_SET, SET, TARGET, TRACED, WRONG, Device)
+from fire import inside
 from kmod import Skip, equal, kprobe_list
-from stress import inside
 
 TARGET_FUNCTION, EXACT_FUNCTION = "stress:stress_target", "stress:stress_exact"
 CALLS = 50
