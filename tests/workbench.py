@@ -27,7 +27,10 @@ class Bench:
         # Whether it is a workbench kernel for this machine.
         self.own = self.native and not self.stock
         self.built, self.lock = set(), threading.Lock()
-        self.build(".")
+        try:
+            self.build(".")
+        except RuntimeError as error:
+            sys.exit(f"error: {error}")
         self.accel = verdict.choose_accel(self.kdir, os.environ.get("ACCEL") or "auto")
         self.rustc = kernels.CACHE / "bin/rustc"
         if not self.rustc.exists():
