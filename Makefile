@@ -31,7 +31,7 @@ help:
 	@echo '  make distclean   and the cache, with the workbench kernel'
 	@echo
 	@echo 'The first run installs and builds what it needs; the cache is'
-	@echo '$${XDG_CACHE_HOME:-~/.cache}/rust_kprobe. Variables:'
+	@echo "$$(scripts/cache). Variables:"
 	@echo
 	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for this kernel'
 	@echo '  KERNEL=stock       the kernel that Debian ships; the default of make run'
@@ -58,10 +58,10 @@ ifdef SAMPLE
 	@test -e samples/$(SAMPLE).rs || { echo 'error: no sample $(SAMPLE); there are:' \
 		$(patsubst samples/%.rs,%,$(wildcard samples/*.rs)) >&2; exit 1; }
 	@scripts/build -C samples >&2
-	@qemu/boot "$$(scripts/kdir)" qemu/guest/samples $(SAMPLE)
+	@qemu/boot "$$(scripts/kdir)" qemu/inside/samples $(SAMPLE)
 else
 	@scripts/build >&2
-	@qemu/boot "$$(scripts/kdir)" qemu/guest/demo rust_kprobe.ko $(if $(PROBES),'probes="$(PROBES)"')
+	@qemu/boot "$$(scripts/kdir)" qemu/inside/demo rust_kprobe.ko $(if $(PROBES),'probes="$(PROBES)"')
 endif
 
 samples:
@@ -113,7 +113,7 @@ clean:
 		bench/kprobes rust-project.json
 
 distclean: clean
-	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rust_kprobe"
+	rm -rf "$$(scripts/cache)"
 
 .DEFAULT_GOAL := modules
 .PHONY: help modules samples run test bench shell stress matrix fuzz doctor lint doc rust-analyzer modules_install clean distclean

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-import guest
+import verdict
 
 HERE = Path(__file__).resolve().parent
 NAMES = {"c": "C", "rust": "Rust", "tracefs": "tracefs event",
@@ -15,11 +15,11 @@ FOLDERS = (".", "samples", "bench")
 
 
 def measure(kdir, *rows, accel="tcg", cpus=1, calls=100_000, echo=None):
-    """Returns {row: {peer: instructions}}, or nanoseconds with KVM, and the guest's
-    outcome. FOLDERS must have been built."""
-    # The first instruction after the ftrace call is at offset 5.
-    outcome = guest.run(
-        kdir, ["bench/guest.py", str(calls), "5", *rows], limit=500, accel=accel, cpus=cpus,
+    """{row: {peer: instructions}}, and the guest's outcome. With KVM,
+    nanoseconds. FOLDERS must have been built."""
+    # 5 bytes behind the entry is the first instruction that is not ftrace's.
+    outcome = verdict.run(
+        kdir, ["bench/measure.py", str(calls), "5", *rows], limit=500, accel=accel, cpus=cpus,
         icount=accel == "tcg", echo=echo,
     )
     costs = {}

@@ -9,9 +9,9 @@ import os
 import sys
 
 import deliberate
-import guest
+import kernels
 
-sys.path.append(str(guest.ROOT / "tests/guest"))
+sys.path.append(str(kernels.ROOT / "tests/inside"))
 
 import cases
 
@@ -31,23 +31,15 @@ def together(bench, results, what, **options):
               if what == "all" or case.races]
     if not wanted:
         return
-    outcome = guest.run(
-        bench.kdir,
-        ["/usr/bin/env", "PYTHONPATH=qemu", "/usr/bin/python3", "tests/guest/attacks.py", what,
-         *(wanted if os.environ.get("ATTACKS") else ())],
-        limit=600, accel=bench.accel, leaks=False, echo=echo if "ATTACKS" in os.environ else None, **options,
-    )
-    results.merge(f"attacks ({what})", outcome.output)
-    results.guest(f"attacks ({what})", outcome, tells=True)
+    bench.ktap(results, f"attacks ({what})", "attacks.py", what,
+               *(wanted if os.environ.get("ATTACKS") else ()),
+               limit=600, leaks=False, echo=echo if "ATTACKS" in os.environ else None, **options)
 
 
 def alone(bench, results, case):
     """One that ends with a task, or with a complaint of the debug kernel."""
-    outcome = guest.run(
-        bench.kdir,
-        ["/usr/bin/env", "PYTHONPATH=qemu", "/usr/bin/python3", "tests/guest/attacks.py", case.name],
-        limit=60, accel=bench.accel, leaks=False,
-    )
+    outcome = bench.run(["/usr/bin/python3", "tests/inside/attacks.py", case.name],
+                        limit=120, leaks=False)
     deliberate.told(results, f"attacks: {case.name} is {case.outcome}", outcome, case.wanted,
                     "kernel BUG at " if case.outcome == "stopped" else "")
 
@@ -59,7 +51,7 @@ def run(bench, results):
     for case in chosen(cases.of(("stopped",))):
         alone(bench, results, case)
     for case in chosen(cases.of(("complains",))):
-        if guest.has(bench.kdir, "DEBUG_ATOMIC_SLEEP"):
+        if bench.has("DEBUG_ATOMIC_SLEEP"):
             alone(bench, results, case)
         else:
             results.say(f"# attacks: {case.name} left out, this kernel does not look")

@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
 from build_tests import clone
 
 FOLDERS = {
@@ -26,10 +25,10 @@ def run(bench, results):
         folder = Path(name) / "clone"
         clone(folder)
         for place, what in FOLDERS.items():
-            if place == "tests/kunit" and not guest.has(bench.kdir, "KUNIT"):
+            if place == "tests/kunit" and not bench.has("KUNIT"):
                 results.say(f"# compile: {what} left out, this kernel has no KUNIT")
                 continue
-            if place == "bench" and guest.arch(bench.kdir) != guest.bare.HOST:
+            if place == "bench" and not bench.native:
                 results.say(f"# compile: {what} left out, its peers in C are for this machine's CPU")
                 continue
             build = subprocess.run(

@@ -3,7 +3,7 @@
 and what follows from it, but of nothing before, and memory stays whole."""
 import re
 
-import guest
+import verdict
 
 # What does not come of a task that ends in the middle of something, with the locks
 # that it holds, but of memory that is used wrongly.
@@ -17,7 +17,7 @@ def told(results, name, outcome, wanted, then=""):
     found = re.search(wanted, console)
     results.add(bool(found) and then in console[found.start():], f"{name}: it is told",
                 console.splitlines()[-40:])
-    before = guest.faults(console[:console.rfind("\n", 0, found.start()) + 1] if found else console)
+    before = verdict.faults(console[:console.rfind("\n", 0, found.start()) + 1] if found else console)
     results.add(not before, f"{name}: the kernel complains of nothing before", before)
-    damage = [line for line in guest.faults(console) if DAMAGE.search(line)]
+    damage = [line for line in verdict.faults(console) if DAMAGE.search(line)]
     results.add(not damage, f"{name}: memory is whole", damage)

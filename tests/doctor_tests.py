@@ -6,12 +6,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
 
 def doctor(kdir, **env):
     return subprocess.run(
-        [guest.ROOT / "scripts/doctor", kdir], env={**os.environ, **env},
+        [kernels.ROOT / "scripts/doctor", kdir], env={**os.environ, **env},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
 
@@ -51,7 +51,7 @@ def run(bench, results):
                     assert word in found.stdout, f"no {word!r} in:\n{found.stdout}"
                 # A build stops there, before it makes anything.
                 build = subprocess.run(
-                    [guest.ROOT / "scripts/build"], env={**os.environ, **env, "KDIR": str(tree)},
+                    [kernels.ROOT / "scripts/build"], env={**os.environ, **env, "KDIR": str(tree)},
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                 )
                 assert build.returncode == 1 and "MISSING" in build.stdout, build.stdout

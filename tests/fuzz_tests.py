@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-import guest
+import kernels
 
 RUNS = 500_000
 NOT_TO_BE_HAD = 77
@@ -11,7 +11,7 @@ NOT_TO_BE_HAD = 77
 
 def output(*command):
     return subprocess.run(
-        command, cwd=guest.ROOT,
+        command, cwd=kernels.ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace",
     )
 

@@ -4,16 +4,12 @@ reported as failure, with the end of its log."""
 import io
 import shlex
 
-import guest
-
 LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
 
 
-def fails(bench, command, problem, *, log=None, limit=30):
-    """The run fails for that reason, and the report shows it."""
-    outcome = guest.run(
-        bench.kdir, ["/bin/bash", "-c", command], limit=limit, boot_limit=30, accel=bench.accel
-    )
+def fails(bench, command, problem, *, log=None, limit=60):
+    """The guest's run is a failure for that reason, and the report shows it."""
+    outcome = bench.run(["/bin/bash", "-c", command], limit=limit)
     assert not outcome.ok, "it was not reported as failure"
     assert any(problem in p for p in outcome.problems), f"reported as {outcome.problems}"
     report = io.StringIO()
@@ -25,7 +21,7 @@ def fails(bench, command, problem, *, log=None, limit=30):
 
 def run(bench, results):
     def good():
-        outcome = guest.run(bench.kdir, ["/bin/echo", "hello"], limit=30, accel=bench.accel)
+        outcome = bench.run(["/bin/echo", "hello"], limit=60)
         assert outcome.ok, f"reported as {outcome.problems}"
         assert outcome.status == 0 and outcome.output == "hello\n", outcome.output
 
@@ -33,7 +29,7 @@ def run(bench, results):
         "a panic": ("echo PANIC >" + LKDTM, "end markers", {"log": "Kernel panic"}),
         "a warning": ("echo WARNING >" + LKDTM, "the kernel complained", {"log": "WARNING:"}),
         "an oops": ("echo EXCEPTION >" + LKDTM, "the kernel complained", {"log": "Oops"}),
-        "a hang": ("echo before; sleep 1000", "the guest hung", {"log": "before", "limit": 0}),
+        "a hang": ("echo before; sleep 1000", "the guest hung", {"log": "before", "limit": 3}),
         "a failing command": ("echo before; exit 7", "failed with status 7", {"log": "before"}),
         "a guest that vanishes": ("echo o >/proc/sysrq-trigger; sleep 60", "0 end markers", {}),
     }

@@ -51,9 +51,9 @@ class Results:
         if planned is None or planned != len(found):
             self.add(False, f"{suite}: all of its tests ran", [f"{len(found)} of {planned}"])
 
-    def guest(self, suite, outcome, tells=False):
-        """Adds the verdict on a guest. With `tells`, the failure of its command is
-        that of a test, which has been counted."""
+    def verdict(self, suite, outcome, tells=False):
+        """Adds the verdict on a guest. `tells` is for one whose command failed
+        because a test did, which is counted already."""
         problems = outcome.problems
         if tells:
             problems = [p for p in problems if "command failed with status 1" not in p]

@@ -2,14 +2,10 @@
 """Runs the KUnit suites of the library in a guest, and what needs two modules."""
 import re
 
-import guest
-
 
 def run(bench, results):
     bench.build("tests/kunit")
-    outcome = guest.run(
-        bench.kdir, ["tests/guest/kunit"], limit=200, accel=bench.accel,
-    )
+    outcome = bench.run(["tests/inside/kunit"], limit=200)
     suites = re.split(r"^    # Subtest: (\w+)$", outcome.output, flags=re.MULTILINE)
     total = 0
     for suite, text in zip(suites[1::2], suites[2::2]):
@@ -34,4 +30,4 @@ def run(bench, results):
 
     merged("a probed module can be unloaded, and the probe after it", "module gone")
     merged("no probe is left behind", "none left")
-    results.guest("kunit", outcome)
+    results.verdict("kunit", outcome)

@@ -7,12 +7,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
 
 def table():
     """The series of scripts/kernels with their suites, the default first."""
-    rows = [line.split() for line in (guest.ROOT / "scripts/kernels").read_text().splitlines()
+    rows = [line.split() for line in (kernels.ROOT / "scripts/kernels").read_text().splitlines()
             if not line.startswith("#")]
     return {series: suites for series, *suites in rows}
 
@@ -67,7 +67,7 @@ class Mirror:
     def chosen(self, **env):
         """The series and the version, or None, and the messages."""
         run = subprocess.run(
-            [guest.ROOT / "scripts/kernel", "--which"], env=self.env | env,
+            [kernels.ROOT / "scripts/kernel", "--which"], env=self.env | env,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         said = "".join(l for l in run.stderr.splitlines(True)

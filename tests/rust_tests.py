@@ -2,16 +2,15 @@
 """Compiles Rust: programs that must not compile, all examples of the documentation,
 and a module outside of this folder, which is also run."""
 import json
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
-ROOT = guest.ROOT
+ROOT = kernels.ROOT
 
 
 def compile_each(bench, folder, names):
@@ -29,11 +28,7 @@ def compile_each(bench, folder, names):
         f"kprobes-modules := {' '.join(names)}\n"
         f"include {ROOT}/src/kprobes.mk\n"
     )
-    run = subprocess.run(
-        [ROOT / "scripts/build", "-C", folder, "-k", "-j1", *(f"{n}_main.o" for n in names)],
-        env={**os.environ, "KDIR": bench.kdir},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
+    run = bench.make(folder, "-k", "-Otarget", *(f"{n}_main.o" for n in names))
     messages = dict.fromkeys(names)
     for part in re.split(r"^(?=  RUSTC \[M\] )", run.stdout, flags=re.MULTILINE):
         head = re.match(r"  RUSTC \[M\] (\S+)_main\.o", part)
@@ -114,19 +109,12 @@ def consumer(bench, results):
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name) / "elsewhere"
         shutil.copytree(ROOT / "tests/consumer", folder)
-        build = subprocess.run(
-            [ROOT / "scripts/build", "-C", folder],
-            env={**os.environ, "KDIR": bench.kdir, "KPROBES": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        build = bench.make(folder, KPROBES=str(ROOT))
         results.add(build.returncode == 0, "consumer: it builds outside of this folder",
                     build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
-        outcome = guest.run(
-            bench.kdir, ["tests/guest/consumer", str(folder / "consumer.ko")], limit=60,
-            accel=bench.accel,
-        )
+        outcome = bench.run(["tests/inside/consumer", str(folder / "consumer.ko")], limit=120)
     lines = outcome.output.splitlines()
 
     def said(name, line, times=1):
@@ -139,7 +127,7 @@ def consumer(bench, results):
     said("a probe at an offset", "consumer: mkdir is inside", 2)
     said("a tracepoint", "consumer: consumer sends signal 10")
     said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir", 2)
-    results.guest("consumer", outcome)
+    results.verdict("consumer", outcome)
 
 
 def editor(bench, results):

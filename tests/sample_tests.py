@@ -6,16 +6,14 @@ that differs from run to run, X a hexadecimal one, and BAR the bar of a histogra
 Names of x86-64 (__x64_sys_, a register) also stand for those of other architectures.
 A line may occur several times in a row.
 """
-import os
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
-SAMPLES = guest.ROOT / "samples"
+SAMPLES = kernels.ROOT / "samples"
 
 
 def pattern(line):
@@ -56,9 +54,7 @@ def names():
 
 def with_bpftrace(bench, results):
     """The sample nanosleep and bpftrace's one-liners count the same calls."""
-    outcome = guest.run(
-        bench.kdir, ["tests/guest/nanosleep_and_bpftrace"], limit=120, accel=bench.accel
-    )
+    outcome = bench.run(["tests/inside/nanosleep_and_bpftrace"], limit=120)
     counts = outcome.output.splitlines()
     results.add(counts == ["sample 7 7", "bpftrace 7 7"] and outcome.ok,
                 "sample: nanosleep and bpftrace agree", counts + outcome.problems)
@@ -71,12 +67,8 @@ def copied(bench, results):
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name)
         shutil.copy2(SAMPLES / "first_probe.rs", folder)
-        (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(guest.ROOT)))
-        build = subprocess.run(
-            [guest.ROOT / "scripts/build", "-C", folder],
-            env={**os.environ, "KDIR": bench.kdir},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(kernels.ROOT)))
+        build = bench.make(folder)
         results.add(
             (folder / "first_probe.ko").exists() and len(kbuild.splitlines()) == 3,
             "sample: a copy builds in an empty folder", build.stdout.splitlines()[-20:],
@@ -86,9 +78,7 @@ def copied(bench, results):
 def run(bench, results):
     copied(bench, results)
     bench.build("samples")
-    outcome = guest.run(
-        bench.kdir, ["qemu/guest/samples", *names()], limit=240, accel=bench.accel
-    )
+    outcome = bench.run(["qemu/inside/samples", *names()], limit=240)
     logs = dict(re.findall(r"^=== (\w+)\n((?:(?!===).*\n)*)", outcome.output, re.MULTILINE))
     for name in names():
         said = logs.get(name)
@@ -97,10 +87,10 @@ def run(bench, results):
             continue
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name}", notes)
-    if guest.arch(bench.kdir) != guest.bare.HOST:
+    if not bench.native:
         results.say("# sample: no bpftrace for the guest, nothing to compare nanosleep with")
     elif shutil.which("bpftrace"):
         with_bpftrace(bench, results)
     else:
         results.say("# sample: bpftrace is not installed, nothing to compare nanosleep with")
-    results.guest("sample", outcome)
+    results.verdict("sample", outcome)

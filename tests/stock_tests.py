@@ -8,12 +8,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import guest
+import kernels
 
 RELEASE = "7.2.99+deb13-amd64"
 
 
-def command(cache, *arguments, scripts=guest.ROOT / "scripts", **env):
+def command(cache, *arguments, scripts=kernels.ROOT / "scripts", **env):
     kept = {k: v for k, v in os.environ.items() if k not in ("ARCH", "KDIR", "KERNEL", "STOCK")}
     return subprocess.run(
         [scripts / arguments[0], *arguments[1:]], env={**kept, **env, "XDG_CACHE_HOME": str(cache)},
@@ -51,8 +51,8 @@ def run(bench, results):
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         cache, tree = Path(name) / "cache", Path(name) / "headers"
         (cache / "rust_kprobe").mkdir(parents=True)
-        (guest.CACHE / "apt").mkdir(exist_ok=True)
-        (cache / "rust_kprobe/apt").symlink_to(guest.CACHE / "apt")
+        (kernels.CACHE / "apt").mkdir(exist_ok=True)
+        (cache / "rust_kprobe/apt").symlink_to(kernels.CACHE / "apt")
 
         def compare(changes, *words):
             def test():
@@ -79,7 +79,7 @@ def run(bench, results):
 
         def no_series():
             scripts = Path(name) / "scripts"
-            shutil.copytree(guest.ROOT / "scripts", scripts)
+            shutil.copytree(kernels.ROOT / "scripts", scripts)
             (scripts / "kernels").write_text("6.99 1 1 trixie-backports sid\n")
             refused(command(cache, "stock", "build", scripts=scripts), "no stock kernel for amd64",
                     r"scripts/kernels has: 6\.99", r"the mirror has: .*\+deb\d+-amd64")

@@ -2,10 +2,11 @@
 
 //! `/dev/stress`, through which a program creates and controls probes.
 //!
-//! The program writes the names of targets, one a line. An ioctl creates a probe or
-//! a set from what was written last; others query, toggle or drop it. Each open
-//! file has its own probes, which threads that share the file may use concurrently.
-//! The program is `tests/guest/stress.py`.
+//! What is written are the names of targets, one a line. An ioctl makes a
+//! probe, or a set, of what was written last; others ask it, toggle it or drop
+//! it. Each open file has probes of its own; the threads that share a file
+//! share them, and use them at the same time. `tests/inside/stress.py` is the
+//! program.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};

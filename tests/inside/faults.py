@@ -140,11 +140,7 @@ def main():
         "a tracepoint": (TRACED, "sched_process_exec"),
     }
     tests = [(f"each allocation of {name} fails", device_test(*what)) for name, what in kinds.items()]
-    tests += [
-        (name.removeprefix("test_").replace("_", " "), function)
-        for name, function in globals().items()
-        if name.startswith("test_")
-    ]
+    tests += kmod.tests(globals())
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run("faults", tests, sys.argv[1:])
     kmod.rmmod("stress")

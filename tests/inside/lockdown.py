@@ -50,11 +50,7 @@ def test_a_signed_module_is_loaded_and_hit():
 def main():
     with open("/sys/kernel/security/lockdown", "w", encoding="ascii") as file:
         file.write("integrity")
-    tests = [
-        ("an unsigned module is refused", test_an_unsigned_module_is_refused),
-        ("a signed module is loaded and hit", test_a_signed_module_is_loaded_and_hit),
-    ]
-    return kmod.run("lockdown", tests)
+    return kmod.run("lockdown", kmod.tests(globals()))
 
 
 if __name__ == "__main__":

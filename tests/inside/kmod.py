@@ -112,6 +112,13 @@ class Skip(Exception):
     """Raised by a test that is to be skipped, with the reason."""
 
 
+def tests(names):
+    """The tests among the names of a program, in order, as run() wants them: each
+    function whose name begins with test_."""
+    return [(name.removeprefix("test_").replace("_", " "), function)
+            for name, function in names.items() if name.startswith("test_")]
+
+
 def run(suite, tests, wanted=()):
     """Runs tests, or only those whose name contains one of `wanted`; returns the
     exit status. A test is a name and a function that fails by raising, may raise

@@ -16,8 +16,8 @@ import arch
 import kmod
 from device import (AROUND, BEFORE, EXACT, FAULTS, FOLLOWED, HITS, IO_REFUSED, IO_USER, MISSED,
                     OPTIMIZED, READER, RETURNS, RETURN_SET, SET, TARGET, TRACED, WRONG, Device)
+from fire import inside
 from kmod import Skip, equal, kprobe_list
-from stress import inside
 
 TARGET_FUNCTION, EXACT_FUNCTION = "stress:stress_target", "stress:stress_exact"
 CALLS = 50
@@ -168,11 +168,7 @@ def test_a_module_that_nobody_signed_taints():
 
 
 def main():
-    tests = [
-        (name.removeprefix("test_").replace("_", " "), function)
-        for name, function in globals().items()
-        if name.startswith("test_")
-    ]
+    tests = kmod.tests(globals())
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run("behaviour", tests, sys.argv[1:])
     kmod.rmmod("stress")

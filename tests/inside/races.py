@@ -7,8 +7,6 @@ until after the last. Prints KTAP.
 usage: races.py CALLS		(on each CPU)
 """
 import os
-import shutil
-import subprocess
 import sys
 import threading
 
@@ -77,13 +75,8 @@ def test_hits_in_handlers_are_missed_and_never_twice():
 
 
 def main():
-    if shutil.which("udevadm"):
-        subprocess.run(["udevadm", "control", "--stop-exec-queue"], check=False)
     kmod.insmod("tests/stress/stress.ko")
-    status = kmod.run(f"races on {CPUS} CPUs", [
-        (name.removeprefix("test_").replace("_", " "), function)
-        for name, function in globals().items() if name.startswith("test_")
-    ])
+    status = kmod.run(f"races on {CPUS} CPUs", kmod.tests(globals()))
     equal(kprobe_list(), [])
     kmod.rmmod("stress")
     return status

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boots a kernel in QEMU with an initramfs of our own.
-
-For kernels that virtme-ng boots slowly, or not at all: those of Debian, and those for
-another architecture. The initramfs has busybox, the modules for mounting the guest's
-root file system, and guest/init, which does the rest.
+"""Boots a kernel in QEMU with nothing but an initramfs of our own: busybox, the
+modules that it takes to mount the guest's root file system, and inside/init,
+which does the rest. There is no udev in the guest: it takes ten seconds.
 """
 import lzma
-import os
-import platform
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust_kprobe"
+from kernels import CACHE, HOST, ROOT, has, is_debug, kernel
+
+# The memory of a guest; that of the debug kernel.
+MEMORY, DEBUG_MEMORY = "1G", "2G"
 
 # For the root file system, for the command's output, and for entropy, without which
 # %p is not hashed.
@@ -39,42 +36,6 @@ EMULATORS = {
         "append": ["console=ttyAMA0"],
     },
 }
-HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
-
-
-@dataclass
-class Kernel:
-    """A kernel to boot: its image, its architecture, and the folder of its modules, if
-    it has any."""
-
-    image: Path
-    arch: str
-    modules: Path | None = None
-
-
-def kernel(kdir):
-    """The kernel of a KDIR, or None if virtme-ng is to boot it."""
-    kdir = Path(kdir)
-    image = kdir / "arch/arm64/boot/Image"
-    if image.exists():
-        return Kernel(image, "arm64")
-    if (kdir / "arch/x86/boot/bzImage").exists():
-        return None
-    release = kdir / "include/config/kernel.release"
-    if not release.exists():
-        return None
-    release = release.read_text().strip()
-    package = kdir.absolute().parent / "image"
-    if not package.exists() and package.parent.parent == CACHE / "stock":
-        # Its crates were built; booting needs the packages of the kernel, too.
-        if subprocess.run([ROOT / "scripts/stock", "image", release], stdout=subprocess.DEVNULL).returncode:
-            sys.exit(1)
-    arch = "arm64" if release.endswith("arm64") else "amd64"
-    for modules in (package / "lib/modules" / release, package / "usr/lib/modules" / release):
-        for image in (package / f"boot/vmlinuz-{release}", modules / "vmlinuz"):
-            if modules.exists() and image.exists():
-                return Kernel(image, arch, modules)
-    return None
 
 
 def _stem(path):
@@ -123,8 +84,8 @@ def userland(arch):
 
 
 def initramfs(boots, root, settings, folder):
-    """Makes the initramfs in `folder`; returns the file. `settings` are variables for
-    guest/init."""
+    """Makes it in `folder`, and gives the file. `settings` are the variables that
+    inside/init reads."""
     tree = folder / "tree"
     for name in ("bin", "dev", "proc", "sys", "modules", "lower", "host", "memory", "root"):
         (tree / name).mkdir(parents=True)
@@ -132,7 +93,7 @@ def initramfs(boots, root, settings, folder):
     if not busybox.exists():
         subprocess.run([ROOT / "scripts/packages", "busybox-static"], check=True)
     shutil.copy(busybox, tree / "bin/busybox")
-    shutil.copy(ROOT / "qemu/guest/init", tree / "init")
+    shutil.copy(ROOT / "qemu/inside/init", tree / "init")
     (tree / "settings").write_text(
         "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     )
@@ -156,12 +117,21 @@ def _share(tag, path):
     ]
 
 
+def default_memory(kdir):
+    return DEBUG_MEMORY if is_debug(kdir) else MEMORY
+
+
 @contextmanager
-def machine(boots, accel, cpus, memory, command=None, icount=False, threads="single",
-            append=()):
-    """The command line that boots a `Kernel` and runs the words of `command` in ROOT,
-    or a shell. The output of `command` is on stdout, the kernel's console on stderr.
-    `append` is for the kernel's command line."""
+def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
+    """The command line that boots the kernel and runs the words of `command` in
+    ROOT: its output is on stdout then, the kernel's console on stderr; or a
+    shell. It is good in the `with` block."""
+    boots = kernel(kdir)
+    if boots is None:
+        sys.exit(
+            f"error: {kdir}: no image of a kernel\n"
+            f"       'make run' and 'make test' boot a kernel: KDIR must be a built tree"
+        )
     emulator = EMULATORS[boots.arch]
     if accel == "kvm" and boots.arch != HOST:
         sys.exit(f"error: KVM of this machine boots no kernel for {boots.arch}")
@@ -183,9 +153,12 @@ def machine(boots, accel, cpus, memory, command=None, icount=False, threads="sin
     if accel == "kvm":
         args += ["-accel", "kvm", "-cpu", "host"]
     else:
-        # guest.py says why there is one thread.
+        # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
+        # code where another CPU has just patched it, and a kernel that arms a
+        # probe under fire jumps to nowhere, with or without this project.
         args += ["-accel", f"tcg,thread={threads}"]
         if icount:
+            # The guest's clock counts instructions, one a nanosecond.
             args += ["-icount", "shift=0,sleep=off"]
     args += _share("root", root)
     if root != Path("/"):
@@ -197,8 +170,15 @@ def machine(boots, accel, cpus, memory, command=None, icount=False, threads="sin
     else:
         args += ["-chardev", "stdio,id=console,signal=off"]
     args += ["-serial", "chardev:console"]
-    # Boot messages take seconds on a serial line; guest/init enables the others.
-    words = [*emulator["append"], "panic=-1", f"loglevel={6 if command else 4}", *append]
+    # What the kernel tells of a boot that goes well takes seconds on a serial
+    # line; inside/init turns the rest on.
+    words = [f"console={emulator['console']}", "panic=-1", f"loglevel={6 if command else 4}"]
+    if has(kdir, "DEBUG_KMEMLEAK"):
+        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
+        # which to kmemleak are references: it finds no leak. A cache that is
+        # debugged, here for consistency, has no sheaves. By itself that would
+        # stop %p from being hashed.
+        words += ["slab_debug=F", "hash_pointers=always"]
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-boot-") as name:
         archive = initramfs(boots, root, settings, Path(name))
         yield [*args, "-kernel", str(boots.image), "-initrd", str(archive), "-append", " ".join(words)]

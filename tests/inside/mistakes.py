@@ -81,9 +81,7 @@ def main():
         kmod.insmod(MODULE, f"how={sys.argv[1]}".encode())
         hit()
         return 0
-    tests = [(f"left: {name.removeprefix('test_').replace('_', ' ')}", function)
-             for name, function in globals().items() if name.startswith("test_")]
-    return kmod.run("mistakes", tests)
+    return kmod.run("mistakes: left", kmod.tests(globals()))
 
 
 if __name__ == "__main__":

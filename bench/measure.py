@@ -3,8 +3,8 @@
 """Measures the probes in the guest; prints `ROW IMPLEMENTATION NS`, where NS is the
 cost of a call less the bare call, in nanoseconds of the guest's clock.
 
-usage: guest.py CALLS INSIDE [ROW...]
-       guest.py CALLS INSIDE scale SHARED
+usage: measure.py CALLS INSIDE [ROW...]
+       measure.py CALLS INSIDE scale SHARED
 
 CALLS is the number of calls of the probed function in a measurement, INSIDE the
 offset of an instruction in bench_inside. Without ROWs, all rows for one CPU are

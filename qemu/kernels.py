@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a KDIR tells of its kernel: how it is configured, and what there is to boot."""
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(subprocess.check_output([ROOT / "scripts/cache"], text=True).rstrip("\n"))
+HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
+
+
+@dataclass
+class Kernel:
+    """What to boot: its image, its architecture, and the folder of its modules,
+    where it has any."""
+
+    image: Path
+    arch: str
+    modules: Path | None = None
+
+
+def kernel(kdir):
+    """The kernel that belongs to a KDIR, or None where it has none to boot."""
+    kdir = Path(kdir)
+    for image, arch in (("x86/boot/bzImage", "amd64"), ("arm64/boot/Image", "arm64")):
+        if (kdir / "arch" / image).exists():
+            return Kernel(kdir / "arch" / image, arch)
+    release = kdir / "include/config/kernel.release"
+    release = release.read_text().strip() if release.exists() else ""
+    package = kdir.absolute().parent / "image"
+    if not package.exists() and package.parent.parent == CACHE / "stock":
+        # Its crates were built; to be booted it needs the packages of the kernel.
+        if subprocess.run([ROOT / "scripts/stock", "image", release], stdout=subprocess.DEVNULL).returncode:
+            sys.exit(1)
+    arch = "arm64" if release.endswith("arm64") else "amd64"
+    for modules in (package / "lib/modules" / release, package / "usr/lib/modules" / release):
+        for image in (package / f"boot/vmlinuz-{release}", modules / "vmlinuz"):
+            if modules.exists() and image.exists():
+                return Kernel(image, arch, modules)
+    return None
+
+
+def has(kdir, option):
+    """Whether the kernel is configured with CONFIG_`option`."""
+    config = Path(kdir) / "include/config/auto.conf"
+    return config.exists() and f"CONFIG_{option}=y\n" in config.read_text()
+
+
+def is_debug(kdir):
+    """Whether that is the kernel of KERNEL=debug, or one of its kind."""
+    return has(kdir, "KASAN")
+
+
+def is_stock(kdir):
+    """Whether that is a kernel that Debian built."""
+    boots = kernel(kdir)
+    return boots is not None and boots.modules is not None
+
+
+def arch(kdir):
+    """The architecture of a KDIR's kernel, as Debian names it."""
+    return "arm64" if has(kdir, "ARM64") else "amd64"

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs a command in a guest, a kernel in QEMU, and gives the verdict on it.
+
+A run is good if the guest's command ended with status 0, its end marker came exactly
+once, and the kernel's log has no sign of a fault. `Outcome.problems` says what is
+wrong otherwise.
+"""
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kernels import CACHE, HOST, ROOT, arch, has, is_debug
+from machine import default_memory, machine
+
+# How long a guest may take to boot under emulation, in seconds.
+BOOT_LIMIT = 120
+# How long KVM may take to boot Linux before it counts as broken.
+KVM_LIMIT = 20
+
+# How much slower the debug kernel is than the other.
+DEBUG_FACTOR = 5
+
+# What the kernel logs when something is wrong.
+FAULTS = re.compile(
+    r"BUG:|WARNING:|\bOops\b|Kernel panic|general protection fault|"
+    r"kernel BUG at|INFO: possible recursive locking|possible circular locking|"
+    r"suspicious RCU usage|inconsistent lock state|"
+    r"rcu.*(detected stalls|self-detected stall)|soft lockup|hard LOCKUP|"
+    r"task .* blocked for more than|KASAN|UBSAN|KCSAN|"
+    r"kmemleak: \d+ new|scheduling while atomic|sleeping function called|"
+    r"Unable to handle kernel|unable to handle page fault|"
+    r"ODEBUG:|list_(add|del) corruption|[Bb]ad page state"
+)
+
+
+@dataclass
+class Outcome:
+    """The outcome of a run in a guest."""
+
+    status: int | None = None
+    output: str = ""
+    console: str = ""
+    problems: list = field(default_factory=list)
+
+    @property
+    def ok(self):
+        return not self.problems
+
+    def report(self, file=sys.stderr, lines=25):
+        """Prints the problems, the first fault in the kernel's log, and the end of the
+        output and of the log."""
+        for problem in self.problems:
+            print(f"error: {problem}", file=file)
+        log = self.console.splitlines()
+        first = next((n for n, line in enumerate(log) if FAULTS.search(line)), None)
+        if first is not None:
+            print("--- the first fault in the guest's kernel log:", file=file)
+            print("\n".join(log[max(0, first - 3) : first + 60]), file=file)
+        for name, text in (("output", self.output), ("kernel log", self.console)):
+            tail = text.splitlines()[-lines:]
+            if tail:
+                print(f"--- the last {len(tail)} lines of the guest's {name}:", file=file)
+                print("\n".join(tail), file=file)
+
+
+def say(*words):
+    print("==>", *words, file=sys.stderr, flush=True)
+
+
+def faults(console):
+    """The lines of a kernel log that report a fault."""
+    return [line.strip() for line in console.splitlines() if FAULTS.search(line)]
+
+
+class _Reader(threading.Thread):
+    """Collects what a pipe gives, and passes it on line by line, then None."""
+
+    def __init__(self, pipe, echo=lambda line: None):
+        super().__init__(daemon=True)
+        self.pipe, self.echo, self.lines = pipe, echo, []
+        self.start()
+
+    def run(self):
+        for line in self.pipe:
+            line = line.decode("utf-8", "backslashreplace")
+            self.lines.append(line)
+            self.echo(line)
+        self.echo(None)
+
+    def text(self):
+        self.join(timeout=5)
+        return "".join(list(self.lines))
+
+
+def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
+        boot_limit=BOOT_LIMIT, icount=False, leaks=True, threads="single"):
+    """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
+
+    The boot may take `boot_limit` seconds, and the command `limit` from then on;
+    the debug kernel gets more of both. `echo` is called with each line of output as it comes. With
+    `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
+    should have one CPU then. With `threads="multi"` emulated CPUs run at once,
+    which is good for what patches no code under fire. A kernel with kmemleak is
+    asked at the end, unless `leaks` is false.
+    """
+    memory = memory or default_memory(kdir)
+    if is_debug(kdir):
+        limit, boot_limit = limit * DEBUG_FACTOR, boot_limit * DEBUG_FACTOR
+    nonce = secrets.token_hex(8)
+    enter = ROOT / "qemu/inside/enter"
+    ask = "leaks" if leaks and has(kdir, "DEBUG_KMEMLEAK") else "no-leaks"
+    words = ["/bin/bash", str(enter), nonce, ask, *command]
+    begin, marker = f"guest-begin-{nonce}\n", f"guest-end-{nonce} "
+    began = threading.Event()
+
+    def see(line):
+        if line in (begin, None):
+            began.set()
+        elif echo and not line.startswith(marker):
+            echo(line)
+
+    outcome = Outcome()
+    with machine(kdir, accel, cpus, memory, words, icount, threads) as args:
+        process = subprocess.Popen(
+            args,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        output = _Reader(process.stdout, see)
+        console = _Reader(process.stderr)
+        try:
+            if began.wait(boot_limit):
+                process.wait(timeout=limit)
+            else:
+                outcome.problems.append(f"the guest did not boot: killed after {boot_limit} s")
+        except subprocess.TimeoutExpired:
+            outcome.problems.append(f"the guest hung: killed after {limit} s")
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+
+    outcome.console = console.text()
+    lines, ends = [], []
+    for line in output.text().splitlines(keepends=True):
+        if line != begin:
+            (ends if line.startswith(marker) else lines).append(line)
+    outcome.output = "".join(lines)
+
+    if len(ends) == 1:
+        outcome.status = int(ends[0][len(marker):])
+        if outcome.status != 0:
+            outcome.problems.append(f"the guest's command failed with status {outcome.status}")
+        if process.returncode != 0 and not outcome.problems:
+            outcome.problems.append(f"{args[0]} ended with {process.returncode}")
+    elif not outcome.problems or ends:
+        outcome.problems.append(f"{len(ends)} end markers from the guest instead of one")
+    for line in faults(outcome.console)[:5]:
+        outcome.problems.append(f"the kernel complained: {line}")
+    return outcome
+
+
+def choose_accel(kdir, wanted):
+    """'kvm' or 'tcg'. That /dev/kvm exists proves nothing: KVM has to boot a
+    kernel once on this machine, in this boot of it."""
+    if wanted in ("kvm", "tcg"):
+        return wanted
+    if arch(kdir) != HOST:
+        return "tcg"
+    if wanted != "auto":
+        sys.exit(f"error: ACCEL={wanted}: it is auto, kvm or tcg")
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    note = CACHE / "accel"
+    if note.exists() and note.read_text().startswith(boot_id + "\n"):
+        verdict = note.read_text().split()[-1]
+    else:
+        trial = run(kdir, ["true"], limit=KVM_LIMIT, accel="kvm", boot_limit=KVM_LIMIT, leaks=False)
+        verdict = "kvm" if trial.ok else "tcg"
+        note.write_text(f"{boot_id}\n{verdict}\n")
+    if verdict == "tcg":
+        say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating")
+    return verdict

@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Stresses the probes in the guest, through /dev/stress and rust_kprobe.ko,
+while every CPU keeps hitting them. Prints KTAP.
+
+usage: stress.py ROUNDS SECONDS EVERY [TEST...]
+
+ROUNDS is how often a module is loaded and unloaded, SECONDS how long each test
+runs that has no rounds, and EVERY that each EVERYth function of the kernel is
+probed.
+
+The rule of all of them: a probe that stays has seen each call, or says that it
+missed it. The functions count their own calls.
+"""
+import sys
+
+import kmod
+import stress_contexts
+import stress_everything
+import stress_in_flight
+import stress_lifetime
+from fire import CPUS
+
+
+def main():
+    tests = []
+    for part in (stress_lifetime, stress_in_flight, stress_contexts, stress_everything):
+        tests += kmod.tests(vars(part))
+    kmod.insmod("tests/stress/stress.ko")
+    status = kmod.run(f"stress on {CPUS} CPUs", tests, sys.argv[4:])
+    kmod.rmmod("stress")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

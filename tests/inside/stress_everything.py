@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Probes on every function of the kernel, and return probes on every symbol."""
+import errno
+import os
+import subprocess
+import threading
+import time
+
+import text
+from device import FOLLOWED, HITS, IO_REFUSED, SET, Device
+from form import EVERY
+from kmod import equal, kprobe_list
+
+
+def workload(stopped):
+    """What a machine does all day: processes, files, pipes, sockets, memory."""
+    while not stopped.is_set():
+        subprocess.run(
+            ["/bin/bash", "-c",
+             "cat /proc/self/maps /proc/meminfo /proc/interrupts >/dev/null; ls -lR /sys/kernel "
+             ">/dev/null; head -c 300000 /dev/urandom | gzip | gunzip | wc -c >/dev/null; "
+             "echo x >/tmp/stress.$$; mv /tmp/stress.$$ /tmp/stress; rm /tmp/stress; "
+             "ip link add s0 type veth peer name s1 2>/dev/null; ip link set s0 up; "
+             "ip link del s0; sleep 0.05"],
+            check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+
+
+def functions():
+    with open("/sys/kernel/tracing/available_filter_functions", encoding="ascii") as file:
+        lines = [line.split() for line in file]
+    # MODULE:FUNCTION for what is not in the kernel itself.
+    return [f"{l[1].strip('[]')}:{l[0]}" if len(l) > 1 else l[0] for l in lines]
+
+
+def test_every_function_of_the_kernel():
+    everything = list(dict.fromkeys(functions()))
+    every = everything[::EVERY]
+    refused = {}
+    hits = attached = 0
+    stopped = threading.Event()
+    worker = threading.Thread(target=workload, args=(stopped,))
+    worker.start()
+    try:
+        time.sleep(3)  # What it patches at first, as static keys, it has patched.
+        before = text.pages()
+        with Device() as device:
+            for at in range(0, len(every), 500):
+                batch = every[at:at + 500]
+                while batch:
+                    try:
+                        held = device.add(SET, *batch)
+                    except OSError as error:
+                        name = errno.errorcode.get(error.errno, str(error.errno))
+                        refused.setdefault(name, []).append(batch.pop(device.ioctl(IO_REFUSED)))
+                    else:
+                        break
+                if batch:
+                    time.sleep(0.3)
+                    attached += len(batch)
+                    hits += held.ask(HITS)
+                    held.drop()
+                print(f"# {min(at + 500, len(every))} of {len(every)}", flush=True)
+    finally:
+        stopped.set()
+        worker.join()
+    equal(kprobe_list(), [])
+    changed = text.changed(before)
+    equal(changed, [], "the kernel's text has changed at")
+    equal(attached + sum(map(len, refused.values())), len(every))
+    if hits == 0:
+        raise AssertionError("nothing was hit")
+    for name, which in refused.items():
+        print(f"# {name}: {len(which)}, as {', '.join(which[:5])}")
+    told = ", ".join(f"{len(which)} {name}" for name, which in refused.items()) or "none"
+    return (f"{attached} of {len(every)} attached, refused: {told}; {hits} hits; "
+            f"text as before, {len(before)} pages")
+
+
+MARKED = r"""
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A system call between marks in all registers that it has to keep; 0 if it does. */
+static long marked(long nr, long a, long b)
+{
+	long bad;
+
+	asm volatile(
+		"push %%rbp; push %%rbx; mov %[nr], %%rax\n"
+		"mov $0x1111, %%rbx; mov $0x2222, %%rbp; mov $0x3333, %%r12\n"
+		"mov $0x4444, %%r13; mov $0x5555, %%r14; mov $0x6666, %%r15\n"
+		"mov $0x7777, %%r8; mov $0x8888, %%r9; mov $0x9999, %%r10; xor %%edx, %%edx\n"
+		"syscall\n"
+		"sub $0x1111, %%rbx; sub $0x2222, %%rbp; sub $0x3333, %%r12\n"
+		"sub $0x4444, %%r13; sub $0x5555, %%r14; sub $0x6666, %%r15\n"
+		"sub $0x7777, %%r8; sub $0x8888, %%r9; sub $0x9999, %%r10\n"
+		"or %%rbx, %%rbp; or %%r12, %%rbp; or %%r13, %%rbp; or %%r14, %%rbp\n"
+		"or %%r15, %%rbp; or %%r8, %%rbp; or %%r9, %%rbp; or %%r10, %%rbp\n"
+		"or %%rdx, %%rbp; mov %%rbp, %%rcx; pop %%rbx; pop %%rbp\n"
+		: "=&c"(bad), "+D"(a), "+S"(b)
+		: [nr] "r"(nr)
+		: "rax", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+	return bad;
+}
+
+int main(int argc, char **argv)
+{
+	struct { long s, ns; } moment = { 0, 1000 };
+	pid_t me = getpid();
+
+	for (int n = atoi(argv[1]); n; n--) {
+		int status;
+		char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		page[0] = 1;
+		munmap(page, 4096);
+		/* getpid, sched_yield, nanosleep; and fork, whose child compares as well. */
+		if (marked(39, 0, 0) || marked(24, 0, 0) || marked(35, (long)&moment, 0))
+			return 1;
+		if (marked(57, 0, 0))
+			_exit(2);
+		if (getpid() != me)
+			_exit(7);
+		if (wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 7)
+			return 3;
+	}
+	return 0;
+}
+"""
+
+
+# What a kretprobe of C's can be put on, and must not.
+NO_FUNCTIONS = ("ret_from_fork_asm", "__switch_to_asm")
+
+
+def test_a_return_probe_on_every_symbol():
+    """Only functions take one; and with it, programs keep their registers."""
+    if os.uname().machine != "x86_64":
+        return "the program is one of x86-64"
+    binary = "/tmp/stress-marked"
+    subprocess.run(["gcc", "-O1", "-mno-red-zone", "-w", "-x", "c", "-", "-o", binary],
+                   input=MARKED, text=True, check=True)
+    with open("/proc/kallsyms", encoding="ascii") as file:
+        lines = [line.split() for line in file]
+    symbols = list(dict.fromkeys(l[2] for l in lines if len(l) == 3 and l[1] in "tTwW"))
+    cold = [s for s in symbols if s.endswith(".cold")][:20]
+    wanted = [s for s in (*NO_FUNCTIONS, *cold) if s in symbols]
+    wanted += [s for s in symbols[::EVERY] if s not in wanted]
+    # By address: ftrace's list has one of several names of a function.
+    address = {l[2]: l[0] for l in reversed(lines)}
+    known = {address.get(name.split(":")[-1]) for name in functions()}
+    refused, taken = {}, []
+
+    def compare(names):
+        run = subprocess.run([binary, "20"], check=False)
+        equal(run.returncode, 0, f"a marked register, with return probes on {' '.join(names)}")
+
+    for at in range(0, len(wanted), 100):
+        batch = []
+        with Device() as device:
+            for name in wanted[at:at + 100]:
+                try:
+                    device.add(FOLLOWED, name, max_active=64)
+                except OSError as error:
+                    code = errno.errorcode.get(error.errno, str(error.errno))
+                    refused.setdefault(code, []).append(name)
+                else:
+                    batch.append(name)
+            compare(batch)
+        taken += batch
+        if EVERY == 1:
+            print(f"# {at + 100} of {len(wanted)}", flush=True)
+    compare([])
+    equal([s for s in taken if address[s] not in known], [], "taken, and not in ftrace's list")
+    missing = [s for s in (*NO_FUNCTIONS, *cold) if s in wanted and s not in refused["EINVAL"]]
+    equal(missing, [], "not refused")
+    equal(kprobe_list(), [])
+    told = ", ".join(f"{len(which)} {code}" for code, which in refused.items())
+    return f"{len(taken)} of {len(wanted)} taken, refused: {told}; registers as they were"

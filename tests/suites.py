@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of suites: what each is called, what runs it, and which kernel it
+needs.
+
+A suite is a function of the bench and of the results, to which it adds its own:
+`run(bench, results)`, in NAME_tests.py. Where it is no more than one program in a
+guest, it stands here.
+"""
+from dataclasses import dataclass
+from typing import Callable
+
+import attacks_tests
+import bench_tests
+import build_tests
+import compile_tests
+import doctor_tests
+import fuzz_tests
+import kernels
+import harness_tests
+import intruder_tests
+import kunit_tests
+import mirror_tests
+import mistakes_tests
+import parser_tests
+import rust_tests
+import sample_tests
+import stock_tests
+import stress_tests
+
+
+def program(name, file, *arguments, folder=".", **options):
+    """The suite that is one program of tests/inside which prints KTAP, with the
+    modules of `folder`. {kdir} in an argument is the kernel's folder."""
+    def run(bench, results):
+        bench.build(folder)
+        bench.ktap(results, name, file, *(a.format(kdir=bench.kdir) for a in arguments), **options)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a suite needs of the bench, and why it is left out where that is not so."""
+
+    condition: Callable
+    otherwise: str
+
+
+def option(name, otherwise):
+    return Needs(lambda bench: bench.has(name), otherwise)
+
+
+def own(otherwise):
+    return Needs(lambda bench: bench.own, otherwise)
+
+
+ANY = Needs(lambda bench: True, "")
+ONCE = own("it needs no guest; the workbench kernel's run has it")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One line of the table."""
+
+    name: str
+    run: Callable
+    needs: Needs = ANY
+
+
+# In the order in which they are begun: the longest first, so that none of them is
+# left to run alone at the end.
+SUITES = {suite.name: suite for suite in (
+    Suite("attacks", attacks_tests.run, Needs(
+        lambda bench: bench.native, "its places and errnos are those of this machine's architecture")),
+    Suite("fuzz", fuzz_tests.run, ONCE),
+    Suite("stress4", stress_tests.on(4), own("two CPUs, emulated in turn, will do")),
+    Suite("stress", stress_tests.on(2)),
+    Suite("faults", program("faults", "faults.py", folder="tests/stress", limit=200), option(
+        "FAILSLAB", "this kernel cannot let an allocation fail; KERNEL=debug can")),
+    Suite("samples", sample_tests.run),
+    Suite("module", program("module", "module.py", limit=300)),
+    Suite("mistakes", mistakes_tests.run),
+    Suite("rust", rust_tests.run),
+    Suite("compile", compile_tests.run),
+    Suite("build", build_tests.run, ONCE),
+    Suite("bench", bench_tests.run, own("what a hit costs is measured on the workbench kernel")),
+    Suite("kunit", kunit_tests.run, option("KUNIT", "this kernel has no KUnit; see behaviour")),
+    Suite("behaviour", program("behaviour", "behaviour.py", folder="tests/stress", limit=120), Needs(
+        lambda bench: not bench.has("KUNIT"), "KUnit's suites say more")),
+    Suite("harness", harness_tests.run, option("LKDTM", "this kernel has no LKDTM to go wrong with")),
+    Suite("leaks", harness_tests.leaks, option(
+        "DEBUG_KMEMLEAK", "this kernel has no kmemleak; KERNEL=debug has")),
+    Suite("races", stress_tests.races),
+    Suite("intruder", intruder_tests.run, own(
+        "it takes a probe by ftrace, and a warning of the workbench kernel's")),
+    # kmemleak answers in debugfs, which a kernel in lockdown closes.
+    Suite("lockdown", program("lockdown", "lockdown.py", "{kdir}", limit=60, leaks=False), Needs(
+        lambda bench: kernels.is_debug(bench.kdir),
+        "it needs the key that signs modules; KERNEL=debug has it")),
+    Suite("stock", stock_tests.run, ONCE),
+    Suite("doctor", doctor_tests.run, ONCE),
+    Suite("mirror", mirror_tests.run, ONCE),
+    Suite("parser", parser_tests.run, ONCE),
+)}

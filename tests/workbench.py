@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the suites work with, several at a time: the kernel, modules that are built
+for it once, and guests."""
+import os
+import subprocess
+import sys
+import threading
+
+import kernels
+import verdict
+
+ROOT = kernels.ROOT
+
+
+class Bench:
+    """The kernel that the tests are for."""
+
+    def __init__(self):
+        found = subprocess.run([ROOT / "scripts/kdir"], stdout=subprocess.PIPE, text=True)
+        if found.returncode != 0:
+            # It said itself what is wrong.
+            sys.exit(f"error: scripts/kdir ended with {found.returncode}: no test was run")
+        self.kdir = found.stdout.strip()
+        self.stock = kernels.is_stock(self.kdir)
+        # Whether it is of this machine's architecture.
+        self.native = kernels.arch(self.kdir) == kernels.HOST
+        # Whether it is a workbench kernel for this machine.
+        self.own = self.native and not self.stock
+        self.built, self.lock = set(), threading.Lock()
+        try:
+            self.build(".")
+        except RuntimeError as error:
+            sys.exit(f"error: {error}")
+        self.accel = verdict.choose_accel(self.kdir, os.environ.get("ACCEL") or "auto")
+        self.rustc = kernels.CACHE / "bin/rustc"
+        if not self.rustc.exists():
+            self.rustc = "rustc"
+
+    def has(self, option):
+        """Whether the kernel is configured with CONFIG_`option`."""
+        return kernels.has(self.kdir, option)
+
+    def make(self, folder, *words, kdir=None, **variables):
+        """Runs scripts/build there; the process, with what it said in `stdout`."""
+        return subprocess.run(
+            [ROOT / "scripts/build", "-C", folder, *words],
+            env={**os.environ, "KDIR": str(kdir or self.kdir), **variables},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+
+    def build(self, folder):
+        """Builds the modules of a folder of the project's, once."""
+        with self.lock:
+            if folder not in self.built:
+                made = self.make(ROOT / folder)
+                if made.returncode != 0:
+                    raise RuntimeError(f"{folder} does not build:\n{made.stdout[-3000:]}")
+                self.built.add(folder)
+
+    def run(self, command, **options):
+        """Runs a command in a guest, see verdict.run(); its outcome."""
+        return verdict.run(self.kdir, command, accel=self.accel, **options)
+
+    def ktap(self, results, name, program, *arguments, **options):
+        """Runs a program of tests/inside that prints KTAP, and adds its results and
+        the verdict on the guest."""
+        outcome = self.run(["/usr/bin/python3", f"tests/inside/{program}", *arguments], **options)
+        results.merge(name, outcome.output)
+        results.verdict(name, outcome, tells=True)
