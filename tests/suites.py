@@ -24,8 +24,10 @@ import mistakes_tests
 import parser_tests
 import rust_tests
 import sample_tests
+import shell_tests
 import stock_tests
 import stress_tests
+import virtme
 
 
 def program(name, file, *arguments, folder=".", **options):
@@ -97,6 +99,9 @@ SUITES = {suite.name: suite for suite in (
     Suite("lockdown", program("lockdown", "lockdown.py", "{kdir}", limit=60, leaks=False), Needs(
         lambda bench: kernels.is_debug(bench.kdir),
         "it needs the key that signs modules; KERNEL=debug has it")),
+    Suite("shell", shell_tests.run, Needs(
+        lambda bench: virtme.can_boot(bench.kdir) and not kernels.is_debug(bench.kdir),
+        "virtme-ng boots the workbench kernel for it")),
     Suite("stock", stock_tests.run, ONCE),
     Suite("doctor", doctor_tests.run, ONCE),
     Suite("mirror", mirror_tests.run, ONCE),
