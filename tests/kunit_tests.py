@@ -5,7 +5,7 @@ import re
 
 def run(bench, results):
     bench.build("tests/kunit")
-    outcome = bench.run(["tests/inside/kunit"], limit=200)
+    outcome = bench.run(["tests/inside/kunit"], limit=300)
     suites = re.split(r"^    # Subtest: (\w+)$", outcome.output, flags=re.MULTILINE)
     total = 0
     for suite, text in zip(suites[1::2], suites[2::2]):

@@ -78,7 +78,7 @@ def copied(bench, results):
 def run(bench, results):
     copied(bench, results)
     bench.build("samples")
-    outcome = bench.run(["qemu/inside/samples", *names()], limit=240)
+    outcome = bench.run(["qemu/inside/samples", *names()], limit=400)
     logs = dict(re.findall(r"^=== (\w+)\n((?:(?!===).*\n)*)", outcome.output, re.MULTILINE))
     for name in names():
         said = logs.get(name)

@@ -19,7 +19,7 @@ def form():
     long form."""
     minutes = os.environ.get("MINUTES")
     if not minutes:
-        return SHORT, 300, False
+        return SHORT, 600, False
     long = {"rounds": 1000, "seconds": float(minutes) * 60 / TIMED, "every": 1}
     return long, float(minutes) * 60 + 3600, True
 
