@@ -81,12 +81,7 @@ impl<At: Place> Context<'_, At> {
 unsafe fn current_field<T: Copy>(offset: usize) -> T {
     // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
     // that offset. It may be written concurrently, hence volatile.
-    unsafe {
-        regs::current()
-            .byte_add(offset)
-            .cast::<T>()
-            .read_volatile()
-    }
+    unsafe { regs::current().byte_add(offset).cast::<T>().read_volatile() }
 }
 
 /// The name of a task (`task_struct::comm`).
