@@ -23,7 +23,11 @@
 
 use super::{Kept, PLACE};
 use kernel::{prelude::*, sync::atomic::*};
-use kprobes::{kprobe, nofault::{KernelPtr, UserStr}, Address, Context, Kprobe, Target};
+use kprobes::{
+    kprobe,
+    nofault::{KernelPtr, UserStr},
+    Address, Context, Kprobe, Target,
+};
 
 static DATA: Atomic<u64> = Atomic::new(1);
 

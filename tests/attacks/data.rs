@@ -28,7 +28,9 @@
 use super::{just, Kept, PLACE};
 use core::num::NonZero;
 use kernel::prelude::*;
-use kprobes::{kretprobe, nofault::UserPtr, Context, Count, Kretprobe, KretprobeSet, Return, Target};
+use kprobes::{
+    kretprobe, nofault::UserPtr, Context, Count, Kretprobe, KretprobeSet, Return, Target,
+};
 
 static WORDS: [&str; 3] = ["one", "two", "three"];
 

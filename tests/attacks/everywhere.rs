@@ -17,7 +17,11 @@ use kernel::{
     str::{BStr, CString},
     sync::Arc, //
 };
-use kprobes::{kprobe, kretprobe, nofault::{KernelPtr, KernelStr, UserStr}, tracepoint, Context, Kprobe, Kretprobe, PerCpuCounts, Return, Target, Trace, Tracepoint};
+use kprobes::{
+    kprobe, kretprobe,
+    nofault::{KernelPtr, KernelStr, UserStr},
+    tracepoint, Context, Kprobe, Kretprobe, PerCpuCounts, Return, Target, Trace, Tracepoint,
+};
 
 /// Counts, and looks at what it is given.
 struct Looks(Arc<PerCpuCounts<2>>);

@@ -29,7 +29,9 @@
 use super::{Does, Kept, Nop, PLACE};
 use core::mem;
 use kernel::prelude::*;
-use kprobes::{kprobe, kretprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, Return, Target};
+use kprobes::{
+    kprobe, kretprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, Return, Target,
+};
 
 /// Says that it was hit.
 struct Exit;

@@ -22,7 +22,10 @@
 
 use super::{just, Kept, OTHER, PLACE};
 use kernel::{prelude::*, sync::atomic::*};
-use kprobes::{kprobe, nofault::KernelStr, Context, Count, Kprobe, KprobeSet, KretprobeSet, Mechanism, RateLimit, Target};
+use kprobes::{
+    kprobe, nofault::KernelStr, Context, Count, Kprobe, KprobeSet, KretprobeSet, Mechanism,
+    RateLimit, Target,
+};
 
 use super::Nop;
 
@@ -137,7 +140,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             return just(set);
         }
         b"shown" => {
-            let name = KernelStr::new(NAME.as_ptr() as usize);
+            let name = KernelStr::new(NAME.as_char_ptr() as usize);
             pr_info!(
                 "0: '{}' 1: '{}' 12: '{}' 13: '{}'\n",
                 name.show::<0>(),
@@ -157,7 +160,8 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             return just(probe);
         }
         b"times" => {
-            let probe = kprobes::Kretprobe::new(PLACE, kprobes::Timed::new(Longest(Atomic::new(0))));
+            let probe =
+                kprobes::Kretprobe::new(PLACE, kprobes::Timed::new(Longest(Atomic::new(0))));
             return just(KBox::pin_init(probe, GFP_KERNEL)?);
         }
         _ => return Err(ENOTTY),

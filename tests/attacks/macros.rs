@@ -45,6 +45,7 @@ fn in_function() -> Option<&'static CStr> {
     local.value()
 }
 
+#[expect(clippy::extra_unused_type_parameters, reason = "it is the attack")]
 fn in_generic<T>() -> Option<&'static CStr> {
     kprobes::string_param!(r#type, "in a generic function, by a word of the language");
     r#type.value()
@@ -60,6 +61,7 @@ kprobes::per_cpu_counts! { static HITS: 2 + 2 * ONE_MORE; }
 const ONE_MORE: usize = 1;
 
 /// The same static, whatever the type: that is how Rust has it.
+#[expect(clippy::extra_unused_type_parameters, reason = "it is the attack")]
 fn generic<T>() -> u64 {
     kprobes::per_cpu_counts! { static ALL: 1; }
     ALL.inc(0);

@@ -21,7 +21,11 @@
 use super::{just, keep, Kept, PLACE};
 use core::fmt::Write;
 use kernel::prelude::*;
-use kprobes::{kprobe, nofault::{KernelPtr, KernelStr, UserPtr, UserStr}, tracepoint, Context, Count, Kprobe, KprobeSet, Target, Trace, Tracepoint};
+use kprobes::{
+    kprobe,
+    nofault::{KernelPtr, KernelStr, UserPtr, UserStr},
+    tracepoint, Context, Count, Kprobe, KprobeSet, Target, Trace, Tracepoint,
+};
 
 /// Addresses that nobody can read, whatever he thinks that they are.
 const BAD: [usize; 12] = [

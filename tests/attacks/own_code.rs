@@ -21,7 +21,9 @@ use kernel::{
     prelude::*,
     sync::atomic::{Atomic, Relaxed}, //
 };
-use kprobes::{kprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, RateLimit, Target, Tracepoint};
+use kprobes::{
+    kprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, RateLimit, Target, Tracepoint,
+};
 
 /// The library's own, as this module has them.
 const HELPERS: [Target<'static>; 7] = [
