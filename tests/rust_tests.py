@@ -28,7 +28,7 @@ def compile_each(bench, folder, names):
         f"kprobes-modules := {' '.join(names)}\n"
         f"include {ROOT}/src/kprobes.mk\n"
     )
-    run = bench.make(folder, "-k", "-Otarget", *(f"{n}_main.o" for n in names))
+    run = bench.make(folder, "-k", "-j1", *(f"{n}_main.o" for n in names))
     messages = dict.fromkeys(names)
     for part in re.split(r"^(?=  RUSTC \[M\] )", run.stdout, flags=re.MULTILINE):
         head = re.match(r"  RUSTC \[M\] (\S+)_main\.o", part)
