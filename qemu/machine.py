@@ -172,7 +172,7 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
     args += ["-serial", "chardev:console"]
     # What the kernel tells of a boot that goes well takes seconds on a serial
     # line; inside/init turns the rest on.
-    words = [f"console={emulator['console']}", "panic=-1", f"loglevel={6 if command else 4}"]
+    words = [*emulator["append"], "panic=-1", f"loglevel={6 if command else 4}"]
     if has(kdir, "DEBUG_KMEMLEAK"):
         # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
         # which to kmemleak are references: it finds no leak. A cache that is

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: cannot move out of `probe` because it is borrowed
-// What can be asked of a probe is not asked when it is gone.
+// A reference to a registered probe does not outlive it.
 
 use kernel::prelude::*;
-use kprobes::{kprobe, Context, Kprobe, Target};
+use kprobes::{kprobe, Context, Kprobe, Probe, Target};
 
 pub struct Good;
 
@@ -14,7 +14,7 @@ impl kprobe::Handler for Good {
 
 pub fn ask() -> Result<usize> {
     let probe = KBox::pin_init(Kprobe::new(Target::symbol(c"f"), Good), GFP_KERNEL)?;
-    let registered = probe.registered();
+    let reference: &Probe = &probe;
     drop(probe);
-    Ok(registered.missed())
+    Ok(reference.missed())
 }
