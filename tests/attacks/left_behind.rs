@@ -59,8 +59,8 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             return super::just(KBox::pin_init(Kprobe::new(PLACE, Nop), GFP_KERNEL)?);
         }
         b"many" => {
-            let targets = [PLACE; 300];
-            mem::forget(KBox::pin_init(KprobeSet::new(&targets, Nop), GFP_KERNEL)?);
+            static TARGETS: [Target<'static>; 300] = [PLACE; 300];
+            mem::forget(KBox::pin_init(KprobeSet::new(&TARGETS, Nop), GFP_KERNEL)?);
         }
         b"disabled" => {
             let probe = KBox::pin_init(Kprobe::new(PLACE, Nop), GFP_KERNEL)?;

@@ -111,8 +111,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             return just(KBox::pin_init(Kprobe::new(PLACE, rates), GFP_KERNEL)?);
         }
         b"one_place" => {
-            let targets = [PLACE; 500];
-            let set = KprobeSet::new(&targets, Hits(Count::new()));
+            // Not on the stack, which has no room for it.
+            static TARGETS: [Target<'static>; 500] = [PLACE; 500];
+            let set = KprobeSet::new(&TARGETS, Hits(Count::new()));
             return just(KBox::pin_init(set, GFP_KERNEL)?);
         }
         b"empty_set" => {

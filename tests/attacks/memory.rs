@@ -165,9 +165,10 @@ impl kprobe::Handler for Shows {
     fn pre(&self, cx: &Context<'_>) {
         let one = KernelStr::new(cx.sp()).show::<1024>();
         let other = UserStr::new(cx.arg(0)).show::<1024>();
-        let Ok(words) = KernelPtr::<[u64; 128]>::new(cx.sp()).read() else {
-            return;
-        };
+        // Near the end of a stack it is not all there.
+        let words = KernelPtr::<[u64; 128]>::new(cx.sp())
+            .read()
+            .unwrap_or([0; 128]);
         let sum = words.iter().fold(0u64, |sum, &word| sum.wrapping_add(word));
         // It is not said, but made.
         let mut room = [0; 64];
