@@ -2,7 +2,7 @@
 
 //! A handler that sleeps. That cannot be prevented; the debug kernel tells of it.
 
-// case in_kprobe: complains BUG: sleeping function called from invalid context
+// case in_kprobe: complains BUG: scheduling while atomic
 // case allocates: complains BUG: sleeping function called from invalid context
 
 #![forbid(unsafe_code)]
