@@ -111,7 +111,7 @@ $$(kprobes-obj)/$(notdir $(1:.c=.o)): private modfile = $$(kprobes-obj)/helpers
 $$(kprobes-obj)/$(notdir $(1:.c=.o)): private part-of-module := y
 $$(kprobes-obj)/$(notdir $(1:.c=.o)): $(1) $$(kprobes-c-deps) FORCE
 	$$(call if_changed_rule,cc_o_c)
-CFLAGS_kprobes/$(notdir $(1:.c=.o)) += -Os -fmacro-prefix-map=$(dir $(1))=
+CFLAGS_kprobes/$(notdir $(1:.c=.o)) += $$(if $$(CONFIG_X86_64),-Os) -fmacro-prefix-map=$(dir $(1))=
 targets += kprobes/$(notdir $(1:.c=.o))
 endef
 $(foreach c,$(kprobes-helpers-c),$(eval $(call kprobes-helper,$(c))))
