@@ -198,7 +198,7 @@ unsafe extern "C" fn hit<H: Handler>(
     e: usize,
 ) {
     // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; the
-    // tracepoint and the bit by this function's contract.
+    // tracepoint and the bit by the safety requirements.
     unsafe {
         match regs::enter_in_task::<AT, BIT>() {
             Entry::Entered => {
@@ -273,7 +273,7 @@ unsafe fn run<H: Handler>(tp: *mut bindings::kprobes_tracepoint, args: [usize; 5
 /// `tp` must be valid.
 #[inline(always)]
 unsafe fn miss(tp: *mut bindings::kprobes_tracepoint) {
-    // SAFETY: By this function's contract; everybody accesses the counter atomically.
+    // SAFETY: By the safety requirements, `tp` is valid; all accesses of the counter are atomic.
     let missed = unsafe { AtomicUsize::from_ptr((&raw mut (*tp).missed).cast()) };
     missed.fetch_add(1, Ordering::Relaxed);
 }

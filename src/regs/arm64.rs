@@ -211,7 +211,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
     if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
         return Entry::Interrupt;
     }
-    // SAFETY: By this function's contract. Interrupts leave the word as they found it.
+    // SAFETY: By the safety requirements, the word is there. Interrupts leave it as they found it.
     unsafe {
         let word = current().byte_add(AT).cast::<u32>();
         let bits = word.read_volatile();
@@ -232,7 +232,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
 #[inline(always)]
 pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
     compiler_fence(Ordering::SeqCst);
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements of this function.
     unsafe {
         let word = current().byte_add(AT).cast::<u32>();
         word.write_volatile(word.read_volatile() & !(1 << BIT));

@@ -251,7 +251,7 @@ pub(crate) fn preempt_count() -> u32 {
 /// There must be a word that only its task writes.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
-    // SAFETY: By this function's contract. Interrupts between two instructions leave the word as
+    // SAFETY: By the safety requirements, the word is there. Interrupts in between leave it as
     // they found it.
     unsafe {
         asm!(
@@ -279,7 +279,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
 /// [`enter_in_task`] must have set it.
 #[inline(always)]
 pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
-    // SAFETY: By this function's contract.
+    // SAFETY: By the safety requirements of this function.
     unsafe {
         asm!(
             "btr dword ptr [{} + {}], {}",
