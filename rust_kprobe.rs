@@ -26,9 +26,15 @@
 //! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
+//! | `EINVAL` | a parameter of another name |
+//!
+//! Where there is no such symbol, but one that is often meant, a second line names
+//! it, see `rust_kprobe/hint.rs`.
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;
+#[path = "rust_kprobe/hint.rs"]
+mod hint;
 #[path = "rust_kprobe/report.rs"]
 mod report;
 
@@ -191,6 +197,10 @@ struct RustKprobe {
 
 impl kernel::Module for RustKprobe {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        if let Some(name) = kprobes::unknown_param() {
+            report::unknown_param(&name);
+            return Err(EINVAL);
+        }
         let all = match probes.value() {
             Some(definitions) => register(definitions.to_bytes())?,
             None => defaults()?,
@@ -237,14 +247,21 @@ fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
         definitions.push(definition, GFP_KERNEL)?;
     }
 
+    if definitions.is_empty() {
+        return Err(refuse(1, b"", 1, "no definition", EINVAL));
+    }
+
     let mut all = KVec::with_capacity(definitions.len(), GFP_KERNEL)?;
     for ((n, text), definition) in definition::split(parameter).enumerate().zip(&definitions) {
-        let probe = Probe::define(definition).map_err(|errno| {
+        let probe = Probe::define(definition).inspect_err(|&errno| {
             let reason = match definition.kind {
                 Kind::Return { .. } if errno == EINVAL => report::NO_FUNCTION,
                 _ => report::explain(errno).1,
             };
-            refuse(n + 1, text, definition.symbol_column, reason, errno)
+            refuse(n + 1, text, definition.symbol_column, reason, errno);
+            if errno == ENOENT {
+                hint::give(definition.symbol);
+            }
         })?;
         all.push(probe, GFP_KERNEL)?;
     }

@@ -6,7 +6,7 @@
 //! arguments:
 //!
 //! ```text
-//! probes     := definition { ";" definition }
+//! probes     := [definition] { ";" [definition] }
 //! definition := "p"            [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
 //!             | "r" [MAXACTIVE] [":" NAME] SPACE [MODULE ":"] SYMBOL
 //! SPACE      := one or more of space, tab, ","
@@ -144,10 +144,11 @@ pub(crate) struct Mistake {
     pub(crate) reason: &'static str,
 }
 
-/// Splits the parameter into definitions and trims them. There is always at least
-/// one, which may be empty.
+/// Splits the parameter into definitions and trims them. Between two separators
+/// there need not be one.
 pub(crate) fn split(probes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    probes.split(|&b| b == b';' || b == b'\n').map(trim)
+    let pieces = probes.split(|&b| b == b';' || b == b'\n').map(trim);
+    pieces.filter(|piece| !piece.is_empty())
 }
 
 fn is_space(b: u8) -> bool {
@@ -225,7 +226,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let is_return = match c.peek() {
         Some(b'p') => false,
         Some(b'r') => true,
-        None => return c.mistake("empty definition"),
+        None => return c.mistake("no definition"),
         Some(_) => return c.mistake("a definition begins with p or r"),
     };
     c.at += 1;

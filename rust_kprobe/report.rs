@@ -183,6 +183,16 @@ pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str,
     );
 }
 
+/// `unknown parameter "NAME", there is probes= (EINVAL)`
+pub(crate) fn unknown_param(name: &CStr) {
+    pr_err!("unknown parameter \"{name}\", there is probes= (EINVAL)\n");
+}
+
+/// `probes: there is SYMBOL, WHY`
+pub(crate) fn hint(symbol: &CStr, why: &str) {
+    pr_err!("probes: there is {symbol}, {why}\n");
+}
+
 /// Why a return probe is refused with `EINVAL`.
 pub(crate) const NO_FUNCTION: &str = "not the entry of a function that ftrace knows, or NOKPROBE";
 

@@ -168,7 +168,10 @@ pub use context::{
 pub use kernel_ext::{
     count::Count,
     nofault,
-    param::StringParam,
+    param::{
+        unknown_param,
+        StringParam, //
+    },
     percpu::PerCpuCounts,
     ratelimit::RateLimit,
     symbol::{

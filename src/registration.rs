@@ -276,6 +276,21 @@ unsafe fn add<K: Raw>(probe: *mut K, plan: impl Plan<K>, round: Round) -> Result
     Ok(())
 }
 
+/// Registers a kprobe as `plan` says, disabled, and unregisters it.
+///
+/// # Errors
+///
+/// That of registering it, or of [`may_wait`]; `ENOMEM`.
+pub(crate) fn try_out(plan: impl Plan<bindings::kprobe>) -> Result {
+    may_wait()?;
+    let mut probe = KBox::new_uninit(GFP_KERNEL)?;
+    // SAFETY: The probe is valid for writing, not registered, and in a box that stays where it is.
+    unsafe { add(probe.as_mut_ptr(), plan, Round::First) }?;
+    // SAFETY: It has just been registered, disabled.
+    unsafe { bindings::kprobe::unregister(&mut [probe.as_mut_ptr()]) };
+    Ok(())
+}
+
 /// Disables probes, so that unregistering them cannot fail.
 ///
 /// Blocks forever if the kernel cannot disarm one, because its memory must not be

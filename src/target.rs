@@ -2,7 +2,14 @@
 
 //! The place to probe: a symbol, an offset into it, or an address.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    registration::{
+        self,
+        Plan,
+        Round, //
+    }, //
+};
 use kernel::prelude::*;
 
 /// An instruction in the text of the kernel or a module.
@@ -65,6 +72,18 @@ impl<'a> Target<'a> {
         self
     }
 
+    /// Registers a kprobe here, disabled and without a handler, and unregisters it.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kprobe::new`](crate::Kprobe::new), but for that of arming it, and of
+    /// lying on the stack.
+    pub fn check(self) -> Result {
+        registration::try_out(self)
+    }
+
     /// Sets the target of `kp`.
     ///
     /// `kp` may point at the symbol's name; the caller keeps it alive until
@@ -75,6 +94,19 @@ impl<'a> Target<'a> {
             At::Address(addr) => kp.addr = addr as *mut bindings::kprobe_opcode_t,
         }
         kp.offset = self.offset;
+    }
+}
+
+// SAFETY: It sets no callbacks.
+unsafe impl Plan<bindings::kprobe> for Target<'_> {
+    #[inline]
+    fn fill(&self, kp: &mut bindings::kprobe, _round: Round) {
+        Target::fill(self, kp);
+    }
+
+    #[inline]
+    unsafe fn settle(&self, _kp: *mut bindings::kprobe) -> Result<Round> {
+        Ok(Round::First)
     }
 }
 

@@ -134,7 +134,7 @@ fn accepts_numbers_of_calls() {
 
 #[test]
 fn refuses_what_is_no_definition() {
-    refuses(b"", 1, "empty");
+    refuses(b"", 1, "no definition");
     refuses(b"x f", 1, "begins with p or r");
     refuses(b"P f", 1, "begins with p or r");
     refuses(b"\xff\xfe", 1, "begins with p or r");
@@ -202,8 +202,12 @@ fn refuses_bad_symbols() {
 fn splits_at_semicolons_and_newlines() {
     let parts: Vec<_> = split(b" p f ;r g\n,p h ").collect();
     assert_eq!(parts, [&b"p f"[..], b"r g", b"p h"]);
-    assert_eq!(split(b"").count(), 1);
-    assert_eq!(split(b"p f;").collect::<Vec<_>>(), [&b"p f"[..], b""]);
+    assert_eq!(split(b"").count(), 0);
+    assert_eq!(split(b" ;\n, ;").count(), 0);
+    assert_eq!(
+        split(b";p f;\n; r g;").collect::<Vec<_>>(),
+        [&b"p f"[..], b"r g"]
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@
 use crate::bindings;
 use kernel::{
     prelude::*,
+    str::CString,
     sync::SetOnce, //
 };
 
@@ -103,6 +104,23 @@ unsafe extern "C" fn free(arg: *mut c_void) {
         // SAFETY: `set` allocated it, and no code of the module runs any more.
         unsafe { bindings::kvfree(value.as_char_ptr().cast_mut().cast()) };
     }
+}
+
+/// Returns the name of the first argument of insmod that is not a parameter of this
+/// module, truncated to 63 characters. The kernel only warns of it.
+///
+/// This reads the arguments again that the program gave to the system call. It
+/// returns `None` outside of the module's init, and for a 32-bit program.
+///
+/// Context: process context; it may sleep. C functions: `parse_args()`,
+/// `unknown_module_param_cb()`.
+pub fn unknown_param() -> Option<CString> {
+    let mut name = [0u8; 64];
+    // SAFETY: `name` is valid for writing that many bytes.
+    if !unsafe { bindings::kprobes_unknown_param(name.as_mut_ptr().cast(), name.len()) } {
+        return None;
+    }
+    CStr::from_bytes_until_nul(&name).ok()?.try_into().ok()
 }
 
 #[doc(hidden)]
