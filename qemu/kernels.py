@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(subprocess.check_output([ROOT / "scripts/cache"], text=True).rstrip("\n"))
+_asked = subprocess.run([ROOT / "scripts/cache"], stdout=subprocess.PIPE, text=True)
+if _asked.returncode:
+    sys.exit(1)  # It said why.
+CACHE = Path(_asked.stdout.rstrip("\n"))
 HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
 
 

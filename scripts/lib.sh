@@ -7,9 +7,12 @@ set -euo pipefail
 
 # shellcheck disable=SC2034  # for those that source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/rust_kprobe
 
-say() { printf '==> %s\n' "$*" >&2; }
+# say WORDS...: tells the user, and whoever waits for the cache, see one_at_a_time.
+say() {
+	printf '==> %s\n' "$*" >&2
+	[ -z "${KPROBES_DOING:-}" ] || printf '    %s\n' "$*" >>"$KPROBES_DOING"
+}
 
 die() {
 	printf 'error: %s\n' "$1" >&2
@@ -18,8 +21,23 @@ die() {
 	exit 1
 }
 
+[ -n "${XDG_CACHE_HOME:-}${HOME:-}" ] || die "neither HOME nor XDG_CACHE_HOME is set: there is no place for the cache"
+cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/rust_kprobe
+# The kernel's make cannot work there.
+case $root:$cache in
+*[[:space:]]*) die "a folder whose name has a space: ${root@Q}, with the cache in ${cache@Q}; the kernel's make takes none" ;;
+esac
+case $cache in /*) ;; *) die "XDG_CACHE_HOME=$XDG_CACHE_HOME: not an absolute path" ;; esac
+
 # The kernel's make must not take the variables of the make that called us.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
+# version_le A B: whether version A is not newer than B.
+version_le() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$1" ]; }
+
+# shellcheck source=scripts/variables.sh
+. "$root/scripts/variables.sh"
+check_variables
 
 # The architecture to build for and to boot: arch is Debian's name, ARCH the kernel's,
 # which its make takes from the environment.
@@ -27,25 +45,95 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 case ${ARCH:-amd64} in
 amd64 | x86_64) arch=amd64 ARCH=x86_64 ;;
 arm64 | aarch64) arch=arm64 ARCH=arm64 ;;
-*) die "ARCH=$ARCH: it is amd64 or arm64" ;;
 esac
 export ARCH
 
 # Prefer the tools that scripts/setup puts into the cache.
 export PATH=$cache/bin:$PATH
 
-# one_at_a_time: locks the cache; waits for other runs.
-one_at_a_time() {
-	mkdir -p "$cache"
-	exec 9>"$cache/lock"
-	if ! flock -n 9; then
-		say "waiting for another run that is preparing $cache"
-		flock 9
-	fi
+# ticking WORDS COMMAND...: runs a command that is silent, and says so every eight
+# seconds, for as long as this process lives.
+ticking() {
+	local words=$1 ticker status=0
+	shift
+	(
+		exec 9>&- 3<> <(:)
+		for ((n = 8; ; n += 8)); do
+			read -rt 8 -u 3 _ || kill -0 $$ 2>/dev/null || exit
+			say "  $words, $n s so far"
+		done
+	) &
+	ticker=$!
+	"$@" || status=$?
+	kill $ticker
+	wait $ticker 2>/dev/null || true
+	return $status
 }
 
-# version_le A B: whether version A is not newer than B.
-version_le() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$1" ]; }
+# holder_of FILE: what has locked it, as the user typed it, for messages.
+holder_of() {
+	local fd pid found='' next
+	for fd in /proc/[0-9]*/fd/[89]; do
+		[ "$fd" -ef "$1" ] || continue
+		grep -qs '^lock:' "${fd/fd/fdinfo}" || continue
+		pid=${fd#/proc/}
+		pid=${pid%%/*}
+		found=${found:-$pid}
+		# The outermost make of those from which it was started.
+		for ((next = pid; next > 1; )); do
+			[ "$(cat "/proc/$next/comm" 2>/dev/null)" != make ] || found=$next
+			next=$(awk '$1 == "PPid:" {print $2}' "/proc/$next/status" 2>/dev/null || echo 0)
+		done
+		break
+	done
+	[ -n "$found" ] || { echo "somebody else"; return; }
+	printf "'%s' (process %s)" "$(tr '\0' ' ' <"/proc/$found/cmdline" 2>/dev/null | sed 's/ $//' | cut -c1-80)" "$found"
+}
+
+# one_at_a_time: locks the cache; waits for other runs, and shows what they say.
+one_at_a_time() {
+	local follower
+	mkdir -p "$cache" 2>/dev/null || die "$cache: the cache cannot be written"
+	[ -w "$cache" ] || die "$cache: the cache cannot be written"
+	exec 9>>"$cache/lock"
+	if ! flock -n 9; then
+		say "waiting for $(holder_of "$cache/lock"), which is preparing $cache:"
+		tail -n 2 -s 0.5 -F "$cache/doing" 9>&- >&2 2>/dev/null &
+		follower=$!
+		flock 9
+		kill $follower
+	fi
+	# What say() says from here on, and scripts/progress.
+	export KPROBES_DOING=$cache/doing
+	: >"$KPROBES_DOING"
+}
+
+# lock_builds FOLDER: lets nobody else build there, or in another folder of this
+# project's if it is one of them, until this process and its children have ended. Waits
+# for those who do.
+lock_builds() {
+	local folder=$1
+	case $folder/ in "$root"/*) folder=$root ;; esac
+	[ "${KPROBES_LOCKED:-}" != "$folder" ] || return 0
+	exec 8<"$folder"
+	if ! flock -n 8; then
+		say "waiting for $(holder_of "$folder"), which uses what is built in $folder"
+		flock 8
+	fi
+	export KPROBES_LOCKED=$folder
+}
+
+unlock_builds() {
+	exec 8<&-
+	unset KPROBES_LOCKED
+}
+
+# library_source: the source of Rust's library that setup has found.
+library_source() {
+	local at
+	at=$(cat "$cache/rust-lib-src")
+	case $at in /*) echo "$at" ;; *) echo "$cache/$at" ;; esac
+}
 
 # config_of KDIR OPTION: the value in the kernel's configuration, or nothing.
 config_of() {
@@ -76,7 +164,7 @@ lacks_metadata() {
 # root_of KDIR: the root with the tools of a KDIR that scripts/stock made, or nothing.
 root_of() {
 	case $1 in
-	"$cache"/stock/*/build) readlink "${1%/build}/root" || true ;;
+	"$cache"/stock/*/build) readlink -f "${1%/build}/root" || true ;;
 	esac
 }
 

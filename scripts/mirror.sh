@@ -48,7 +48,7 @@ mirror_update() {
 		Signed-By: $keyring
 	EOF
 	say "reading the package lists of $*"
-	mirror_apt apt-get -qq \
+	ticking "still reading" mirror_apt apt-get -qq \
 		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false update ||
 		say "apt did not take all of them; going on with those that it did"
 }
@@ -67,8 +67,8 @@ mirror_unpack() {
 	local tmp
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
 	say "fetching $1 $2"
-	(cd "$tmp" && mirror_apt apt-get -q download "$1=$2" >&2)
+	(cd "$tmp" && ticking "still fetching" mirror_apt apt-get -q download "$1=$2" >&2)
 	mkdir -p "$3"
-	dpkg-deb --fsys-tarfile "$tmp"/*.deb | tar -C "$3" -x ${4:+--wildcards "$4"}
+	dpkg-deb --fsys-tarfile "$tmp"/*.deb | ticking "still unpacking" tar -C "$3" -x ${4:+--wildcards "$4"}
 	rm -rf "$tmp"
 }

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import kernels
+from build_tests import clone
 
 
 def doctor(kdir, **env):
@@ -16,7 +17,73 @@ def doctor(kdir, **env):
     )
 
 
+def asks(cwd=kernels.ROOT, **env):
+    """`make doctor` as a user calls it, with that environment; None removes a variable."""
+    mine = {k: v for k, v in os.environ.items() if k not in ("KDIR", "KERNEL", "KPROBES_LOCKED")} | env
+    return subprocess.run(
+        ["make", "-s", "doctor"], cwd=cwd, env={k: v for k, v in mine.items() if v is not None},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+
+
+def seen(folder):
+    """All that is there, with when it was changed."""
+    return {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def changes_nothing(folder):
+    """Neither the clone, nor a cache, nor a home, nor the packages of the machine."""
+    place, home, cache = folder / "clone", folder / "home", folder / "cache"
+    clone(place)
+    home.mkdir()
+    dpkg = Path("/var/lib/dpkg/status").stat().st_mtime_ns
+    before = seen(folder)
+    for env in ({"KERNEL": "workbench"}, {"KERNEL": "stock"}, {"KERNEL": "debug"},
+                {"KERNEL": "stock", "ARCH": "arm64"}):
+        found = asks(place, HOME=str(home), XDG_CACHE_HOME=str(cache), **env)
+        assert found.returncode == 0 and "to make  no " in found.stdout, found.stdout
+    assert seen(folder) == before and not cache.exists()
+    assert Path("/var/lib/dpkg/status").stat().st_mtime_ns == dpkg
+
+
+def packages_at_once(folder):
+    """What is not installed is named once, all of it, with the command that does it."""
+    tools = folder / "bin"
+    tools.mkdir()
+    # As on a machine that has next to nothing.
+    (tools / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "dpkg-query").chmod(0o755)
+    found = asks(PATH=f"{tools}:{os.environ['PATH']}", KERNEL="workbench")
+    lines = [line for line in found.stdout.splitlines() if "apt-get install" in line]
+    assert len(lines) == 1, found.stdout
+    for package in ("flex", "qemu-system-x86", "busybox-static", "libclang1-19", "python3-tqdm"):
+        assert f" {package}" in lines[0], lines
+
+
+def places(folder):
+    """Folders with which nothing works."""
+    spaced = folder / "my clone"
+    clone(spaced)
+    found = asks(spaced)
+    assert found.returncode != 0 and "a folder whose name has a space" in found.stdout, found.stdout
+    (folder / "file").write_text("")
+    found = asks(XDG_CACHE_HOME=str(folder / "file/cache"))
+    assert found.returncode != 0 and "cannot be written" in found.stdout, found.stdout
+    found = asks(HOME=None, XDG_CACHE_HOME=None)
+    assert found.returncode != 0 and "neither HOME nor XDG_CACHE_HOME is set" in found.stdout, found.stdout
+    found = asks(XDG_CACHE_HOME="cache")
+    assert found.returncode != 0 and "not an absolute path" in found.stdout, found.stdout
+
+
 def run(bench, results):
+    for what, test in {
+        "it changes nothing": changes_nothing,
+        "all packages at once": packages_at_once,
+        "places where nothing works": places,
+    }.items():
+        with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+            results.run(f"doctor: {what}", lambda: test(Path(name)))
+
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         tree = Path(name) / "kdir"
 
