@@ -3,7 +3,10 @@
 # The targets for users. scripts/, qemu/ and tests/ implement them; Kbuild says what
 # is built.
 
-export KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES V
+export KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
+# What users write reaches scripts/run as they wrote it: make would expand a '$$'.
+$(foreach v,SAMPLE MODULE PROBES PARAMS TRIGGER,$(if $(filter undefined,$(origin $v)),,\
+	$(eval override $v := $$(value $v))$(eval export $v)))
 # Only if it was given: the kernel's make would take an empty ARCH for an
 # architecture.
 ifdef ARCH
@@ -13,10 +16,11 @@ endif
 help:
 	@echo 'Kprobes for Rust kernel modules'
 	@echo
-	@echo '  make run      boot a kernel, load rust_kprobe.ko, show what it logs'
+	@echo '  make run      boot a kernel, load rust_kprobe.ko, show what it logs;'
+	@echo '                PROBES= names other functions, SAMPLE= a sample, MODULE= a module of yours'
 	@echo '  make test     boot and check everything'
 	@echo '  make          build the modules'
-	@echo '  make samples  build the samples; make run SAMPLE=NAME shows one'
+	@echo '  make samples  build the samples'
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
 	@echo '  make doctor   what is missing to build for a kernel, and how to fix it'
 	@echo '  make bench    what a hit costs, in Rust, C and others'
@@ -45,7 +49,15 @@ help:
 	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: time limit in seconds'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
 	@echo '  ICOUNT=1              one emulated CPU, whose nanoseconds are instructions'
-	@echo "  PROBES='p:open do_sys_openat2'   what 'make run' probes"
+	@echo "  V=1                   show each command, and the guest's log"
+	@echo
+	@echo "Variables of 'make run':"
+	@echo
+	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   what rust_kprobe probes"
+	@echo "  SAMPLE=NAME           a sample instead"
+	@echo "  MODULE=FOLDER         or the module of that folder, whose Kbuild names it"
+	@echo "  PARAMS='NAME=VALUE'   its parameters"
+	@echo "  TRIGGER='cat /etc/hostname'   what is done while it is loaded"
 
 modules:
 	@scripts/build
@@ -54,15 +66,7 @@ modules:
 # built, and closer to what users run.
 run: export KERNEL := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
 run:
-ifdef SAMPLE
-	@test -e samples/$(SAMPLE).rs || { echo 'error: no sample $(SAMPLE); there are:' \
-		$(patsubst samples/%.rs,%,$(wildcard samples/*.rs)) >&2; exit 1; }
-	@scripts/build -C samples >&2
-	@qemu/boot "$$(scripts/kdir)" qemu/inside/samples $(SAMPLE)
-else
-	@scripts/build >&2
-	@qemu/boot "$$(scripts/kdir)" qemu/inside/demo rust_kprobe.ko $(if $(PROBES),'probes="$(PROBES)"')
-endif
+	@scripts/run
 
 samples:
 	@scripts/build -C samples
@@ -71,15 +75,13 @@ test:
 	@tests/run $(SUITES)
 
 shell:
-	@scripts/build >&2
-	@echo 'The module is here: insmod rust_kprobe.ko; dmesg; rmmod rust_kprobe' >&2
-	@qemu/boot "$$(scripts/kdir)"
+	@scripts/shell
 
 doctor:
 	@scripts/doctor
 
 bench:
-	@bench/run
+	@scripts/alone bench/run
 
 stress:
 	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 races faults
@@ -105,12 +107,7 @@ modules_install: modules
 	@scripts/build modules_install
 
 clean:
-	@find . -name .git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
-		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' -o -name modules.order \
-		-o -name Module.symvers \) -exec rm -f {} +
-	@find . -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
-	@rm -rf kprobes tests/fuzz/artifacts tests/kunit/kprobes tests/stress/kprobes tests/attacks/kprobes tests/consumer/kprobes samples/kprobes \
-		bench/kprobes rust-project.json
+	@scripts/clean
 
 distclean: clean
 	rm -rf "$$(scripts/cache)"

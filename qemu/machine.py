@@ -4,6 +4,7 @@ modules that it takes to mount the guest's root file system, and inside/init,
 which does the rest. There is no udev in the guest: it takes ten seconds.
 """
 import lzma
+import os
 import shlex
 import shutil
 import subprocess
@@ -21,17 +22,15 @@ MEMORY, DEBUG_MEMORY = "1G", "2G"
 # %p is not hashed.
 MODULES = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio-rng")
 
-# The emulators by architecture, with their Debian packages.
+# The emulators by architecture.
 EMULATORS = {
     "amd64": {
-        "package": "qemu-system-x86",
         "command": ["qemu-system-x86_64", "-machine", "q35"],
         # On a busy machine the kernel would find the emulated TSC unstable, and patch
         # its text for that while a test compares it.
         "append": ["console=ttyS0", "tsc=nowatchdog"],
     },
     "arm64": {
-        "package": "qemu-system-arm",
         "command": ["qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"],
         "append": ["console=ttyAMA0"],
     },
@@ -72,6 +71,13 @@ def _contents(module):
     return packed
 
 
+def _install(arch):
+    """Installs what it takes to boot, for who gave a KDIR of their own."""
+    done = subprocess.run([ROOT / "scripts/packages", "@boot"], env={**os.environ, "ARCH": arch})
+    if done.returncode:
+        sys.exit(1)
+
+
 def userland(arch):
     """The root file system for that architecture: the host's, or one of unpacked
     packages."""
@@ -91,7 +97,7 @@ def initramfs(boots, root, settings, folder):
         (tree / name).mkdir(parents=True)
     busybox = root / "bin/busybox"
     if not busybox.exists():
-        subprocess.run([ROOT / "scripts/packages", "busybox-static"], check=True)
+        _install(boots.arch)
     shutil.copy(busybox, tree / "bin/busybox")
     shutil.copy(ROOT / "qemu/inside/init", tree / "init")
     (tree / "settings").write_text(
@@ -122,9 +128,9 @@ def default_memory(kdir):
 
 
 @contextmanager
-def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single"):
+def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="single", folder=ROOT):
     """The command line that boots the kernel and runs the words of `command` in
-    ROOT: its output is on stdout then, the kernel's console on stderr; or a
+    `folder`: its output is on stdout then, the kernel's console on stderr; or a
     shell. It is good in the `with` block."""
     boots = kernel(kdir)
     if boots is None:
@@ -133,20 +139,25 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
             f"       'make run' and 'make test' boot a kernel: KDIR must be a built tree"
         )
     emulator = EMULATORS[boots.arch]
-    if accel == "kvm" and boots.arch != HOST:
-        sys.exit(f"error: KVM of this machine boots no kernel for {boots.arch}")
     if not shutil.which(emulator["command"][0]):
-        subprocess.run([ROOT / "scripts/packages", emulator["package"]], check=True)
+        _install(boots.arch)
 
     root = userland(boots.arch)
     modules = str(boots.modules.resolve()) if boots.modules else ""
     # What the guest needs of the host if its root file system is not the host's.
-    shared = [] if root == Path("/") else [str(ROOT), str(CACHE), "/tmp", *filter(None, [modules])]
+    shared = [] if root == Path("/") else [
+        str(path) for path in (ROOT, CACHE, "/tmp", modules, folder) if path
+    ]
+    columns, lines = shutil.get_terminal_size()
     settings = {
-        "folder": str(ROOT),
+        "folder": str(folder),
+        "greeting": os.environ.get("GREETING", ""),
+        "columns": str(columns),
+        "lines": str(lines),
         "command": shlex.join(command) if command else "",
         "modules": modules,
         "shared": shlex.join(shared),
+        "shellrc": str(ROOT / "qemu/inside/shellrc"),
     }
     args = [*emulator["command"], "-smp", str(cpus), "-m", memory]
     args += ["-nodefaults", "-display", "none", "-no-reboot", "-device", "virtio-rng-pci"]

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from machine import default_memory, machine
 BOOT_LIMIT = 120
 # How long KVM may take to boot Linux before it counts as broken.
 KVM_LIMIT = 20
+
+# How often to say that a boot goes on, in seconds.
+TELL_EVERY = 8
 
 # How much slower the debug kernel is than the other.
 DEBUG_FACTOR = 5
@@ -98,16 +102,48 @@ class _Reader(threading.Thread):
         return "".join(list(self.lines))
 
 
+# The QEMUs that run, and whether there may be more.
+_guests = set()
+_ended = threading.Event()
+
+
+def kill_guests():
+    """Ends all guests, and lets no other begin."""
+    _ended.set()
+    for process in list(_guests):
+        _kill(process)
+
+
+def _kill(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _wait(event, limit, tell):
+    """Waits for an event, and says so every few seconds if `tell`."""
+    began = time.monotonic()
+    while not event.wait(min(TELL_EVERY, max(0, began + limit - time.monotonic()))):
+        took = time.monotonic() - began
+        if took >= limit:
+            return False
+        if tell:
+            say(f"the kernel boots, {took:.0f} s so far")
+    return True
+
+
 def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
-        boot_limit=BOOT_LIMIT, icount=False, leaks=True, threads="single"):
-    """Runs `command` (a list of words) in a guest, as root, in the folder ROOT.
+        boot_limit=BOOT_LIMIT, icount=False, leaks=True, threads="single", tell=False, folder=ROOT):
+    """Runs `command` (a list of words) in a guest, as root, in `folder`.
 
     The boot may take `boot_limit` seconds, and the command `limit` from then on;
     the debug kernel gets more of both. `echo` is called with each line of output as it comes. With
     `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
     should have one CPU then. With `threads="multi"` emulated CPUs run at once,
     which is good for what patches no code under fire. A kernel with kmemleak is
-    asked at the end, unless `leaks` is false.
+    asked at the end, unless `leaks` is false. With `tell`, a boot that takes long is
+    told of.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):
@@ -126,7 +162,9 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
             echo(line)
 
     outcome = Outcome()
-    with machine(kdir, accel, cpus, memory, words, icount, threads) as args:
+    with machine(kdir, accel, cpus, memory, words, icount, threads, folder) as args:
+        if _ended.is_set():
+            raise InterruptedError
         process = subprocess.Popen(
             args,
             stdin=subprocess.DEVNULL,
@@ -135,21 +173,20 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
             cwd=ROOT,
             start_new_session=True,
         )
+        _guests.add(process)
         output = _Reader(process.stdout, see)
         console = _Reader(process.stderr)
         try:
-            if began.wait(boot_limit):
+            if _wait(began, boot_limit, tell):
                 process.wait(timeout=limit)
             else:
                 outcome.problems.append(f"the guest did not boot: killed after {boot_limit} s")
         except subprocess.TimeoutExpired:
             outcome.problems.append(f"the guest hung: killed after {limit} s")
         finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            _kill(process)
             process.wait()
+            _guests.discard(process)
 
     outcome.console = console.text()
     lines, ends = [], []
@@ -174,13 +211,13 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
 def choose_accel(kdir, wanted):
     """'kvm' or 'tcg'. That /dev/kvm exists proves nothing: KVM has to boot a
     kernel once on this machine, in this boot of it."""
-    if wanted in ("kvm", "tcg"):
-        return wanted
-    if arch(kdir) != HOST:
+    if wanted == "tcg" or arch(kdir) != HOST and wanted == "auto":
         return "tcg"
-    if wanted != "auto":
-        sys.exit(f"error: ACCEL={wanted}: it is auto, kvm or tcg")
+    if arch(kdir) != HOST:
+        sys.exit(f"error: ACCEL=kvm: no KVM on this machine for {arch(kdir)}; ACCEL=tcg emulates")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        if wanted == "kvm":
+            sys.exit("error: ACCEL=kvm: /dev/kvm cannot be used here; ACCEL=tcg emulates")
         return "tcg"
 
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -188,9 +225,14 @@ def choose_accel(kdir, wanted):
     if note.exists() and note.read_text().startswith(boot_id + "\n"):
         verdict = note.read_text().split()[-1]
     else:
-        trial = run(kdir, ["true"], limit=KVM_LIMIT, accel="kvm", boot_limit=KVM_LIMIT, leaks=False)
+        say(f"trying KVM, for {KVM_LIMIT} s at most")
+        trial = run(kdir, ["true"], limit=KVM_LIMIT, accel="kvm", boot_limit=KVM_LIMIT, leaks=False,
+                    tell=True)
         verdict = "kvm" if trial.ok else "tcg"
         note.write_text(f"{boot_id}\n{verdict}\n")
     if verdict == "tcg":
+        if wanted == "kvm":
+            sys.exit(f"error: ACCEL=kvm: KVM does not boot Linux within {KVM_LIMIT} s on this "
+                     "machine; ACCEL=tcg emulates")
         say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating")
     return verdict

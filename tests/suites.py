@@ -12,22 +12,23 @@ from typing import Callable
 import attacks_tests
 import bench_tests
 import build_tests
+import commands_tests
 import compile_tests
 import doctor_tests
 import fuzz_tests
-import kernels
 import harness_tests
 import intruder_tests
+import kernels
 import kunit_tests
 import mirror_tests
 import mistakes_tests
 import parser_tests
 import rust_tests
 import sample_tests
-import shell_tests
 import stock_tests
 import stress_tests
 import virtme
+import virtme_tests
 
 
 def program(name, file, *arguments, folder=".", **options):
@@ -90,6 +91,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("behaviour", program("behaviour", "behaviour.py", folder="tests/stress", limit=120), Needs(
         lambda bench: not bench.has("KUNIT"), "KUnit's suites say more")),
     Suite("harness", harness_tests.run, option("LKDTM", "this kernel has no LKDTM to go wrong with")),
+    Suite("commands", commands_tests.run, ONCE),
     Suite("leaks", harness_tests.leaks, option(
         "DEBUG_KMEMLEAK", "this kernel has no kmemleak; KERNEL=debug has")),
     Suite("races", stress_tests.races),
@@ -99,7 +101,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("lockdown", program("lockdown", "lockdown.py", "{kdir}", limit=60, leaks=False), Needs(
         lambda bench: kernels.is_debug(bench.kdir),
         "it needs the key that signs modules; KERNEL=debug has it")),
-    Suite("shell", shell_tests.run, Needs(
+    Suite("virtme", virtme_tests.run, Needs(
         lambda bench: virtme.can_boot(bench.kdir) and not kernels.is_debug(bench.kdir),
         "virtme-ng boots the workbench kernel for it")),
     Suite("stock", stock_tests.run, ONCE),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The guest of `make shell`, which virtme-ng boots: the module can be loaded, seen and
-unloaded there."""
+"""A guest that virtme-ng boots, with the machine's own udev: the module can be loaded,
+seen and unloaded there, too."""
 import subprocess
 
 import kernels
@@ -26,5 +26,5 @@ def run(bench, results):
         stderr=subprocess.STDOUT, text=True, timeout=180,
     )
     for line in WANTED:
-        results.add(line in guest.stdout, f"shell: {line}", guest.stdout.splitlines()[-30:])
-    results.add(guest.returncode == 0, "shell: the commands succeed")
+        results.add(line in guest.stdout, f"virtme: {line}", guest.stdout.splitlines()[-30:])
+    results.add(guest.returncode == 0, "virtme: the commands succeed")

@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests the commands of the README as users type them: what `make run` and `make shell`
+show, what is said of a mistake, and that two of them do not get in each other's way."""
+import contextlib
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import kernels
+from build_tests import clone
+
+ROOT = kernels.ROOT
+README = ROOT / "README.md"
+
+
+def readme_blocks(kind):
+    """The README's blocks of code of that kind."""
+    # Text and code by turns.
+    pieces = re.split(r"^```(\w*)\n", README.read_text(), flags=re.MULTILINE)
+    return [code for word, code in zip(pieces[1::4], pieces[2::4]) if word == kind]
+
+
+class Commands:
+    """Runs make, in the project's folder by default, for the bench's kernel."""
+
+    def __init__(self, bench):
+        self.env = {k: v for k, v in os.environ.items() if k not in (
+            "KERNEL", "STOCK", "KVER", "KSRC", "ARCH", "V", "SUITES", "MAKEFLAGS", "MAKELEVEL")}
+        self.env |= {"KDIR": bench.kdir, "ACCEL": bench.accel,
+                     "PATH": self.env["PATH"].replace(f"{kernels.CACHE}/bin:", "")}
+
+    def start(self, *words, cwd=ROOT, env=None, command="make", **options):
+        return subprocess.Popen(
+            [command, *words], cwd=cwd, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
+        )
+
+    def make(self, *words, fails=False, **options):
+        """Runs it to its end; its output, without the build's."""
+        process = self.start(*words, **options)
+        out, _ = process.communicate(timeout=300)
+        assert (process.returncode != 0) == fails, f"it ended with {process.returncode}:\n{out}"
+        return [line for line in out.splitlines()
+                if not re.match(r"  [A-Z]+ |make: \*\*\*|make\[1\]: ", line)]
+
+
+def first_of_readme(commands):
+    """`make run` shows what the README says."""
+    wanted = [line for line in readme_blocks("")[0].splitlines() if line.startswith("rust_kprobe:")]
+    assert len(wanted) > 4, wanted
+    got = commands.make("run")
+    assert all(line.startswith("rust_kprobe: ") for line in got), got
+    rest = iter(got)
+    for line in wanted:
+        # An address, a task, a duration: what differs from run to run.
+        pattern = re.sub(r"\b(0x)?[0-9a-f]*\d[0-9a-f]*\b", r"\\w+", re.escape(line))
+        assert any(re.fullmatch(pattern, found) for found in rest), (line, got)
+
+
+def probes_of_readme(commands):
+    """The README's own PROBES: what the trigger does is seen, and nobody else."""
+    assert "make run PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'" in README.read_text()
+    got = commands.make("run", "PROBES=p:open do_sys_openat2; r:opened do_sys_openat2")
+    assert all(line.startswith("rust_kprobe: open") for line in got), got
+    tasks = {match[1] for line in got if (match := re.search(r"comm=(\S+)", line))}
+    assert "true" in tasks and tasks <= {"bash", "true", "show", "busybox"}, tasks
+    assert any("opened: return" in line and "ENOENT" in line for line in got), got
+
+
+def readme_module(folder):
+    """Writes the README's module there."""
+    kbuild = next(block for block in readme_blocks("make"))
+    source = next(block for block in readme_blocks("rust") if "module!" in block)
+    (folder / "Kbuild").write_text(kbuild.replace("/path/to/this", str(ROOT)))
+    (folder / "opens.rs").write_text(source)
+
+
+def own_module(commands, folder):
+    """A module in a folder of its own, with triggers."""
+    readme_module(folder)
+    got = commands.make("run", f"MODULE={folder}", "TRIGGER=cat /no/such/file || true")
+    assert "opens: cat: /no/such/file: ENOENT" in got, got
+    # From within the folder, by a path that ends with the name, with V=1.
+    got = commands.make("-C", str(ROOT), "run", f"MODULE={folder}/opens", "V=1",
+                        "TRIGGER=cat /no/such/other || true")
+    assert "opens: cat: /no/such/other: ENOENT" in got, got
+    assert any("out-of-tree module taints" in line for line in got), "V=1 does not show the log"
+    # A trigger of its own, beside it.
+    (folder / "opens.trigger").write_text("! cat /no/trigger\n")
+    got = commands.make("run", f"MODULE={folder}")
+    assert "opens: cat: /no/trigger: ENOENT" in got, got
+    got = commands.make("run", f"MODULE={folder}", "TRIGGER=exit 3", fails=True)
+    assert "error: the trigger ended with 3" in got, got
+
+
+def shell(commands, folder):
+    """The shell of `make shell MODULE=...`: one line of greeting, and the module there."""
+    readme_module(folder)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        ["make", "shell", f"MODULE={folder}"], cwd=ROOT, env=commands.env, stdin=follower,
+        stdout=follower, stderr=subprocess.DEVNULL, start_new_session=True,
+    )
+    os.close(follower)
+    said, waited = "", time.monotonic() + 120
+    steps = iter([("guest:", "insmod opens.ko && rmmod opens && echo [$(dmesg | grep -c opens:)]; exit\r")])
+    prompt, answer = next(steps)
+    with contextlib.suppress(OSError):
+        while time.monotonic() < waited and process.poll() is None:
+            if not select.select([leader], [], [], 1)[0]:
+                continue
+            said += os.read(leader, 4096).decode("utf-8", "replace")
+            if prompt and prompt in said:
+                greeting = said
+                os.write(leader, answer.encode())
+                prompt = None
+    os.close(leader)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert prompt is None, f"no prompt in {said!r}"
+    lines = [l for l in greeting.replace("\r", "").splitlines() if l.strip() and "guest:" not in l]
+    assert len(lines) == 1 and lines[0].startswith("Here: opens.ko."), lines
+    # What the kernel says of a module that taints it, for one.
+    assert re.search(r"\[[1-9]\d*\]", said), said
+
+
+def refused(commands, probes, *wanted, parameter="PROBES"):
+    """A run that fails shows the module's line first, and no log."""
+    got = commands.make("run", f"{parameter}={probes}", fails=True)
+    assert got[0] == f"rust_kprobe: {wanted[0]}", got
+    assert got[1:-1] == list(wanted[1:]), got
+    assert got[-1] == "error: rust_kprobe was not loaded", got
+
+
+def changed_by_the_compiler(kdir):
+    """A function that is there only as NAME.isra.0."""
+    names = [line.split()[2] for line in (Path(kdir) / "System.map").read_text().splitlines()]
+    there = set(names)
+    return next(name for name in sorted(there) if re.fullmatch(r"[a-z]\w*\.isra\.0", name)
+                and name.partition(".")[0] not in there and f"{name.partition('.')[0]}.part.0" not in there)
+
+
+def as_typed(commands):
+    """Nothing of it is eaten by make or by a shell."""
+    text = "p:a $(x) $y ${z} $$ 'b' `c` \\d #e"
+    got = commands.make("run", f"PROBES={text}", fails=True)
+    assert f'definition 1 "{text}", column 6: ' in got[0].replace("\\\\", "\\"), got
+    # Also from the environment.
+    got = commands.make("run", env={"PROBES": "r:x vfs_read $retval"}, fails=True)
+    assert '"r:x vfs_read $retval", column 14: nothing may follow' in got[0], got
+    got = commands.make("run", 'PROBES=p "vfs_read"', fails=True)
+    assert len(got) == 1 and got[0].startswith("error: PROBES=") and "double quote" in got[0], got
+
+
+def mistakes(commands):
+    """Refused in one line, at once: nothing is built, or waited for."""
+    for word, reason in {
+        "CPUS=x": "a number from 1 to",
+        "CPUS=0": "a number from 1 to",
+        "LIMIT=abc": "a number from 1 to",
+        "MEMORY=lots": "a number with M or G",
+        "MEMORY=16M": "needs 256M",
+        "KERNEL=foo": "stock workbench debug",
+        "KVER=6.1": "scripts/kernels has: 7.3",
+        "STOCK=newest": "7.2.12+deb13-amd64",
+        "ACCEL=fast": "auto kvm tcg",
+        "ARCH=riscv": "arm64",
+        "KDIR=/no/such": "no such folder",
+        "KSRC=/tmp": "not a kernel source tree",
+        "SAMPLE=../rust_kprobe": "there are: allocator",
+        "SAMPLE=latency signals": "there are: allocator",
+        "MODULE=/no/such/folder": "no such folder",
+        "MODULE=/etc": "no Kbuild",
+    }.items():
+        began = time.monotonic()
+        words = ["run", word] if not word.startswith("STOCK") else ["run", word, "KERNEL=stock", "KDIR="]
+        got = commands.make(*words, fails=True)
+        assert len(got) == 1 and got[0].startswith(f"error: {word}: ") and reason in got[0], got
+        assert time.monotonic() - began < 5, f"{word} took its time"
+    for words in (["SAMPLE=latency", "PROBES=p f"], ["MODULE=/etc", "SAMPLE=latency"]):
+        got = commands.make("run", *words, fails=True)
+        assert len(got) == 1 and "only one of them" in got[0], got
+    got = commands.make("test", "SUITES=nothing", fails=True)
+    assert len(got) == 1 and "no suite nothing" in got[0], got
+
+
+def no_kvm(commands):
+    """ACCEL=kvm says within its limit that it does not work, and what does."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        got = commands.make("run", "ACCEL=kvm", fails=True)
+    else:
+        process = commands.start("run", "ACCEL=kvm")
+        out, _ = process.communicate(timeout=60)
+        if process.returncode == 0:
+            return  # It does boot here.
+        got = [line for line in out.splitlines() if line.startswith("error: ")]
+    assert len(got) == 1 and "ACCEL=kvm" in got[0] and "ACCEL=tcg emulates" in got[0], got
+
+
+def guests(token):
+    """The processes of QEMU that have this word in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"qemu" in (process / "cmdline").read_bytes() and \
+                    token.encode() in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found
+
+
+def interrupted(commands, words, token, env=None):
+    """^C while the guest runs: one line of make's, no traceback, no QEMU, no folder."""
+    process = commands.start(*words, env={"TOKEN": token, **(env or {})}, start_new_session=True)
+    waited = time.monotonic() + 120
+    while not guests(token) and time.monotonic() < waited:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.2)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode != 0, out
+    assert "Traceback" not in out, out
+    ended = [line for line in out.splitlines() if re.search("[Ii]nterrupt", line)]
+    assert len(ended) == 1 and ended[0] == out.splitlines()[-1], out
+    waited = time.monotonic() + 5
+    while guests(token) and time.monotonic() < waited:
+        time.sleep(0.2)
+    assert not guests(token), "QEMU is left"
+
+
+def two_builds(commands, folder):
+    """Two `make` in one clone: the second waits, and says for what; both succeed."""
+    place = folder / "clone"
+    clone(place)
+    # Neither of them is one of ours, which has the lock of this clone.
+    env = {"KPROBES_LOCKED": ""}
+    first = commands.start(cwd=place, env=env)
+    time.sleep(1.5)
+    second = commands.start("samples", cwd=place, env=env)
+    out = [process.communicate(timeout=300)[0] for process in (first, second)]
+    assert first.returncode == 0 and second.returncode == 0, "\n".join(out)
+    waits = [line for line in "\n".join(out).splitlines() if "waiting for" in line]
+    assert len(waits) == 1, waits
+    assert f"waiting for 'make' (process {first.pid}), which uses" in waits[0], waits
+    assert (place / "rust_kprobe.ko").exists() and (place / "samples/latency.ko").exists()
+
+
+def waits_for_the_cache(_commands, folder):
+    """Who waits for another run that prepares the cache sees what that one does."""
+    script = 'set -e; . scripts/lib.sh; one_at_a_time; '
+    env = {**os.environ, "XDG_CACHE_HOME": str(folder)}
+    command = ["bash", "-c", script.replace(". scripts/lib.sh", f'. "{ROOT}/scripts/lib.sh"')]
+    holder = subprocess.Popen(
+        [*command[:2], command[2] + 'for i in 1 2 3 4 5; do sleep 1; echo "CC $i"; say "step $i"; done | '
+         f'"{ROOT}/scripts/progress" "the kernel" "$cache/log"'], env=env, stderr=subprocess.DEVNULL)
+    time.sleep(0.7)
+    waiter = subprocess.run([*command[:2], command[2] + "say mine"], env=env, timeout=30,
+                            stderr=subprocess.PIPE, text=True)
+    assert holder.wait() == 0 and waiter.returncode == 0, waiter.stderr
+    lines = waiter.stderr.splitlines()
+    assert f"(process {holder.pid}), which is preparing" in lines[0], lines
+    assert "    step 3" in lines and "    step 4" in lines, lines
+    assert lines[-1] == "==> mine", lines
+
+
+def progress():
+    """A build says within ten seconds that it goes on, and how long it will take."""
+    with tempfile.NamedTemporaryFile() as log:
+        out = subprocess.run(
+            f"(for i in $(seq 22); do echo CC; sleep 0.5; done) | {ROOT}/scripts/progress it {log.name} 40:100",
+            shell=True, stderr=subprocess.PIPE, text=True, check=True,
+        ).stderr.splitlines()
+        assert len(out) == 1, out
+        # Twenty of forty steps in ten seconds: ten more.
+        match = re.search(r"it: +(4\d|5\d)%.* 00:10, about 00:(\d\d) to go$", out[0])
+        assert match and 8 <= int(match[2]) <= 12, out
+        assert Path(log.name).read_text() == "CC\n" * 22
+        failed = subprocess.run(
+            f"echo 'make: *** [x] Error 2' | {ROOT}/scripts/progress it {log.name}",
+            shell=True, stderr=subprocess.PIPE, text=True,
+        )
+        assert failed.returncode == 1 and "Error 2" in failed.stderr, failed
+
+
+def moved(commands, bench, folder):
+    """A copy of the cache elsewhere is used as it is, without the first one."""
+    kdir, cache = Path(bench.kdir), kernels.CACHE
+    env = {k: v for k, v in commands.env.items() if k not in ("KDIR", "KPROBES_LOCKED")}
+    # The cache is that of this clone now.
+    subprocess.run([ROOT / "scripts/kdir"], env=env, check=True, stdout=subprocess.DEVNULL)
+    source = (kdir / "source").resolve()
+    there = folder / "cache/rust_kprobe"
+    needed = [kdir, source, source.with_name(source.name + ".version"), cache / "tools", cache / "bin",
+              cache / "rust-lib-src", cache / "setup-done"]
+    for path in needed:
+        to = there / path.relative_to(cache)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-al", path, to], check=True)
+    # These are written in place.
+    for name in ("Makefile", "workbench-done"):
+        shutil.copy2(kdir / name, there / kdir.relative_to(cache) / "copy")
+        os.replace(there / kdir.relative_to(cache) / "copy", there / kdir.relative_to(cache) / name)
+    place = folder / "clone"
+    clone(place)
+    hidden = f"mount -t tmpfs none {cache.parent} && cd {place} && scripts/kdir && scripts/build"
+    run = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", hidden], env={**env, "XDG_CACHE_HOME": str(folder / "cache")},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout.splitlines()[0] == str(there / kdir.relative_to(cache)), run.stdout
+    said = [line for line in run.stderr.splitlines() if line.startswith("==>")]
+    assert len(said) == 1 and "the cache was moved" in said[0], said
+    assert (place / "rust_kprobe.ko").exists()
+
+
+def without_root(commands, bench, folder):
+    """Somebody who is not root, nor has sudo, builds and boots with the tools that are
+    there."""
+    place, home = folder / "clone", folder / "home"
+    clone(place)
+    home.mkdir()
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    env = {k: v for k, v in commands.env.items() if not k.startswith(("KPROBES", "XDG_"))}
+    env |= {"HOME": str(home), "RUSTUP_HOME": env.get("RUSTUP_HOME", f"{Path.home()}/.rustup"), "PATH": f"{kernels.CACHE}/bin:{env['PATH']}"}
+    # The home of root is closed to others. In here it is open, in a view of it.
+    view = folder / "view"
+    opened = (f"mkdir {view} && mount -t tmpfs none {view} && mkdir {view}/upper {view}/work && "
+              f"mount -t overlay -o lowerdir=/root,upperdir={view}/upper,workdir={view}/work overlay /root "
+              "&& chmod 755 /root")
+    run = subprocess.run(
+        ["unshare", "--mount", "bash", "-c",
+         f"{opened} && cd {place} && exec setpriv --reuid 65534 --regid 65534 --clear-groups "
+         "--no-new-privs make run PROBES='p:x do_sys_openat2'"],
+        env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "rust_kprobe: x: pre pid=" in run.stdout, run.stdout[-3000:]
+
+
+def run(bench, results):
+    commands = Commands(bench)
+
+    def test(name, function, *args, **options):
+        def call():
+            if "folder" not in function.__code__.co_varnames[:function.__code__.co_argcount]:
+                return function(*args, **options)
+            # Everybody's /tmp: a guest sees it.
+            with tempfile.TemporaryDirectory(prefix="rust_kprobe-", dir="/tmp") as folder:
+                os.chmod(folder, 0o755)
+                return function(*args, folder=Path(folder))
+        results.run(f"commands: {name}", call)
+
+    test("make run shows what the README says", first_of_readme, commands)
+    test("the README's PROBES show the trigger, and nobody else", probes_of_readme, commands)
+    test("a module of one's own, with a trigger", own_module, commands)
+    test("make shell greets with one line", shell, commands)
+    test("a refused definition: its line, and no log", refused, commands, "p:x no_such_function",
+         'probes: definition 1 "p:x no_such_function", column 5: no such symbol (ENOENT)')
+    test("a hint for a system call", refused, commands, "p vfs_read;; r sys_getpid;",
+         'probes: definition 2 "r sys_getpid", column 3: no such symbol (ENOENT)',
+         "rust_kprobe: probes: there is __x64_sys_getpid, the system call's entry here")
+    test("a hint for an old name", refused, commands, "p _do_fork",
+         'probes: definition 1 "p _do_fork", column 3: no such symbol (ENOENT)',
+         "rust_kprobe: probes: there is kernel_clone, its name since Linux 5.10")
+    changed = changed_by_the_compiler(bench.kdir)
+    name = changed.partition(".")[0]
+    test("a hint for a function that the compiler has changed", refused, commands, f"p {name}",
+         f'probes: definition 1 "p {name}", column 3: no such symbol (ENOENT)',
+         f"rust_kprobe: probes: there is {changed}, the function as the compiler has changed it")
+    test("an unknown parameter", refused, commands, "probse=p,vfs_read",
+         'unknown parameter "probse", there is probes= (EINVAL)', parameter="PARAMS")
+    test("PROBES arrive as they were typed", as_typed, commands)
+    test("mistakes in variables are refused at once", mistakes, commands)
+    test("ACCEL=kvm says where there is none", no_kvm, commands)
+    test("^C ends make run", interrupted, commands, ["run", "TRIGGER=sleep 1000"], f"run-{os.getpid()}")
+    test("^C ends make test", interrupted, commands, ["test", "SUITES=module"], f"test-{os.getpid()}",
+         {"KPROBES_LOCKED": str(ROOT)})
+    test("two make in one clone", two_builds, commands)
+    test("who waits for the cache sees why", waits_for_the_cache, commands)
+    test("a build tells how long it takes", progress)
+    if os.geteuid() == 0:
+        test("a cache that was moved", moved, commands, bench)
+        test("without root", without_root, commands, bench)
+    else:
+        results.say("# commands: as root, there are two more")
