@@ -119,19 +119,28 @@ $(foreach c,$(kprobes-helpers-c),$(eval $(call kprobes-helper,$(c))))
 $(kprobes-obj)/helpers.a: $(addprefix $(kprobes-obj)/,$(kprobes-helpers)) FORCE
 	$(call if_changed,ar)
 
-# `make KPROBES_DOC=1`: the documentation, without that of the kernel's own crates.
-# A broken link is an error.
+# `make KPROBES_DOC=1`: the documentation. A broken link is an error. Links to items of
+# the kernel's crates and to its sources (srctree/, as rust/Makefile has it) lead to
+# what kernel.org has for this release.
+kprobes-docs := https://rust.docs.kernel.org/$(VERSION).$(PATCHLEVEL)
+kprobes-tree := https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree
+
 quiet_cmd_kprobes_doc = RUSTDOC $(quiet_modtag) $@
       cmd_kprobes_doc = \
 	KPROBES_BINDINGS=$(abspath $(kprobes-obj)/bindings_generated.rs) \
 	$(subst $(RUSTC_OR_CLIPPY) ,$(RUSTDOC) ,$(filter-out --emit=% --out-dir --remap-path-scope=% \
 		$(dir $@),$(rust_common_cmd))) \
-		-Dwarnings $(kprobes-cfg) --crate-name kprobes --output $(kprobes-obj)/doc $<
+		-Dwarnings $(kprobes-cfg) --crate-name kprobes --output $(kprobes-obj)/doc \
+		-Zunstable-options --enable-index-page $(foreach crate,core ffi kernel macros pin_init,\
+			--extern-html-root-url $(crate)=$(kprobes-docs)/) $<; \
+	find $(kprobes-obj)/doc/kprobes -name '*.html' -exec sed -Ei \
+		's|href="srctree/([^"]+)|href="$(kprobes-tree)/\1?h=v$(VERSION).$(PATCHLEVEL)|g' {} +
 
 $(kprobes-obj)/doc/kprobes/index.html: private modfile = $(kprobes-obj)/kprobes
 $(kprobes-obj)/doc/kprobes/index.html: $(kprobes-src)/kprobes.rs \
-    $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) $(wildcard $(kprobes-src)/*.rs) FORCE
-	$(call if_changed,kprobes_doc)
+    $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) $(wildcard $(kprobes-src)/*.rs $(kprobes-src)/*/*.rs \
+	$(kprobes-src)/*/*/*.rs) FORCE
+	+$(call if_changed,kprobes_doc)
 always-$(if $(KPROBES_DOC),y) += kprobes/doc/kprobes/index.html
 
 targets += kprobes/bindings_generated.rs kprobes/kprobes.o kprobes/helpers.a

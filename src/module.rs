@@ -32,7 +32,7 @@ pub trait Handler: Send + Sync + 'static {
 ///
 /// Dropping it unregisters the handler and waits for it to finish. In the handler
 /// of a watch this is stopped, as that of a [probe in a
-/// handler](crate#where-not-to-drop-one). If it is never dropped, it is
+/// handler](crate#where-not-to-drop-a-probe). If it is never dropped, it is
 /// unregistered when its module is unloaded, as probes are.
 ///
 /// C functions: `register_module_notifier()`, `unregister_module_notifier()`.

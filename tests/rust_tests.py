@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import doc_links
 import kernels
 
 ROOT = kernels.ROOT
@@ -130,6 +131,27 @@ def consumer(bench, results):
     results.verdict("consumer", outcome)
 
 
+def links(bench, results):
+    """The documentation, built for a module outside of this folder: its links."""
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        folder = Path(name) / "elsewhere"
+        shutil.copytree(ROOT / "tests/consumer", folder)
+        build = bench.make(folder, "modules", KPROBES=str(ROOT), KPROBES_DOC="1")
+        results.add(build.returncode == 0 and "warning" not in build.stdout,
+                    "doc: it builds without a warning", build.stdout.splitlines()[-20:])
+        if build.returncode != 0:
+            return
+        doc = folder / "kprobes/doc"
+        dead, count = doc_links.dead(doc)
+        results.add(not dead and count > 1000, "doc: no dead link", [f"{count} links", *dead[:20]])
+        pages = ["kprobes/kretprobe/struct.Kretprobe.html", "kprobes/struct.StringParam.html"]
+        found = set().union(*(doc_links.links(doc / page) for page in pages))
+        for crate, item in {"kernel": "error/struct.Error", "pin_init": "trait.PinInit",
+                            "core": "ffi/c_str/struct.CStr"}.items():
+            results.add(any(f"/{crate}/{item}.html" in link for link in found),
+                        f"doc: {crate}'s {item} is a link")
+
+
 def editor(bench, results):
     """rust-project.json has the library and the crates that use it."""
     subprocess.run([ROOT / "scripts/rust-analyzer", bench.kdir], check=True)
@@ -158,5 +180,6 @@ def run(bench, results):
         return
     must_not_compile(bench, results)
     documentation(bench, results)
+    links(bench, results)
     consumer(bench, results)
     editor(bench, results)
