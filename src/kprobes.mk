@@ -139,7 +139,7 @@ quiet_cmd_kprobes_doc = RUSTDOC $(quiet_modtag) $@
 $(kprobes-obj)/doc/kprobes/index.html: private modfile = $(kprobes-obj)/kprobes
 $(kprobes-obj)/doc/kprobes/index.html: $(kprobes-src)/kprobes.rs \
     $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) $(wildcard $(kprobes-src)/*.rs $(kprobes-src)/*/*.rs \
-	$(kprobes-src)/*/*/*.rs) FORCE
+	$(kprobes-src)/*/*/*.rs $(kprobes-src)/../samples/*.rs) FORCE
 	+$(call if_changed,kprobes_doc)
 always-$(if $(KPROBES_DOC),y) += kprobes/doc/kprobes/index.html
 

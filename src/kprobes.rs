@@ -7,7 +7,7 @@
 //! Handlers are methods of a type that the module defines. They take `&self`,
 //! because the kernel runs them on several CPUs at once.
 //!
-//! Since Linux 7.2.
+//! Since Linux 7.2. What to use for what is in [`guide`].
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
@@ -143,6 +143,8 @@ mod slot;
 mod target;
 mod task;
 
+#[cfg(doc)]
+pub mod guide;
 pub mod kprobe;
 pub mod kretprobe;
 pub mod module;

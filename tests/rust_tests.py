@@ -132,7 +132,8 @@ def consumer(bench, results):
 
 
 def links(bench, results):
-    """The documentation, built for a module outside of this folder: its links."""
+    """The documentation, built for a module outside of this folder: its links, and that its
+    guide leads everywhere."""
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name) / "elsewhere"
         shutil.copytree(ROOT / "tests/consumer", folder)
@@ -150,6 +151,15 @@ def links(bench, results):
                             "core": "ffi/c_str/struct.CStr"}.items():
             results.add(any(f"/{crate}/{item}.html" in link for link in found),
                         f"doc: {crate}'s {item} is a link")
+        # What there is, by its pages, and what the guide links to.
+        guide = doc_links.links(doc / "kprobes/guide/index.html")
+        led = {link.removeprefix("../").partition("#")[0] for link in guide}
+        items = {link for link in doc_links.links(doc / "kprobes/all.html")
+                 if re.match(r"(\w+/)*(struct|enum|trait|macro|fn|type|constant)\.", link)}
+        samples = {f"samples/{path.stem}/index.html" for path in (ROOT / "samples").glob("*.rs")}
+        missing = (items | samples) - led
+        results.add(not missing and len(items) > 30, "doc: the guide leads to each item and sample",
+                    sorted(missing))
 
 
 def editor(bench, results):

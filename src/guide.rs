@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where to start, by what you want to do.
+//!
+//! A sample is run by `make run SAMPLE=NAME`. To start from one, copy it: see
+//! `samples/README.md`.
+//!
+//! # I want to run code
+//!
+//! | I want to ... | use | sample |
+//! |---|---|---|
+//! | run code when a function is called | [`Kprobe`], or `fn name at` in [`probes!`] | [`first_probe`] |
+//! | run code when it returns, with what it returned | [`Kretprobe`], or `fn name at ... -> result` in [`probes!`] | [`process_creation`], [`nanosleep`] |
+//! | do so only for certain calls | an `if` at the entry; [`entry`](kretprobe::Handler::entry) returning `None`; `when` in [`probes!`] | [`conditional`], [`failed_opens`] |
+//! | have the arguments of the entry at the return | [`kretprobe::Handler::Data`] | [`failed_opens`], [`allocator`] |
+//! | time a function | [`Timed`], a [`timed::Handler`] | [`latency`] |
+//! | look at one instruction, before and after it | [`Target::offset`], [`pre`](kprobe::Handler::pre) and [`post`](kprobe::Handler::post) | [`registers`] |
+//! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
+//! | use a tracepoint of the kernel | [`Tracepoint`], a [`tracepoint::Handler`]; `fn name on` in [`probes!`] | [`signals`] |
+//! | probe many functions | [`KprobeSet`], [`KretprobeSet`]: [`Members`], with a [`Refusal`] for each that cannot be probed | [`funccount`] |
+//! | follow packets | several probes in a module | [`xdp_verdicts`] |
+//! | change what a function returns | [`Context::set_ret`]; [`Override`], an [`overrides::Handler`], which does not run it at all | [`change_outcome`] |
+//! | know that a probed module has left | [`Probe::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
+//! | disable and enable a probe | [`Probe::disable`], [`Probe::enable`] | |
+//! | know why there are no hits | `TROUBLESHOOTING.md` | |
+//!
+//! # I want to know
+//!
+//! Everything that a handler is told is in its [`Context`]: [`Pre`] the probed
+//! instruction, [`Post`] it, at the [`Return`], or in a [`Trace`]point. Those of
+//! probes, the [`Probed`] ones, have registers; all are a [`Place`].
+//!
+//! | I want to ... | use | sample |
+//! |---|---|---|
+//! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | read arguments | [`Context::arg`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
+//! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
+//! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]; [`Shown`] escapes it for the log | [`open_names`] |
+//! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
+//! | read a register | [`Context::register`], [`Register`] | [`registers`] |
+//! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`]; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`] | [`registers`] |
+//! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
+//!
+//! # I want to count
+//!
+//! | what | use | cost and limits |
+//! |---|---|---|
+//! | events, seldom or on few CPUs | [`Count`] | one instruction; on busy CPUs, its cache line moves between them |
+//! | events, often, on many CPUs | [`per_cpu_counts!`]; [`PerCpuCounts`] if they have to be freed before the module | one instruction on this CPU's memory; [`get`](PerCpuCounts::get) adds them up |
+//! | events by kind, or a histogram | [`PerCpuCounts`] with `N` of them | as above; see [`latency`] |
+//! | anything with compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic` | calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` |
+//! | lines of the log | [`RateLimit`] | suppresses those that are too many, and counts them |
+//! | hits that the handler was not called for | [`Probe::missed`], [`Tracepoint::missed`] | counted by the kernel, in any case; a lower bound for kprobes |
+//!
+//! Hits themselves are not counted by the kernel: count them in the handler. Where
+//! CPUs take turns, hits and misses add up to the calls.
+//!
+//! [`allocator`]: samples::allocator
+//! [`change_outcome`]: samples::change_outcome
+//! [`conditional`]: samples::conditional
+//! [`failed_opens`]: samples::failed_opens
+//! [`first_probe`]: samples::first_probe
+//! [`funccount`]: samples::funccount
+//! [`latency`]: samples::latency
+//! [`nanosleep`]: samples::nanosleep
+//! [`open_names`]: samples::open_names
+//! [`process_creation`]: samples::process_creation
+//! [`registers`]: samples::registers
+//! [`sensor`]: samples::sensor
+//! [`signals`]: samples::signals
+//! [`xdp_verdicts`]: samples::xdp_verdicts
+
+#[allow(unused_imports, reason = "for the links")]
+use crate::{
+    nofault::{
+        KernelPtr,
+        KernelStr,
+        Shown,
+        UserPtr,
+        UserStr, //
+    },
+    regs::Register,
+    *, //
+};
+
+/// The sources of the samples.
+pub mod samples {
+    macro_rules! samples {
+        ($($name:ident),* $(,)?) => {
+            $(
+                #[doc = concat!("`samples/", stringify!($name), ".rs`:\n\n```ignore")]
+                #[doc = include_str!(concat!("../samples/", stringify!($name), ".rs"))]
+                #[doc = "```"]
+                pub mod $name {}
+            )*
+        };
+    }
+
+    samples!(
+        allocator,
+        change_outcome,
+        conditional,
+        failed_opens,
+        first_probe,
+        funccount,
+        latency,
+        nanosleep,
+        open_names,
+        process_creation,
+        registers,
+        sensor,
+        signals,
+        xdp_verdicts,
+    );
+}
