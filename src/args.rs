@@ -26,6 +26,12 @@ use kernel::prelude::*;
 /// [`KernelPtr`]: crate::nofault::KernelPtr
 /// [`UserStr`]: crate::nofault::UserStr
 /// [`KernelStr`]: crate::nofault::KernelStr
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a type of an argument or a result",
+    label = "not a `FromWord`",
+    note = "integers, `bool`, `UserPtr`, `KernelPtr`, `UserStr` and `KernelStr` are; for a result \
+            that may be `-errno`, a `Result` of an integer, a `KernelPtr` or `()`"
+)]
 pub trait FromWord: Sized {
     /// Converts the word.
     fn from_word(word: usize) -> Self;
@@ -33,6 +39,11 @@ pub trait FromWord: Sized {
 
 /// A type whose values from `-MAX_ERRNO` to -1 are errors, when a kernel function
 /// returns it.
+#[diagnostic::on_unimplemented(
+    message = "`Result<{Self}>` is not a type of a result",
+    label = "`{Self}` is not an `OrErrno`",
+    note = "`Result`s of integers of 32 and 64 bits, of `KernelPtr` and of `()` are"
+)]
 pub trait OrErrno: FromWord {
     /// Sign-extends the word from the width of the type.
     fn signed(word: usize) -> isize;
@@ -97,6 +108,10 @@ impl<T: OrErrno> FromWord for Result<T> {
 }
 
 /// The types of the first arguments of a function, as a tuple.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not list the types of a function's first arguments",
+    note = "a tuple of up to six `FromWord` types is, `(T,)` for one"
+)]
 pub trait FromWords: Sized {
     /// The number of arguments.
     const COUNT: usize;

@@ -208,6 +208,8 @@ pub use probe::{
     Probe, //
 };
 #[doc(hidden)]
+pub use short::__refused;
+#[doc(hidden)]
 pub use target::__c_str;
 pub use target::Target;
 pub use task::Comm;

@@ -129,7 +129,7 @@ macro_rules! probes {
         $vis:vis struct $module:ident;
         $(
             $(#[$doc:meta])*
-            fn $name:ident $how:ident $target:tt $(+ $offset:tt)?
+            fn $name:tt $how:tt $target:tt $(+ $offset:tt)?
                 ($cx:ident $(, $arg:ident: $ty:ty)* $(,)?)
                 $(when ($condition:expr))?
                 $(-> $ret:ident: $ret_ty:ty)?
@@ -168,24 +168,34 @@ macro_rules! probes {
 
     (@type at $name:ident) => { $crate::Kprobe<$name> };
     (@type at $name:ident $ret:ident) => { $crate::Kretprobe<$name> };
-    (@type on $name:ident) => { $crate::Tracepoint<$name> };
+    (@type on $name:ident $($ret:ident)?) => { $crate::Tracepoint<$name> };
+    (@type $how:tt $($rest:tt)*) => { $crate::__refused::at_or_on_expected::$how };
 
     (@new at $name:ident $target:tt [$($offset:tt)?]) => {
         $crate::Kprobe::new($crate::Target::symbol($target)$(.offset($offset))?, $name {})
     };
-    (@new at $name:ident $target:tt [] $ret:ident) => {
+    (@new at $name:ident $target:tt [$($offset:tt)?] $ret:ident) => {{
+        $($crate::__refused::offset_at_return($offset);)?
         $crate::Kretprobe::new($crate::Target::symbol($target), $name {})
-    };
-    (@new on $name:ident $target:tt []) => {
+    }};
+    (@new on $name:ident $target:tt [$($offset:tt)?] $($ret:ident)?) => {{
+        $($crate::__refused::offset_at_tracepoint($offset);)?
         $crate::Tracepoint::new($target, $name {})
-    };
+    }};
+    (@new $how:tt $($rest:tt)*) => { () };
 
-    (@handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [] [] $body:block) => {
+    (
+        @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$($condition:expr)?] []
+            $body:block
+    ) => {
         #[::kernel::macros::vtable]
         impl $crate::kprobe::Handler for $name {
             #[inline(always)]
             fn pre(&self, $cx: &$crate::Context<'_>) {
-                let ($($arg,)*): ($($ty,)*) = $cx.args();
+                // It need not be used.
+                let _ = $cx;
+                let ($($arg,)*) = $crate::probes!(@args $cx [0 1 2 3 4 5] [] $($ty,)*);
+                $($crate::__refused::condition_without_result($condition);)?
                 $body
             }
         }
@@ -208,7 +218,8 @@ macro_rules! probes {
 
             #[inline(always)]
             fn entry(&self, $cx: &$crate::Context<'_>) -> ::core::option::Option<Self::Data> {
-                let data: Self::Data = $cx.args();
+                let _ = $cx;
+                let data: Self::Data = $crate::probes!(@args $cx [0 1 2 3 4 5] [] $($ty,)*);
                 #[allow(unused_variables, reason = "the condition need not use all")]
                 let ($($arg,)*) = data;
                 let wanted: bool = $condition;
@@ -219,19 +230,112 @@ macro_rules! probes {
             fn ret(&self, $cx: &$crate::Context<'_, $crate::Return>, data: Self::Data) {
                 #[allow(unused_variables, reason = "the condition may be what needs it")]
                 let ($($arg,)*) = data;
-                let $ret: $ret_ty = $cx.ret();
+                let $ret = $cx.ret::<$ret_ty>();
                 $body
             }
         }
     };
-    (@handler on $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [] [] $body:block) => {
+    (
+        @handler on $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$($condition:expr)?]
+            [$($ret:ident: $ret_ty:ty)?] $body:block
+    ) => {
         impl $crate::tracepoint::Handler for $name {
             type Args = ($($ty,)*);
 
             #[inline(always)]
             fn hit(&self, $cx: &$crate::Context<'_, $crate::Trace>, ($($arg,)*): Self::Args) {
+                $crate::probes!(@argument [0 1 2 3 4] $($ty,)*);
+                $($crate::__refused::condition_without_result($condition);)?
+                $(let $ret = $crate::__refused::result_at_tracepoint::<$ret_ty>();)?
                 $body
             }
         }
     };
+    (@handler $how:tt $($rest:tt)*) => {};
+
+    // The arguments of a function, each of them read by its type, so that an error is at the type.
+    (@args $cx:ident [$($left:tt)*] [$($arg:expr,)*]) => { ($($arg,)*) };
+    (@args $cx:ident [$n:tt $($left:tt)*] [$($arg:expr,)*] $ty:ty, $($rest:tt)*) => {
+        $crate::probes!(@args $cx [$($left)*] [$($arg,)* $cx.arg::<$ty>($n),] $($rest)*)
+    };
+    (@args $cx:ident [] [$($arg:expr,)*] $($ty:ty,)+) => {
+        ($($arg,)* $($crate::__refused::seventh_argument::<$ty>(),)+)
+    };
+
+    // The same for those of a tracepoint, which are read together.
+    (@argument [$($left:tt)*]) => {};
+    (@argument [$n:tt $($left:tt)*] $ty:ty, $($rest:tt)*) => {
+        $crate::__refused::argument::<$ty>();
+        $crate::probes!(@argument [$($left)*] $($rest)*);
+    };
+    (@argument [] $($ty:ty,)+) => {
+        $($crate::__refused::sixth_argument::<$ty>();)+
+    };
+}
+
+/// What `probes!` refuses, as bounds that nothing satisfies. rustc reports such a bound at the
+/// tokens that the module's author wrote, but a `compile_error!` at the whole call of the macro.
+#[doc(hidden)]
+pub mod __refused {
+    use crate::FromWord;
+
+    /// Where `probes!` looks for what is neither `at` nor `on`.
+    pub mod at_or_on_expected {}
+
+    macro_rules! refused {
+        ($($trait:ident: $message:literal, $note:literal;)*) => {
+            $(
+                #[diagnostic::on_unimplemented(message = $message, label = "not here", note = $note)]
+                pub trait $trait: Sized {
+                    fn never() -> Self;
+                }
+            )*
+        };
+    }
+
+    refused! {
+        SeventhArgument:
+            "a probe has the first six arguments of a function",
+            "the others are on the stack";
+        SixthArgument:
+            "a handler has the first five arguments of a tracepoint",
+            "leave the others out";
+        TracepointResult:
+            "a tracepoint has no result",
+            "`fn name at c\"function\" (cx, ...) -> name: Type` is at the return of a function";
+        Condition:
+            "`when` is for a probe with a result",
+            "`when (...) -> name: Type` does not follow a call to its return; elsewhere, use `if`";
+        Offset:
+            "a probe with a result has no offset",
+            "it is at the entry and at the return of the function";
+        TracepointOffset:
+            "a tracepoint has no offset",
+            "only a probe `at` a function has";
+    }
+
+    #[inline]
+    pub fn seventh_argument<T: SeventhArgument>() -> T {
+        T::never()
+    }
+
+    #[inline]
+    pub fn sixth_argument<T: SixthArgument>() {}
+
+    #[inline]
+    pub fn result_at_tracepoint<T: TracepointResult>() -> T {
+        T::never()
+    }
+
+    #[inline]
+    pub fn condition_without_result<T: Condition>(_: T) {}
+
+    #[inline]
+    pub fn offset_at_return<T: Offset>(_: T) {}
+
+    #[inline]
+    pub fn offset_at_tracepoint<T: TracepointOffset>(_: T) {}
+
+    #[inline(always)]
+    pub fn argument<T: FromWord>() {}
 }

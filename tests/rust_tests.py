@@ -39,6 +39,30 @@ def compile_each(bench, folder, names):
     return messages
 
 
+def errors(messages, name):
+    """The errors of NAME.rs among rustc's messages, each as its line and text."""
+    found = re.findall(r"^error(?:\[E\d+\])?: (.*)\n *--> (?:.*/)?(\S+):(\d+):\d+$", messages, re.MULTILINE)
+    return [(int(line) if file == f"{name}.rs" else file, text) for text, file, line in found]
+
+
+def at_their_lines(messages, source):
+    """What is wrong with the errors of a program whose lines say `//~ TEXT`: there has to be
+    such an error at this line, and no other one."""
+    wanted = [(number, text.strip()) for number, line in enumerate(source.read_text().splitlines(), 1)
+              for text in line.split("//~")[1:]]
+    got = errors(messages, source.stem)
+
+    def is_of(error, wish):
+        return error[0] == wish[0] and wish[1] in re.sub(r"\s+", " ", error[1])
+
+    return (
+        [f"wanted in line {n}: {text}" for n, text in wanted
+         if not any(is_of(error, (n, text)) for error in got)]
+        + [f"not wanted in line {n}: {text}" for n, text in got
+           if not any(is_of((n, text), wish) for wish in wanted)]
+    )
+
+
 def must_not_compile(bench, results):
     sources = sorted((ROOT / "tests/compile_fail").glob("*.rs"))
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
@@ -59,6 +83,9 @@ def must_not_compile(bench, results):
         title = f"compile_fail: {source.stem.replace('_', ' ')}"
         if got is None:
             results.add(False, title, ["it was not compiled at all"])
+        elif "//~" in source.read_text():
+            wrong = at_their_lines(got, source)
+            results.add(not wrong, title, [*wrong, *got.splitlines()[:30]])
         elif wanted is None:
             results.add(got == "", title, got.splitlines()[:20])
         elif got == "":
