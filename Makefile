@@ -29,7 +29,7 @@ help:
 	@echo '  make fuzz     fuzz the parser of probes=, with 10,000,000 inputs; RUNS=N'
 	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences'
 	@echo '  make doc      the documentation of the library'
-	@echo '  make rust-analyzer   rust-project.json, for editors'
+	@echo '  make rust-analyzer   rust-project.json, for editors; MODULE=path/to/folder'
 	@echo '  make modules_install   install the modules for the kernel in KDIR'
 	@echo '  make clean    remove what was built here'
 	@echo '  make distclean   and the cache, with the workbench kernel'
@@ -99,8 +99,9 @@ doc:
 	@scripts/build KPROBES_DOC=1 modules
 	@echo 'kprobes/doc/kprobes/index.html'
 
-rust-analyzer: modules
-	@scripts/rust-analyzer "$$(scripts/kdir)"
+rust-analyzer:
+	@scripts/build $(if $(MODULE),-C '$(MODULE)')
+	@scripts/rust-analyzer "$$(scripts/kdir)" $(if $(MODULE),'$(MODULE)')
 
 modules_install: modules
 	$(if $(KDIR),,$(error modules_install needs KDIR=, the kernel to install for))

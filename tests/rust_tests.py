@@ -190,24 +190,58 @@ def links(bench, results):
 
 
 def editor(bench, results):
-    """rust-project.json has the library and the crates that use it."""
-    subprocess.run([ROOT / "scripts/rust-analyzer", bench.kdir], check=True)
-    crates = json.loads((ROOT / "rust-project.json").read_text())["crates"]
-
-    def check():
+    """rust-project.json has the library and the crates that use it: those of this folder, or
+    a module outside of it."""
+    def check(folder, users):
+        crates = json.loads((folder / "rust-project.json").read_text())["crates"]
         names = [crate["display_name"] for crate in crates]
         for crate in crates:
             assert Path(crate["root_module"]).exists(), crate["root_module"]
             for dep in crate["deps"]:
                 assert names[dep["crate"]] == dep["name"], (crate["display_name"], dep)
         library = crates[names.index("kprobes")]
+        assert Path(library["root_module"]) == ROOT / "src/kprobes.rs"
+        assert Path(library["env"]["KPROBES_BINDINGS"]) == folder / "kprobes/bindings_generated.rs"
         assert Path(library["env"]["KPROBES_BINDINGS"]).exists()
         assert "kernel" in [dep["name"] for dep in library["deps"]]
-        for user in ("rust_kprobe", "kprobes_kunit", "consumer"):
-            deps = [dep["name"] for dep in crates[names.index(user)]["deps"]]
+        for user, file in users.items():
+            crate = crates[names.index(user)]
+            assert Path(crate["root_module"]) == folder / file, crate["root_module"]
+            deps = [dep["name"] for dep in crate["deps"]]
             assert "kprobes" in deps and "kernel" in deps, user
+        # What follows the kernel's.
+        assert names[names.index("kprobes") + 1:] == list(users), names
 
-    results.run("editor: rust-project.json is whole", check)
+    def here():
+        subprocess.run([ROOT / "scripts/rust-analyzer", bench.kdir], check=True)
+        check(ROOT, {
+            "rust_kprobe": "rust_kprobe.rs",
+            "kprobes_kunit": "tests/kunit/kprobes_kunit.rs",
+            "consumer": "tests/consumer/consumer.rs",
+        })
+
+    def elsewhere():
+        with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+            folder = Path(name).resolve() / "elsewhere"
+            shutil.copytree(ROOT / "tests/consumer", folder, ignore=shutil.ignore_patterns("*.o"))
+            shutil.copy2(ROOT / "samples/first_probe.rs", folder)
+            (folder / "Kbuild").write_text(
+                "obj-m := consumer.o first_probe.o\nkprobes-modules := consumer first_probe\n"
+                f"include {ROOT}/src/kprobes.mk\n"
+            )
+            # Not a module of this Kbuild file.
+            (folder / "other").mkdir()
+            (folder / "other/Kbuild").write_text("obj-m := other.o\n")
+            (folder / "other/other.rs").write_text("//! Another.\n")
+            made = subprocess.run(
+                ["make", "-s", "-C", ROOT, "rust-analyzer", f"MODULE={folder}", f"KDIR={bench.kdir}"],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )
+            assert made.returncode == 0, made.stdout[-3000:]
+            check(folder, {"consumer": "consumer.rs", "first_probe": "first_probe.rs"})
+
+    results.run("editor: rust-project.json is whole", here)
+    results.run("editor: it covers a module elsewhere", elsewhere)
 
 
 def run(bench, results):
