@@ -22,6 +22,7 @@ help:
 	@echo '  make          build the modules'
 	@echo '  make samples  build the samples'
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
+	@echo "  make functions PATTERN='tcp_v4_*'   what can be probed in the kernel of make run"
 	@echo '  make doctor   what is missing to build for a kernel, and how to fix it'
 	@echo '  make bench    what a hit costs, in Rust, C and others'
 	@echo '  make stress   tests that could bring a machine down, for MINUTES=10 and more'
@@ -77,6 +78,12 @@ test:
 shell:
 	@scripts/shell
 
+# In the kernel that make run boots.
+functions: export KERNEL := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
+functions: export PATTERN := $(or $(value PATTERN),*)
+functions:
+	@qemu/functions "$$(scripts/kdir)" "$$PATTERN"
+
 doctor:
 	@scripts/doctor
 
@@ -114,4 +121,4 @@ distclean: clean
 	rm -rf "$$(scripts/cache)"
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules samples run test bench shell stress matrix fuzz doctor lint doc rust-analyzer modules_install clean distclean
+.PHONY: help modules samples run test bench shell functions stress matrix fuzz doctor lint doc rust-analyzer modules_install clean distclean

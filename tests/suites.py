@@ -15,6 +15,7 @@ import build_tests
 import commands_tests
 import compile_tests
 import doctor_tests
+import functions_tests
 import fuzz_tests
 import harness_tests
 import intruder_tests
@@ -104,6 +105,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("virtme", virtme_tests.run, Needs(
         lambda bench: virtme.can_boot(bench.kdir) and not kernels.is_debug(bench.kdir),
         "virtme-ng boots the workbench kernel for it")),
+    Suite("functions", functions_tests.run),
     Suite("stock", stock_tests.run, ONCE),
     Suite("doctor", doctor_tests.run, ONCE),
     Suite("mirror", mirror_tests.run, ONCE),

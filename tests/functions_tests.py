@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`make functions`: what it lists is in the kernel and can be probed, and when nothing
+matches it says why, and what is near."""
+import collections
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import kernels
+
+
+def functions(bench, pattern):
+    return subprocess.run(
+        ["make", "-s", "-C", kernels.ROOT, "functions", f"PATTERN={pattern}"],
+        env={**os.environ, "KDIR": str(bench.kdir), "ACCEL": bench.accel},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+
+
+def run(bench, results):
+    prefix = "__arm64_sys_" if kernels.arch(bench.kdir) == "arm64" else "__x64_sys_"
+    everything = functions(bench, "*")
+    listed = [line.split(maxsplit=1) for line in everything.stdout.splitlines()]
+    names = [words[0] for words in listed]
+    remarks = {words[0]: words[1].strip() for words in listed if words[1:]}
+
+    def lists():
+        assert everything.returncode == 0, everything.stderr
+        assert everything.stderr == f"{len(names)} of {len(names)} functions\n", everything.stderr
+        assert len(set(names)) == len(names) > 10000
+        for name in ("kernel_clone", "do_sys_openat2", f"{prefix}execve"):
+            assert name in names and name not in remarks, name
+        # Assembly or noinstr, NOKPROBE, data, init code.
+        for name in ("do_syscall_64", "memcpy", "get_kprobe", "jiffies", "start_kernel"):
+            assert name not in names, name
+
+    def remarked():
+        """Against what the linker says of the kernel."""
+        lines = (Path(bench.kdir) / "System.map").read_text().splitlines()
+        known = collections.Counter(name for _, kind, name in map(str.split, lines) if kind in "tTwW")
+        built_in = [name for name in names if ":" not in name and known[name]]
+        assert len(built_in) > 10000
+        wrong = []
+        for name in built_in:
+            told = re.search(r"(\d+) times", remarks.get(name, ""))
+            if (int(told[1]) if told else 1) != known[name]:
+                wrong.append(f"{name}: {known[name]} times, not {told and told[0]}")
+            variant = re.search(r"\.(isra|constprop|part)\.\d", name)
+            if bool(variant) != ("the compiler" in remarks.get(name, "")):
+                wrong.append(f"{name}: {remarks.get(name)}")
+        assert not wrong, "\n".join(wrong[:20])
+        assert any("times" in remark for remark in remarks.values())
+
+    def some():
+        found = functions(bench, "kernel_cl?ne*")
+        assert found.returncode == 0 and "kernel_clone" in found.stdout.splitlines(), found.stdout
+        assert all(re.match(r"kernel_cl.ne", line) for line in found.stdout.splitlines()), found.stdout
+
+    def none(pattern, *wanted):
+        def test():
+            found = functions(bench, pattern)
+            assert found.returncode != 0 and found.stdout == "", found.stdout
+            for text in (f"functions matches {pattern}\n", *wanted):
+                assert text in found.stderr, f"no {text!r} in:\n{found.stderr}"
+        return test
+
+    results.run("functions: what can be probed is listed", lists)
+    if (Path(bench.kdir) / "System.map").exists():
+        results.run("functions: several of a name and the compiler's variants are told", remarked)
+    results.run("functions: a pattern", some)
+    results.run("functions: a system call by its old name", none("sys_execve", f"near: {prefix}execve"))
+    results.run("functions: what must not be probed",
+                none("get_kprobe", "get_kprobe is on the kernel's list of what must not be probed"))
