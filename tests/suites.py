@@ -28,6 +28,7 @@ import rust_tests
 import sample_tests
 import stock_tests
 import stress_tests
+import troubleshooting_tests
 import virtme
 import virtme_tests
 
@@ -106,6 +107,9 @@ SUITES = {suite.name: suite for suite in (
         lambda bench: virtme.can_boot(bench.kdir) and not kernels.is_debug(bench.kdir),
         "virtme-ng boots the workbench kernel for it")),
     Suite("functions", functions_tests.run),
+    Suite("troubleshooting", troubleshooting_tests.run, Needs(
+        lambda bench: bench.own and kernels.HOST == "amd64" and not kernels.is_debug(bench.kdir),
+        "the page shows the workbench kernel for amd64; others inline other functions")),
     Suite("stock", stock_tests.run, ONCE),
     Suite("doctor", doctor_tests.run, ONCE),
     Suite("mirror", mirror_tests.run, ONCE),
