@@ -5,7 +5,7 @@
 
 export KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
 # What users write reaches scripts/run as they wrote it: make would expand a '$$'.
-$(foreach v,SAMPLE MODULE PROBES PARAMS TRIGGER,$(if $(filter undefined,$(origin $v)),,\
+$(foreach v,SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN,$(if $(filter undefined,$(origin $v)),,\
 	$(eval override $v := $$(value $v))$(eval export $v)))
 # Only if it was given: the kernel's make would take an empty ARCH for an
 # architecture.

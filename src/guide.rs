@@ -14,6 +14,7 @@
 //! | do so only for certain calls | an `if` at the entry; [`entry`](kretprobe::Handler::entry) returning `None`; `when` in [`probes!`] | [`conditional`], [`failed_opens`] |
 //! | have the arguments of the entry at the return | [`kretprobe::Handler::Data`] | [`failed_opens`], [`allocator`] |
 //! | time a function | [`Timed`], a [`timed::Handler`] | [`latency`] |
+//! | know whether a place can be probed | [`Target::check`] | |
 //! | look at one instruction, before and after it | [`Target::offset`], [`pre`](kprobe::Handler::pre) and [`post`](kprobe::Handler::post) | [`registers`] |
 //! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
 //! | use a tracepoint of the kernel | [`Tracepoint`], a [`tracepoint::Handler`]; `fn name on` in [`probes!`] | [`signals`] |
@@ -39,7 +40,7 @@
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`]; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`] | [`registers`] |
-//! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
+//! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers; [`unknown_param`] for what is none of them | [`funccount`], [`allocator`] |
 //!
 //! # I want to count
 //!

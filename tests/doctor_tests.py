@@ -101,6 +101,12 @@ def run(bench, results):
             lines = [l for l in conf.read_text().splitlines() if not l.startswith(f"CONFIG_{name}=")]
             conf.write_text("\n".join(lines + ([f"CONFIG_{name}={value}"] if value else [])) + "\n")
 
+        def cached_bindgen():
+            """The one in the cache, which `make run` uses, is found without PATH."""
+            path = os.environ["PATH"].replace(f"{kernels.CACHE}/bin:", "")
+            found = doctor(bench.kdir, PATH=path)
+            assert found.returncode == 0 and "ok       bindgen 0." in found.stdout, found.stdout
+
         def good():
             found = doctor(bench.kdir)
             assert found.returncode == 0, found.stdout
@@ -126,6 +132,7 @@ def run(bench, results):
             return test
 
         results.run("doctor: a good kernel is good", good)
+        results.run("doctor: the cache's bindgen", cached_bindgen)
         for what, test in {
             "a folder without a kernel": finds(
                 lambda: (tree / "Makefile").unlink(), "no kernel build folder", "KDIR is"),
