@@ -12,6 +12,7 @@ use crate::{
         FromWords, //
     },
     bindings,
+    entry,
     kernel_ext::{
         nofault::KernelPtr,
         symbol::Address, //
@@ -35,8 +36,12 @@ pub enum Post {}
 pub enum Return {}
 /// Marks a [`Context`] at a tracepoint.
 pub enum Trace {}
+/// Marks a [`Context`] at the entry of a function, in the handler of an
+/// [`Entry`](crate::Entry).
+pub enum AtEntry {}
 
-/// The kind of a [`Context`]: one of [`Pre`], [`Post`], [`Return`] and [`Trace`].
+/// The kind of a [`Context`]: one of [`Pre`], [`Post`], [`Return`], [`Trace`] and
+/// [`AtEntry`].
 pub trait Place {
     #[doc(hidden)]
     type Hit: Copy;
@@ -53,7 +58,7 @@ macro_rules! places {
     };
 }
 
-places!(Pre: Hit, Post: Hit, Return: Hit, Trace: NoHit);
+places!(Pre: Hit, Post: Hit, Return: Hit, Trace: NoHit, AtEntry: EntryHit);
 impl Probed for Pre {}
 impl Probed for Post {}
 impl Probed for Return {}
@@ -64,6 +69,14 @@ pub struct Hit {
     regs: *mut bindings::pt_regs,
     kp: *const bindings::kprobe,
     index: usize,
+}
+
+/// What ftrace passes to its callback.
+#[derive(Clone, Copy)]
+pub struct EntryHit {
+    fregs: *mut bindings::ftrace_regs,
+    parent: usize,
+    probe: *const entry::Probe,
 }
 
 /// At a tracepoint there is nothing to keep.
@@ -80,7 +93,8 @@ pub struct NoHit;
 ///
 /// If `At` is [`Probed`], then for the duration of `'a`, `regs` of the hit points
 /// at the CPU registers that the kernel has saved, which nobody else writes, and
-/// `kp` at the registered probe that was hit.
+/// `kp` at the registered probe that was hit. If it is [`AtEntry`], `fregs` points at
+/// what ftrace has saved, which nobody else writes, and `probe` at the probe.
 pub struct Context<'a, At: Place = Pre> {
     hit: At::Hit,
     // The pointer makes it neither `Send` nor `Sync`.
@@ -268,6 +282,98 @@ impl Context<'_, Return> {
         // SAFETY: By the type invariant, `regs` is valid, and no reference to it is live. By the
         // safety requirements, the caller can handle `value`.
         unsafe { regs::set_return_value(self.hit.regs, value) };
+    }
+}
+
+/// ftrace saves only what a call leaves in place: there are no callee-saved
+/// registers, and no flags.
+impl Context<'_, AtEntry> {
+    /// # Safety
+    ///
+    /// `fregs` must be what ftrace has passed to a callback, `probe` be registered,
+    /// and the lifetime of the result must end with that call.
+    #[inline(always)]
+    pub(crate) unsafe fn entry(
+        fregs: *mut bindings::ftrace_regs,
+        parent: usize,
+        probe: *const entry::Probe,
+    ) -> Self {
+        // INVARIANT: By the safety requirements, these are those of this hit.
+        Self {
+            hit: EntryHit {
+                fregs,
+                parent,
+                probe,
+            },
+            _at: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn probe(&self) -> &entry::Probe {
+        // SAFETY: By the type invariant, `probe` is valid.
+        unsafe { &*self.hit.probe }
+    }
+
+    /// Returns the index of the target that was hit in a set; 0 for a single
+    /// probe.
+    #[inline(always)]
+    pub fn index(&self) -> usize {
+        self.probe().index()
+    }
+
+    /// Returns the address of the ftrace call, which is at the entry of the
+    /// function: a few bytes after its symbol on arm64, and on x86-64 with
+    /// `CONFIG_X86_KERNEL_IBT`.
+    #[inline(always)]
+    pub fn address(&self) -> Address {
+        self.probe().address()
+    }
+
+    /// Returns where the function returns to. That is a trampoline of the kernel's if
+    /// the return is followed, too, by a [`Kretprobe`](crate::Kretprobe) of its
+    /// caller's for example, which has ended in a jump to this function.
+    #[inline(always)]
+    pub fn caller(&self) -> Address {
+        Address::new(self.hit.parent)
+    }
+
+    /// Returns the stack pointer.
+    #[inline(always)]
+    pub fn sp(&self) -> usize {
+        // SAFETY: By the type invariant, `fregs` is that of this hit.
+        unsafe { regs::entry_stack_pointer(self.hit.fregs) }
+    }
+
+    /// Returns the `n`th argument of the function, from 0. See
+    /// [`Context::<Pre>::arg`](Context::arg).
+    #[inline(always)]
+    pub fn arg<T: FromWord>(&self, n: usize) -> T {
+        build_assert!(n < regs::ARGUMENTS);
+        // SAFETY: By the type invariant, `fregs` is that of this hit.
+        T::from_word(unsafe { regs::entry_argument(self.hit.fregs, n) })
+    }
+
+    /// Returns the first arguments of the function, up to six, as a tuple.
+    #[inline(always)]
+    pub fn args<T: FromWords>(&self) -> T {
+        // SAFETY: By the type invariant, `fregs` is that of this hit.
+        T::from_words(|n| unsafe { regs::entry_argument(self.hit.fregs, n) })
+    }
+
+    /// Sets the `n`th argument of the function, which continues with it.
+    ///
+    /// # Safety
+    ///
+    /// The function must be correct with this value, for its callers, its callees,
+    /// and everything that shares memory with it. If it is used as a pointer, it
+    /// must be valid for each of these uses.
+    #[inline(always)]
+    pub unsafe fn set_arg(&self, n: usize, value: usize) {
+        build_assert!(n < regs::ARGUMENTS);
+        // SAFETY: By the type invariant, `fregs` is that of this hit. By the safety requirements,
+        // the function can continue with `value`.
+        unsafe { regs::entry_set_argument(self.hit.fregs, n, value) };
     }
 }
 

@@ -34,11 +34,11 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	objpool_fini_cb arch_specific_insn arch_optimized_insn \
 	arch_probe_insn probe_opcode_t probes_handler_t \
 	ratelimit_state kprobes_registration kprobes_held kprobes_tracepoint \
-	kprobes_watch
+	kprobes_watch kprobes_entries ftrace_regs __arch_ftrace_regs
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
 	disable_kprobe sprint_symbol ___ratelimit kprobes_.* \
 	ktime_get_mono_fast_ns for_each_kernel_tracepoint
-kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* \
+kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \
 	const_current_task __preempt_count
 
 # Flags of gcc that libclang does not know.

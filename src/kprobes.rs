@@ -143,6 +143,7 @@ mod slot;
 mod target;
 mod task;
 
+pub mod entry;
 #[cfg(doc)]
 pub mod guide;
 pub mod kprobe;
@@ -159,6 +160,7 @@ pub use args::{
     OrErrno, //
 };
 pub use context::{
+    AtEntry,
     Context,
     Place,
     Post,
@@ -166,6 +168,10 @@ pub use context::{
     Probed,
     Return,
     Trace, //
+};
+pub use entry::{
+    Entry,
+    EntrySet, //
 };
 pub use kernel_ext::{
     count::Count,

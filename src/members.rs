@@ -38,6 +38,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    #[inline]
+    pub(crate) const fn at(index: usize, error: Error) -> Self {
+        Self {
+            target: Some(index),
+            error,
+        }
+    }
+
     /// Returns the index of the target that was refused, or `None` if the error
     /// concerns the whole set.
     #[inline]

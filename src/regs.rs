@@ -5,9 +5,62 @@
 //!
 //! Nothing outside of this module names a CPU register or an instruction.
 
+use crate::bindings;
+use core::sync::atomic::{
+    compiler_fence,
+    Ordering, //
+};
+
 #[cfg_attr(CONFIG_X86_64, path = "regs/x86_64.rs")]
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]
 mod arch;
+
+/// As [`enter_in_task`], where it has returned [`Entry::Interrupt`]: sets the bit of
+/// the context, the first to third after `bit`. Returns the word as it was, for
+/// [`leave_in_interrupt`], or `None` if the bit was set.
+///
+/// # Safety
+///
+/// `task` must be the current one and have such a word at `at`. Those bits must be
+/// the caller's.
+#[inline(always)]
+pub(crate) unsafe fn enter_in_interrupt(
+    task: *mut bindings::task_struct,
+    at: usize,
+    bit: u32,
+) -> Option<u32> {
+    // As `interrupt_context_level()`, of which 0 is out of the question.
+    let count = preempt_count();
+    let level = 1
+        + u32::from(count & bindings::KPROBES_HARDIRQ != 0)
+        + u32::from(count & bindings::KPROBES_NMI != 0);
+    let bit = 1 << (bit + level);
+    // SAFETY: By the safety requirements, the word is there. Only its task writes it, and what
+    // interrupts us leaves it as it found it.
+    let bits = unsafe {
+        let word = task.byte_add(at).cast::<u32>();
+        let bits = word.read_volatile();
+        if bits & bit == 0 {
+            word.write_volatile(bits | bit);
+        }
+        bits
+    };
+    compiler_fence(Ordering::SeqCst);
+    (bits & bit == 0).then_some(bits)
+}
+
+/// Makes the word what it was.
+///
+/// # Safety
+///
+/// That of [`enter_in_interrupt`], which must have returned `bits`.
+#[inline(always)]
+pub(crate) unsafe fn leave_in_interrupt(task: *mut bindings::task_struct, at: usize, bits: u32) {
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: By the safety requirements, the word is there. What was interrupted finds it as it
+    // was.
+    unsafe { task.byte_add(at).cast::<u32>().write_volatile(bits) };
+}
 
 /// What became of [`enter_in_task`].
 pub(crate) enum Entry {
@@ -24,12 +77,17 @@ pub(crate) use arch::{
     argument,
     current,
     enter_in_task,
+    entry_argument,
+    entry_set_argument,
+    entry_stack_pointer,
     flags,
     instruction_pointer,
     is_kernel_address,
     leave_in_task,
     override_function,
     preempt_count,
+    preempt_disable,
+    preempt_enable,
     register,
     return_value,
     set_argument,

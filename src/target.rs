@@ -84,6 +84,12 @@ impl<'a> Target<'a> {
         registration::try_out(self)
     }
 
+    /// Whether it is a symbol or an address as it is, without an offset.
+    #[inline]
+    pub(crate) const fn is_entry(&self) -> bool {
+        self.offset == 0
+    }
+
     /// Sets the target of `kp`.
     ///
     /// `kp` may point at the symbol's name; the caller keeps it alive until

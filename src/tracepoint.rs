@@ -24,7 +24,6 @@ use core::{
     ffi::CStr,
     ptr,
     sync::atomic::{
-        compiler_fence,
         AtomicUsize,
         Ordering, //
     }, //
@@ -200,10 +199,10 @@ unsafe extern "C" fn hit<H: Handler>(
     // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; the
     // tracepoint and the bit by the safety requirements.
     unsafe {
-        match regs::enter_in_task::<AT, BIT>() {
+        match regs::enter_in_task::<AT, BIT>(regs::current()) {
             Entry::Entered => {
                 run::<H>(tp, [a, b, c, d, e]);
-                regs::leave_in_task::<AT, BIT>();
+                regs::leave_in_task::<AT, BIT>(regs::current());
             }
             Entry::Within => miss(tp),
             Entry::Interrupt => hit_in_interrupt::<H>(tp, a, b, c, d, e),
@@ -226,26 +225,15 @@ unsafe extern "C" fn hit_in_interrupt<H: Handler>(
     d: usize,
     e: usize,
 ) {
-    // As `interrupt_context_level()`, of which 0 is out of the question.
-    let count = regs::preempt_count();
-    let level = 1
-        + u32::from(count & bindings::KPROBES_HARDIRQ != 0)
-        + u32::from(count & bindings::KPROBES_NMI != 0);
-    let bit = 1 << (BIT + level);
-    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours. Only its
-    // task writes it, and what interrupts us leaves it as it found it. `tp` by this function's
-    // contract.
+    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; `tp` by
+    // this function's contract.
     unsafe {
-        let word = regs::current().byte_add(AT).cast::<c_ulong>();
-        let bits = word.read_volatile();
-        if bits & bit != 0 {
+        let task = regs::current();
+        let Some(bits) = regs::enter_in_interrupt(task, AT, BIT) else {
             return miss(tp);
-        }
-        word.write_volatile(bits | bit);
-        compiler_fence(Ordering::SeqCst);
+        };
         run::<H>(tp, [a, b, c, d, e]);
-        compiler_fence(Ordering::SeqCst);
-        word.write_volatile(word.read_volatile() & !bit);
+        regs::leave_in_interrupt(task, AT, bits);
     }
 }
 

@@ -3,6 +3,7 @@
  * The input of bindgen. kprobes.mk lists the names that are kept.
  */
 #include <linux/cred.h>
+#include <linux/ftrace_regs.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/notifier.h>
@@ -70,8 +71,13 @@ struct kprobes_watch {
  * handler of a tracepoint is running in task, softirq, interrupt or NMI context.
  */
 #define KPROBES_IN_TRACEPOINT_BIT 27
+/*
+ * Four more: the handler of an entry probe. The upper half of the word is no
+ * use: the kernel's own guard clears it.
+ */
+#define KPROBES_IN_ENTRY_BIT 23
 #ifdef CONFIG_TRACING
-static_assert(TRACE_RECORD_RECURSION_BIT < KPROBES_IN_TRACEPOINT_BIT);
+static_assert(TRACE_RECORD_RECURSION_BIT < KPROBES_IN_ENTRY_BIT);
 static const unsigned long KPROBES_TASK_TRACE_RECURSION =
 	offsetof(struct task_struct, trace_recursion);
 #else
@@ -88,10 +94,38 @@ static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
 	offsetof(struct task_struct, thread_info.preempt.count);
 #endif
 
+struct ftrace_ops;
+struct ftrace_regs;
+struct module;
+
+/* The module's entry probes. Its lock protects all but the reading of table. */
+struct kprobes_entries {
+	void *table;
+	/* Those in the table, and those of them that are enabled. */
+	unsigned long linked;
+	unsigned long enabled;
+};
+extern struct kprobes_entries kprobes_entries;
+
 /* Another one: the handler of a watch runs. */
 #define KPROBES_IN_WATCH (1UL << 31)
 
 /* helpers/ */
+bool kprobes_in_watch(void);
+int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init));
+bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init);
+void kprobes_entry_lock(void);
+void kprobes_entry_unlock(void);
+int kprobes_entry_attach(void (*hit)(unsigned long ip, unsigned long parent,
+				     struct ftrace_ops *ops, struct ftrace_regs *fregs),
+			 unsigned long *ips, unsigned int n);
+bool kprobes_entry_detach(unsigned long *ips, unsigned int n);
+void kprobes_entry_wait(void);
+void kprobes_preempt_schedule(void);
+int kprobes_entry_location(struct kprobe *kp, unsigned long *ip);
+int kprobes_entry_match(char *pattern, int len, bool first);
+long kprobes_entry_matched(unsigned long *ips, unsigned long room);
+void kprobes_entry_unmatch(void);
 void kprobes_enter(struct kprobes_registration *reg);
 void kprobes_leave(struct kprobes_registration *reg);
 void kprobes_leave_all(void);

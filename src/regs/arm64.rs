@@ -7,6 +7,8 @@
 use crate::{
     bindings::{
         self,
+        __arch_ftrace_regs,
+        ftrace_regs,
         pt_regs, //
     },
     held::Leave,
@@ -16,6 +18,7 @@ use core::sync::atomic::{
     compiler_fence,
     Ordering, //
 };
+use kernel::ffi::c_ulong;
 
 /// The number of integer arguments that are passed in CPU registers.
 pub(crate) const ARGUMENTS: usize = 8;
@@ -200,20 +203,21 @@ pub(crate) fn preempt_count() -> u32 {
     }
 }
 
-/// Sets bit `BIT` of the word at `AT` in the current task, unless in an
-/// interrupt.
+/// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
 ///
 /// # Safety
 ///
-/// There must be a word that only its task writes.
+/// `task` must be the current one. There must be a word that only its task writes.
 #[inline(always)]
-pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
+pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
+    task: *mut bindings::task_struct,
+) -> Entry {
     if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
         return Entry::Interrupt;
     }
     // SAFETY: By the safety requirements, the word is there. Interrupts leave it as they found it.
     unsafe {
-        let word = current().byte_add(AT).cast::<u32>();
+        let word = task.byte_add(AT).cast::<u32>();
         let bits = word.read_volatile();
         if bits & (1 << BIT) != 0 {
             return Entry::Within;
@@ -228,15 +232,102 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
 ///
 /// # Safety
 ///
-/// [`enter_in_task`] must have set it.
+/// [`enter_in_task`] must have set it in `task`.
 #[inline(always)]
-pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
+    task: *mut bindings::task_struct,
+) {
     compiler_fence(Ordering::SeqCst);
     // SAFETY: By the safety requirements of this function.
     unsafe {
-        let word = current().byte_add(AT).cast::<u32>();
+        let word = task.byte_add(AT).cast::<u32>();
         word.write_volatile(word.read_volatile() & !(1 << BIT));
     }
+}
+
+/// As `preempt_disable_notrace()`.
+#[inline(always)]
+pub(crate) fn preempt_disable() {
+    #[cfg(CONFIG_PREEMPT_COUNT)]
+    // SAFETY: The count is there. What interrupts this leaves it as it was.
+    unsafe {
+        let count = current()
+            .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
+            .cast::<u32>();
+        count.write_volatile(count.read_volatile() + 1);
+    }
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// As `preempt_enable_notrace()`.
+///
+/// # Safety
+///
+/// [`preempt_disable`] must have been called before, and nothing that relies on it
+/// may follow.
+#[inline(always)]
+pub(crate) unsafe fn preempt_enable() {
+    compiler_fence(Ordering::SeqCst);
+    #[cfg(CONFIG_PREEMPT_COUNT)]
+    // SAFETY: By the safety requirements, the count is this function's to decrement. As in
+    // `__preempt_count_dec_and_test()`, the other half of the word is 0 if a reschedule is due, and
+    // an interrupt may make it so in between.
+    unsafe {
+        let both = current()
+            .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
+            .cast::<u64>();
+        let less = both.read_volatile() - 1;
+        both.cast::<u32>().write_volatile(less as u32);
+        if cfg!(CONFIG_PREEMPTION) && (less == 0 || both.read_volatile() == 0) {
+            bindings::kprobes_preempt_schedule();
+        }
+    }
+}
+
+/// Like `ftrace_regs_get_argument()`.
+///
+/// # Safety
+///
+/// `fregs` must be what ftrace has passed to a callback that is running.
+#[inline(always)]
+pub(crate) unsafe fn entry_argument(fregs: *const ftrace_regs, n: usize) -> usize {
+    // SAFETY: By the safety requirements; the array has `x0` to `x8`.
+    unsafe { entry_register(fregs.cast_mut(), n).read() as usize }
+}
+
+/// Sets the `n`th argument, which ftrace restores from there.
+///
+/// # Safety
+///
+/// That of [`entry_argument`], and the function must be correct with the new value.
+#[inline(always)]
+pub(crate) unsafe fn entry_set_argument(fregs: *mut ftrace_regs, n: usize, value: usize) {
+    // SAFETY: By the safety requirements; the array has `x0` to `x8`.
+    unsafe { entry_register(fregs, n).write(value as _) };
+}
+
+/// # Safety
+///
+/// That of [`entry_argument`].
+#[inline(always)]
+unsafe fn entry_register(fregs: *mut ftrace_regs, n: usize) -> *mut c_ulong {
+    // SAFETY: By the safety requirements, and `n` is an index of `x0` to `x8`.
+    unsafe {
+        (&raw mut (*fregs.cast::<__arch_ftrace_regs>()).regs)
+            .cast::<c_ulong>()
+            .add(n.min(8))
+    }
+}
+
+/// Like `ftrace_regs_get_stack_pointer()`.
+///
+/// # Safety
+///
+/// That of [`entry_argument`].
+#[inline(always)]
+pub(crate) unsafe fn entry_stack_pointer(fregs: *const ftrace_regs) -> usize {
+    // SAFETY: By the safety requirements.
+    unsafe { (*fregs.cast::<__arch_ftrace_regs>()).sp as usize }
 }
 
 /// Returns whether kernel memory may be at that address: bit 55 selects the

@@ -7,6 +7,8 @@
 use crate::{
     bindings::{
         self,
+        __arch_ftrace_regs,
+        ftrace_regs,
         pt_regs, //
     },
     held::Leave,
@@ -243,14 +245,15 @@ pub(crate) fn preempt_count() -> u32 {
     count
 }
 
-/// Sets bit `BIT` of the word at `AT` in the current task, unless in an
-/// interrupt.
+/// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
 ///
 /// # Safety
 ///
-/// There must be a word that only its task writes.
+/// `task` must be the current one. There must be a word that only its task writes.
 #[inline(always)]
-pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
+pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
+    task: *mut bindings::task_struct,
+) -> Entry {
     // SAFETY: By the safety requirements, the word is there. Interrupts in between leave it as
     // they found it.
     unsafe {
@@ -262,7 +265,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
             count = sym bindings::__preempt_count,
             interrupts = const bindings::KPROBES_SOFTIRQ,
             interrupt = label { return Entry::Interrupt },
-            task = in(reg) current(),
+            task = in(reg) task,
             at = const AT,
             bit = const BIT,
             within = label { return Entry::Within },
@@ -276,19 +279,107 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>() -> Entry {
 ///
 /// # Safety
 ///
-/// [`enter_in_task`] must have set it.
+/// [`enter_in_task`] must have set it in `task`.
 #[inline(always)]
-pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>() {
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
+    task: *mut bindings::task_struct,
+) {
     // SAFETY: By the safety requirements of this function.
     unsafe {
         asm!(
             "btr dword ptr [{} + {}], {}",
-            in(reg) current(),
+            in(reg) task,
             const AT,
             const BIT,
             options(nostack),
         );
     }
+}
+
+/// As `preempt_disable_notrace()`.
+#[inline(always)]
+pub(crate) fn preempt_disable() {
+    #[cfg(CONFIG_PREEMPT_COUNT)]
+    // SAFETY: `gs` leads to the CPU's own. What interrupts this leaves the count as it was.
+    unsafe {
+        asm!(
+            "inc dword ptr gs:[rip + {}]",
+            sym bindings::__preempt_count,
+            options(nostack),
+        );
+    }
+}
+
+/// As `preempt_enable_notrace()`.
+///
+/// # Safety
+///
+/// [`preempt_disable`] must have been called before, and nothing that relies on it
+/// may follow.
+#[inline(always)]
+pub(crate) unsafe fn preempt_enable() {
+    #[cfg(CONFIG_PREEMPTION)]
+    // SAFETY: By the safety requirements, the count is this function's to decrement. It is 0 if no
+    // one else has disabled preemption and a reschedule is due, for the bit for that is inverted.
+    unsafe {
+        asm!(
+            "dec dword ptr gs:[rip + {}]",
+            "jz {}",
+            sym bindings::__preempt_count,
+            // SAFETY: As for `preempt_enable_notrace()`, whose cold half this is.
+            label { unsafe { bindings::kprobes_preempt_schedule() } },
+            options(nostack),
+        );
+    }
+    #[cfg(all(CONFIG_PREEMPT_COUNT, not(CONFIG_PREEMPTION)))]
+    // SAFETY: As above.
+    unsafe {
+        asm!(
+            "dec dword ptr gs:[rip + {}]",
+            sym bindings::__preempt_count,
+            options(nostack),
+        );
+    }
+}
+
+/// Like `ftrace_regs_get_argument()`.
+///
+/// # Safety
+///
+/// `fregs` must be what ftrace has passed to a callback that is running.
+#[inline(always)]
+pub(crate) unsafe fn entry_argument(fregs: *const ftrace_regs, n: usize) -> usize {
+    // SAFETY: By the safety requirements. Here it is a `struct pt_regs`, of which the arguments and
+    // the pointers of instruction, stack and frame are filled in.
+    argument(unsafe { &(*fregs.cast::<__arch_ftrace_regs>()).regs }, n)
+}
+
+/// Sets the `n`th argument, which ftrace restores from there.
+///
+/// # Safety
+///
+/// That of [`entry_argument`], and the function must be correct with the new value.
+#[inline(always)]
+pub(crate) unsafe fn entry_set_argument(fregs: *mut ftrace_regs, n: usize, value: usize) {
+    // SAFETY: By the safety requirements, and as in `entry_argument`.
+    unsafe {
+        set_argument(
+            &raw mut (*fregs.cast::<__arch_ftrace_regs>()).regs,
+            n,
+            value,
+        )
+    };
+}
+
+/// Like `ftrace_regs_get_stack_pointer()`.
+///
+/// # Safety
+///
+/// That of [`entry_argument`].
+#[inline(always)]
+pub(crate) unsafe fn entry_stack_pointer(fregs: *const ftrace_regs) -> usize {
+    // SAFETY: By the safety requirements, and as in `entry_argument`.
+    unsafe { (*fregs.cast::<__arch_ftrace_regs>()).regs.sp }
 }
 
 /// Returns whether kernel memory may be at that address. Here,

@@ -11,6 +11,7 @@ mod targets;
 
 mod contexts;
 mod doors;
+mod entries;
 mod kprobe;
 mod kretprobe;
 mod memory;
@@ -30,6 +31,8 @@ struct Suites;
 
 impl kernel::Module for Suites {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        // The first entry probe cannot be one of a suite.
+        entries::first()?;
         Ok(Self)
     }
 }

@@ -420,10 +420,16 @@ void kut_signal(int sig)
 	send_sig(sig, current, 0);
 }
 
-/* Allocates in a softirq and in an interrupt of the caller, which has bottom halves on. */
+static u32 softirq_result;
+
+/*
+ * Allocates, and calls what is probed, in a softirq and in an interrupt of the caller,
+ * which has bottom halves on.
+ */
 static void allocate(void)
 {
 	kfree(kmalloc(64, GFP_ATOMIC));
+	WRITE_ONCE(softirq_result, kut_recursed(READ_ONCE(softirq_result)));
 }
 
 static bool softirq_done;

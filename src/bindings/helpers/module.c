@@ -13,7 +13,7 @@
  * one waits: in a handler that waits for itself. The task remembers that it is in
  * one, as it does for tracepoints. Without CONFIG_TRACING it has no room to.
  */
-static bool in_watch(void)
+bool kprobes_in_watch(void)
 {
 #ifdef CONFIG_TRACING
 	return current->trace_recursion & KPROBES_IN_WATCH;
@@ -46,7 +46,7 @@ static int call(struct notifier_block *block, unsigned long event, void *module)
 
 int kprobes_watch_register(struct kprobes_watch *watch)
 {
-	if (in_watch())
+	if (kprobes_in_watch())
 		return -EDEADLK;
 	watch->block.notifier_call = call;
 	/* Behind the kernel's own callback for kprobes, whose priority is 0. */
@@ -57,7 +57,7 @@ int kprobes_watch_register(struct kprobes_watch *watch)
 /* As kprobes_leave(). It stays on the list where it is stopped. */
 void kprobes_drop_watch(struct kprobes_watch *watch)
 {
-	if (unlikely(in_watch())) {
+	if (unlikely(kprobes_in_watch())) {
 		pr_emerg("%s: a watch for modules is dropped in the handler of one; stopped before it waits for itself\n",
 			 THIS_MODULE->name);
 		BUG();

@@ -28,8 +28,9 @@ void kprobes_enter(struct kprobes_registration *reg)
 bool kprobes_must_not_wait(void)
 {
 #ifdef CONFIG_TRACING
-	/* Those of tracepoints may be preempted; kprobes' run with preemption off. */
-	if (current->trace_recursion & (0xfUL << KPROBES_IN_TRACEPOINT_BIT))
+	/* Those of tracepoints may be preempted; the others run with preemption off. */
+	if (current->trace_recursion & (0xfUL << KPROBES_IN_TRACEPOINT_BIT |
+					0xfUL << KPROBES_IN_ENTRY_BIT))
 		return true;
 #endif
 	return in_atomic() || irqs_disabled() || rcu_preempt_depth();

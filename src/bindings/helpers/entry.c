@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ftrace_ops of the module's entry probes: its filter, its life, and what it
+ * has to be told when a module leaves.
+ *
+ * There is one for all of them. Two at the same function make the kernel call its
+ * list function there, which asks every ops in the system.
+ */
+#include <linux/delay.h>
+#include <linux/errno.h>
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
+#include <linux/limits.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/preempt.h>
+#include <linux/printk.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sort.h>
+#include <linux/uaccess.h>
+
+#include "../helper.h"
+
+struct kprobes_entries kprobes_entries;
+
+static DEFINE_MUTEX(lock);
+
+void kprobes_entry_lock(void)
+{
+	mutex_lock(&lock);
+}
+
+void kprobes_entry_unlock(void)
+{
+	mutex_unlock(&lock);
+}
+
+/*
+ * Waits for the callbacks that run. They have preemption disabled while they look
+ * at the table and what it leads to. Where functions can be traced that RCU does
+ * not watch, the rude kind waits for those; elsewhere it does nothing.
+ */
+void kprobes_entry_wait(void)
+{
+	synchronize_rcu_tasks_rude();
+	synchronize_rcu();
+}
+
+/* The cold half of preempt_enable_notrace(): the count is 0 and a reschedule is due. */
+notrace void kprobes_preempt_schedule(void)
+{
+	preempt_disable_notrace();
+	preempt_enable_notrace();
+}
+
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
+/*
+ * PERMANENT, because kernel.ftrace_enabled = 0 would otherwise stop the hits, and
+ * nobody would tell. With it, Linux 7.2 refuses that while there are probes (EBUSY),
+ * and probes while it is so. From 7.3 on, nobody can set it to 0.
+ */
+static struct ftrace_ops ops = {
+	.flags = FTRACE_OPS_FL_PERMANENT,
+};
+static bool registered;
+
+/*
+ * Adds to the filter. An empty filter means all functions: while there is none,
+ * the ops is not registered.
+ */
+int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
+{
+	int errno = ftrace_set_filter_ips(&ops, ips, n, 0, !registered);
+
+	if (errno)
+		return errno;
+	if (!registered) {
+		ops.func = hit;
+		errno = register_ftrace_function(&ops);
+		if (errno) {
+			ftrace_free_filter(&ops);
+			return errno;
+		}
+		registered = true;
+	}
+	/*
+	 * If the kernel could not write to the text, it warns, disables ftrace for
+	 * good, and returns 0. Then it refuses the question.
+	 */
+	errno = kprobes_function_entry((void *)ips[0]);
+	return errno == -ENODEV ? errno : 0;
+}
+
+/*
+ * Removes from the filter, or unregisters the ops if no probe is enabled any more.
+ * Returns whether the ops is registered.
+ *
+ * Either may fail: without memory a function stays in the filter, after an error of
+ * ftrace's everything does. The table leads to no probe there.
+ */
+bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
+{
+	if (registered && !kprobes_entries.enabled) {
+		if (!unregister_ftrace_function(&ops)) {
+			ftrace_free_filter(&ops);
+			registered = false;
+		}
+	} else if (registered && n) {
+		ftrace_set_filter_ips(&ops, ips, n, 1, 0);
+	}
+	return registered;
+}
+
+/* The module's text must stay as long as ftrace may call into it. */
+static void unregister_for_good(void)
+{
+	if (!kprobes_entry_detach(NULL, 0))
+		return;
+	pr_emerg("%s: ftrace cannot be told to forget the entry probes: blocking forever\n",
+		 THIS_MODULE->name);
+	for (;;)
+		msleep(1000 * 1000);
+}
+
+/*
+ * Where ftrace's call is in the function that kp, registered and disabled, is at
+ * the entry of.
+ */
+int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
+{
+	unsigned long at = (unsigned long)kp->addr;
+	int errno;
+
+#ifdef CONFIG_KPROBES_ON_FTRACE
+	errno = kp->flags & KPROBE_FLAG_FTRACE ? 0 : -EINVAL;
+#else
+	/* The entry of a function that has one, then the instruction itself. */
+	errno = kprobes_function_entry((void *)at);
+	if (!errno)
+		errno = kprobes_function_entry((void *)(at += MCOUNT_INSN_SIZE));
+	if (errno == -EINVAL)
+		errno = kprobes_function_entry((void *)(at += MCOUNT_INSN_SIZE));
+#endif
+	*ip = at;
+	return errno;
+}
+
+/* Never registered: its filter is what a pattern matches. */
+static struct ftrace_ops matched;
+
+/* Adds the functions that the pattern matches; ENOENT if there are none. */
+int kprobes_entry_match(char *pattern, int len, bool first)
+{
+	int errno = ftrace_set_filter(&matched, pattern, len, first);
+
+	return errno == -EINVAL ? -ENOENT : errno;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return cmp_int(*(const unsigned long *)a, *(const unsigned long *)b);
+}
+
+/*
+ * Stores what was matched in ascending order, for which room has to suffice, or only
+ * counts that if ips is NULL.
+ *
+ * The kernel has no function for it, and the beginning of struct ftrace_hash is not
+ * in its headers; struct ftrace_func_entry is. So this reads as one reads what may
+ * not be there, believes only what adds up, and leaves it to ftrace to check the
+ * addresses, in kprobes_entry_attach().
+ */
+long kprobes_entry_matched(unsigned long *ips, unsigned long room)
+{
+	struct {
+		unsigned long size_bits;
+		struct hlist_head *buckets;
+		unsigned long count;
+	} hash;
+	struct ftrace_func_entry entry;
+	unsigned long i, n = 0;
+
+	if (copy_from_kernel_nofault(&hash, matched.func_hash->filter_hash, sizeof(hash)) ||
+	    hash.size_bits > 24 || hash.count > INT_MAX)
+		return -EOPNOTSUPP;
+	if (!ips)
+		return hash.count;
+	for (i = 0; i < 1UL << hash.size_bits; i++) {
+		struct hlist_node *node;
+
+		if (copy_from_kernel_nofault(&node, &hash.buckets[i].first, sizeof(node)))
+			return -EOPNOTSUPP;
+		for (; node; node = entry.hlist.next) {
+			if (n == room || copy_from_kernel_nofault(&entry, node, sizeof(entry)))
+				return -EOPNOTSUPP;
+			ips[n++] = entry.ip;
+		}
+	}
+	if (n != hash.count)
+		return -EOPNOTSUPP;
+	sort(ips, n, sizeof(*ips), compare, NULL);
+	return n;
+}
+
+void kprobes_entry_unmatch(void)
+{
+	ftrace_free_filter(&matched);
+}
+#else
+int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
+{
+	return -EOPNOTSUPP;
+}
+
+bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
+{
+	return false;
+}
+
+static void unregister_for_good(void)
+{
+}
+
+int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
+{
+	return -EOPNOTSUPP;
+}
+
+int kprobes_entry_match(char *pattern, int len, bool first)
+{
+	return -EOPNOTSUPP;
+}
+
+long kprobes_entry_matched(unsigned long *ips, unsigned long room)
+{
+	return -EOPNOTSUPP;
+}
+
+void kprobes_entry_unmatch(void)
+{
+}
+#endif
+
+/*
+ * ftrace keeps an address in a filter when the function there leaves, and would
+ * call us for the next one there. So the probes are told.
+ */
+static struct {
+	struct kprobes_registration reg;
+	struct notifier_block block;
+	void (*gone)(const struct module *mod, bool init);
+	bool registered;
+} watch;
+
+bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init)
+{
+	return init ? within_module_init(ip, mod) : within_module(ip, mod);
+}
+
+static int watch_call(struct notifier_block *block, unsigned long event, void *mod)
+{
+	if (event == MODULE_STATE_GOING)
+		watch.gone(mod, false);
+	else if (event == MODULE_STATE_LIVE)
+		watch.gone(mod, true);
+	return NOTIFY_DONE;
+}
+
+/* At the module's end, when all probes have left: they were entered later. */
+static void leave_watch(struct kprobes_registration *reg, bool left)
+{
+	unregister_module_notifier(&watch.block);
+	unregister_for_good();
+}
+
+/*
+ * Whether the kernel calls the chain of module notifiers, and waits for us: in the
+ * handler of a watch, and in the KUnit suites of a module, which run while it loads.
+ */
+static bool in_chain(void)
+{
+#if IS_ENABLED(CONFIG_KUNIT)
+	if (current->kunit_test)
+		return true;
+#endif
+	return kprobes_in_watch();
+}
+
+/*
+ * Begins to watch, with the first probe, until the module's end. Not where that
+ * would wait for itself.
+ */
+int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
+{
+	static DEFINE_MUTEX(once);
+	int errno = 0;
+
+	if (smp_load_acquire(&watch.registered))
+		return 0;
+	if (in_chain())
+		return -EDEADLK;
+	mutex_lock(&once);
+	if (!watch.registered) {
+		watch.gone = gone;
+		watch.block.notifier_call = watch_call;
+		watch.reg.leave = leave_watch;
+		errno = register_module_notifier(&watch.block);
+		if (!errno) {
+			kprobes_enter(&watch.reg);
+			smp_store_release(&watch.registered, true);
+		}
+	}
+	mutex_unlock(&once);
+	return errno;
+}

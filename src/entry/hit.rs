@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The callback of ftrace, which calls the handlers.
+//!
+//! It runs with whatever the function's caller has enabled, so it disables
+//! preemption first: the table and the probes stay valid until it is enabled again.
+//! The task remembers that a handler runs, with a bit for each context, as
+//! `ftrace_test_recursion_trylock()` does. No function is called before that, for
+//! ftrace could be at it.
+//!
+//! Each step ends in a call of the next, which the compiler makes a jump: from
+//! [`hit`] to the callback of the first probe, and so on to the last, which leaves.
+
+use super::{
+    probe::Probe,
+    table::Table,
+    Handler, //
+};
+use crate::{
+    bindings,
+    context::{
+        AtEntry,
+        Context, //
+    },
+    regs::{
+        self,
+        Entry, //
+    }, //
+};
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering, //
+};
+
+/// The word of the current task that remembers, for each context, that a handler
+/// runs, and the first bit of it that is for that.
+const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
+const BIT: u32 = bindings::KPROBES_IN_ENTRY_BIT;
+
+/// Returns the pointer to the table that is read.
+#[inline(always)]
+pub(super) fn table() -> &'static AtomicPtr<Table> {
+    // SAFETY: The static has a pointer there, and all accesses are by this function.
+    unsafe { AtomicPtr::from_ptr((&raw mut bindings::kprobes_entries.table).cast()) }
+}
+
+/// `ftrace_func_t`.
+///
+/// # Safety
+///
+/// To be called only as the callback of the module's ops.
+#[inline]
+pub(super) unsafe extern "C" fn hit(
+    ip: usize,
+    parent: usize,
+    _ops: *mut bindings::ftrace_ops,
+    fregs: *mut bindings::ftrace_regs,
+) {
+    regs::preempt_disable();
+    let task = regs::current();
+    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours.
+    match unsafe { regs::enter_in_task::<AT, BIT>(task) } {
+        // SAFETY: By the safety requirements, and the guard has been entered.
+        Entry::Entered => unsafe { begin(ip, parent, fregs, task) },
+        // SAFETY: Preemption is disabled.
+        Entry::Within => unsafe { missed(ip) },
+        // SAFETY: By the safety requirements; preemption is disabled.
+        Entry::Interrupt => unsafe { hit_in_interrupt(ip, parent, fregs, task) },
+    }
+}
+
+/// [`hit`], where an interrupt, a softirq or an NMI is served.
+///
+/// # Safety
+///
+/// That of [`begin`], except for the guard.
+#[cold]
+#[inline]
+unsafe extern "C" fn hit_in_interrupt(
+    ip: usize,
+    parent: usize,
+    fregs: *mut bindings::ftrace_regs,
+    task: *mut bindings::task_struct,
+) {
+    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours.
+    let Some(bits) = (unsafe { regs::enter_in_interrupt(task, AT, BIT) }) else {
+        // SAFETY: Preemption is disabled.
+        return unsafe { missed(ip) };
+    };
+    // SAFETY: By the safety requirements, and the guard has been entered. The last step clears the
+    // bit for tasks, which this context does not look at.
+    unsafe { begin(ip, parent, fregs, task) };
+    // SAFETY: As above. That bit is set again, too, if it was.
+    unsafe { regs::leave_in_interrupt(task, AT, bits) };
+}
+
+/// Calls the first probe.
+///
+/// # Safety
+///
+/// `ip`, `parent` and `fregs` must be what ftrace has passed, and `task` be the current
+/// one; the guard must have been entered, and preemption be disabled.
+#[inline(always)]
+unsafe fn begin(
+    ip: usize,
+    parent: usize,
+    fregs: *mut bindings::ftrace_regs,
+    task: *mut bindings::task_struct,
+) {
+    // SAFETY: While ftrace calls us there is a table, and it is valid while preemption is disabled.
+    match unsafe { Table::find_at_once(table().load(Ordering::Acquire), ip) } {
+        // SAFETY: By the safety requirements. The table leads to probes that may be called.
+        Some(probe) => unsafe { ((*probe).now())(ip, parent, probe, fregs, task) },
+        // SAFETY: By the safety requirements.
+        None => unsafe { begin_further(ip, parent, fregs, task) },
+    }
+}
+
+/// [`begin`], where another function has the first place in the table.
+///
+/// # Safety
+///
+/// That of [`begin`].
+#[cold]
+#[inline]
+unsafe extern "C" fn begin_further(
+    ip: usize,
+    parent: usize,
+    fregs: *mut bindings::ftrace_regs,
+    task: *mut bindings::task_struct,
+) {
+    // SAFETY: As in `begin`.
+    let probe = unsafe { Table::find(table().load(Ordering::Acquire), ip) };
+    // SAFETY: As in `begin`.
+    unsafe { ((*probe).now())(ip, parent, probe, fregs, task) };
+}
+
+/// The [`Call`](super::probe::Call) of probes with a handler of type `H`. If it is the
+/// `LAST` one of its function, it need not ask for the next.
+///
+/// # Safety
+///
+/// That of [`begin`]; `probe` must be one of the function `ip`, be valid while
+/// preemption is disabled, and have a handler of type `H`.
+pub(super) unsafe extern "C" fn run<H: Handler, const LAST: bool>(
+    ip: usize,
+    parent: usize,
+    probe: *const Probe,
+    fregs: *mut bindings::ftrace_regs,
+    task: *mut bindings::task_struct,
+) {
+    // SAFETY: By the safety requirements, `probe` is valid, and so is its handler, which outlives it.
+    let handler = unsafe { &*(*probe).handler().cast::<H>() };
+    // SAFETY: By the safety requirements, these are those of this hit.
+    handler.entry(unsafe { &Context::<AtEntry>::entry(fregs, parent, probe) });
+    if LAST {
+        // SAFETY: By the safety requirements.
+        unsafe { end(task) };
+    } else {
+        // SAFETY: By the safety requirements.
+        unsafe { skip(ip, parent, probe, fregs, task) };
+    }
+}
+
+/// The [`Call`](super::probe::Call) of disabled probes: goes on to the next probe, or
+/// ends.
+///
+/// # Safety
+///
+/// That of [`run`], except for the handler.
+#[inline]
+pub(super) unsafe extern "C" fn skip(
+    ip: usize,
+    parent: usize,
+    probe: *const Probe,
+    fregs: *mut bindings::ftrace_regs,
+    task: *mut bindings::task_struct,
+) {
+    // SAFETY: By the safety requirements, `probe` is valid, and so is what it leads to.
+    match unsafe { (*probe).next.load(Ordering::Acquire).as_ref() } {
+        // SAFETY: By the safety requirements, these are the arguments for that one, too.
+        Some(next) => unsafe { (next.now())(ip, parent, next, fregs, task) },
+        // SAFETY: By the safety requirements.
+        None => unsafe { end(task) },
+    }
+}
+
+/// Leaves the guard.
+///
+/// # Safety
+///
+/// `task` must be the current one; the guard must have been entered, and preemption
+/// have been disabled.
+#[inline(always)]
+unsafe fn end(task: *mut bindings::task_struct) {
+    // SAFETY: By the safety requirements. In an interrupt, `hit_in_interrupt` leaves its own bit.
+    unsafe { regs::leave_in_task::<AT, BIT>(task) };
+    // SAFETY: By the safety requirements. Nothing that relies on it follows.
+    unsafe { regs::preempt_enable() };
+}
+
+/// Counts a miss for all probes of the function.
+///
+/// # Safety
+///
+/// [`hit`] must have disabled preemption.
+#[cold]
+#[inline]
+unsafe extern "C" fn missed(ip: usize) {
+    // SAFETY: As in `begin`.
+    let mut probe = unsafe { Table::find(table().load(Ordering::Acquire), ip) };
+    // SAFETY: What is linked is valid while preemption is disabled.
+    while let Some(found) = unsafe { probe.as_ref() } {
+        found.miss();
+        probe = found.next.load(Ordering::Acquire);
+    }
+    // SAFETY: By the safety requirements; nothing follows.
+    unsafe { regs::preempt_enable() };
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's one `ftrace_ops`, from this side: which functions are in its
+//! filter, and when it is registered.
+//!
+//! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
+//!
+//! All of it is done under one lock, which the callback never takes. States of a
+//! probe:
+//!
+//! ```text
+//!          attach              disable
+//! new --------------> enabled ---------> disabled
+//!                      |   ^   enable      |   |
+//!                      |   +---------------+   |
+//!       module leaves  +--> gone <-------------+
+//! ```
+//!
+//! A function is in the filter as long as one of its probes is enabled. The ops is
+//! registered as long as there is such a function.
+
+use super::{
+    hit,
+    probe::Probe,
+    table::Table, //
+};
+use crate::bindings;
+use core::{
+    ptr,
+    slice,
+    sync::atomic::Ordering, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// Proof that the lock is held.
+pub(super) struct Locked(());
+
+/// Takes the lock, to attach probes.
+///
+/// # Errors
+///
+/// `EDEADLK` where the chain of module notifiers is called, for the first probe of a
+/// module.
+#[inline]
+pub(super) fn lock() -> Result<Locked> {
+    // SAFETY: `gone` may be called from now on.
+    to_result(unsafe { bindings::kprobes_entry_watch(Some(gone)) })?;
+    Ok(Locked::new())
+}
+
+impl Locked {
+    #[inline]
+    fn new() -> Self {
+        // SAFETY: The function only takes a mutex, which `drop` releases.
+        unsafe { bindings::kprobes_entry_lock() };
+        Self(())
+    }
+
+    /// Under the lock, the counters are ours.
+    #[inline]
+    fn counts(&mut self) -> (&mut c_ulong, &mut c_ulong) {
+        let all = &raw mut bindings::kprobes_entries;
+        // SAFETY: The lock protects both, and both borrow it.
+        unsafe { (&mut (*all).linked, &mut (*all).enabled) }
+    }
+
+    #[inline]
+    fn table(&self) -> *mut Table {
+        hit::table().load(Ordering::Relaxed)
+    }
+
+    /// Makes room for `more` functions.
+    #[inline]
+    fn reserve(&mut self, more: usize) -> Result {
+        let table = self.table();
+        // SAFETY: Under the lock, the table is valid or null.
+        unsafe {
+            if !Table::has_room(table, more) {
+                let new = Table::new(*self.counts().0 + more)?;
+                Table::replace(new, table);
+                hit::table().store(new, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers `probes`, or none of them.
+    ///
+    /// The caller has held the lock since it has found out their addresses: so the
+    /// functions are there, and `gone` is called for those that leave.
+    ///
+    /// # Safety
+    ///
+    /// The probes must be new, and stay valid, with what their callbacks use, until
+    /// they are detached, or this returns an error.
+    #[inline]
+    pub(super) unsafe fn attach(mut self, probes: &mut [*const Probe]) -> Result {
+        let mut ips = KVVec::with_capacity(probes.len(), GFP_KERNEL)?;
+        for &probe in probes.iter() {
+            // SAFETY: By the safety requirements, it is valid.
+            ips.push(unsafe { (*probe).ip() }, GFP_KERNEL)?;
+        }
+        self.reserve(probes.len())?;
+        for &probe in probes.iter() {
+            // SAFETY: The table has room and is locked; `probe` stays valid. It is not enabled yet.
+            unsafe { Table::link(self.table(), probe) };
+        }
+        *self.counts().0 += probes.len();
+
+        // SAFETY: `hit` may be called from now on: there is a table, and the probes in it are valid.
+        if let Err(error) = unsafe { add_to_filter(&mut ips) } {
+            // SAFETY: These are linked. By the safety requirements, they are still valid.
+            unsafe { self.withdraw(probes) };
+            return Err(error);
+        }
+        for &probe in probes.iter() {
+            // SAFETY: By the safety requirements, it is valid.
+            unsafe { (*probe).arm() };
+        }
+        *self.counts().1 += probes.len();
+        Ok(())
+    }
+
+    /// Takes `probes` out of the table, and waits until nobody uses them.
+    ///
+    /// # Safety
+    ///
+    /// They must be linked. `probes` is overwritten.
+    #[inline]
+    unsafe fn withdraw(mut self, probes: &mut [*const Probe]) {
+        let table = self.table();
+        let mut silent = 0;
+        for i in 0..probes.len() {
+            // SAFETY: By the safety requirements, it is valid.
+            let probe = unsafe { &*probes[i] };
+            let was_enabled = probe.disarm();
+            // SAFETY: It is linked in the table, and we hold the lock.
+            let place = unsafe { Table::unlink(table, probe) };
+            *self.counts().0 -= 1;
+            if was_enabled {
+                *self.counts().1 -= 1;
+                // SAFETY: We hold the lock.
+                if unsafe { !place.probes().any(Probe::is_enabled) } {
+                    // Of the pointers up to `i`, none is needed any more.
+                    probes[silent] = probe.ip() as *const Probe;
+                    silent += 1;
+                }
+            }
+        }
+        // SAFETY: The first `silent` pointers are addresses, of the same size.
+        let ips = unsafe { slice::from_raw_parts_mut(probes.as_mut_ptr().cast(), silent) };
+        let registered = remove_from_filter(ips);
+
+        let old = if *self.counts().0 == 0 && !registered {
+            hit::table().swap(ptr::null_mut(), Ordering::Relaxed)
+        } else {
+            // SAFETY: There is a table, and we hold the lock.
+            unsafe { Table::take_before(table) }
+        };
+        drop(self);
+        // SAFETY: The function only waits.
+        unsafe { bindings::kprobes_entry_wait() };
+        // SAFETY: Nobody found these tables any more before we have waited for those who had.
+        unsafe { Table::free(old) };
+    }
+}
+
+impl Drop for Locked {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `new` has taken the lock.
+        unsafe { bindings::kprobes_entry_unlock() };
+    }
+}
+
+/// Adds functions to the filter, under the lock.
+///
+/// # Safety
+///
+/// There must be a table, and the callbacks of enabled probes in it be sound to be
+/// called.
+#[inline]
+unsafe fn add_to_filter(ips: &mut [usize]) -> Result {
+    // SAFETY: The function does not keep `ips`, whose length this is. By the safety requirements,
+    // `hit` may be called.
+    to_result(unsafe {
+        bindings::kprobes_entry_attach(Some(hit::hit), ips.as_mut_ptr(), ips.len() as c_uint)
+    })
+}
+
+/// Removes functions from the filter, under the lock; returns whether the ops is
+/// still registered.
+#[inline]
+fn remove_from_filter(ips: &mut [usize]) -> bool {
+    // SAFETY: The function does not keep `ips`, whose length this is.
+    unsafe { bindings::kprobes_entry_detach(ips.as_mut_ptr(), ips.len() as c_uint) }
+}
+
+/// Unregisters `probes` in one grace period of each kind, and waits until no handler
+/// runs.
+///
+/// # Safety
+///
+/// They must have been attached, and not been detached since. `probes` is
+/// overwritten.
+#[inline]
+pub(super) unsafe fn detach(probes: &mut [*const Probe]) {
+    // SAFETY: By the safety requirements, they are linked.
+    unsafe { Locked::new().withdraw(probes) };
+}
+
+/// Enables a probe.
+///
+/// # Errors
+///
+/// `EINVAL` if it is gone, else that of ftrace.
+///
+/// # Safety
+///
+/// `probe` must be attached, and the caller be allowed to sleep.
+#[inline]
+pub(super) unsafe fn enable(probe: &Probe) -> Result {
+    let mut locked = Locked::new();
+    if probe.is_gone() {
+        return Err(EINVAL);
+    }
+    if !probe.is_enabled() {
+        // SAFETY: The probe is in the table.
+        unsafe { add_to_filter(&mut [probe.ip()])? };
+        probe.arm();
+        *locked.counts().1 += 1;
+    }
+    Ok(())
+}
+
+/// Disables a probe.
+///
+/// # Safety
+///
+/// `probe` must be attached, and the caller be allowed to sleep.
+#[inline]
+pub(super) unsafe fn disable(probe: &Probe) {
+    let mut locked = Locked::new();
+    if probe.disarm() {
+        *locked.counts().1 -= 1;
+        // SAFETY: The probe is in the table, and we hold the lock.
+        let others = unsafe { Table::take(locked.table(), probe.ip()).probes() };
+        if !others.into_iter().any(Probe::is_enabled) {
+            remove_from_filter(&mut [probe.ip()]);
+        }
+    }
+}
+
+/// Called when the module `module` leaves, or has been initialised and its init code
+/// is being freed. What comes to its addresses later is none of the probes'.
+///
+/// # Safety
+///
+/// To be called by the watch only, with a module.
+#[inline]
+unsafe extern "C" fn gone(module: *const bindings::module, init: bool) {
+    let mut locked = Locked::new();
+    let mut ips = KVVec::new();
+    // SAFETY: Under the lock, the table is valid or null.
+    for place in unsafe { Table::taken(locked.table()) } {
+        let ip = place.ip();
+        // SAFETY: By the safety requirements, it is a module.
+        if !unsafe { bindings::kprobes_entry_within(ip, module, init) } {
+            continue;
+        }
+        let mut was_enabled = false;
+        // SAFETY: We hold the lock.
+        for probe in unsafe { place.probes() } {
+            if probe.disarm() {
+                *locked.counts().1 -= 1;
+                was_enabled = true;
+            }
+            probe.be_gone();
+        }
+        // Without memory, one by one.
+        if was_enabled && ips.push(ip, GFP_KERNEL).is_err() {
+            remove_from_filter(&mut [ip]);
+        }
+    }
+    if !ips.is_empty() {
+        remove_from_filter(&mut ips);
+    }
+}
