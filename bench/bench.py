@@ -6,7 +6,7 @@ from pathlib import Path
 import verdict
 
 HERE = Path(__file__).resolve().parent
-NAMES = {"c": "C", "rust": "Rust", "tracefs": "tracefs event",
+NAMES = {"c": "C", "rust": "Rust", "fprobe": "fprobe", "tracefs": "tracefs event",
          "count()": "bpftrace count()", "@++": "bpftrace @++", "hist()": "bpftrace hist()"}
 
 
@@ -38,8 +38,12 @@ def above(costs):
         peer = NAMES.get(peer, peer)
         for row, most in rows.items():
             rust, other = costs.get(row, {}).get("Rust"), costs.get(row, {}).get(peer)
+            if peer == "instructions":
+                if rust is None or rust > most:
+                    found.append(f"{row}: Rust {rust} is above {most} instructions")
+                continue
             if rust is None or other is None:
-                if peer in ("C",):
+                if peer in ("C", "fprobe"):
                     found.append(f"{row}: Rust or {peer} was not measured")
                 continue
             if rust > most * other:

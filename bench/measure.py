@@ -41,6 +41,17 @@ TWINS = [
     ("kretprobe_histogram", "call"),
     ("tracepoint", "kmalloc"),
 ]
+# Entry probes: the row, the handler, and the functions, of which bench_call is one. All
+# but those beginning with "c", which is what calls it; and a thousand.
+ALL = "[abd-zA-Z_]*"
+ENTRIES = [
+    ("entry_empty", "empty", None),
+    ("entry_counting", "counting", None),
+    ("entry_percpu", "percpu", None),
+    ("entry_args", "args", None),
+    ("entry_percpu_1000", "percpu", "bench_*"),
+    ("entry_percpu_all", "percpu", ALL),
+]
 FLOORS = [("ftrace_ops", "call"), ("fprobe", "call")]
 BPFTRACE = [
     ("kprobe_counting", "count()", "kprobe:bench_call { @ = count(); }"),
@@ -138,6 +149,41 @@ def many():
                     print(f"bytes_of_a_probe {language} {seen['bytes']}", flush=True)
 
 
+def entry(language, handler, pattern):
+    return module(f"bench/bench_entry_{language}", f"kind={handler}",
+                  *([f"pattern={pattern}"] if pattern else []))
+
+
+def entries(tell, wanted):
+    """What a hit of an entry probe costs, and what it adds to a kprobe at the same
+    function."""
+    for row, handler, pattern in ENTRIES:
+        if wanted and row not in wanted:
+            continue
+        for language in ("c", "rust"):
+            with entry(language, handler, pattern):
+                tell(row, language, per_call("call"))
+    if wanted and "entry_beside_kprobe" not in wanted:
+        return
+    for language in ("c", "rust"):
+        with module("bench/bench_c", "kind=kprobe_counting"):
+            with entry(language, "percpu", None):
+                tell("entry_beside_kprobe", language, per_call("call"))
+
+
+def attach_entries():
+    """Attaching to many functions, and detaching. To C, an fprobe is the peer, too."""
+    for row, pattern in (("vfs", "vfs_*"), ("all", "*")):
+        for peer, language, handler in (("c", "c", "percpu"), ("fprobe", "c", "fprobe"),
+                                        ("rust", "rust", "percpu")):
+            subprocess.run(["dmesg", "--clear"], check=True)
+            with entry(language, handler, pattern):
+                pass
+            log = subprocess.run(["dmesg"], check=True, stdout=subprocess.PIPE, text=True).stdout
+            for what, ns in re.findall(r"\b(attach|detach) (\d+)$", log, re.M):
+                print(f"{what}_entry_{row} {peer} {ns}", flush=True)
+
+
 def scale(shared):
     """Calls from several CPUs concurrently: the cost of a hit on each of them."""
     file = DEBUG / "bench/scale"
@@ -159,6 +205,8 @@ def main():
         scale(wanted[1] == "1")
         return
 
+    file = "call"
+
     def tell(row, name, cost):
         print(f"{row} {name} {cost - bare[file]:.1f}", flush=True)
 
@@ -173,6 +221,10 @@ def main():
                 with module(f"bench/bench_{language}", f"kind={row}", f"inside={inside}"):
                     settle(row)
                     tell(row, language, per_call(file))
+        file = "call"
+        entries(tell, wanted)
+        if not wanted or "attach_entries" in wanted:
+            attach_entries()
         if wanted:
             return
         many()

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Entry probes in C with what those of bench_entry_rust.rs guarantee: one ftrace_ops
+ * for all, a table from a function to a list of probes that is read without a lock,
+ * preemption disabled, a bit of the task's for each context as a guard, and misses
+ * counted for each probe. And fprobes, for comparison.
+ */
+#include <linux/fprobe.h>
+#include <linux/ftrace.h>
+#include <linux/ktime.h>
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+
+static char *kind = "";
+module_param(kind, charp, 0);
+MODULE_PARM_DESC(kind, "the handler, or fprobe");
+
+static char *pattern = "bench_call";
+module_param(pattern, charp, 0);
+MODULE_PARM_DESC(pattern, "the functions");
+
+struct probe {
+	void (*now)(unsigned long ip, unsigned long parent, struct probe *probe,
+		    struct ftrace_regs *fregs, struct task_struct *task);
+	struct probe *next;
+	void *handler;
+	atomic64_t missed;
+	unsigned long ip;
+};
+
+static struct table {
+	unsigned int mask;
+	struct probe nobody;
+	struct {
+		unsigned long ip;
+		struct probe *first;
+	} places[];
+} *table;
+
+/* As in src/bindings/helper.h. */
+#define BIT_OF_TASK 23
+
+static struct counters {
+	atomic64_t count;
+	u64 __percpu *counts;
+} counters;
+
+static notrace __always_inline unsigned int hash(unsigned long ip)
+{
+	return (u32)ip * 0x61c88647u;
+}
+
+static notrace __always_inline typeof(&table->places[0]) place(struct table *t, unsigned int at)
+{
+	return (void *)t->places + at;
+}
+
+#define PLACE sizeof(table->places[0])
+
+static notrace struct probe *find(unsigned long ip)
+{
+	struct table *t = READ_ONCE(table);
+	unsigned int at = hash(ip) & t->mask;
+
+	for (;; at = (at + PLACE) & t->mask) {
+		unsigned long here = READ_ONCE(place(t, at)->ip);
+
+		if (here == ip)
+			return READ_ONCE(place(t, at)->first);
+		if (!here)
+			return &t->nobody;
+	}
+}
+
+static notrace noinline void missed(unsigned long ip)
+{
+	struct probe *probe;
+
+	for (probe = find(ip); probe; probe = READ_ONCE(probe->next))
+		atomic64_inc(&probe->missed);
+	preempt_enable_notrace();
+}
+
+static notrace noinline void begin_further(unsigned long ip, unsigned long parent,
+					   struct ftrace_regs *fregs, struct task_struct *task)
+{
+	struct probe *probe = find(ip);
+
+	READ_ONCE(probe->now)(ip, parent, probe, fregs, task);
+}
+
+static notrace __always_inline void begin(unsigned long ip, unsigned long parent,
+					  struct ftrace_regs *fregs, struct task_struct *task)
+{
+	struct table *t = READ_ONCE(table);
+	unsigned int at = hash(ip) & t->mask;
+
+	if (likely(READ_ONCE(place(t, at)->ip) == ip)) {
+		struct probe *probe = READ_ONCE(place(t, at)->first);
+
+		READ_ONCE(probe->now)(ip, parent, probe, fregs, task);
+	} else {
+		begin_further(ip, parent, fregs, task);
+	}
+}
+
+static notrace noinline void in_interrupt_of(unsigned long ip, unsigned long parent,
+					     struct ftrace_regs *fregs, struct task_struct *task)
+{
+	u32 *word = (u32 *)&task->trace_recursion;
+	u32 bits = READ_ONCE(*word);
+	u32 bit = 1u << (BIT_OF_TASK + interrupt_context_level());
+
+	if (bits & bit) {
+		missed(ip);
+		return;
+	}
+	WRITE_ONCE(*word, bits | bit);
+	barrier();
+	begin(ip, parent, fregs, task);
+	barrier();
+	WRITE_ONCE(*word, bits);
+}
+
+static notrace void hit(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+			struct ftrace_regs *fregs)
+{
+	struct task_struct *task = current;
+	u32 *word = (u32 *)&task->trace_recursion;
+
+	preempt_disable_notrace();
+	if (unlikely(preempt_count() & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET))) {
+		in_interrupt_of(ip, parent, fregs, task);
+		return;
+	}
+	if (unlikely(*word & 1u << BIT_OF_TASK)) {
+		missed(ip);
+		return;
+	}
+	*word |= 1u << BIT_OF_TASK;
+	barrier();
+	begin(ip, parent, fregs, task);
+}
+
+static notrace __always_inline void end(struct task_struct *task)
+{
+	barrier();
+	*(u32 *)&task->trace_recursion &= ~(1u << BIT_OF_TASK);
+	preempt_enable_notrace();
+}
+
+static notrace void skip(unsigned long ip, unsigned long parent, struct probe *probe,
+			 struct ftrace_regs *fregs, struct task_struct *task)
+{
+	struct probe *next = READ_ONCE(probe->next);
+
+	if (next)
+		READ_ONCE(next->now)(ip, parent, next, fregs, task);
+	else
+		end(task);
+}
+
+/* For the last probe of a function; these are all. */
+#define CALL(name, body)								\
+	static notrace void name(unsigned long ip, unsigned long parent,		\
+				 struct probe *probe, struct ftrace_regs *fregs,	\
+				 struct task_struct *task)				\
+	{										\
+		struct counters *c = probe->handler;					\
+											\
+		body;									\
+		end(task);								\
+	}
+
+CALL(empty, (void)c)
+CALL(counting, atomic64_inc(&c->count))
+CALL(percpu, this_cpu_inc(*c->counts))
+CALL(args, if (ftrace_regs_get_argument(fregs, 0) == 42 && ftrace_regs_get_argument(fregs, 1))
+	     this_cpu_inc(*c->counts))
+
+static struct ftrace_ops ops = { .func = hit, .flags = FTRACE_OPS_FL_PERMANENT };
+static struct probe *probes;
+
+static notrace int on_fprobe(struct fprobe *fp, unsigned long ip, unsigned long ret,
+			     struct ftrace_regs *fregs, void *data)
+{
+	this_cpu_inc(*counters.counts);
+	return 0;
+}
+
+static struct fprobe fp = { .entry_handler = on_fprobe };
+
+/* The beginning of the kernel's own. */
+struct ftrace_hash {
+	unsigned long size_bits;
+	struct hlist_head *buckets;
+	unsigned long count;
+};
+
+/* The table for what is in the filter. */
+static int fill(const struct ftrace_hash *functions, typeof(probes->now) now)
+{
+	unsigned long n = functions->count, size = max(roundup_pow_of_two(2 * n), 16);
+	struct ftrace_func_entry *entry;
+	unsigned int b;
+
+	probes = kvcalloc(n, sizeof(*probes), GFP_KERNEL);
+	table = kvzalloc(struct_size(table, places, size), GFP_KERNEL);
+	if (!probes || !table)
+		return -ENOMEM;
+	table->mask = (size - 1) * PLACE;
+	table->nobody.now = skip;
+	for (b = 0; b < 1u << functions->size_bits; b++)
+		hlist_for_each_entry(entry, &functions->buckets[b], hlist) {
+			unsigned int at = hash(entry->ip) & table->mask;
+			struct probe *probe = &probes[--n];
+
+			while (place(table, at)->ip)
+				at = (at + PLACE) & table->mask;
+			*probe = (struct probe){
+				.now = now, .handler = &counters, .ip = entry->ip,
+			};
+			place(table, at)->first = probe;
+			place(table, at)->ip = entry->ip;
+		}
+	return 0;
+}
+
+static int __init bench_init(void)
+{
+	u64 start = ktime_get_ns();
+	int ret;
+
+	counters.counts = alloc_percpu(u64);
+	if (!counters.counts)
+		return -ENOMEM;
+	if (!strcmp(kind, "fprobe")) {
+		ret = register_fprobe(&fp, pattern, NULL);
+	} else {
+		ret = ftrace_set_filter(&ops, pattern, strlen(pattern), 1);
+		if (!ret)
+			ret = fill(ops.func_hash->filter_hash,
+				   !strcmp(kind, "empty") ? empty :
+				   !strcmp(kind, "counting") ? counting :
+				   !strcmp(kind, "args") ? args : percpu);
+		if (!ret)
+			ret = register_ftrace_function(&ops);
+	}
+	pr_info("attach %llu\n", ktime_get_ns() - start);
+	return ret;
+}
+module_init(bench_init);
+
+static void __exit bench_exit(void)
+{
+	u64 start = ktime_get_ns();
+
+	if (!strcmp(kind, "fprobe")) {
+		unregister_fprobe(&fp);
+	} else {
+		WARN_ON(unregister_ftrace_function(&ops));
+		synchronize_rcu();
+		ftrace_free_filter(&ops);
+		kvfree(table);
+		kvfree(probes);
+	}
+	pr_info("detach %llu\n", ktime_get_ns() - start);
+	free_percpu(counters.counts);
+}
+module_exit(bench_exit);
+
+MODULE_DESCRIPTION("The entry probes of the benchmark in C");
+MODULE_LICENSE("GPL");
