@@ -229,6 +229,7 @@ attacks! {
     sleeps,
     everywhere,
     arguments,
+    entries,
 }
 
 struct Attacks {
