@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! How often is each of these functions called? Like BCC's `funccount`: the
-//! functions are a parameter, and the counts are printed on unload, sorted.
+//! functions are a parameter, as names or patterns like `vfs_*`. Those that are called
+//! the most are printed on unload.
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
-use kernel::str::CString;
-use kernel::sync::atomic::{Atomic, Relaxed};
-use kprobes::{kprobe, Context, KprobeSet, Target};
+use kernel::sync::SetOnce;
+use kprobes::{entry, Address, AtEntry, Context, EntrySet};
 
 module! {
     type: FuncCount,
@@ -14,74 +16,97 @@ module! {
     authors: ["The rust_kprobe authors"],
     description: "Counts the calls of functions",
     license: "GPL",
+    params: {
+        top: u32 {
+            default: 20,
+            description: "How many are printed",
+        },
+    },
 }
 
-kprobes::string_param!(functions, "The functions to count, separated by commas");
+kprobes::string_param!(functions, "Names or patterns, separated by commas");
 
-struct Counts {
-    functions: KVec<(CString, Atomic<u64>)>,
+/// A count for each function on each CPU.
+struct Table {
+    addresses: KVVec<Address>,
+    counts: KVVec<AtomicU64>,
 }
 
-#[vtable]
-impl kprobe::Handler for Counts {
-    fn pre(&self, cx: &Context<'_>) {
-        if let Some((_, count)) = self.functions.get(cx.index()) {
-            count.fetch_add(1, Relaxed);
+impl Table {
+    fn new(set: &EntrySet<Counts>) -> Result<Self> {
+        let mut addresses = KVVec::with_capacity(set.len(), GFP_KERNEL)?;
+        for (_, probe) in set.iter() {
+            addresses.push(probe.address(), GFP_KERNEL)?;
+        }
+        let all = addresses.len() * nr_cpu_ids() as usize;
+        let mut counts = KVVec::with_capacity(all, GFP_KERNEL)?;
+        for _ in 0..all {
+            counts.push(AtomicU64::new(0), GFP_KERNEL)?;
+        }
+        Ok(Self { addresses, counts })
+    }
+
+    fn calls(&self, index: usize) -> u64 {
+        let of_each_cpu = self.counts.iter().skip(index).step_by(self.addresses.len());
+        of_each_cpu.map(|count| count.load(Relaxed)).sum()
+    }
+}
+
+/// The table has room for what was matched, so it comes after that.
+struct Counts(SetOnce<Table>);
+
+impl entry::Handler for Counts {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        if let Some(table) = self.0.as_ref() {
+            let at = cx.cpu() as usize * table.addresses.len() + cx.index();
+            if let Some(count) = table.counts.get(at) {
+                count.fetch_add(1, Relaxed);
+            }
         }
     }
 
-    fn unregistered(&self, missed: usize) {
-        // Selection sort, the largest first: there are few, and this runs once.
-        let mut last = (u64::MAX, usize::MAX);
-        for _ in 0..self.functions.len() {
-            let all = self.functions.iter().enumerate();
-            let next = all
-                .map(|(n, (_, count))| (count.load(Relaxed), usize::MAX - 1 - n))
-                .filter(|&key| key < last)
-                .max();
-            let Some(next) = next else { return };
-            last = next;
-            if let Some((name, _)) = self.functions.get(usize::MAX - 1 - next.1) {
-                pr_info!("{:>10} {}\n", next.0, &**name);
+    fn unregistered(&self, missed: u64) {
+        let Some(table) = self.0.as_ref() else { return };
+        let top = kprobes::param(&module_parameters::top) as usize;
+        // The largest first, and of the same, the first.
+        let mut most = KVec::new();
+        for index in 0..table.addresses.len() {
+            if most.push((table.calls(index), index), GFP_KERNEL).is_err() {
+                break;
             }
+            let mut at = most.len() - 1;
+            while at > 0 && most[at - 1].0 < most[at].0 {
+                most.swap(at - 1, at);
+                at -= 1;
+            }
+            most.truncate(top);
+        }
+        for &(calls, index) in most.iter() {
+            let location = table.addresses[index].location();
+            pr_info!("{calls:>10} {}\n", location.symbol());
         }
         pr_info!("{missed} missed\n");
     }
 }
 
 struct FuncCount {
-    _set: Pin<KBox<KprobeSet<Counts>>>,
+    _set: Pin<KBox<EntrySet<Counts>>>,
 }
 
 impl kernel::Module for FuncCount {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let Some(names) = functions.value() else {
+        let Some(patterns) = functions.value() else {
             pr_err!("functions= is missing\n");
             return Err(EINVAL);
         };
-        let mut counts = KVec::new();
-        for name in names.to_bytes().split(|&b| b == b',') {
-            let name = core::str::from_utf8(name).map_err(|_| EINVAL)?;
-            let name = CString::try_from_fmt(fmt!("{name}"))?;
-            counts.push((name, Atomic::new(0)), GFP_KERNEL)?;
-        }
-
-        // The handler owns the names, but the targets borrow them until registration.
-        let mut names = KVec::new();
-        for (name, _) in counts.iter() {
-            names.push(CString::try_from_fmt(fmt!("{}", &**name))?, GFP_KERNEL)?;
-        }
-        let mut targets = KVec::new();
-        for name in names.iter() {
-            targets.push(Target::symbol(name), GFP_KERNEL)?;
-        }
-        let set = KprobeSet::where_possible(&targets, Counts { functions: counts });
-        let set = KBox::pin_init(set, GFP_KERNEL)?;
-        for refusal in set.refused() {
-            if let Some(name) = refusal.target().and_then(|n| names.get(n)) {
-                pr_err!("{}: {:?}\n", &**name, refusal.error());
+        let set = EntrySet::matching(patterns, Counts(SetOnce::new()));
+        let set = KBox::try_pin_init(set, GFP_KERNEL).inspect_err(|refusal| {
+            if let Some(n) = refusal.target() {
+                pr_err!("pattern {}: {:?}\n", n + 1, refusal.error());
             }
-        }
+        })?;
+        set.handler().0.populate(Table::new(&set)?);
+        pr_info!("counting {} functions\n", set.len());
         Ok(Self { _set: set })
     }
 }

@@ -184,7 +184,8 @@ pub use kernel_ext::{
     ratelimit::RateLimit,
     symbol::{
         Address,
-        Location, //
+        Location,
+        Symbol, //
     }, //
 };
 #[doc(hidden)]

@@ -3,7 +3,7 @@
  * The input of bindgen. kprobes.mk lists the names that are kept.
  */
 #include <linux/cred.h>
-#include <linux/ftrace_regs.h>
+#include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/notifier.h>
@@ -94,8 +94,6 @@ static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
 	offsetof(struct task_struct, thread_info.preempt.count);
 #endif
 
-struct ftrace_ops;
-struct ftrace_regs;
 struct module;
 
 /* The module's entry probes. Its lock protects all but the reading of table. */

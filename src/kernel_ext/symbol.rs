@@ -95,12 +95,20 @@ impl Location {
     const SIZE: usize = bindings::KPROBES_KSYM_SYMBOL_LEN;
 }
 
-impl fmt::Display for Location {
+impl Location {
+    /// Returns the symbol alone, with its module: `kernel_clone`, or `veth_xmit
+    /// [veth]`.
     #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub fn symbol(&self) -> Symbol<'_> {
+        Symbol(self)
+    }
+
+    /// Writes it up to the first `end`, and the module.
+    #[inline]
+    fn write(&self, f: &mut fmt::Formatter<'_>, end: u8) -> fmt::Result {
         let text = self.buf.get(..self.len).unwrap_or_default();
-        let (place, rest) = match text.iter().position(|&b| b == b'/') {
-            Some(slash) => text.split_at(slash),
+        let (place, rest) = match text.iter().position(|&b| b == end) {
+            Some(at) => text.split_at(at),
             None => (text, &[][..]),
         };
         fmt::Display::fmt(BStr::from_bytes(place), f)?;
@@ -108,5 +116,23 @@ impl fmt::Display for Location {
             Some(space) => fmt::Display::fmt(BStr::from_bytes(&rest[space..]), f),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Location {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, b'/')
+    }
+}
+
+/// The symbol of a [`Location`].
+#[derive(Clone, Copy)]
+pub struct Symbol<'a>(&'a Location);
+
+impl fmt::Display for Symbol<'_> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, b'+')
     }
 }
