@@ -10,7 +10,7 @@ import os
 import sys
 
 # How many tests of stress.py go on for SECONDS.
-TIMED = 9
+TIMED = 13
 SHORT = {"rounds": 25, "seconds": 2, "every": 100}
 
 

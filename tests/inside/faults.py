@@ -13,7 +13,8 @@ import shutil
 import sys
 
 import kmod
-from device import (AROUND, BEFORE, FOLLOWED, IO_REFUSED, RETURN_SET, SET, TARGET, TRACED, Device)
+from device import (AROUND, BEFORE, ENTRY, ENTRY_SET, FOLLOWED, IO_REFUSED, MATCHING, RETURN_SET,
+                    SET, TARGET, TRACED, Device)
 from kmod import equal, kprobe_list, probes
 
 FAILSLAB = "/sys/kernel/debug/failslab"
@@ -138,6 +139,9 @@ def main():
         "a set of kprobes": (SET, *PLACES),
         "a set of kretprobes": (RETURN_SET, *PLACES),
         "a tracepoint": (TRACED, "sched_process_exec"),
+        "an entry probe": (ENTRY, PLACES[0]),
+        "a set of entry probes": (ENTRY_SET, *PLACES),
+        "entry probes by a pattern": (MATCHING, "stress_*"),
     }
     tests = [(f"each allocation of {name} fails", device_test(*what)) for name, what in kinds.items()]
     tests += kmod.tests(globals())

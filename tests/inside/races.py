@@ -11,7 +11,7 @@ import sys
 import threading
 
 import kmod
-from device import BEFORE, FOLLOWED, HITS, INNER, MISSED, NESTED, RETURNS, TARGET, WRONG, Device
+from device import BEFORE, ENTRY, ENTRY_NESTED, FOLLOWED, HITS, INNER, MISSED, NESTED, RETURNS, TARGET, WRONG, Device
 from kmod import equal, kprobe_list
 
 CPUS = os.cpu_count()
@@ -44,6 +44,24 @@ def test_each_hit_is_counted():
         for probe in held:
             probe.drop()
     return f"{CPUS * CALLS} calls, {CPUS * CALLS} hits and returns"
+
+
+def test_hits_and_misses_of_entry_probes_are_exact():
+    """The handler of one function calls another. Both are called by themselves, too."""
+    with Device() as device:
+        inner = [device.add(ENTRY, "stress:stress_inner") for _ in range(2)]
+        outer = device.add(ENTRY_NESTED, "stress:stress_target")
+        before = device.counted(INNER)
+        on_each_cpu(lambda: device.call(TARGET, CALLS))
+        on_each_cpu(lambda: device.call(INNER, CALLS))
+        calls = device.counted(INNER) - before
+        equal((outer.ask(HITS), outer.ask(MISSED)), (CPUS * CALLS, 0))
+        equal(calls, 2 * CPUS * CALLS)
+        for probe in inner:
+            equal((probe.ask(HITS), probe.ask(MISSED)), (CPUS * CALLS, CPUS * CALLS))
+        for probe in (*inner, outer):
+            probe.drop()
+    return f"{calls} calls = hits + missed, {CPUS * CALLS} of them missed"
 
 
 def test_hits_in_handlers_are_missed_and_never_twice():

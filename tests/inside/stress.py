@@ -16,6 +16,7 @@ import sys
 
 import kmod
 import stress_contexts
+import stress_entries
 import stress_everything
 import stress_in_flight
 import stress_lifetime
@@ -24,7 +25,8 @@ from fire import CPUS
 
 def main():
     tests = []
-    for part in (stress_lifetime, stress_in_flight, stress_contexts, stress_everything):
+    for part in (stress_lifetime, stress_in_flight, stress_contexts, stress_entries,
+                 stress_everything):
         tests += kmod.tests(vars(part))
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run(f"stress on {CPUS} CPUs", tests, sys.argv[4:])

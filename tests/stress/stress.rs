@@ -9,7 +9,7 @@
 //! program.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use kernel::{
     fs::{File, Kiocb},
     ioctl::_IO,
@@ -22,8 +22,9 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 use kprobes::{
-    kprobe, kretprobe, nofault::UserStr, tracepoint, Context, Count, Kprobe, KprobeSet, Kretprobe,
-    KretprobeSet, Post, Probe, Refusal, Return, Target, Trace, Tracepoint,
+    entry, kprobe, kretprobe, nofault::UserStr, tracepoint, AtEntry, Context, Count, Entry,
+    EntrySet, Kprobe, KprobeSet, Kretprobe, KretprobeSet, Post, Probe, Refusal, Return, Target,
+    Trace, Tracepoint,
 };
 
 module! {
@@ -88,6 +89,51 @@ impl kprobe::Handler for Nested {
     fn pre(&self, _cx: &Context<'_>) {
         self.0.add(1);
         targets::stress_inner(self.0.get());
+    }
+}
+
+impl entry::Handler for Before {
+    fn entry(&self, _cx: &Context<'_, AtEntry>) {
+        self.0.add(1);
+    }
+}
+
+impl entry::Handler for Nested {
+    fn entry(&self, _cx: &Context<'_, AtEntry>) {
+        self.0.add(1);
+        targets::stress_inner(self.0.get());
+    }
+}
+
+/// Counts the hits of all functions, and those of `stress_exact()`.
+struct Picks {
+    all: Count,
+    picked: Count,
+    address: usize,
+    /// Its index in the set.
+    index: AtomicUsize,
+}
+
+impl Picks {
+    fn new() -> Result<Self> {
+        let exact = Target::symbol(c"stress:stress_exact");
+        let probe = KBox::pin_init(Entry::new(exact, Before::default()), GFP_KERNEL)?;
+        Ok(Self {
+            all: Count::new(),
+            picked: Count::new(),
+            address: probe.address().as_usize(),
+            index: AtomicUsize::new(0),
+        })
+    }
+}
+
+impl entry::Handler for Picks {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        self.all.add(1);
+        if cx.address().as_usize() == self.address {
+            self.picked.add(1);
+            self.index.store(cx.index(), Relaxed);
+        }
     }
 }
 
@@ -178,6 +224,10 @@ enum Held {
     Set(Arc<KprobeSet<Before>>),
     ReturnSet(Arc<KretprobeSet<Followed>>),
     Traced(Arc<Tracepoint<Traced>>),
+    Entry(Arc<Entry<Before>>),
+    EntrySet(Arc<EntrySet<Before>>),
+    EntryNested(Arc<Entry<Nested>>),
+    Matching(Arc<EntrySet<Picks>>),
 }
 
 /// What can be queried. `stress.py` has the same numbers.
@@ -222,7 +272,16 @@ impl Held {
             Self::Nested(p) => Some(p),
             Self::Reader(p) => Some(p),
             Self::Followed(p) => Some(p),
-            Self::Set(_) | Self::ReturnSet(_) | Self::Traced(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Returns the entry probe, if it is one and not a set.
+    fn entry(&self) -> Option<&entry::Probe> {
+        match self {
+            Self::Entry(p) => Some(p),
+            Self::EntryNested(p) => Some(p),
+            _ => None,
         }
     }
 
@@ -243,6 +302,20 @@ impl Held {
             (Self::Followed(p), Asked::Hits | Asked::Returns | Asked::Wrong) => {
                 p.handler().ask(what)
             }
+            (Self::Entry(p), Asked::Hits) => Some(p.handler().0.get()),
+            (Self::EntryNested(p), Asked::Hits) => Some(p.handler().0.get()),
+            (Self::Entry(_) | Self::EntryNested(_), Asked::Missed) => Some(self.entry()?.missed()),
+            (Self::EntrySet(set), Asked::Hits) => Some(set.handler().0.get()),
+            (Self::EntrySet(set), Asked::Missed) => Some(set.missed()),
+            (Self::Matching(set), Asked::Hits) => Some(set.handler().all.get()),
+            // Of the one function, by its index.
+            (Self::Matching(set), Asked::Returns) => Some(set.handler().picked.get()),
+            (Self::Matching(set), Asked::Missed) => {
+                let index = set.handler().index.load(Relaxed);
+                Some(set.get(index)?.missed())
+            }
+            // How many there are.
+            (Self::Matching(set), Asked::Faults) => Some(set.len() as u64),
             (_, Asked::Missed) => Some(self.probe()?.missed() as u64),
             (_, Asked::Optimized) => Some(self.probe()?.is_optimized().into()),
             _ => None,
@@ -250,6 +323,9 @@ impl Held {
     }
 
     fn enable(&self, on: bool) -> Result {
+        if let Some(probe) = self.entry() {
+            return if on { probe.enable() } else { probe.disable() };
+        }
         let probe = self.probe().ok_or(EINVAL)?;
         if on {
             probe.enable()
@@ -354,6 +430,18 @@ impl Device {
                 let name = CStr::from_bytes_until_nul(&text).map_err(|_| EINVAL)?;
                 Arc::pin_init(Tracepoint::new(name, Traced::default()), GFP_KERNEL)
                     .map(Held::Traced)
+            }
+            8 => Arc::pin_init(Entry::new(first, Before::default()), GFP_KERNEL).map(Held::Entry),
+            9 => Arc::try_pin_init(EntrySet::new(&targets, Before::default()), GFP_KERNEL)
+                .map_err(tell)
+                .map(Held::EntrySet),
+            10 => Arc::pin_init(Entry::new(first, Nested::default()), GFP_KERNEL)
+                .map(Held::EntryNested),
+            11 => {
+                let pattern = CStr::from_bytes_until_nul(&text).map_err(|_| EINVAL)?;
+                Arc::try_pin_init(EntrySet::matching(pattern, Picks::new()?), GFP_KERNEL)
+                    .map_err(tell)
+                    .map(Held::Matching)
             }
             _ => return Err(EINVAL),
         };

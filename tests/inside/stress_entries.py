@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Entry probes come and go, on one function and on all of them, while what they are on
+is called."""
+import errno
+import threading
+import time
+
+import kmod
+from device import (BEFORE, ENTRY, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS, INNER, IRQ,
+                    MATCHING, MISSED, RETURNS, SOFTIRQ, TARGET, Device)
+from fire import exact, fire, tell
+from form import ROUNDS, SECONDS
+from kmod import equal, kprobe_list
+from stress_everything import workload
+
+PLACES = ["stress:stress_target", "stress:stress_exact", "stress:stress_irq"]
+TWO = ((ENTRY, False), (ENTRY, False))
+FTRACE_ENABLED = "/proc/sys/kernel/ftrace_enabled"
+TRACING = "/sys/kernel/tracing"
+
+
+def victim(times):
+    with open("/sys/module/stress_victim/parameters/call", "w", encoding="ascii") as call:
+        call.write(str(times))
+
+
+def test_entry_probes_come_and_go():
+    rounds = []
+
+    def churn(kind, *where):
+        with Device() as mine:
+            for _ in range(3):
+                mine.add(kind, *where).drop()
+        rounds.append(kind)
+
+    with Device() as device, exact(device, target=TWO, exact=TWO, irq=TWO, softirq=TWO) as figures:
+        with fire(device, TARGET, EXACT, IRQ, SOFTIRQ) as threads:
+            threads.start(churn, ENTRY, PLACES[0])
+            threads.start(churn, ENTRY, PLACES[2])
+            threads.start(churn, ENTRY_SET, *PLACES)
+            threads.start(churn, MATCHING, "stress_*,vfs_*")
+            threads.stopped.wait(SECONDS)
+    return f"{3 * len(rounds)} registered and dropped, {tell(figures)}"
+
+
+def test_entry_probes_are_enabled_and_disabled():
+    toggled = []
+
+    def toggle(held, on):
+        held.enable(on)
+        toggled.append(on)
+
+    with Device() as device, exact(device, target=TWO) as figures:
+        several = [device.add(ENTRY, PLACES[0]) for _ in range(3)]
+        with fire(device, TARGET) as threads:
+            for held in several:
+                threads.start(toggle, held, True)
+                threads.start(toggle, held, False)
+            threads.stopped.wait(SECONDS)
+        for held in several:
+            held.enable(True)
+            before = held.seen()
+            device.call(TARGET, 10)
+            equal(held.seen(), before + 10, "after the last enable")
+            held.enable(False)
+            device.call(TARGET, 10)
+            equal(held.seen(), before + 10, "after the last disable")
+            held.drop()
+    return f"{len(toggled)} times, {tell(figures)}"
+
+
+def test_entry_handlers_call_what_is_probed():
+    with Device() as device, exact(device, target=TWO, inner=TWO, irq=TWO) as figures:
+        outer = device.add(ENTRY_NESTED, PLACES[0])
+        with fire(device, TARGET, INNER, IRQ) as threads:
+            threads.stopped.wait(SECONDS)
+        outer.drop()
+    if figures["missed"] == 0:
+        raise AssertionError("nothing was missed")
+    return tell(figures)
+
+
+def test_all_functions_under_fire():
+    """Attached and left again and again, while a machine does what it does."""
+    rounds = attached = hits = 0
+    stopped = threading.Event()
+    worker = threading.Thread(target=workload, args=(stopped,))
+    worker.start()
+    try:
+        end = time.monotonic() + SECONDS
+        with Device() as device, exact(device, target=TWO, irq=TWO) as figures:
+            with fire(device, TARGET, IRQ):
+                while time.monotonic() < end or rounds < 2:
+                    everything = device.add(MATCHING, "*")
+                    attached = everything.ask(FAULTS)
+                    device.call(EXACT, 1000)
+                    equal((everything.ask(RETURNS), everything.ask(MISSED)), (1000, 0))
+                    hits += everything.ask(HITS)
+                    everything.drop()
+                    rounds += 1
+    finally:
+        stopped.set()
+        worker.join()
+    with open(f"{TRACING}/enabled_functions", encoding="ascii") as file:
+        equal(file.read(), "", "functions that are still traced")
+    if attached < 5000 or hits < 2000 * rounds:
+        raise AssertionError(f"{hits} hits of {attached} functions")
+    return f"{rounds} rounds, {attached} functions, {hits} hits, {tell(figures)}"
+
+
+def test_a_module_leaves_its_entry_probes():
+    rounds = max(ROUNDS // 10, 5)
+    with Device() as device:
+        for n in range(rounds):
+            kmod.insmod("tests/stress/stress_victim.ko")
+            held = [device.add(ENTRY, "stress_victim:stress_victim"),
+                    device.add(MATCHING, "stress_victim")]
+            everything = device.add(MATCHING, "*")
+            other = device.add(ENTRY, PLACES[1])
+            victim(20)
+            equal([probe.ask(HITS) for probe in held], [20, 20])
+            kmod.rmmod("stress_victim")
+            held[0].enable(False)
+            try:
+                held[0].enable(True)
+            except OSError as error:
+                equal(error.errno, errno.EINVAL)
+            else:
+                raise AssertionError("a probe that is gone was enabled")
+            # The next one of that name may lie at the same address.
+            kmod.insmod("tests/stress/stress_victim.ko")
+            if n % 2:
+                again = device.add(ENTRY, "stress_victim:stress_victim")
+                victim(30)
+                equal(again.seen(), 30)
+                kmod.rmmod("stress_victim")
+                again.drop()
+            else:
+                victim(30)
+                kmod.rmmod("stress_victim")
+            equal([probe.ask(HITS) for probe in held], [20, 20])
+            device.call(EXACT, 10)
+            equal(other.seen(), 10)
+            for probe in (*held, everything, other):
+                probe.drop()
+    return f"{rounds} rounds"
+
+
+def test_ftrace_cannot_be_switched_off_silently():
+    def switch(on):
+        with open(FTRACE_ENABLED, "w", encoding="ascii") as file:
+            file.write(str(on))
+
+    def refused(function, *args):
+        try:
+            function(*args)
+        except OSError as error:
+            return error.errno
+        return 0
+
+    with Device() as device:
+        held = device.add(ENTRY, PLACES[1])
+        how = refused(switch, 0)
+        device.call(EXACT, 10)
+        equal(held.seen(), 10)
+        held.drop()
+        if how == errno.EOPNOTSUPP:
+            return "it cannot be switched off at all here"
+        equal(how, errno.EBUSY)
+        switch(0)
+        try:
+            equal(refused(device.add, ENTRY, PLACES[1]), errno.EBUSY)
+        finally:
+            switch(1)
+        held = device.add(ENTRY, PLACES[1])
+        device.call(EXACT, 10)
+        equal(held.seen(), 10)
+    return "EBUSY"
+
+
+def test_entry_probes_beside_other_tracers():
+    """A kprobe, and the function tracer of tracefs, at the same function."""
+    def write(file, text):
+        with open(f"{TRACING}/{file}", "w", encoding="ascii") as out:
+            out.write(text)
+
+    with Device() as device:
+        held = device.add(ENTRY, PLACES[1])
+        kprobe = device.add(BEFORE, PLACES[1])
+        write("set_ftrace_filter", "stress_exact")
+        write("current_tracer", "function")
+        try:
+            device.call(EXACT, 100)
+        finally:
+            write("current_tracer", "nop")
+            write("set_ftrace_filter", "\n")
+        equal((held.seen(), kprobe.seen()), (100, 100))
+        kprobe.drop()
+        device.call(EXACT, 100)
+        equal(held.seen(), 200)
+        held.drop()
+    equal(kprobe_list(), [])
+    return "200 calls"
