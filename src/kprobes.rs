@@ -16,13 +16,23 @@
 //! | what | context | may sleep |
 //! |---|---|---|
 //! | creating or dropping a probe; [`Probe::enable`], [`Probe::disable`] | process context | yes, it does |
-//! | [`kprobe::Handler`], [`kretprobe::Handler`], [`overrides::Handler`] | probed context, preemption disabled, interrupts possibly too | no |
+//! | [`kprobe::Handler`], [`kretprobe::Handler`], [`overrides::Handler`], [`entry::Handler`] | probed context, preemption disabled, interrupts possibly too | no |
 //! | [`tracepoint::Handler`] | that of the tracepoint; it may be preempted | no |
 //! | `unregistered()` of each of these | process context, in the drop | yes |
 //! | [`module::Handler`] | process context | yes |
 //!
 //! The kernel does not run a handler for a hit inside another handler. It
-//! counts the hit: see [`Probe::missed`].
+//! counts the hit: see [`Probe::missed`]. Nor does the library for an [`Entry`], where
+//! it counts itself: see [`entry::Probe::missed`].
+//!
+//! # Which kind
+//!
+//! | where | kind | net instructions, counting per CPU |
+//! |---|---|---|
+//! | any instruction, with all CPU registers | [`Kprobe`] | 150 and more |
+//! | the entry of a function, with its arguments; up to all functions, by a pattern | [`Entry`], [`EntrySet`] | 59 |
+//! | entry and return of a function | [`Kretprobe`], [`Timed`] | 400 and more |
+//! | what the kernel's developers chose | [`Tracepoint`] | 25 |
 //!
 //! # The path of a hit
 //!
@@ -42,6 +52,20 @@
 //!   Context::new(registers, probe, index)     context.rs
 //!                     v
 //!     Handler::{pre, post, entry, ret}        the module
+//! ```
+//!
+//! An [`Entry`] has no `struct kprobe`: ftrace calls the library directly.
+//!
+//! ```text
+//!      ftrace call of a function
+//!               |
+//!   the module's one ftrace_ops              bindings/helpers/entry.c
+//!               v
+//!   hit(): preemption, guard of the task     entry/hit.rs
+//!               v
+//!   Table::find(address) -> first probe      entry/table.rs
+//!               v
+//!   run(): Handler::entry, then the next     entry/hit.rs, the module
 //! ```
 //!
 //! An [`Override`] has callbacks of its own, in `overrides.rs`, which continue at
