@@ -18,6 +18,8 @@
 //! | look at one instruction, before and after it | [`Target::offset`], [`pre`](kprobe::Handler::pre) and [`post`](kprobe::Handler::post) | [`registers`] |
 //! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
 //! | use a tracepoint of the kernel | [`Tracepoint`], a [`tracepoint::Handler`]; `fn name on` in [`probes!`] | [`signals`] |
+//! | the same for a third of the cost, without the registers | [`Entry`], an [`entry::Handler`] | |
+//! | run code in all functions of a pattern | [`EntrySet::matching`] | |
 //! | probe many functions | [`KprobeSet`], [`KretprobeSet`]: [`Members`], with a [`Refusal`] for each that cannot be probed | [`funccount`] |
 //! | follow packets | several probes in a module | [`xdp_verdicts`] |
 //! | change what a function returns | [`Context::set_ret`]; [`Override`], an [`overrides::Handler`], which does not run it at all | [`change_outcome`] |
@@ -28,8 +30,9 @@
 //! # I want to know
 //!
 //! Everything that a handler is told is in its [`Context`]: [`Pre`] the probed
-//! instruction, [`Post`] it, at the [`Return`], or in a [`Trace`]point. Those of
-//! probes, the [`Probed`] ones, have registers; all are a [`Place`].
+//! instruction, [`Post`] it, at the [`Return`], or in a [`Trace`]point; [`AtEntry`]
+//! of an [`Entry`]. Those of kprobes, the [`Probed`] ones, have registers; all are a
+//! [`Place`].
 //!
 //! | I want to ... | use | sample |
 //! |---|---|---|
@@ -39,7 +42,7 @@
 //! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]; [`Shown`] escapes it for the log | [`open_names`] |
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
-//! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`]; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`] | [`registers`] |
+//! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`]; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`]; of an [`Entry`], [`entry::Probe`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers; [`unknown_param`] for what is none of them | [`funccount`], [`allocator`] |
 //!
 //! # I want to count
@@ -51,7 +54,7 @@
 //! | events by kind, or a histogram | [`PerCpuCounts`] with `N` of them | as above; see [`latency`] |
 //! | anything with compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic` | calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` |
 //! | lines of the log | [`RateLimit`] | suppresses those that are too many, and counts them |
-//! | hits that the handler was not called for | [`Probe::missed`], [`Tracepoint::missed`] | counted by the kernel, in any case; a lower bound for kprobes |
+//! | hits that the handler was not called for | [`Probe::missed`], [`Tracepoint::missed`], [`entry::Probe::missed`] | counted in any case; by the kernel, and so a lower bound, for kprobes |
 //!
 //! Hits themselves are not counted by the kernel: count them in the handler. Where
 //! CPUs take turns, hits and misses add up to the calls.
