@@ -41,21 +41,15 @@ use crate::{
         Context, //
     },
     held::Held,
-    members::{
-        Refusal,
-        Wanted, //
-    },
     registration::may_register,
     target::Target, //
 };
 use core::{
     ops::Deref,
-    ptr,
     slice, //
 };
 use kernel::{
     container_of,
-    error::to_result,
     prelude::*, //
 };
 
@@ -63,9 +57,13 @@ mod hit;
 mod ops;
 mod pattern;
 mod probe;
+mod seek;
+mod set;
 mod table;
 
 pub use probe::Probe;
+use seek::Seekers;
+pub use set::EntrySet;
 
 /// Callbacks of an [`Entry`] or an [`EntrySet`].
 pub trait Handler: Send + Sync + 'static {
@@ -224,362 +222,12 @@ impl<H: Handler> PinnedDrop for Entry<H> {
     }
 }
 
-/// Entry probes at several functions that share a handler. [`Context::index`] tells
-/// which of them was hit.
-///
-/// Registering and dropping a set costs about as much as one probe. Dropping it
-/// waits for running handlers, so it must not be dropped in a handler.
-///
-/// # Examples
-///
-/// Count all calls of `vfs_*()`:
-///
-/// ```
-/// use kernel::prelude::*;
-/// use kprobes::{entry, AtEntry, Context, EntrySet, PerCpuCounts};
-///
-/// struct Calls(PerCpuCounts<1>);
-///
-/// impl entry::Handler for Calls {
-///     fn entry(&self, _cx: &Context<'_, AtEntry>) {
-///         self.0.inc(0);
-///     }
-/// }
-///
-/// # fn f() -> Result {
-/// let calls = Calls(PerCpuCounts::new()?);
-/// let set = KBox::pin_init(EntrySet::matching(c"vfs_*", calls), GFP_KERNEL)?;
-/// for (index, probe) in set.iter() {
-///     pr_info!("{index}: {}\n", probe.location());
-/// }
-/// # Ok(()) }
-/// ```
-///
-/// # Invariants
-///
-/// Until the set is dropped, `all` is attached, with `handler`, and `held` is on the
-/// module's list.
-#[pin_data(PinnedDrop)]
-#[must_use = "dropping the set unregisters it"]
-pub struct EntrySet<H: Handler> {
-    #[pin]
-    handler: H,
-    all: All,
-    #[pin]
-    held: Held,
-}
-
-/// The probes of a set.
-///
-/// # Invariants
-///
-/// `probes` is not resized once `pointers` points at each of them, and in ascending
-/// order of their indices.
-struct All {
-    probes: KVVec<Probe>,
-    refused: KVVec<Refusal>,
-    /// For [`ops::detach`].
-    pointers: KVVec<*const Probe>,
-}
-
-impl All {
-    #[inline]
-    fn with_capacity(probes: usize) -> Result<Self> {
-        Ok(Self {
-            probes: KVVec::with_capacity(probes, GFP_KERNEL)?,
-            refused: KVVec::new(),
-            pointers: KVVec::with_capacity(probes, GFP_KERNEL)?,
-        })
-    }
-
-    /// Attaches the probes.
-    ///
-    /// # Safety
-    ///
-    /// They must be new, and their handler stay valid until they are detached.
-    #[inline]
-    unsafe fn attach(&mut self, locked: ops::Locked) -> Result {
-        for probe in self.probes.iter() {
-            self.pointers.push(ptr::from_ref(probe), GFP_KERNEL)?;
-        }
-        // SAFETY: By the safety requirements, and the probes do not move.
-        unsafe { locked.attach(&mut self.pointers) }
-    }
-}
-
-// SAFETY: Probes may be unregistered by any task, and `H` is `Send`.
-unsafe impl<H: Handler> Send for EntrySet<H> {}
-// SAFETY: `&EntrySet` gives access to `&H` and `&Probe`, which are `Sync`.
-unsafe impl<H: Handler> Sync for EntrySet<H> {}
-
-impl<H: Handler> EntrySet<H> {
-    /// Registers `handler` at all of `targets`, or at none of them.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// The error of [`Entry::new`] for the first target that is refused, with its
-    /// index; `EINVAL` if there are no targets; `ENOMEM`.
-    #[inline]
-    pub fn new<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        Self::register(
-            move |handler, _| Self::targets(targets, Wanted::All, handler),
-            handler,
-        )
-    }
-
-    /// Registers `handler` at those of `targets` that can be probed;
-    /// [`EntrySet::refused`] lists the others, and why.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`EntrySet::new`], if all targets are refused.
-    #[inline]
-    pub fn where_possible<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        Self::register(
-            move |handler, _| Self::targets(targets, Wanted::Possible, handler),
-            handler,
-        )
-    }
-
-    /// Registers `handler` at all functions that match `pattern`: a name with the
-    /// wildcards `*`, `?` and `[...]`, or several, separated by commas or white
-    /// space. `*` alone is all functions, some tens of thousands.
-    ///
-    /// It is for the kernel to say what matches: the functions that ftrace can
-    /// trace, also of modules. Those of the same name are all of them. Their indices
-    /// are in the order of their addresses; [`EntrySet::iter`] has the names.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// With the index of the pattern: `EINVAL` if it cannot be one, `ENOENT` if
-    /// nothing matches. Otherwise those of [`Entry::new`], and `EOPNOTSUPP` if the
-    /// kernel does not tell what matches.
-    #[inline]
-    pub fn matching<'a, E: 'a>(
-        pattern: &'a CStr,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        Self::register(
-            move |handler, locked| Self::functions(pattern, handler, locked),
-            handler,
-        )
-    }
-
-    /// `find` is called with the lock held.
-    #[inline]
-    fn register<'a, E: 'a>(
-        find: impl FnOnce(*const H, &ops::Locked) -> Result<All, Refusal> + 'a,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        try_pin_init!(&this in Self {
-            // First, because the kernel may call it before the registration returns.
-            handler <- handler,
-            // INVARIANT: They are attached.
-            all: {
-                // SAFETY: This only computes the address of a field.
-                let handler = unsafe { &raw const (*this.as_ptr()).handler };
-                may_register(handler)?;
-                let locked = ops::lock()?;
-                let mut all = find(handler, &locked)?;
-                // SAFETY: The probes are new. The handler is initialised and pinned, and dropped
-                // after they are detached.
-                unsafe { all.attach(locked)? };
-                all
-            },
-            // SAFETY: Each of `pointers`, which are not resized, points at an attached probe that
-            // `leave` detaches. INVARIANT: This puts them on the list.
-            held <- unsafe {
-                Held::enter(leave, all.pointers.as_mut_ptr().cast(), all.pointers.len())
-            },
-        }? Refusal)
-    }
-
-    #[inline]
-    fn targets(targets: &[Target<'_>], wanted: Wanted, handler: *const H) -> Result<All, Refusal> {
-        if targets.is_empty() {
-            return Err(EINVAL.into());
-        }
-        let mut all = All::with_capacity(targets.len())?;
-        let mut seekers = Seekers::new(targets.len())?;
-        for (index, target) in targets.iter().enumerate() {
-            match seekers.seek(*target) {
-                Ok(ip) => {
-                    // SAFETY: `calls` are for handlers of this type.
-                    let probe = unsafe { Probe::new(calls::<H>(), handler.cast(), index, ip) };
-                    all.probes.push(probe, GFP_KERNEL)?;
-                }
-                Err(error) => {
-                    let refusal = Refusal::at(index, error);
-                    if wanted == Wanted::All {
-                        return Err(refusal);
-                    }
-                    all.refused.push(refusal, GFP_KERNEL)?;
-                }
-            }
-        }
-        match (all.probes.is_empty(), all.refused.first()) {
-            (true, Some(refusal)) => Err(*refusal),
-            _ => Ok(all),
-        }
-    }
-
-    #[inline]
-    fn functions(pattern: &CStr, handler: *const H, locked: &ops::Locked) -> Result<All, Refusal> {
-        let ips = pattern::functions(pattern, locked)?;
-        let mut all = All::with_capacity(ips.len())?;
-        for (index, &ip) in ips.iter().enumerate() {
-            // SAFETY: `calls` are for handlers of this type.
-            let probe = unsafe { Probe::new(calls::<H>(), handler.cast(), index, ip) };
-            all.probes.push(probe, GFP_KERNEL)?;
-        }
-        Ok(all)
-    }
-
-    /// Returns the handler.
-    #[inline]
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-
-    /// Returns how many probes are registered.
-    #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.all.probes.len()
-    }
-
-    /// Returns the probe at the target with this index, or `None` if there is no
-    /// such target or it was refused.
-    #[inline]
-    pub fn get(&self, index: usize) -> Option<&Probe> {
-        let at = self
-            .all
-            .probes
-            .binary_search_by_key(&index, Probe::index)
-            .ok()?;
-        self.all.probes.get(at)
-    }
-
-    /// Iterates over the probes and their indices.
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = (usize, &Probe)> {
-        self.all.probes.iter().map(|probe| (probe.index(), probe))
-    }
-
-    /// Iterates over the targets that were refused. Only [`EntrySet::where_possible`]
-    /// leaves any.
-    #[inline]
-    pub fn refused(&self) -> impl Iterator<Item = Refusal> + '_ {
-        self.all.refused.iter().copied()
-    }
-
-    /// Returns the sum of what its probes have [missed](Probe::missed).
-    #[inline]
-    pub fn missed(&self) -> u64 {
-        self.all.probes.iter().map(Probe::missed).sum()
-    }
-}
-
-#[pinned_drop]
-impl<H: Handler> PinnedDrop for EntrySet<H> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, `held` is on the list, and this is the only call of
-        // `leave`.
-        unsafe { self.held.leave() };
-        self.handler.unregistered(self.missed());
-    }
-}
-
 /// What probes with a handler of type `H` call.
 #[inline(always)]
 const fn calls<H: Handler>() -> probe::Calls {
     probe::Calls {
         last: hit::run::<H, true>,
         more: hit::run::<H, false>,
-    }
-}
-
-/// Kprobes that are registered and disabled, and never enabled. Dropping them
-/// unregisters them, in one grace period.
-///
-/// # Invariants
-///
-/// `kprobes` is not resized, and `registered` points at those that are registered.
-struct Seekers {
-    kprobes: KVVec<bindings::kprobe>,
-    registered: KVVec<*mut bindings::kprobe>,
-}
-
-impl Seekers {
-    /// Allocates room for that many.
-    #[inline]
-    fn new(count: usize) -> Result<Self> {
-        Ok(Self {
-            kprobes: KVVec::with_capacity(count, GFP_KERNEL)?,
-            registered: KVVec::with_capacity(count, GFP_KERNEL)?,
-        })
-    }
-
-    /// Returns the address of ftrace's call in the function `target`. The kprobe
-    /// refuses what cannot be probed, and finds what has left.
-    #[inline]
-    fn seek(&mut self, target: Target<'_>) -> Result<usize> {
-        if !target.is_entry() {
-            return Err(EINVAL);
-        }
-        let mut empty = bindings::kprobe::default();
-        target.fill(&mut empty);
-        empty.flags = bindings::KPROBE_FLAG_DISABLED;
-        self.kprobes
-            .push_within_capacity(empty)
-            .map_err(|_| ENOMEM)?;
-        let kp = self.kprobes.last_mut().map(ptr::from_mut).ok_or(ENOMEM)?;
-        // SAFETY: `kp` is filled in, and does not move until it is unregistered. It has no callbacks.
-        to_result(unsafe { bindings::register_kprobe(kp) })?;
-        // There is room, for there was in `kprobes`. INVARIANT: It is registered.
-        let _ = self.registered.push_within_capacity(kp);
-        // The caller need not keep the name.
-        //
-        // SAFETY: `kp` is valid, and nobody else writes this field.
-        unsafe { (*kp).symbol_name = ptr::null() };
-        let mut ip = 0;
-        // SAFETY: `kp` is registered.
-        to_result(unsafe { bindings::kprobes_entry_location(kp, &raw mut ip) })?;
-        Ok(ip)
-    }
-}
-
-impl Drop for Seekers {
-    #[inline]
-    fn drop(&mut self) {
-        let count = self.registered.len() as c_int;
-        // SAFETY: By the type invariant, these are registered. They were never armed, so that
-        // cannot fail.
-        unsafe { bindings::unregister_kprobes(self.registered.as_mut_ptr(), count) };
     }
 }
 
