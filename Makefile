@@ -39,8 +39,8 @@ help:
 	@echo "$$(scripts/cache). Variables:"
 	@echo
 	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for this kernel'
-	@echo '  KERNEL=stock       the kernel that Debian ships; the default of make run'
-	@echo '  KERNEL=workbench   one that is built here; the default otherwise'
+	@echo '  KERNEL=stock       the kernel that Debian ships; the default'
+	@echo '  KERNEL=workbench   one that is built here; the default of test, bench, stress, lint'
 	@echo '  KERNEL=debug       the same with KASAN, lockdep, kmemleak and more'
 	@echo '  STOCK=RELEASE      which stock kernel, as 7.2.12+deb13-amd64'
 	@echo '  ARCH=arm64         for another architecture, emulated'
@@ -60,12 +60,15 @@ help:
 	@echo "  PARAMS='NAME=VALUE'   its parameters"
 	@echo "  TRIGGER='cat /etc/hostname'   what is done while it is loaded"
 
+# By default, the kernel that Debian ships: it is ready sooner than one that has to be
+# built, and closer to what users run. What tests, and what tells an editor of the
+# kernel's crates, takes the workbench kernel.
+stock := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
+modules samples run shell doc functions doctor: export KERNEL := $(stock)
+
 modules:
 	@scripts/build
 
-# By default, the kernel that Debian ships: it is ready sooner than one that has to be
-# built, and closer to what users run.
-run: export KERNEL := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
 run:
 	@scripts/run
 
@@ -78,8 +81,6 @@ test:
 shell:
 	@scripts/shell
 
-# In the kernel that make run boots.
-functions: export KERNEL := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
 functions: export PATTERN := $(or $(value PATTERN),*)
 functions:
 	@qemu/functions "$$(scripts/kdir)" "$$PATTERN"

@@ -42,7 +42,7 @@
 //! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]; [`Shown`] escapes it for the log | [`open_names`] |
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
-//! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`]; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`]; of an [`Entry`], [`entry::Probe`] | [`registers`] |
+//! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`], of which [`Symbol`] is the name; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`]; of an [`Entry`], [`entry::Probe`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers; [`unknown_param`] for what is none of them | [`funccount`], [`allocator`] |
 //!
 //! # I want to count

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// error: `*mut kprobes::bindings::ftrace_regs` cannot be shared between threads safely
+// error: `*mut bindings::ftrace_regs` cannot be shared between threads safely
 // A context belongs to the CPU and the task of the hit.
 
 use kprobes::{entry, AtEntry, Context};
