@@ -31,7 +31,8 @@ mirror_apt() {
 		"$@"
 }
 
-# mirror_update SUITE...: fetches the lists of these suites.
+# mirror_update SUITE...: fetches the lists of these suites; fails if one is not to be had,
+# while the others can be used.
 mirror_update() {
 	local uri keyring
 	uri=$(mirror_uris | head -n1)
@@ -49,8 +50,10 @@ mirror_update() {
 	EOF
 	say "reading the package lists of $*"
 	ticking "still reading" mirror_apt apt-get -qq \
-		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false update ||
+		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false update || {
 		say "apt did not take all of them; going on with those that it did"
+		return 1
+	}
 }
 
 # mirror_versions PACKAGE: "VERSION" per line, newest first.
