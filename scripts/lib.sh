@@ -5,6 +5,9 @@
 
 set -euo pipefail
 
+# ^C ends the script, also if the program that it waits for makes an error of it.
+trap 'trap - INT; kill -INT $BASHPID' INT
+
 # shellcheck disable=SC2034  # for those that source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -70,6 +73,8 @@ ticking() {
 	return $status
 }
 
+session_of() { awk '$1 == "NSsid:" {print $2}' "/proc/$1/status" 2>/dev/null || true; }
+
 # holder_of FILE: what has locked it, as the user typed it, for messages.
 holder_of() {
 	local fd pid found='' next
@@ -79,8 +84,9 @@ holder_of() {
 		pid=${fd#/proc/}
 		pid=${pid%%/*}
 		found=${found:-$pid}
-		# The outermost make of those from which it was started.
+		# The outermost make of those from which it was started in that session.
 		for ((next = pid; next > 1; )); do
+			[ "$(session_of "$next")" = "$(session_of "$pid")" ] || break
 			[ "$(cat "/proc/$next/comm" 2>/dev/null)" != make ] || found=$next
 			next=$(awk '$1 == "PPid:" {print $2}' "/proc/$next/status" 2>/dev/null || echo 0)
 		done

@@ -185,6 +185,15 @@ def mistakes(commands):
         got = commands.make(*words, fails=True)
         assert len(got) == 1 and got[0].startswith(f"error: {word}: ") and reason in got[0], got
         assert time.monotonic() - began < 5, f"{word} took its time"
+    for word, there in {"probes": "PROBES", "PROBE": "PROBES", "TRIGER": "TRIGGER", "TRIGGERS": "TRIGGER",
+                        "MODUEL": None, "CPU": "CPUS", "KCFLAGS": None, "W": None, "O": None}.items():
+        if there:
+            got = commands.make("run", f"{word}=x", fails=True)
+            assert got == [f"error: {word}=: no such variable; there is {there}="], got
+        else:
+            # The kernel's make may know it.
+            got = commands.make("run", f"{word}=1", "CPUS=x", fails=True)
+            assert len(got) == 1 and got[0].startswith("error: CPUS=x"), got
     for words in (["SAMPLE=latency", "PROBES=p f"], ["MODULE=/etc", "SAMPLE=latency"]):
         got = commands.make("run", *words, fails=True)
         assert len(got) == 1 and "only one of them" in got[0], got
@@ -218,7 +227,9 @@ def guests(token):
 
 def interrupted(commands, words, token, env=None):
     """^C while the guest runs: one line of make's, no traceback, no QEMU, no folder."""
-    process = commands.start(*words, env={"TOKEN": token, **(env or {})}, start_new_session=True)
+    # Who runs this in the background has it ignored.
+    process = commands.start(*words, env={"TOKEN": token, **(env or {})}, start_new_session=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     waited = time.monotonic() + 120
     while not guests(token) and time.monotonic() < waited:
         assert process.poll() is None, process.stdout.read()
@@ -240,9 +251,10 @@ def two_builds(commands, folder):
     """Two `make` in one clone: the second waits, and says for what; both succeed."""
     place = folder / "clone"
     clone(place)
-    # Neither of them is one of ours, which has the lock of this clone.
+    # Neither of them is one of ours, which has the lock of this clone. As from a
+    # terminal, not from the make that runs this.
     env = {"KPROBES_LOCKED": ""}
-    first = commands.start(cwd=place, env=env)
+    first = commands.start(cwd=place, env=env, start_new_session=True)
     time.sleep(1.5)
     second = commands.start("samples", cwd=place, env=env)
     out = [process.communicate(timeout=300)[0] for process in (first, second)]
@@ -260,7 +272,7 @@ def waits_for_the_cache(_commands, folder):
     command = ["bash", "-c", script.replace(". scripts/lib.sh", f'. "{ROOT}/scripts/lib.sh"')]
     holder = subprocess.Popen(
         [*command[:2], command[2] + 'for i in 1 2 3 4 5; do sleep 1; echo "CC $i"; say "step $i"; done | '
-         f'"{ROOT}/scripts/progress" "the kernel" "$cache/log"'], env=env, stderr=subprocess.DEVNULL)
+         f'"{ROOT}/scripts/progress" "the kernel" "$cache/log"'], env=env, stderr=subprocess.DEVNULL, start_new_session=True)
     time.sleep(0.7)
     waiter = subprocess.run([*command[:2], command[2] + "say mine"], env=env, timeout=30,
                             stderr=subprocess.PIPE, text=True)
