@@ -7,6 +7,8 @@ export KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
 # What users write reaches scripts/run as they wrote it: make would expand a '$$'.
 $(foreach v,SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN,$(if $(filter undefined,$(origin $v)),,\
 	$(eval override $v := $$(value $v))$(eval export $v)))
+# So that a misspelt one can be refused.
+export KPROBES_GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 # Only if it was given: the kernel's make would take an empty ARCH for an
 # architecture.
 ifdef ARCH
@@ -83,7 +85,7 @@ shell:
 
 functions: export PATTERN := $(or $(value PATTERN),*)
 functions:
-	@qemu/functions "$$(scripts/kdir)" "$$PATTERN"
+	@kdir=$$(scripts/kdir) && qemu/functions "$$kdir" "$$PATTERN"
 
 doctor:
 	@scripts/doctor
