@@ -230,9 +230,10 @@ def choose_accel(kdir, wanted):
                     tell=True)
         verdict = "kvm" if trial.ok else "tcg"
         note.write_text(f"{boot_id}\n{verdict}\n")
-    if verdict == "tcg":
-        if wanted == "kvm":
-            sys.exit(f"error: ACCEL=kvm: KVM does not boot Linux within {KVM_LIMIT} s on this "
-                     "machine; ACCEL=tcg emulates")
-        say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating")
+        if verdict == "tcg" and wanted != "kvm":
+            say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating, "
+                "as from now on")
+    if verdict == "tcg" and wanted == "kvm":
+        sys.exit(f"error: ACCEL=kvm: KVM does not boot Linux within {KVM_LIMIT} s on this "
+                 "machine; ACCEL=tcg emulates")
     return verdict
