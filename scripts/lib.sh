@@ -68,9 +68,16 @@ ticking() {
 	) &
 	ticker=$!
 	"$@" || status=$?
-	kill $ticker
+	kill $ticker 2>/dev/null || true
 	wait $ticker 2>/dev/null || true
 	return $status
+}
+
+# stop PID: ends a job, and what it has started.
+stop() {
+	local child
+	for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do stop "$child"; done
+	kill "$1" 2>/dev/null || true
 }
 
 session_of() { awk '$1 == "NSsid:" {print $2}' "/proc/$1/status" 2>/dev/null || true; }
