@@ -57,13 +57,15 @@ export PATH=$cache/bin:$PATH
 # ticking WORDS COMMAND...: runs a command that is silent, and says so every eight
 # seconds, for as long as this process lives.
 ticking() {
-	local words=$1 ticker status=0
+	local words=$1 starter=$BASHPID ticker status=0
 	shift
 	(
 		exec 9>&- 3<> <(:)
-		for ((n = 8; ; n += 8)); do
-			read -rt 8 -u 3 _ || kill -0 $$ 2>/dev/null || exit
-			say "  $words, $n s so far"
+		# What waits for the output of a command substitution waits for this too, so it
+		# must not outlive who has started it.
+		for ((n = 1; ; n++)); do
+			read -rt 1 -u 3 _ || grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$starter/status" || exit
+			[ $((n % 8)) -ne 0 ] || say "  $words, $n s so far"
 		done
 	) &
 	ticker=$!

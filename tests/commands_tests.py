@@ -247,6 +247,26 @@ def interrupted(commands, words, token, env=None):
     assert not guests(token), "QEMU is left"
 
 
+def interrupted_in_silence(command, call):
+    """^C ends a script at once, whatever the program does that it waits for, with somebody
+    beside it who tells the time."""
+    script = f'. "{ROOT}/scripts/lib.sh"; f() {{ ticking working {command} >&2 || say failed; }}; {call}; say "went on"'
+    process = subprocess.Popen(
+        ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.2)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        assert process.wait(timeout=10) == -signal.SIGINT
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert time.monotonic() - began < 3
+    assert "went on" not in process.stdout.read()
+
+
 def two_builds(commands, folder):
     """Two `make` in one clone: the second waits, and says for what; both succeed."""
     place = folder / "clone"
@@ -397,6 +417,10 @@ def run(bench, results):
     test("^C ends make run", interrupted, commands, ["run", "TRIGGER=sleep 1000"], f"run-{os.getpid()}")
     test("^C ends make test", interrupted, commands, ["test", "SUITES=module"], f"test-{os.getpid()}",
          {"KPROBES_LOCKED": str(ROOT)})
+    test("^C ends a script whose program dies of it", interrupted_in_silence,
+         "sh -c 'echo begun; exec sleep 60'", "x=$(f)")
+    test("^C ends a script whose program makes an error of it", interrupted_in_silence,
+         "sh -c 'trap \"exit 100\" INT; echo begun; sleep 60'", "f")
     test("two make in one clone", two_builds, commands)
     test("who waits for the cache sees why", waits_for_the_cache, commands)
     test("a build tells how long it takes", progress)
