@@ -77,8 +77,9 @@ ticking() {
 
 # stop PID: ends a job, and what it has started.
 stop() {
-	local child
-	for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do stop "$child"; done
+	local child children=()
+	{ read -ra children <"/proc/$1/task/$1/children"; } 2>/dev/null || true
+	for child in "${children[@]}"; do stop "$child"; done
 	kill "$1" 2>/dev/null || true
 }
 
