@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -66,12 +67,19 @@ def first_of_readme(commands):
 
 def probes_of_readme(commands):
     """The README's own PROBES: what the trigger does is seen, and nobody else."""
-    assert "make run PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'" in README.read_text()
-    got = commands.make("run", "PROBES=p:open do_sys_openat2; r:opened do_sys_openat2")
-    assert all(line.startswith("rust_kprobe: open") for line in got), got
-    tasks = {match[1] for line in got if (match := re.search(r"comm=(\S+)", line))}
-    assert "true" in tasks and tasks <= {"bash", "true", "show", "busybox"}, tasks
-    assert any("opened: return" in line and "ENOENT" in line for line in got), got
+    seen = []
+    for line in README.read_text().splitlines():
+        if not line.startswith("make run PROBES="):
+            continue
+        words = shlex.split(line, comments=True)[1:]
+        got = commands.make(*words)
+        assert all(line.startswith("rust_kprobe: ") for line in got), got
+        tasks = {match[1] for line in got if (match := re.search(r"comm=(\S+)", line))}
+        assert tasks and tasks <= {"bash", "true", "show", "busybox", "rm"}, tasks
+        seen.append((tasks, got))
+    opens, unlinks = seen
+    assert "true" in opens[0] and any("opened: return" in line and "ENOENT" in line for line in opens[1]), opens
+    assert unlinks[0] == {"rm"}, unlinks
 
 
 def readme_module(folder):
