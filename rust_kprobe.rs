@@ -11,6 +11,11 @@
 //! (Debian 13) adds them, that of kmod 30 (Debian 12) does not. Commas need none:
 //! `probes=p:open,do_sys_openat2`.
 //!
+//! Each is the cheapest probe that does what it says, and `by` in its first line tells
+//! which. `p` without an offset is an entry probe (`entry`) where that is possible, and
+//! a kprobe elsewhere: on what ftrace cannot trace, and where it would make others
+//! dearer, as ftrace or another definition is at that function.
+//!
 //! When a probed module is unloaded, its probes are gone. Unlike tracefs, they are
 //! not registered again when it is loaded again.
 //!
@@ -50,7 +55,8 @@ use kernel::{
     sync::Arc, //
 };
 use kprobes::{
-    kprobe, module, timed, Context, Kprobe, Kretprobe, ModuleWatch, Post, Return, Target, Timed,
+    entry, kprobe, module, timed, AtEntry, Context, Entry, Kprobe, Kretprobe, ModuleWatch, Post,
+    Return, Target, Timed,
 };
 use report::Report;
 
@@ -75,6 +81,17 @@ impl kprobe::Handler for Report {
     }
 
     fn unregistered(&self, missed: usize) {
+        self.finish(missed as u64);
+    }
+}
+
+impl entry::Handler for Report {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        self.count();
+        self.hit("pre", cx);
+    }
+
+    fn unregistered(&self, missed: u64) {
         self.finish(missed);
     }
 }
@@ -87,7 +104,7 @@ impl timed::Handler for Report {
     }
 
     fn unregistered(&self, missed: usize) {
-        self.finish(missed);
+        self.finish(missed as u64);
     }
 }
 
@@ -109,18 +126,26 @@ impl kprobe::Handler for Around {
     }
 
     fn unregistered(&self, missed: usize) {
-        self.report.finish(missed);
+        self.report.finish(missed as u64);
     }
 }
 
 /// A registered probe of any kind.
 enum Probe {
+    Entry(Pin<KBox<Entry<Report>>>),
     Before(Pin<KBox<Kprobe<Report>>>),
     Around(Pin<KBox<Kprobe<Around>>>),
     Return(Pin<KBox<Kretprobe<Timed<Report>>>>),
 }
 
 impl Probe {
+    /// At the entry of a function, where ftrace calls nobody else: it would cost them
+    /// more.
+    fn at_entry(name: CString, target: Target<'_>) -> Result<Self> {
+        let probe = Entry::alone(target, Report::new(name));
+        Ok(Self::Entry(KBox::pin_init(probe, GFP_KERNEL)?))
+    }
+
     fn before(name: CString, target: Target<'_>) -> Result<Self> {
         let probe = Kprobe::new(target, Report::new(name));
         Ok(Self::Before(KBox::pin_init(probe, GFP_KERNEL)?))
@@ -138,30 +163,43 @@ impl Probe {
         Ok(Self::Return(KBox::pin_init(probe, GFP_KERNEL)?))
     }
 
-    fn define(definition: &Definition<'_>) -> Result<Self> {
+    /// Registers the cheapest kind of probe that does what one of `all` says.
+    fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<Self> {
         let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
         let target = Target::symbol(&symbol);
-        let name = CString::try_from_fmt(format_args!("{}", definition.name()))?;
+        let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
         match definition.kind {
-            Kind::Probe { offset } => Self::before(name, target.offset(offset)),
-            Kind::Return { max_active } => Self::at_return(name, target, max_active),
+            Kind::Probe { offset: 0 } if definition.may_be_at_entry(all) => {
+                // What is wrong with a place is for the kprobe to say.
+                Self::at_entry(name()?, target).or_else(|_| Self::before(name()?, target))
+            }
+            Kind::Probe { offset } => Self::before(name()?, target.offset(offset)),
+            Kind::Return { max_active } => Self::at_return(name()?, target, max_active),
         }
     }
 
     /// Reports the probe if the probed module has been unloaded.
     fn tell_gone(&self) {
-        match self {
-            Self::Before(probe) => probe.handler().gone(probe),
-            Self::Around(probe) => probe.handler().report.gone(probe),
-            Self::Return(probe) => probe.handler().gone(probe),
+        let (report, gone) = match self {
+            Self::Entry(probe) => (probe.handler(), probe.is_gone()),
+            Self::Before(probe) => (probe.handler(), probe.is_gone()),
+            Self::Around(probe) => (&probe.handler().report, probe.is_gone()),
+            Self::Return(probe) => (&**probe.handler(), probe.is_gone()),
+        };
+        if gone {
+            report.gone();
         }
     }
 
     fn announce(&self) {
+        let by_kprobe = |report: &Report, kind, probe: &kprobes::Probe| {
+            report.registered(kind, probe.address(), probe.mechanism().name());
+        };
         match self {
-            Self::Before(probe) => probe.handler().registered("p", probe),
-            Self::Around(probe) => probe.handler().report.registered("p", probe),
-            Self::Return(probe) => probe.handler().registered("r", probe),
+            Self::Entry(probe) => probe.handler().registered("p", probe.address(), "entry"),
+            Self::Before(probe) => by_kprobe(probe.handler(), "p", probe),
+            Self::Around(probe) => by_kprobe(&probe.handler().report, "p", probe),
+            Self::Return(probe) => by_kprobe(probe.handler(), "r", probe),
         }
     }
 }
@@ -253,7 +291,7 @@ fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
 
     let mut all = KVec::with_capacity(definitions.len(), GFP_KERNEL)?;
     for ((n, text), definition) in definition::split(parameter).enumerate().zip(&definitions) {
-        let probe = Probe::define(definition).inspect_err(|&errno| {
+        let probe = Probe::define(definition, &definitions).inspect_err(|&errno| {
             let reason = match definition.kind {
                 Kind::Return { .. } if errno == EINVAL => report::NO_FUNCTION,
                 _ => report::explain(errno).1,

@@ -79,6 +79,21 @@ impl Definition<'_> {
         Name::new(self)
     }
 
+    /// Whether this, one of `all`, can be an entry probe: before a function, where no
+    /// other one of them needs a kprobe. It would be dearer beside that.
+    pub(crate) fn may_be_at_entry(&self, all: &[Definition<'_>]) -> bool {
+        all.iter()
+            .filter(|other| other.function() == self.function())
+            .all(|other| other.kind == Kind::Probe { offset: 0 })
+    }
+
+    /// The symbol without its module.
+    fn function(&self) -> &str {
+        self.symbol
+            .split_once(':')
+            .map_or(self.symbol, |(_, name)| name)
+    }
+
     /// Fails if one of `others` has the same name.
     pub(crate) fn distinct_from(&self, others: &[Definition<'_>]) -> Result<(), Mistake> {
         match others.iter().any(|other| other.name() == self.name()) {

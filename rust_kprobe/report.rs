@@ -17,7 +17,7 @@ use kernel::{
         Relaxed, //
     }, //
 };
-use kprobes::{Address, Context, Count, Place, Probe, RateLimit, Return};
+use kprobes::{Address, Context, Count, Place, RateLimit, Return};
 
 /// A probe may log this many lines in each interval.
 const BURST: u32 = 100;
@@ -49,14 +49,12 @@ impl Report {
     }
 
     /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`
-    pub(crate) fn registered(&self, kind: &str, probe: &Probe) {
+    pub(crate) fn registered(&self, kind: &str, at: Address, mechanism: &str) {
         self.announced.store(true, Relaxed);
         pr_info!(
-            "{}: registered {kind} at {} {} by {}\n",
+            "{}: registered {kind} at {} {at} by {mechanism}\n",
             &*self.name,
-            probe.location(),
-            probe.address(),
-            probe.mechanism().name()
+            at.location()
         );
     }
 
@@ -99,9 +97,9 @@ impl Report {
 
     /// `NAME: gone, its module has left`
     ///
-    /// Once, if the probe is gone and was reported as registered.
-    pub(crate) fn gone(&self, probe: &Probe) {
-        if probe.is_gone() && self.announced.load(Relaxed) && !self.gone.load(Relaxed) {
+    /// Once, if the probe was reported as registered.
+    pub(crate) fn gone(&self) {
+        if self.announced.load(Relaxed) && !self.gone.load(Relaxed) {
             self.gone.store(true, Relaxed);
             pr_info!("{}: gone, its module has left\n", &*self.name);
         }
@@ -112,7 +110,7 @@ impl Report {
     ///
     /// Nothing if the probe was not reported as registered, because another one was
     /// refused.
-    pub(crate) fn finish(&self, missed: usize) {
+    pub(crate) fn finish(&self, missed: u64) {
         if !self.announced.load(Relaxed) {
             return;
         }

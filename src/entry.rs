@@ -27,7 +27,7 @@
 //!
 //! - The module has one `ftrace_ops` for all of them. Where another tracer is at the same function,
 //!   also a kprobe of another module's or of this one, the kernel calls both through a list of all
-//!   tracers in the system. That works, and costs more.
+//!   tracers in the system. That works, and costs more; [`Entry::alone`] refuses it.
 //! - `kernel.ftrace_enabled=0` is refused (`EBUSY`) while there are entry probes, and they are while
 //!   it is 0. Linux 7.3 does not have it any more.
 //! - If ftrace has disabled itself after an error, no more hits are promised. Probes can still be
@@ -128,6 +128,13 @@ pub struct Entry<H: Handler> {
     held: Held,
 }
 
+/// At which functions a probe may be: at any, or where ftrace calls nobody else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Others,
+    Nobody,
+}
+
 // SAFETY: A probe may be unregistered by any task, and `H` is `Send`.
 unsafe impl<H: Handler> Send for Entry<H> {}
 // SAFETY: `&Entry` gives access to `&H` and `&Probe`, which are `Sync`.
@@ -159,6 +166,79 @@ impl<H: Handler> Entry<H> {
     where
         Error: From<E>,
     {
+        Self::register(target, Beside::Others, handler)
+    }
+
+    /// As [`Entry::new`], but not beside another tracer, whose hits would cost more,
+    /// as would ours. A kprobe at that function costs less then.
+    ///
+    /// Whoever comes later is not refused.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if ftrace calls somebody at that function, and it is not an entry probe
+    /// of this module; otherwise those of [`Entry::new`].
+    ///
+    /// # Examples
+    ///
+    /// The cheapest probe that has the arguments of a function. The two are of different
+    /// types, as what their handlers can find out differs:
+    ///
+    /// ```
+    /// use kernel::prelude::*;
+    /// use kprobes::{entry, kprobe, AtEntry, Context, Count, Entry, Kprobe, Target};
+    ///
+    /// struct Reads(Count);
+    ///
+    /// impl entry::Handler for Reads {
+    ///     fn entry(&self, _cx: &Context<'_, AtEntry>) {
+    ///         self.0.add(1);
+    ///     }
+    /// }
+    ///
+    /// #[vtable]
+    /// impl kprobe::Handler for Reads {
+    ///     fn pre(&self, _cx: &Context<'_>) {
+    ///         self.0.add(1);
+    ///     }
+    /// }
+    ///
+    /// enum Probe {
+    ///     Entry(Pin<KBox<Entry<Reads>>>),
+    ///     Kprobe(Pin<KBox<Kprobe<Reads>>>),
+    /// }
+    ///
+    /// # fn f() -> Result {
+    /// let target = Target::symbol(c"vfs_read");
+    /// let probe = match KBox::pin_init(Entry::alone(target, Reads(Count::new())), GFP_KERNEL) {
+    ///     Ok(probe) => Probe::Entry(probe),
+    ///     Err(_) => {
+    ///         let probe = Kprobe::new(target, Reads(Count::new()));
+    ///         Probe::Kprobe(KBox::pin_init(probe, GFP_KERNEL)?)
+    ///     }
+    /// };
+    /// # Ok(()) }
+    /// ```
+    pub fn alone<'a, E: 'a>(
+        target: Target<'a>,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        Self::register(target, Beside::Nobody, handler)
+    }
+
+    fn register<'a, E: 'a>(
+        target: Target<'a>,
+        beside: Beside,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
         try_pin_init!(&this in Self {
             // First, because the kernel may call it before the registration returns.
             handler <- handler,
@@ -166,7 +246,7 @@ impl<H: Handler> Entry<H> {
             // INVARIANT: It is attached.
             probe <- unsafe {
                 pin_init::pin_init_from_closure(move |probe: *mut Probe| {
-                    Self::attach(probe, &raw const (*this.as_ptr()).handler, target)
+                    Self::attach(probe, &raw const (*this.as_ptr()).handler, target, beside)
                 })
             },
             // SAFETY: `probe` is attached and pinned, and `leave` detaches it.
@@ -183,12 +263,20 @@ impl<H: Handler> Entry<H> {
     /// initialised and not dropped before it, and if this returns an error, not
     /// before that.
     #[inline(always)]
-    unsafe fn attach(probe: *mut Probe, handler: *const H, target: Target<'_>) -> Result {
+    unsafe fn attach(
+        probe: *mut Probe,
+        handler: *const H,
+        target: Target<'_>,
+        beside: Beside,
+    ) -> Result {
         may_register(probe)?;
         let locked = ops::lock()?;
         let mut seekers = Seekers::new(1)?;
         let ip = seekers.seek(target)?;
         drop(seekers);
+        if beside == Beside::Nobody && locked.is_taken_by_others(ip) {
+            return Err(EEXIST);
+        }
         // SAFETY: `calls` are for handlers of this type. By the safety requirements, `probe` may be
         // written to.
         unsafe { probe.write(Probe::new(calls::<H>(), handler.cast(), 0, ip)) };

@@ -98,5 +98,6 @@ pub(crate) use arch::{
     this_cpu_inc,
     ARGUMENTS,
     FTRACE_CALL,
+    FTRACE_NOP,
     LEAVE_OVERRIDE, //
 };

@@ -237,6 +237,30 @@ fn finds_two_of_one_name() {
     );
 }
 
+#[test]
+fn an_entry_probe_is_not_beside_a_kprobe() {
+    let all = [
+        "p f",
+        "p m:f",
+        "p g",
+        "r g",
+        "p h",
+        "p h+4",
+        "p:other f+0",
+        "p:i m:i",
+        "r i",
+    ];
+    let all: Vec<_> = all
+        .iter()
+        .map(|text| parse(text.as_bytes()).unwrap())
+        .collect();
+    let may: Vec<_> = all.iter().map(|one| one.may_be_at_entry(&all)).collect();
+    assert_eq!(
+        may,
+        [true, true, false, false, false, false, true, false, false]
+    );
+}
+
 /// Every string of up to five of these characters either is refused at a column in
 /// it or right after it, or prints a normal form that parses to the same definition.
 #[test]

@@ -24,7 +24,11 @@ use super::{
     probe::Probe,
     table::Table, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    kernel_ext::nofault::KernelPtr,
+    regs, //
+};
 use core::{
     ptr,
     slice,
@@ -70,6 +74,19 @@ impl Locked {
     #[inline]
     fn table(&self) -> *mut Table {
         hit::table().load(Ordering::Relaxed)
+    }
+
+    /// Whether ftrace calls somebody at `ip`, but none of this module's probes.
+    pub(super) fn is_taken_by_others(&self, ip: usize) -> bool {
+        let table = self.table();
+        // SAFETY: Under the lock, the table is valid or null.
+        let ours = unsafe {
+            Table::taken(table)
+                .filter(|place| place.ip() == ip)
+                .any(|place| place.probes().any(Probe::is_enabled))
+        };
+        // What cannot be read is not known to be free.
+        !ours && KernelPtr::new(ip).read().ok() != Some(regs::FTRACE_NOP)
     }
 
     /// Makes room for `more` functions.

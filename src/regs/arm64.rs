@@ -27,6 +27,9 @@ pub(crate) const ARGUMENTS: usize = 8;
 /// Kprobes on arm64 do not use it.
 pub(crate) const FTRACE_CALL: usize = 4;
 
+/// What is there while ftrace calls nobody (`aarch64_insn_gen_nop()`).
+pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0xd503_201f_u32.to_le_bytes();
+
 /// A CPU register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {

@@ -22,6 +22,9 @@ pub(crate) const ARGUMENTS: usize = 6;
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 5;
 
+/// What is there while ftrace calls nobody (`x86_nops[5]`).
+pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+
 /// A CPU register, by its name in `struct pt_regs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the processor's")]

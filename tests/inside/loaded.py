@@ -17,7 +17,7 @@ NAP = arch.handler_of("clock_nanosleep")
 BURST = 100  # rust_kprobe/report.rs
 
 ADDRESS = r"([0-9a-f]{16}|\(____ptrval____\))"
-HOW = "(ftrace|jump|breakpoint)"
+HOW = "(entry|ftrace|jump|breakpoint)"
 
 
 def insmod(params=b""):
@@ -54,6 +54,13 @@ def trigger(times=1):
 def nothing_left():
     equal(is_loaded(), False)
     equal(kprobe_list(), [])
+    equal(traced(), [])
+
+
+def traced():
+    """What ftrace calls somebody for."""
+    with open("/sys/kernel/tracing/enabled_functions", encoding="ascii") as functions:
+        return [line.split()[0] for line in functions]
 
 
 def registered(name, kind, place, by=HOW):

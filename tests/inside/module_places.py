@@ -1,9 +1,107 @@
 # SPDX-License-Identifier: GPL-2.0
 """Where definitions put probes, and how they name them."""
+import errno
 import re
+from contextlib import contextmanager
 
-from kmod import equal, kprobe_list, match, match_lines, probes, unregistered
-from loaded import INSIDE, TARGET, loaded, nothing_left, registered, rmmod, trigger
+import arch
+from kmod import Skip, equal, kprobe_list, match, match_lines, probes, unregistered
+from loaded import HOW, INSIDE, TARGET, loaded, nothing_left, registered, rmmod, traced, trigger
+
+TRACING = "/sys/kernel/tracing"
+
+
+def write(file, text):
+    with open(f"{TRACING}/{file}", "w", encoding="ascii") as out:
+        out.write(text)
+
+
+@contextmanager
+def function_tracer():
+    """Another tracer at TARGET."""
+    write("set_ftrace_filter", TARGET)
+    write("current_tracer", "function")
+    try:
+        yield
+    finally:
+        write("current_tracer", "nop")
+        write("set_ftrace_filter", "\n")
+
+
+@contextmanager
+def another_kprobe():
+    write("kprobe_events", f"p:mine {TARGET}\n")
+    write("events/kprobes/mine/enable", "1")
+    try:
+        yield
+    finally:
+        write("events/kprobes/mine/enable", "0")
+        write("kprobe_events", "\n")
+
+
+def ways(definitions):
+    """How the module's probes are hit: each of them is, three times."""
+    with loaded(probes(definitions)) as kmsg:
+        found = [match(line, rf"\S+: registered .* by {HOW}")[1] for line in kmsg.lines()]
+        trigger(3)
+        rmmod()
+        for line in kmsg.lines()[-len(found):]:
+            match(line, unregistered(r"\S+", 3, 0, 0))
+    return found
+
+
+def test_probe_at_an_entry_is_the_cheapest():
+    with loaded(probes(f"p:enter {TARGET}")) as kmsg:
+        match_lines(kmsg.lines(), [registered("enter", "p", entry_place(), "entry")])
+        equal((kprobe_list(), traced()), ([], [TARGET]))
+    nothing_left()
+    # One ftrace_ops serves both.
+    equal(ways(f"p:one {TARGET}; p:two {TARGET}"), ["entry", "entry"])
+    nothing_left()
+
+
+def entry_place():
+    """The symbol and offset of ftrace's call."""
+    with open("/proc/kallsyms", encoding="ascii") as kallsyms:
+        start = next(int(l.split()[0], 16) for l in kallsyms if l.split()[2] == TARGET)
+    with open(f"{TRACING}/available_filter_functions_addrs", encoding="ascii") as addresses:
+        call = next(int(l.split()[0], 16) for l in addresses if l.split()[1] == TARGET)
+    return f"{TARGET}+{call - start:#x}"
+
+
+def test_probe_at_an_entry_beside_others_is_a_kprobe():
+    """There, an entry probe would make all of them dearer."""
+    equal(ways(f"p:one {TARGET}; r:two {TARGET}"), [arch.ENTRY] * 2)
+    equal(ways(f"p:one {TARGET}; p:two {TARGET}+{INSIDE:#x}")[0], arch.ENTRY)
+    with function_tracer():
+        equal(ways(f"p:one {TARGET}"), [arch.ENTRY])
+    nothing_left()
+    with another_kprobe():
+        # Without KPROBES_ON_FTRACE, that one is elsewhere.
+        equal(ways(f"p:one {TARGET}"), [arch.ENTRY if arch.ENTRY == "ftrace" else "entry"])
+    nothing_left()
+    equal(ways(f"p:one {TARGET}"), ["entry"])
+
+
+def test_probe_at_an_entry_where_ftrace_is_off():
+    """Linux 7.2 refuses the entry probe then. The kprobe is as good as one can be."""
+    switch = "/proc/sys/kernel/ftrace_enabled"
+
+    def switch_to(on):
+        with open(switch, "w", encoding="ascii") as file:
+            file.write(str(on))
+
+    try:
+        switch_to(0)
+    except OSError as error:
+        equal(error.errno, errno.EOPNOTSUPP)
+        raise Skip("it cannot be switched off here") from None
+    try:
+        with loaded(probes(f"p:enter {TARGET}")) as kmsg:
+            match_lines(kmsg.lines(), [registered("enter", "p", arch.entry(TARGET), arch.ENTRY)])
+    finally:
+        switch_to(1)
+    equal(ways(f"p:one {TARGET}"), ["entry"])
 
 
 def test_two_probes_on_one_function():

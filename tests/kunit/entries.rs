@@ -433,6 +433,29 @@ mod tests {
     }
 
     #[test]
+    fn alone_or_refused() -> Result {
+        let alone = |target| KBox::pin_init(Entry::alone(target, seen()), GFP_KERNEL);
+        assert!(error_of(alone(NONE)) == Some(ENOENT));
+        let first = alone(DIV)?;
+        // Those of this module are no others.
+        let second = alone(DIV)?;
+        kut_div(some());
+        assert_eq!(first.handler().0.hits().0, 1);
+        assert_eq!(second.handler().0.hits().0, 1);
+        drop((first, second));
+
+        let kprobe = before(DIV)?;
+        // Without KPROBES_ON_FTRACE, that one is not at ftrace's call.
+        let refused = kprobe.uses_ftrace().then_some(EEXIST);
+        assert!(error_of(alone(DIV)) == refused);
+        kprobe.disable()?;
+        assert!(error_of(alone(DIV)).is_none());
+        drop(kprobe);
+        assert!(error_of(alone(DIV)).is_none());
+        Ok(())
+    }
+
+    #[test]
     fn one_grace_period_for_all() -> Result {
         let keeps_the_ops = entry(MORE)?;
         let set = all(&[DIV; 20])?;
