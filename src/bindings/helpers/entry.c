@@ -66,6 +66,12 @@ static struct ftrace_ops ops = {
 };
 static bool registered;
 
+/* Whether the kernel has disabled ftrace after an error: it refuses any question. */
+static bool is_dead(void)
+{
+	return kprobes_function_entry(is_dead) == -ENODEV;
+}
+
 /*
  * Adds to the filter. An empty filter means all functions: while there is none,
  * the ops is not registered.
@@ -79,31 +85,33 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 	if (!registered) {
 		ops.func = hit;
 		errno = register_ftrace_function(&ops);
-		if (errno) {
+		/*
+		 * If the kernel could not write to the text, it warns, disables ftrace
+		 * for good, and takes the ops off its list at once: but the functions
+		 * that it has written to call us, with or without a trampoline.
+		 */
+		registered = !errno || ops.flags & FTRACE_OPS_FL_ENABLED;
+		if (!registered)
 			ftrace_free_filter(&ops);
+		if (errno)
 			return errno;
-		}
-		registered = true;
 	}
-	/*
-	 * If the kernel could not write to the text, it warns, disables ftrace for
-	 * good, and returns 0. Then it refuses the question.
-	 */
-	errno = kprobes_function_entry((void *)ips[0]);
-	return errno == -ENODEV ? errno : 0;
+	/* Where only the filter has changed, that returns 0 also then. */
+	return is_dead() ? -ENODEV : 0;
 }
 
 /*
  * Removes from the filter, or unregisters the ops if no probe is enabled any more.
- * Returns whether the ops is registered.
+ * Returns whether the ops is registered, or the kernel may call us though it is not.
  *
  * Either may fail: without memory a function stays in the filter, after an error of
- * ftrace's everything does. The table leads to no probe there.
+ * ftrace's everything does. The table leads to no probe there. If that error comes
+ * while the ops is unregistered, the kernel returns 0.
  */
 bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {
 	if (registered && !kprobes_entries.enabled) {
-		if (!unregister_ftrace_function(&ops)) {
+		if (!unregister_ftrace_function(&ops) && !is_dead()) {
 			ftrace_free_filter(&ops);
 			registered = false;
 		}
