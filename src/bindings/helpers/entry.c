@@ -269,7 +269,11 @@ bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init)
 
 static int watch_call(struct notifier_block *block, unsigned long event, void *mod)
 {
-	if (event == MODULE_STATE_GOING)
+	/*
+	 * What is at the addresses of a module that comes was for one that has left,
+	 * which was being unloaded when ftrace still knew its functions.
+	 */
+	if (event == MODULE_STATE_GOING || event == MODULE_STATE_COMING)
 		watch.gone(mod, false);
 	else if (event == MODULE_STATE_LIVE)
 		watch.gone(mod, true);
@@ -313,6 +317,8 @@ int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
 	if (!watch.registered) {
 		watch.gone = gone;
 		watch.block.notifier_call = watch_call;
+		/* Before those that ask whether a probe is gone, and attach others. */
+		watch.block.priority = INT_MAX;
 		watch.reg.leave = leave_watch;
 		errno = register_module_notifier(&watch.block);
 		if (!errno) {
