@@ -5,6 +5,7 @@ import errno
 import threading
 import time
 
+import arch
 import kmod
 from device import (BEFORE, ENTRY, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS, INNER, IRQ,
                     MATCHING, MISSED, RETURNS, SOFTIRQ, TARGET, Device)
@@ -201,3 +202,46 @@ def test_entry_probes_beside_other_tracers():
         held.drop()
     equal(kprobe_list(), [])
     return "200 calls"
+
+
+def test_entry_probes_beside_an_fprobe_a_live_patch_and_a_direct_call():
+    """Whoever comes first. A live patch goes on in another function; BPF's fentry is a
+    direct call."""
+    def beside(kind, check):
+        kmod.insmod("tests/stress/stress_beside.ko",
+                    f"kind={kind} symbol={PLACES[1]}".encode())
+        try:
+            check()
+            with open("/sys/module/stress_beside/parameters/hits", encoding="ascii") as hits:
+                return int(hits.read())
+        finally:
+            kmod.rmmod("stress_beside")
+
+    kinds = ["fprobe", "patch"] + ["direct"] * (arch.ENTRY == "ftrace")
+    with Device() as device:
+        for kind in kinds:
+            own = device.counted(EXACT)
+            held = device.add(ENTRY, PLACES[1])
+
+            def second():
+                device.call(EXACT, 100)
+                # It goes while the other stays.
+                device.add(ENTRY, PLACES[0]).drop()
+                device.call(EXACT, 100)
+
+            def first():
+                held = device.add(ENTRY, PLACES[1])
+                device.call(EXACT, 100)
+                equal(held.seen(), 100)
+                held.drop()
+                device.call(EXACT, 100)
+
+            equal(beside(kind, second), 200, kind)
+            equal(held.seen(), 200, kind)
+            device.call(EXACT, 100)
+            equal(held.seen(), 300, kind)
+            held.drop()
+            equal(beside(kind, first), 200, kind)
+            # A patched function is not called itself.
+            equal(device.counted(EXACT) - own, 100 if kind == "patch" else 500, kind)
+    return ", ".join(kinds)

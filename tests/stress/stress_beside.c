@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Others at the function of an entry probe, with which ftrace has to call both, as
+ * `kind` says: an fprobe, what a live patch does (an ops that goes on in another
+ * function), or what BPF's fentry does (a trampoline that ftrace calls directly). The
+ * parameter `hits` tells how often.
+ */
+#include <linux/atomic.h>
+#include <linux/fprobe.h>
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#ifdef CONFIG_X86_64
+#include <asm/ibt.h>
+#include <asm/nospec-branch.h>
+#endif
+
+static char symbol[KSYM_NAME_LEN];
+module_param_string(symbol, symbol, sizeof(symbol), 0);
+MODULE_PARM_DESC(symbol, "MODULE:FUNCTION, of a u64 that returns a u64");
+
+static char *kind = "";
+module_param(kind, charp, 0);
+MODULE_PARM_DESC(kind, "fprobe, patch or direct");
+
+static atomic64_t hits;
+
+static int get_hits(char *text, const struct kernel_param *param)
+{
+	return sysfs_emit(text, "%lld\n", atomic64_read(&hits));
+}
+
+static const struct kernel_param_ops hits_ops = { .get = get_hits };
+module_param_cb(hits, &hits_ops, NULL, 0400);
+MODULE_PARM_DESC(hits, "how often it was called");
+
+static notrace int on_fprobe(struct fprobe *fp, unsigned long ip, unsigned long ret,
+			     struct ftrace_regs *fregs, void *data)
+{
+	atomic64_inc(&hits);
+	return 0;
+}
+
+static struct fprobe fprobe = { .entry_handler = on_fprobe };
+
+static notrace noinline u64 instead(u64 value)
+{
+	atomic64_inc(&hits);
+	return value;
+}
+
+static notrace void on_patch(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+			     struct ftrace_regs *fregs)
+{
+	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)instead);
+}
+
+/* As klp_patch_func(). */
+static struct ftrace_ops patch = {
+	.func = on_patch,
+	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
+};
+
+#ifdef CONFIG_X86_64
+void stress_beside_direct(void);
+notrace void stress_beside_direct(void)
+{
+	atomic64_inc(&hits);
+}
+
+void stress_beside_trampoline(void *regs);
+/* As samples/ftrace/ftrace-direct.c. */
+asm(
+"	.pushsection	.text, \"ax\", @progbits\n"
+"	.type		stress_beside_trampoline, @function\n"
+"	.globl		stress_beside_trampoline\n"
+"stress_beside_trampoline:"
+	ASM_ENDBR
+"	pushq %rbp\n"
+"	movq %rsp, %rbp\n"
+	CALL_DEPTH_ACCOUNT
+"	pushq %rdi\n"
+"	call stress_beside_direct\n"
+"	popq %rdi\n"
+"	leave\n"
+	ASM_RET
+"	.size		stress_beside_trampoline, . - stress_beside_trampoline\n"
+"	.popsection\n"
+);
+
+static struct ftrace_ops direct;
+#endif
+
+static int __init beside_init(void)
+{
+	struct kprobe probe = { .symbol_name = symbol, .flags = KPROBE_FLAG_DISABLED };
+	unsigned long at;
+	int errno;
+
+	/* Only to find the function. */
+	errno = register_kprobe(&probe);
+	if (errno)
+		return errno;
+	unregister_kprobe(&probe);
+	at = (unsigned long)probe.addr;
+
+	if (!strcmp(kind, "fprobe"))
+		return register_fprobe_ips(&fprobe, &at, 1);
+	if (!strcmp(kind, "patch"))
+		return ftrace_set_filter_ip(&patch, at, 0, 0) ?: register_ftrace_function(&patch);
+#ifdef CONFIG_X86_64
+	if (!strcmp(kind, "direct"))
+		return ftrace_set_filter_ip(&direct, at, 0, 0) ?:
+		       register_ftrace_direct(&direct, (unsigned long)stress_beside_trampoline);
+#endif
+	return -EOPNOTSUPP;
+}
+module_init(beside_init);
+
+static void __exit beside_exit(void)
+{
+	if (!strcmp(kind, "fprobe")) {
+		unregister_fprobe(&fprobe);
+	} else if (!strcmp(kind, "patch")) {
+		unregister_ftrace_function(&patch);
+		ftrace_free_filter(&patch);
+#ifdef CONFIG_X86_64
+	} else {
+		unregister_ftrace_direct(&direct, (unsigned long)stress_beside_trampoline, true);
+#endif
+	}
+}
+module_exit(beside_exit);
+
+MODULE_DESCRIPTION("Others at the function of an entry probe");
+MODULE_AUTHOR("The rust_kprobe authors");
+MODULE_LICENSE("GPL");
