@@ -56,6 +56,33 @@ pub(super) fn functions(
     _locked: &super::ops::Locked,
 ) -> Result<KVVec<usize>, Refusal> {
     let matched = Matched;
+    // If ftrace runs out of memory on the way, it says that it has matched, and has not matched
+    // all. So once more, until that adds nothing.
+    let mut count = match_all(list, true)?;
+    loop {
+        let again = match_all(list, false)?;
+        if again == count {
+            break;
+        }
+        count = again;
+    }
+    if count == 0 {
+        return Err(ENOMEM.into());
+    }
+    let mut ips = KVVec::with_capacity(count, GFP_KERNEL)?;
+    // SAFETY: There is room for that many. We hold the lock.
+    let stored =
+        length(unsafe { bindings::kprobes_entry_matched(ips.as_mut_ptr(), count as c_ulong) })?;
+    // SAFETY: The function has stored that many.
+    unsafe { ips.inc_len(stored) };
+    drop(matched);
+    Ok(ips)
+}
+
+/// Matches each pattern of `list`, in addition to what is matched already, or as the
+/// `first` ones. Returns how many functions that makes. Under the lock.
+#[inline]
+fn match_all(list: &CStr, first: bool) -> Result<usize, Refusal> {
     let mut n = 0;
     for pattern in patterns(list) {
         let refused = |error| Refusal::at(n, error);
@@ -66,9 +93,13 @@ pub(super) fn functions(
         let mut text = KVec::with_capacity(pattern.len() + 1, GFP_KERNEL)?;
         text.extend_from_slice(pattern, GFP_KERNEL)?;
         text.push(0, GFP_KERNEL)?;
-        // SAFETY: `text` has that length, and a NUL after it. We hold the lock.
+        // SAFETY: `text` has that length, and a NUL after it. The caller holds the lock.
         to_result(unsafe {
-            bindings::kprobes_entry_match(text.as_mut_ptr().cast(), pattern.len() as c_int, n == 0)
+            bindings::kprobes_entry_match(
+                text.as_mut_ptr().cast(),
+                pattern.len() as c_int,
+                first && n == 0,
+            )
         })
         .map_err(refused)?;
         n += 1;
@@ -76,17 +107,10 @@ pub(super) fn functions(
     if n == 0 {
         return Err(EINVAL.into());
     }
-
-    // SAFETY: Without room for them, the function only counts. We hold the lock.
-    let count = length(unsafe { bindings::kprobes_entry_matched(ptr::null_mut(), 0) })?;
-    let mut ips = KVVec::with_capacity(count, GFP_KERNEL)?;
-    // SAFETY: There is room for that many. We hold the lock.
-    let stored =
-        length(unsafe { bindings::kprobes_entry_matched(ips.as_mut_ptr(), count as c_ulong) })?;
-    // SAFETY: The function has stored that many.
-    unsafe { ips.inc_len(stored) };
-    drop(matched);
-    Ok(ips)
+    // SAFETY: Without room for them, the function only counts. The caller holds the lock.
+    Ok(length(unsafe {
+        bindings::kprobes_entry_matched(ptr::null_mut(), 0)
+    })?)
 }
 
 #[inline]
