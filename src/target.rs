@@ -80,6 +80,7 @@ impl<'a> Target<'a> {
     ///
     /// Those of [`Kprobe::new`](crate::Kprobe::new), but for that of arming it, and of
     /// lying on the stack.
+    #[inline]
     pub fn check(self) -> Result {
         registration::try_out(self)
     }

@@ -77,6 +77,7 @@ impl Locked {
     }
 
     /// Whether ftrace calls somebody at `ip`, but none of this module's probes.
+    #[inline]
     pub(super) fn is_taken_by_others(&self, ip: usize) -> bool {
         let table = self.table();
         // SAFETY: Under the lock, the table is valid or null.

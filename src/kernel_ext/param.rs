@@ -114,6 +114,7 @@ unsafe extern "C" fn free(arg: *mut c_void) {
 ///
 /// Context: process context; it may sleep. C functions: `parse_args()`,
 /// `unknown_module_param_cb()`.
+#[inline]
 pub fn unknown_param() -> Option<CString> {
     let mut name = [0u8; 64];
     // SAFETY: `name` is valid for writing that many bytes.
