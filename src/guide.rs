@@ -19,6 +19,7 @@
 //! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
 //! | use a tracepoint of the kernel | [`Tracepoint`], a [`tracepoint::Handler`]; `fn name on` in [`probes!`] | [`signals`] |
 //! | the same for a third of the cost, without the registers | [`Entry`], an [`entry::Handler`] | |
+//! | whichever costs the least at that function | [`Entry::alone`], else a [`Kprobe`] | `rust_kprobe.rs` |
 //! | run code in all functions of a pattern | [`EntrySet::matching`] | |
 //! | probe many functions | [`KprobeSet`], [`KretprobeSet`]: [`Members`], with a [`Refusal`] for each that cannot be probed | [`funccount`] |
 //! | follow packets | several probes in a module | [`xdp_verdicts`] |
