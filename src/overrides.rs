@@ -181,4 +181,9 @@ unsafe impl Plan<bindings::kprobe> for AtEntry<'_> {
         // SAFETY: By the safety requirements, `kp` is registered and disabled.
         unsafe { self.0.settle(kp) }
     }
+
+    #[inline(always)]
+    fn disabled(&self) -> bool {
+        self.0.disabled()
+    }
 }

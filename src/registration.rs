@@ -146,9 +146,15 @@ pub(crate) unsafe trait Plan<K> {
     ///
     /// `probe` must be registered and disabled.
     unsafe fn settle(&self, probe: *mut K) -> Result<Round>;
+
+    /// Whether the probe stays disabled when it is registered.
+    #[inline(always)]
+    fn disabled(&self) -> bool {
+        false
+    }
 }
 
-/// Registers and enables `probes`, moves those that succeed to the front of the
+/// Registers and enables `probes`, except those that [`Plan::disabled`] keeps disabled, moves those that succeed to the front of the
 /// slice, and returns how many they are.
 ///
 /// `refused` is called for each of the others. If it returns an error, none of
@@ -230,6 +236,10 @@ pub(crate) unsafe fn register<K: Raw, P: Plan<K>>(
     let mut enabled = 0;
     while enabled < settled {
         let probe = probes[enabled];
+        if plan(probe).disabled() {
+            enabled += 1;
+            continue;
+        }
         // SAFETY: `probe` is registered, and begins with a kprobe.
         let Err(error) = (unsafe { arm(probe.cast()) }) else {
             enabled += 1;

@@ -33,6 +33,7 @@ use kernel::prelude::*;
 pub struct Target<'a> {
     at: At<'a>,
     offset: u32,
+    disabled: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -49,6 +50,7 @@ impl<'a> Target<'a> {
         Self {
             at: At::Symbol(name),
             offset: 0,
+            disabled: false,
         }
     }
 
@@ -60,6 +62,7 @@ impl<'a> Target<'a> {
         Self {
             at: At::Address(addr),
             offset: 0,
+            disabled: false,
         }
     }
 
@@ -70,6 +73,19 @@ impl<'a> Target<'a> {
     pub const fn offset(mut self, bytes: u32) -> Self {
         self.offset = bytes;
         self
+    }
+
+    /// Has the probe registered disabled. It has no hits, and costs nothing, until it
+    /// is enabled, by [`Probe::enable`](crate::Probe::enable) or an [event that it is
+    /// armed by](crate::event::Armed).
+    pub const fn disabled(mut self) -> Self {
+        self.disabled = true;
+        self
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_disabled(&self) -> bool {
+        self.disabled
     }
 
     /// Registers a kprobe here, disabled and without a handler, and unregisters it.

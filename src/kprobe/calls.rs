@@ -92,6 +92,11 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
         unsafe { ptr::write_volatile(&raw mut (*kp).pre_handler, self.both) };
         Ok(Round::First)
     }
+
+    #[inline(always)]
+    fn disabled(&self) -> bool {
+        self.target.is_disabled()
+    }
 }
 
 /// The callbacks for probes of `O`.

@@ -105,6 +105,11 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
         }
         Ok(Round::First)
     }
+
+    #[inline(always)]
+    fn disabled(&self) -> bool {
+        self.target.is_disabled()
+    }
 }
 
 /// Returns the kretprobe of an instance, like `get_kretprobe()`.
