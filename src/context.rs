@@ -45,6 +45,14 @@ pub enum AtEntry {}
 pub trait Place {
     #[doc(hidden)]
     type Hit: Copy;
+
+    /// Whether the handler may be preempted.
+    #[doc(hidden)]
+    const PREEMPTIBLE: bool;
+
+    /// Returns the saved CPU registers, or null if there are not all of them.
+    #[doc(hidden)]
+    fn saved(hit: Self::Hit) -> *mut bindings::pt_regs;
 }
 
 /// The kinds of [`Context`] that have the saved CPU registers.
@@ -54,6 +62,12 @@ macro_rules! places {
     ($($place:ident: $hit:ty),*) => {
         $(impl Place for $place {
             type Hit = $hit;
+            const PREEMPTIBLE: bool = <$hit>::PREEMPTIBLE;
+
+            #[inline(always)]
+            fn saved(hit: $hit) -> *mut bindings::pt_regs {
+                hit.saved()
+            }
         })*
     };
 }
@@ -71,6 +85,15 @@ pub struct Hit {
     index: usize,
 }
 
+impl Hit {
+    const PREEMPTIBLE: bool = false;
+
+    #[inline(always)]
+    fn saved(self) -> *mut bindings::pt_regs {
+        self.regs
+    }
+}
+
 /// What ftrace passes to its callback.
 #[derive(Clone, Copy)]
 pub struct EntryHit {
@@ -79,9 +102,28 @@ pub struct EntryHit {
     probe: *const entry::Probe,
 }
 
+impl EntryHit {
+    const PREEMPTIBLE: bool = false;
+
+    /// They are not complete: perf takes those of the handler.
+    #[inline(always)]
+    fn saved(self) -> *mut bindings::pt_regs {
+        core::ptr::null_mut()
+    }
+}
+
 /// At a tracepoint there is nothing to keep.
 #[derive(Clone, Copy)]
 pub struct NoHit;
+
+impl NoHit {
+    const PREEMPTIBLE: bool = true;
+
+    #[inline(always)]
+    fn saved(self) -> *mut bindings::pt_regs {
+        core::ptr::null_mut()
+    }
+}
 
 /// A hit, as passed to its handler.
 ///
@@ -102,6 +144,12 @@ pub struct Context<'a, At: Place = Pre> {
 }
 
 impl<At: Place> Context<'_, At> {
+    /// Returns the saved CPU registers, or null at a tracepoint or an entry.
+    #[inline(always)]
+    pub(crate) fn saved(&self) -> *mut bindings::pt_regs {
+        At::saved(self.hit)
+    }
+
     /// Returns the current CPU. The handler of a tracepoint may be preempted and
     /// migrated; other handlers stay on the CPU.
     #[inline(always)]

@@ -46,6 +46,8 @@ impl Held {
                 // SAFETY: `held` is valid for writing.
                 unsafe {
                     (&raw mut (*held).reg.leave).write(Some(leave));
+                    (&raw mut (*held).reg.arm).write(Some(bindings::kprobes_arm_held));
+                    (&raw mut (*held).reg.wanted).write(0);
                     (&raw mut (*held).reg.first).write(false);
                     (&raw mut (*held).probes).write(probes);
                     (&raw mut (*held).count).write(count as c_uint);
@@ -55,6 +57,13 @@ impl Held {
                 unsafe { bindings::kprobes_enter(&raw mut (*held).reg) };
             }),
         })
+    }
+
+    /// Returns the entry itself, for what is armed by events.
+    #[inline]
+    pub(crate) fn registration(&self) -> *mut bindings::kprobes_registration {
+        // SAFETY: This only computes the address of a field.
+        unsafe { &raw mut (*self.held.get()).reg }
     }
 
     /// Takes the probes off the list, unregisters them, and waits for running

@@ -28,16 +28,23 @@ kprobes-cfg := $(call kprobes-since,7,3)
 # Bindings. Like those of the kernel crate in rust/Makefile, which distributions'
 # header packages do not ship.
 
+# Their fields are of no interest, or of too many types.
+kprobes-opaque-types := trace_event_file trace_event_fields trace_event_functions
 kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kprobe_post_handler_t kretprobe kretprobe_handler_t kretprobe_holder \
 	kretprobe_instance rethook rethook_node objpool_head objpool_slot \
 	objpool_fini_cb arch_specific_insn arch_optimized_insn \
 	arch_probe_insn probe_opcode_t probes_handler_t \
 	ratelimit_state kprobes_registration kprobes_held kprobes_tracepoint \
-	kprobes_watch kprobes_entries ftrace_regs __arch_ftrace_regs
+	kprobes_watch kprobes_entries ftrace_regs __arch_ftrace_regs \
+	kprobes_listener kprobes_event kprobes_event_field \
+	kprobes_event_show kprobes_event_kind kprobes_binding trace_event_call trace_event_class \
+	trace_event trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
+	$(kprobes-opaque-types)
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
 	disable_kprobe sprint_symbol ___ratelimit kprobes_.* \
-	ktime_get_mono_fast_ns for_each_kernel_tracepoint
+	ktime_get_mono_fast_ns for_each_kernel_tracepoint \
+	trace_event_buffer_(reserve|commit) __trace_trigger_soft_disabled
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \
 	const_current_task __preempt_count
 
@@ -75,6 +82,7 @@ quiet_cmd_kprobes_bindgen = BINDGEN $(quiet_modtag) $@
 		--no-recursive-allowlist \
 		--raw-line 'pub(crate) use kernel::bindings::*;' --raw-line 'use kernel::ffi;' \
 		$(foreach t,$(kprobes-allow-types),--allowlist-type '$(t)') \
+		$(foreach t,$(kprobes-opaque-types),--opaque-type '$(t)') \
 		$(foreach f,$(kprobes-allow-functions),--allowlist-function '$(f)') \
 		$(foreach v,$(kprobes-allow-vars),--allowlist-var '$(v)') \
 		-o $@ -- $(kprobes-c-flags) -fno-builtin -D__BINDGEN__ -DMODULE

@@ -168,6 +168,7 @@ mod target;
 mod task;
 
 pub mod entry;
+pub mod event;
 #[cfg(doc)]
 pub mod guide;
 pub mod kprobe;

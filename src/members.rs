@@ -5,6 +5,7 @@
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 
 use crate::{
+    bindings,
     held::Held,
     probe::{
         Probe,
@@ -170,6 +171,11 @@ impl<K: Raw, H: HandlerOf<K>> Members<K, H> {
     #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
+    }
+
+    #[inline]
+    pub(crate) fn registration(&self) -> *mut bindings::kprobes_registration {
+        self.held.registration()
     }
 
     /// Returns how many probes are registered.
@@ -342,6 +348,14 @@ unsafe impl<K: Raw, H: HandlerOf<K>> Owner<K> for Members<K, H> {
 /// Implements `Deref` to the members for a type with [`Members`].
 macro_rules! derefs_to_members {
     ($name:ident: $raw:ident) => {
+        // SAFETY: By the invariant of `Members`, it is on the list until it is dropped.
+        unsafe impl<H: Handler> crate::event::Arm for $name<H> {
+            #[inline]
+            fn registration(&self) -> *mut bindings::kprobes_registration {
+                self.members.registration()
+            }
+        }
+
         impl<H: Handler> core::ops::Deref for $name<H> {
             type Target = crate::Members<bindings::$raw, H>;
 

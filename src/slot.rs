@@ -3,6 +3,7 @@
 //! A single registered probe and its handler.
 
 use crate::{
+    bindings,
     held::{
         Held,
         Leave, //
@@ -134,6 +135,11 @@ impl<K: Raw, H: HandlerOf<K>> Slot<K, H> {
         unsafe { Probe::from_raw(&raw const self.probe) }
     }
 
+    #[inline]
+    pub(crate) fn registration(&self) -> *mut bindings::kprobes_registration {
+        self.held.registration()
+    }
+
     /// Returns the C struct, which is registered.
     #[inline(always)]
     pub(crate) fn as_raw(&self) -> *mut K {
@@ -178,6 +184,14 @@ unsafe impl<K: Raw, H: HandlerOf<K>> Owner<K> for Slot<K, H> {
 /// Implements `Deref` to the probe for a type with a [`Slot`].
 macro_rules! derefs_to_probe {
     ($name:ident) => {
+        // SAFETY: By the invariant of `Slot`, it is on the list until it is dropped.
+        unsafe impl<H: Handler> crate::event::Arm for $name<H> {
+            #[inline]
+            fn registration(&self) -> *mut crate::bindings::kprobes_registration {
+                self.slot.registration()
+            }
+        }
+
         impl<H: Handler> core::ops::Deref for $name<H> {
             type Target = crate::Probe;
 

@@ -92,6 +92,14 @@ unsafe fn current_field<T: Copy>(offset: usize) -> T {
 pub struct Comm([u8; bindings::TASK_COMM_LEN as usize]);
 
 impl Comm {
+    pub(crate) const SIZE: usize = bindings::TASK_COMM_LEN as usize;
+
+    /// Returns all bytes, also those after the name.
+    #[inline(always)]
+    pub(crate) fn into_bytes(self) -> [u8; Self::SIZE] {
+        self.0
+    }
+
     /// Returns the bytes of the name, without the NUL.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {

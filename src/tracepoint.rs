@@ -14,6 +14,7 @@ use crate::{
         Context,
         Trace, //
     },
+    event::Arm,
     registration::may_register,
     regs::{
         self,
@@ -131,6 +132,7 @@ impl<H: Handler> Tracepoint<H> {
                 unsafe {
                     ptr::write_bytes(tp, 0, 1);
                     (*tp).reg.leave = Some(bindings::kprobes_leave_tracepoint);
+                    (*tp).reg.arm = Some(bindings::kprobes_arm_tracepoint);
                     (*tp).tracepoint = tracepoint;
                     (*tp).hit = Some(hit::<H>);
                     to_result(bindings::kprobes_tracepoint_register(tp))?;
@@ -156,6 +158,15 @@ impl<H: Handler> Tracepoint<H> {
     #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
+    }
+}
+
+// SAFETY: It is on the list until it is dropped.
+unsafe impl<H: Handler> Arm for Tracepoint<H> {
+    #[inline]
+    fn registration(&self) -> *mut bindings::kprobes_registration {
+        // SAFETY: This only computes the address of a field.
+        unsafe { &raw mut (*self.tp.get()).reg }
     }
 }
 

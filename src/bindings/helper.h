@@ -13,6 +13,7 @@
 #include <linux/sched.h>
 #include <linux/sprintf.h>
 #include <linux/timekeeping.h>
+#include <linux/trace_events.h>
 #include <linux/trace_recursion.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
@@ -37,6 +38,10 @@ struct kprobes_registration {
 	struct list_head list;
 	/* Unregisters it and waits for its handlers; logs that if it was left. */
 	void (*leave)(struct kprobes_registration *reg, bool left);
+	/* Enables or disables it, for events; NULL if that cannot be done. */
+	int (*arm)(struct kprobes_registration *reg, bool on);
+	/* How many events want it enabled, under the lock of event.c. */
+	unsigned int wanted;
 	/* Whether its handler may sleep, and so make and drop others. */
 	bool first;
 };
@@ -57,6 +62,8 @@ struct kprobes_tracepoint {
 		    unsigned long c, unsigned long d, unsigned long e);
 	/* Hits within a handler. */
 	atomic_long_t missed;
+	/* Not registered at the moment, because nobody listens to its events. */
+	bool off;
 };
 
 /* A watch for modules that are unloaded. */
@@ -65,6 +72,79 @@ struct kprobes_watch {
 	struct notifier_block block;
 	void (*gone)(struct kprobes_watch *watch);
 };
+
+/* The instance of tracefs that has an event enabled. */
+struct kprobes_listener {
+	struct trace_event_file *file;
+	struct kprobes_listener *next;
+};
+
+/* As struct trace_event_fields, whose bit-fields bindgen cannot set in a constant. */
+struct kprobes_event_field {
+	const char *type;
+	const char *name;
+	int size;
+	int align;
+	unsigned int is_signed;
+	int filter_type;
+	int len;
+};
+
+/* How the kernel prints a field. */
+enum kprobes_event_kind {
+	KPROBES_UNSIGNED,
+	KPROBES_SIGNED,
+	KPROBES_HEX,
+	KPROBES_POINTER,
+	KPROBES_SYMBOL,
+	/* An array of char that need not end with a NUL. */
+	KPROBES_CHARS,
+	/* A string at the end of the record. */
+	KPROBES_STRING,
+	KPROBES_ARRAY,
+};
+
+struct kprobes_event_show {
+	u8 kind;
+	/* Of an element, if it is an array. */
+	u8 size;
+	u16 offset;
+	u16 count;
+};
+
+/* A trace event of the module, which is a static. */
+struct kprobes_event {
+	struct trace_event_call call;
+	/* Read by handlers. */
+	struct kprobes_listener *listeners;
+	bool perf;
+	/* The module's exit has run, or its init has failed. */
+	bool gone;
+	struct trace_event_class class;
+	/* There for its name. TRACE_EVENT_FL_TRACEPOINT lets BPF programs be attached. */
+	struct tracepoint tp;
+	const char *name;
+	const char *system;
+	char *print_fmt;
+	struct kprobes_event_field *fields;
+	const struct kprobes_event_show *shows;
+	/* What a record is printed as: 1 is followed by the number of a field, from 1. */
+	const u8 *line;
+	struct kprobes_binding *bindings;
+};
+
+/* A registration that is enabled while somebody listens to an event. */
+struct kprobes_binding {
+	struct kprobes_event *event;
+	struct kprobes_registration *reg;
+	struct kprobes_binding *next;
+};
+
+static const unsigned long KPROBES_FILE_FLAGS = offsetof(struct trace_event_file, flags);
+static const unsigned long KPROBES_FILE_LOOK = EVENT_FILE_FL_TRIGGER_MODE |
+	EVENT_FILE_FL_SOFT_DISABLED | EVENT_FILE_FL_PID_FILTER;
+static const unsigned long KPROBES_FILE_COND = EVENT_FILE_FL_TRIGGER_COND;
+static const int KPROBES_EVENT_FLAGS = TRACE_EVENT_FL_TRACEPOINT;
 
 /*
  * Four bits of task_struct::trace_recursion, after those of the kernel: the
@@ -127,6 +207,7 @@ void kprobes_entry_unmatch(void);
 void kprobes_enter(struct kprobes_registration *reg);
 void kprobes_leave(struct kprobes_registration *reg);
 void kprobes_leave_all(void);
+void kprobes_may_leave(void);
 bool kprobes_must_not_wait(void);
 bool kprobes_unknown_param(char *name, size_t size);
 bool kprobes_on_stack(const void *object);
@@ -149,3 +230,14 @@ void *kprobes_alloc_percpu(size_t size, size_t align);
 void kprobes_free_percpu(void *counts);
 void kprobes_percpu_inc(void *count);
 u64 kprobes_percpu_sum(void *count);
+int kprobes_arm_held(struct kprobes_registration *reg, bool on);
+int kprobes_arm_tracepoint(struct kprobes_registration *reg, bool on);
+int kprobes_event_raw_init(struct trace_event_call *call);
+int kprobes_event_bind(struct kprobes_binding *binding);
+void kprobes_event_unbind(struct kprobes_binding *binding);
+void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
+			 int *context);
+void kprobes_event_perf_submit(struct kprobes_event *event, void *entry, size_t size,
+			       struct pt_regs *regs, int context);
+void kprobes_preempt_disable(void);
+void kprobes_preempt_enable(void);

@@ -20,8 +20,23 @@ void kprobes_leave_tracepoint(struct kprobes_registration *reg, bool left)
 	if (left)
 		pr_warn("%s: left registered: a handler at the tracepoint %s; unregistered now\n",
 			THIS_MODULE->name, tp->tracepoint->name);
-	tracepoint_probe_unregister(tp->tracepoint, tp->hit, tp);
+	if (!tp->off)
+		tracepoint_probe_unregister(tp->tracepoint, tp->hit, tp);
 	tracepoint_synchronize_unregister();
+}
+
+int kprobes_arm_tracepoint(struct kprobes_registration *reg, bool on)
+{
+	struct kprobes_tracepoint *tp = container_of(reg, struct kprobes_tracepoint, reg);
+	int ret;
+
+	if (tp->off == !on)
+		return 0;
+	ret = on ? tracepoint_probe_register(tp->tracepoint, tp->hit, tp) :
+		   tracepoint_probe_unregister(tp->tracepoint, tp->hit, tp);
+	if (!ret)
+		tp->off = !on;
+	return ret;
 }
 #else
 /* The task has no room to remember. */
@@ -32,5 +47,10 @@ int kprobes_tracepoint_register(struct kprobes_tracepoint *tp)
 
 void kprobes_leave_tracepoint(struct kprobes_registration *reg, bool left)
 {
+}
+
+int kprobes_arm_tracepoint(struct kprobes_registration *reg, bool on)
+{
+	return -EOPNOTSUPP;
 }
 #endif

@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Trace events of the module: who listens, what is armed for it, how records are printed. */
+#include <linux/err.h>
+#include <linux/kallsyms.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/perf_event.h>
+#include <linux/printk.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/trace_events.h>
+
+#include "../helper.h"
+
+#ifdef CONFIG_EVENT_TRACING
+
+static_assert(sizeof(struct kprobes_event_field) == sizeof(struct trace_event_fields));
+static_assert(offsetof(struct kprobes_event_field, name) ==
+	      offsetof(struct trace_event_fields, name));
+static_assert(offsetof(struct kprobes_event_field, align) ==
+	      offsetof(struct trace_event_fields, align));
+static_assert(offsetof(struct kprobes_event_field, filter_type) ==
+	      offsetof(struct trace_event_fields, filter_type));
+static_assert(offsetof(struct kprobes_event_field, len) ==
+	      offsetof(struct trace_event_fields, len));
+
+/*
+ * Who listens to an event, and what is bound to it. Taken inside event_mutex, and
+ * around kprobe_mutex, as trace_kprobe.c does.
+ */
+static DEFINE_MUTEX(lock);
+
+static struct kprobes_event *event_of(struct trace_event_call *call)
+{
+	return container_of(call, struct kprobes_event, call);
+}
+
+static bool listened(const struct kprobes_event *event)
+{
+	return event->listeners || event->perf;
+}
+
+static int want(struct kprobes_registration *reg)
+{
+	int ret = reg->wanted ? 0 : reg->arm(reg, true);
+
+	if (!ret)
+		reg->wanted++;
+	return ret;
+}
+
+static void unwant(struct kprobes_registration *reg)
+{
+	int ret;
+
+	if (--reg->wanted)
+		return;
+	ret = reg->arm(reg, false);
+	/* It fires for nobody, and its drop disarms it. */
+	if (ret)
+		pr_warn("%s: a probe that nobody listens to stays armed: error %d\n",
+			THIS_MODULE->name, ret);
+}
+
+static void unwant_until(struct kprobes_event *event, const struct kprobes_binding *end)
+{
+	struct kprobes_binding *binding;
+
+	for (binding = event->bindings; binding != end; binding = binding->next)
+		unwant(binding->reg);
+}
+
+/* For the first listener. */
+static int want_all(struct kprobes_event *event)
+{
+	struct kprobes_binding *binding;
+
+	for (binding = event->bindings; binding; binding = binding->next) {
+		int ret = want(binding->reg);
+
+		if (ret) {
+			unwant_until(event, binding);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int add_listener(struct kprobes_event *event, struct trace_event_file *file)
+{
+	struct kprobes_listener *listener = kzalloc(sizeof(*listener), GFP_KERNEL);
+	int ret = 0;
+
+	if (!listener)
+		return -ENOMEM;
+	listener->file = file;
+	listener->next = event->listeners;
+	if (!listened(event))
+		ret = want_all(event);
+	if (ret) {
+		kfree(listener);
+		return ret;
+	}
+	smp_store_release(&event->listeners, listener);
+	return 0;
+}
+
+static void remove_listener(struct kprobes_event *event, struct trace_event_file *file)
+{
+	struct kprobes_listener **link = &event->listeners, *listener;
+
+	while (*link && (*link)->file != file)
+		link = &(*link)->next;
+	listener = *link;
+	if (!listener)
+		return;
+	WRITE_ONCE(*link, listener->next);
+	if (!listened(event))
+		unwant_until(event, NULL);
+	/*
+	 * The kernel frees the file, and the buffer of the instance, after it has waited
+	 * for the handlers of tracepoints, which ours are not.
+	 */
+	synchronize_rcu();
+	kfree(listener);
+}
+
+static int set_perf(struct kprobes_event *event, bool on)
+{
+	int ret = 0;
+
+	if (on && !listened(event))
+		ret = want_all(event);
+	if (ret)
+		return ret;
+	WRITE_ONCE(event->perf, on);
+	if (!on) {
+		if (!listened(event))
+			unwant_until(event, NULL);
+		/* The kernel frees perf_events, as the file above. */
+		synchronize_rcu();
+	}
+	return 0;
+}
+
+/*
+ * trace_event_class::reg. The kernel calls it with event_mutex held, also before
+ * the module's init and after its exit.
+ */
+static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
+{
+	struct kprobes_event *event = event_of(call);
+	int ret = 0;
+
+	switch (type) {
+	case TRACE_REG_REGISTER:
+		mutex_lock(&lock);
+		ret = event->gone ? -ENODEV : add_listener(event, data);
+		mutex_unlock(&lock);
+		break;
+	case TRACE_REG_UNREGISTER:
+		mutex_lock(&lock);
+		remove_listener(event, data);
+		mutex_unlock(&lock);
+		break;
+#ifdef CONFIG_PERF_EVENTS
+	case TRACE_REG_PERF_REGISTER:
+	case TRACE_REG_PERF_UNREGISTER:
+		mutex_lock(&lock);
+		if (type == TRACE_REG_PERF_REGISTER && event->gone)
+			ret = -ENODEV;
+		else
+			ret = set_perf(event, type == TRACE_REG_PERF_REGISTER);
+		mutex_unlock(&lock);
+		break;
+#endif
+	default:
+		/* PERF_ADD and PERF_DEL come with interrupts disabled. */
+		break;
+	}
+	return ret;
+}
+
+/*
+ * Binds a registration to an event, and arms it if somebody listens, else disarms
+ * it.
+ */
+int kprobes_event_bind(struct kprobes_binding *binding)
+{
+	struct kprobes_event *event = binding->event;
+	struct kprobes_registration *reg = binding->reg;
+	int ret = 0;
+
+	if (kprobes_must_not_wait())
+		return -EDEADLK;
+	/* The kernel refuses the events of a module that was loaded by force. */
+	if (!event->call.event.type)
+		return -EOPNOTSUPP;
+	mutex_lock(&lock);
+	if (event->gone)
+		ret = -ENODEV;
+	else if (listened(event))
+		ret = want(reg);
+	else if (!reg->wanted)
+		ret = reg->arm(reg, false);
+	if (!ret) {
+		binding->next = event->bindings;
+		event->bindings = binding;
+	}
+	mutex_unlock(&lock);
+	return ret;
+}
+
+/* The registration is dropped next, which disarms it. */
+void kprobes_event_unbind(struct kprobes_binding *binding)
+{
+	struct kprobes_binding **link = &binding->event->bindings;
+
+	kprobes_may_leave();
+	mutex_lock(&lock);
+	while (*link != binding)
+		link = &(*link)->next;
+	*link = binding->next;
+	mutex_unlock(&lock);
+}
+
+/* As %pS, but hashed if there is no symbol. */
+static void print_symbol(struct trace_seq *s, unsigned long address)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol(name, address);
+	if (name[0] == '0')
+		trace_seq_printf(s, "%p", (void *)address);
+	else
+		trace_seq_puts(s, name);
+}
+
+static void print_word(struct trace_seq *s, const struct kprobes_event_show *show, const void *at)
+{
+	u64 word = 0;
+
+	/* Records are aligned to 4 bytes. Both architectures are little-endian. */
+	memcpy(&word, at, show->size);
+	switch (show->kind) {
+	case KPROBES_SIGNED:
+		trace_seq_printf(s, "%lld", sign_extend64(word, show->size * 8 - 1));
+		break;
+	case KPROBES_HEX:
+		trace_seq_printf(s, "0x%llx", word);
+		break;
+	case KPROBES_POINTER:
+		trace_seq_printf(s, "%p", (void *)word);
+		break;
+	case KPROBES_SYMBOL:
+		print_symbol(s, word);
+		break;
+	default:
+		trace_seq_printf(s, "%llu", word);
+		break;
+	}
+}
+
+/* Escaped as in the log, because programs choose their names. */
+static void print_string(struct trace_seq *s, const char *string, size_t size)
+{
+	const char *end = string + strnlen(string, size);
+
+	for (; string < end; string++) {
+		if (*string >= ' ' && *string <= '~')
+			trace_seq_putc(s, *string);
+		else if (*string == '\t')
+			trace_seq_puts(s, "\\t");
+		else if (*string == '\n')
+			trace_seq_puts(s, "\\n");
+		else if (*string == '\r')
+			trace_seq_puts(s, "\\r");
+		else
+			trace_seq_printf(s, "\\x%02x", (u8)*string);
+	}
+}
+
+/* As trace_print_array_seq(), which adds a NUL. */
+static void print_array(struct trace_seq *s, const struct kprobes_event_show *show, const u8 *at)
+{
+	u64 word = 0;
+	u16 n;
+
+	trace_seq_putc(s, '{');
+	for (n = 0; n < show->count; n++, at += show->size) {
+		memcpy(&word, at, show->size);
+		trace_seq_printf(s, "%s0x%llx", n ? "," : "", word);
+	}
+	trace_seq_putc(s, '}');
+}
+
+static void print_field(struct trace_seq *s, const struct kprobes_event_show *show,
+			const u8 *entry, size_t size)
+{
+	const u8 *at = entry + show->offset;
+	u16 where[2];
+
+	if (show->offset + show->size * show->count > size) {
+		trace_seq_puts(s, "(bad)");
+		return;
+	}
+	switch (show->kind) {
+	case KPROBES_CHARS:
+		print_string(s, at, show->count);
+		break;
+	case KPROBES_STRING:
+		memcpy(where, at, sizeof(where));
+		/* Where user space wrote into a buffer that is mapped, or persistent. */
+		if (where[0] + where[1] > size)
+			trace_seq_puts(s, "(bad)");
+		else
+			print_string(s, entry + where[0], where[1]);
+		break;
+	case KPROBES_ARRAY:
+		print_array(s, show, at);
+		break;
+	default:
+		print_word(s, show, at);
+		break;
+	}
+}
+
+static enum print_line_t print(struct trace_iterator *iter, int flags, struct trace_event *trace)
+{
+	struct kprobes_event *event = container_of(trace, struct kprobes_event, call.event);
+	struct trace_seq *s = &iter->seq;
+	const u8 *p;
+	int ret = trace_raw_output_prep(iter, trace);
+
+	if (ret != TRACE_TYPE_HANDLED)
+		return ret;
+	for (p = event->line; *p; p++) {
+		if (*p == 1)
+			print_field(s, &event->shows[*++p - 1], (u8 *)iter->ent, iter->ent_size);
+		else
+			trace_seq_putc(s, *p);
+	}
+	trace_seq_putc(s, '\n');
+	return trace_handle_return(s);
+}
+
+/* register_trace_event() fills in the others. */
+static struct trace_event_functions funcs = {
+	.trace = print,
+};
+
+#define for_each_event_of_ours(call)							\
+	for (call = THIS_MODULE->trace_events;						\
+	     call < THIS_MODULE->trace_events + THIS_MODULE->num_trace_events; call++)	\
+		if ((*call)->class->reg == reg)
+
+static int (*module_init_function)(void);
+static void (*module_exit_function)(void);
+
+/* Whether there is another event of that name: the kernel does not ask. */
+static bool twice(struct kprobes_event *event)
+{
+	struct trace_event_file *file;
+
+	/* The search would find this one first. */
+	WRITE_ONCE(event->tp.name, "");
+	file = trace_get_event_file(NULL, event->system, event->name);
+	WRITE_ONCE(event->tp.name, event->name);
+	if (IS_ERR(file))
+		return false;
+	trace_put_event_file(file);
+	return true;
+}
+
+/*
+ * Takes the listeners away. After the module's exit the kernel does so itself,
+ * except where a trigger has the event in soft mode; and probes that are left are
+ * unregistered only when the event's files are freed.
+ */
+static void cut(void)
+{
+	struct trace_event_call **call;
+
+	for_each_event_of_ours(call) {
+		struct kprobes_event *event = event_of(*call);
+		struct kprobes_listener *listener, *next;
+
+		mutex_lock(&lock);
+		event->gone = true;
+		listener = event->listeners;
+		WRITE_ONCE(event->listeners, NULL);
+		WRITE_ONCE(event->perf, false);
+		mutex_unlock(&lock);
+		synchronize_rcu();
+		for (; listener; listener = next) {
+			next = listener->next;
+			kfree(listener);
+		}
+	}
+}
+
+static int enter(void)
+{
+	struct trace_event_call **call;
+	int ret = 0;
+
+	for_each_event_of_ours(call) {
+		struct kprobes_event *event = event_of(*call);
+
+		if (!twice(event))
+			continue;
+		pr_err("%s: there is an event %s:%s already\n", THIS_MODULE->name,
+		       event->system, event->name);
+		/* The module loader has EEXIST for itself. */
+		ret = -EBUSY;
+	}
+	if (!ret)
+		ret = module_init_function();
+	if (ret)
+		cut();
+	return ret;
+}
+
+static void leave(void)
+{
+	module_exit_function();
+	cut();
+}
+
+/*
+ * trace_event_class::raw_init, when the kernel finds the event: before the
+ * module's init, which comes to be called by ours.
+ */
+int kprobes_event_raw_init(struct trace_event_call *call)
+{
+	struct kprobes_event *event = event_of(call);
+
+	if (THIS_MODULE->init != enter) {
+		module_init_function = THIS_MODULE->init;
+		THIS_MODULE->init = enter;
+#ifdef CONFIG_MODULE_UNLOAD
+		module_exit_function = THIS_MODULE->exit;
+		if (module_exit_function)
+			THIS_MODULE->exit = leave;
+#endif
+	}
+	INIT_LIST_HEAD(&event->class.fields);
+	event->class.system = event->system;
+	event->class.fields_array = (struct trace_event_fields *)event->fields;
+	event->class.reg = reg;
+	event->call.print_fmt = event->print_fmt;
+	event->call.event.funcs = &funcs;
+	return trace_event_raw_init(call);
+}
+
+#ifdef CONFIG_PERF_EVENTS
+/* What perf_trace_*() of a TRACE_EVENT() does. Context: preemption disabled. */
+void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
+			 int *context)
+{
+	struct hlist_head *head = this_cpu_ptr(event->call.perf_events);
+	struct pt_regs *here;
+	void *entry;
+
+	if (!bpf_prog_array_valid(&event->call) && hlist_empty(head))
+		return NULL;
+	entry = perf_trace_buf_alloc(size, &here, context);
+	if (entry && !*regs) {
+		perf_fetch_caller_regs(here);
+		*regs = here;
+	}
+	return entry;
+}
+
+void kprobes_event_perf_submit(struct kprobes_event *event, void *entry, size_t size,
+			       struct pt_regs *regs, int context)
+{
+	perf_trace_run_bpf_submit(entry, size, context, &event->call, 1, regs,
+				  this_cpu_ptr(event->call.perf_events), NULL);
+}
+#else
+void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
+			 int *context)
+{
+	return NULL;
+}
+
+void kprobes_event_perf_submit(struct kprobes_event *event, void *entry, size_t size,
+			       struct pt_regs *regs, int context)
+{
+}
+#endif
+
+#else
+int kprobes_event_raw_init(struct trace_event_call *call)
+{
+	return -EOPNOTSUPP;
+}
+
+int kprobes_event_bind(struct kprobes_binding *binding)
+{
+	return -EOPNOTSUPP;
+}
+
+void kprobes_event_unbind(struct kprobes_binding *binding)
+{
+}
+
+void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
+			 int *context)
+{
+	return NULL;
+}
+
+void kprobes_event_perf_submit(struct kprobes_event *event, void *entry, size_t size,
+			       struct pt_regs *regs, int context)
+{
+}
+#endif
+
+void kprobes_preempt_disable(void)
+{
+	preempt_disable_notrace();
+}
+
+void kprobes_preempt_enable(void)
+{
+	preempt_enable_notrace();
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Probes that are enabled while somebody listens to an event.
+
+use super::Event;
+use crate::bindings;
+use core::ops::Deref;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// What an event can arm: probes, sets of probes, and [`Armed`] itself, for several
+/// events.
+///
+/// # Safety
+///
+/// `registration()` must point at an entry of the module's list of registrations, with `arm`,
+/// which is on the list until this is dropped.
+pub unsafe trait Arm {
+    #[doc(hidden)]
+    fn registration(&self) -> *mut bindings::kprobes_registration;
+}
+
+/// A probe, or a set, that is enabled while somebody listens to an event.
+///
+/// The first who listens enables it, the last one disables it; if several events arm
+/// it, the last one of all. Where enabling fails, so does the write to `enable` or
+/// `trigger`, or `perf_event_open()`, with that error. A handler may still be running
+/// when the last one has left.
+///
+/// If nobody listens when it is made, it is disabled. Name its target with
+/// [`Target::disabled`](crate::Target::disabled), so that it is not enabled before.
+///
+/// It dereferences to the probe.
+///
+/// # Invariants
+///
+/// `binding` is on the list of its event until the value is dropped.
+#[pin_data(PinnedDrop)]
+#[must_use = "dropping the probe unregisters it"]
+pub struct Armed<P: Arm> {
+    #[pin]
+    binding: Opaque<bindings::kprobes_binding>,
+    #[pin]
+    probe: P,
+}
+
+// SAFETY: C locks the binding, and `P` is `Send`.
+unsafe impl<P: Arm + Send> Send for Armed<P> {}
+// SAFETY: `&Armed` gives access to `&P`, which is `Sync`.
+unsafe impl<P: Arm + Sync> Sync for Armed<P> {}
+
+impl<P: Arm> Armed<P> {
+    /// Makes the probe, and has it enabled while somebody listens to `event`.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of the probe; that of enabling it, if somebody listens already; and `EOPNOTSUPP` if
+    /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
+    /// the module was loaded by force.
+    pub fn by<E: From<Error>>(
+        event: &'static Event,
+        probe: impl PinInit<P, E>,
+    ) -> impl PinInit<Self, E> {
+        try_pin_init!(&this in Self {
+            probe <- probe,
+            // SAFETY: `probe` is initialised, and pinned.
+            binding <- unsafe { Self::bind(event, &raw const (*this.as_ptr()).probe) },
+        }? E)
+    }
+
+    /// # Safety
+    ///
+    /// `probe` must be initialised, and not dropped before the binding is taken off the event's
+    /// list.
+    unsafe fn bind<E: From<Error>>(
+        event: &'static Event,
+        probe: *const P,
+    ) -> impl PinInit<Opaque<bindings::kprobes_binding>, E> {
+        Opaque::try_ffi_init(move |binding: *mut bindings::kprobes_binding| {
+            // SAFETY: `binding` is valid for writing, and `probe` is initialised.
+            unsafe {
+                binding.write(bindings::kprobes_binding {
+                    event: event.0.get(),
+                    reg: (*probe).registration(),
+                    next: core::ptr::null_mut(),
+                });
+            }
+            // SAFETY: `binding` is initialised and pinned, and is taken off the list before the
+            // probe is dropped. INVARIANT: This puts it on the list.
+            to_result(unsafe { bindings::kprobes_event_bind(binding) })?;
+            Ok(())
+        })
+    }
+}
+
+// SAFETY: By the safety requirements of `P`.
+unsafe impl<P: Arm> Arm for Armed<P> {
+    #[inline]
+    fn registration(&self) -> *mut bindings::kprobes_registration {
+        self.probe.registration()
+    }
+}
+
+impl<P: Arm> Deref for Armed<P> {
+    type Target = P;
+
+    #[inline(always)]
+    fn deref(&self) -> &P {
+        &self.probe
+    }
+}
+
+#[pinned_drop]
+impl<P: Arm> PinnedDrop for Armed<P> {
+    #[inline]
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant, it is on the list, and only this call takes it off. The
+        // probe is dropped after this.
+        unsafe { bindings::kprobes_event_unbind(self.binding.get()) };
+    }
+}

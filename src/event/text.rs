@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Texts that the compiler makes: the names of an event, and how a record is printed.
+
+use super::field::{
+    Field,
+    Kind, //
+};
+
+/// A text of up to `N` bytes, with zeroes after it.
+pub struct Text<const N: usize> {
+    pub bytes: [u8; N],
+    pub len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            len: 0,
+        }
+    }
+
+    pub(super) const fn push(&mut self, byte: u8) {
+        assert!(
+            self.len + 1 < N,
+            "trace_event!: the print format is too long"
+        );
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    pub(super) const fn push_until_nul(&mut self, bytes: &[u8]) {
+        let mut n = 0;
+        while n < bytes.len() && bytes[n] != 0 {
+            self.push(bytes[n]);
+            n += 1;
+        }
+    }
+
+    pub(super) const fn push_number(&mut self, number: usize) {
+        if number >= 10 {
+            self.push_number(number / 10);
+        }
+        self.push(b'0' + (number % 10) as u8);
+    }
+
+    /// Copies the text and the zero after it.
+    pub const fn exact<const LEN: usize>(&self) -> [u8; LEN] {
+        assert!(LEN == self.len + 1);
+        let mut bytes = [0; LEN];
+        let mut n = 0;
+        while n < self.len {
+            bytes[n] = self.bytes[n];
+            n += 1;
+        }
+        bytes
+    }
+}
+
+/// A field of a record, for the texts and the C structs.
+#[derive(Clone, Copy)]
+pub struct Described {
+    pub(super) name: &'static str,
+    pub(super) ty: &'static [u8],
+    pub(super) kind: Kind,
+    pub(super) signed: bool,
+    pub(super) offset: usize,
+    pub(super) align: usize,
+    pub(super) size: usize,
+    pub(super) count: usize,
+}
+
+impl Described {
+    /// Describes a field whose name ends with a NUL, at that offset of the record.
+    pub const fn of<F: Field>(name: &'static str, offset: usize) -> Self {
+        assert!(size_of::<F::Stored>() == F::SIZE * F::COUNT);
+        assert!(F::COUNT > 0, "trace_event!: an array of nothing");
+        let bytes = name.as_bytes();
+        assert!(
+            !(bytes.len() > 7 && same(name, 0, b"common_")),
+            "trace_event!: names that begin with `common_` are the kernel's"
+        );
+        assert!(
+            !(bytes.len() > 2 && bytes[0] == b'r' && bytes[1] == b'#'),
+            "trace_event!: a field cannot be called by a keyword"
+        );
+        Self {
+            name,
+            ty: F::TYPE,
+            kind: F::KIND,
+            signed: F::SIGNED,
+            offset,
+            align: align_of::<F::Stored>(),
+            size: F::SIZE,
+            count: F::COUNT,
+        }
+    }
+}
+
+/// Returns whether `text` has `other` at `from`.
+const fn same(text: &str, from: usize, other: &[u8]) -> bool {
+    let text = text.as_bytes();
+    let mut n = 0;
+    while n < other.len() {
+        if from + n >= text.len() || text[from + n] != other[n] {
+            return false;
+        }
+        n += 1;
+    }
+    true
+}
+
+/// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
+pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {
+    let from = full.as_bytes();
+    assert!(LEN == from.len() + 1);
+    let mut bytes = [0; LEN];
+    let mut name = 0;
+    let mut n = 0;
+    while n < from.len() {
+        match from[n] {
+            b':' => {
+                assert!(name == 0, "trace_event!: the name is \"SYSTEM:EVENT\"");
+                name = n + 1;
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => bytes[n] = from[n],
+            _ => panic!("trace_event!: a name consists of letters, digits and `_`"),
+        }
+        n += 1;
+    }
+    assert!(
+        name > 1 && name < from.len(),
+        "trace_event!: the name is \"SYSTEM:EVENT\""
+    );
+    assert!(
+        !(name == 7 && same(full, 0, b"ftrace:")),
+        "trace_event!: the system `ftrace` is the kernel's"
+    );
+    (bytes, name)
+}
+
+/// What a record is printed as, for `kprobes_event::line`: 1 is followed by the
+/// number of a field.
+///
+/// In `format`, if there is one, a field is `{name}`, and `{{` is a brace.
+pub const fn line(fields: &[Described], format: Option<&str>) -> Text<512> {
+    let mut line = Text::new();
+    assert!(fields.len() < 128, "trace_event!: at most 127 fields");
+    let Some(format) = format else {
+        let mut n = 0;
+        while n < fields.len() {
+            if n > 0 {
+                line.push(b' ');
+            }
+            line.push_until_nul(fields[n].name.as_bytes());
+            line.push(b'=');
+            line.push(1);
+            line.push(n as u8 + 1);
+            n += 1;
+        }
+        return line;
+    };
+    let bytes = format.as_bytes();
+    let mut n = 0;
+    while n < bytes.len() {
+        let byte = bytes[n];
+        assert!(
+            byte >= b' ' && byte <= b'~',
+            "trace_event!: the print format is printable ASCII"
+        );
+        n += 1;
+        if byte != b'{' && byte != b'}' {
+            line.push(byte);
+            continue;
+        }
+        if n < bytes.len() && bytes[n] == byte {
+            line.push(byte);
+            n += 1;
+            continue;
+        }
+        assert!(byte == b'{', "trace_event!: a brace without its partner");
+        let mut field = 0;
+        loop {
+            assert!(
+                field < fields.len(),
+                "trace_event!: the print format names a field that there is not"
+            );
+            // The name, and a brace in place of its NUL.
+            let name = fields[field].name.as_bytes();
+            let end = n + name.len() - 1;
+            if end < bytes.len()
+                && bytes[end] == b'}'
+                && same(format, n, name.split_at(name.len() - 1).0)
+            {
+                line.push(1);
+                line.push(field as u8 + 1);
+                n = end + 1;
+                break;
+            }
+            field += 1;
+        }
+    }
+    line
+}
+
+/// The same for tools, as `TP_printk()` would have it: the `print fmt` of the file
+/// `format`.
+pub const fn print_fmt(fields: &[Described], line: &[u8]) -> Text<2048> {
+    let mut text = Text::new();
+    text.push(b'"');
+    let mut n = 0;
+    while n < line.len() && line[n] != 0 {
+        match line[n] {
+            1 => {
+                n += 1;
+                let field = &fields[line[n] as usize - 1];
+                text.push_until_nul(match (field.kind, field.size) {
+                    (Kind::Unsigned, 8) => b"%llu",
+                    (Kind::Unsigned, _) => b"%u",
+                    (Kind::Signed, 8) => b"%lld",
+                    (Kind::Signed, 4) => b"%d",
+                    // libtraceevent would print -1 as 65535.
+                    (Kind::Signed, 2) => b"%hd",
+                    (Kind::Signed, _) => b"%hhd",
+                    (Kind::Hex, 8) => b"0x%llx",
+                    (Kind::Hex, _) => b"0x%x",
+                    (Kind::Pointer, _) => b"%p",
+                    (Kind::Symbol, _) => b"%pS",
+                    (Kind::Chars | Kind::String | Kind::Array, _) => b"%s",
+                });
+            }
+            b'%' => text.push_until_nul(b"%%"),
+            byte @ (b'"' | b'\\') => {
+                text.push(b'\\');
+                text.push(byte);
+            }
+            byte => text.push(byte),
+        }
+        n += 1;
+    }
+    text.push(b'"');
+
+    n = 0;
+    while n < line.len() && line[n] != 0 {
+        if line[n] == 1 {
+            n += 1;
+            let field = &fields[line[n] as usize - 1];
+            text.push_until_nul(match field.kind {
+                Kind::String => b", __get_str(",
+                Kind::Array => b", __print_array(REC->",
+                Kind::Symbol => b", (void *)REC->",
+                _ => b", REC->",
+            });
+            text.push_until_nul(field.name.as_bytes());
+            match field.kind {
+                Kind::String => text.push(b')'),
+                Kind::Array => {
+                    text.push_until_nul(b", ");
+                    text.push_number(field.count);
+                    text.push_until_nul(b", ");
+                    text.push_number(field.size);
+                    text.push(b')');
+                }
+                _ => {}
+            }
+        }
+        n += 1;
+    }
+    text
+}
