@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Trace events for `tests/inside/events.py`, of every kind of field, and probes of
+//! every kind that they arm.
+
+#![forbid(unsafe_code)]
+
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+use kprobes::{
+    event::{
+        Armed,
+        Errno,
+        Hex,
+        Str,
+        Symbol, //
+    },
+    kprobe,
+    kretprobe,
+    nofault::{
+        KernelPtr,
+        KernelStr, //
+    },
+    tracepoint,
+    Comm,
+    Context,
+    Kprobe,
+    KprobeSet,
+    KretprobeSet,
+    Return,
+    Target,
+    Trace,
+    Tracepoint, //
+};
+
+module! {
+    type: Events,
+    name: "events",
+    authors: ["Rust kprobe"],
+    description: "Tests of trace events",
+    license: "GPL",
+}
+
+kprobes::trace_event! {
+    /// 8 bytes.
+    struct Number = "events_test:number" {
+        value: u64,
+    }
+}
+
+kprobes::trace_event! {
+    /// Fields of every kind, with padding between them.
+    struct Everything<'a> = "events_test:everything" {
+        small: u8,
+        signed: i64,
+        truth: bool,
+        word: u16,
+        hex: Hex<u32>,
+        list: [u16; 3],
+        bytes: [i8; 2],
+        task: Comm,
+        at: KernelPtr,
+        function: Symbol,
+        minus: i16,
+        text: Str<'a, 16>,
+        result: Errno,
+        more: Str<'a, 300>,
+        last: u8,
+    }
+}
+
+kprobes::trace_event! {
+    /// A line of its own, with characters that a tool would take for its own.
+    struct Line = "events_test:line" as "100% \"{n}\" is {{{result}}}" {
+        result: Errno,
+        n: i32,
+    }
+}
+
+kprobes::trace_event! {
+    /// From the same probe as `Line`.
+    struct Other = "events_test:other" {
+        n: i32,
+    }
+}
+
+kprobes::trace_event! {
+    /// At a tracepoint of the kernel's.
+    struct Signal = "events_test:signal" {
+        signal: i32,
+    }
+}
+
+kprobes::trace_event! {
+    /// From a set, one of whose members cannot be armed while somebody else changes it.
+    struct Set = "events_test:set" {
+        index: u32,
+    }
+}
+
+kprobes::trace_event! {
+    /// Of no probe.
+    struct Quiet = "events_test:quiet" {
+        nothing: u8,
+    }
+}
+
+/// How many handlers have run, and how many events were emitted while nobody listened.
+struct Counts {
+    hits: Atomic<u64>,
+    unheard: Atomic<u64>,
+}
+
+static COUNTS: Counts = Counts {
+    hits: Atomic::new(0),
+    unheard: Atomic::new(0),
+};
+
+struct Numbers;
+
+#[vtable]
+impl kprobe::Handler for Numbers {
+    fn pre(&self, cx: &Context<'_>) {
+        COUNTS.hits.fetch_add(1, Relaxed);
+        if !Number::is_enabled() {
+            COUNTS.unheard.fetch_add(1, Relaxed);
+        }
+        Number { value: cx.arg(0) }.emit(cx);
+    }
+}
+
+struct Texts;
+
+#[vtable]
+impl kprobe::Handler for Texts {
+    fn pre(&self, cx: &Context<'_>) {
+        let (text, length): (KernelStr, usize) = cx.args();
+        let mut buf = [0; 301];
+        let text = text.read(&mut buf);
+        Everything {
+            small: 200,
+            signed: -(length as i64),
+            truth: true,
+            word: 0x1234,
+            hex: Hex(0xbeef),
+            list: [1, 2, 0xffff],
+            bytes: [-1, 2],
+            task: cx.comm(),
+            at: cx.arg(0),
+            function: Symbol(cx.address()),
+            minus: -3,
+            text: text.into(),
+            result: ENOENT.into(),
+            more: text.into(),
+            last: 7,
+        }
+        .emit(cx);
+    }
+}
+
+struct Bound;
+
+#[vtable]
+impl kretprobe::Handler for Bound {
+    type Data = i32;
+
+    fn entry(&self, cx: &Context<'_>) -> Option<i32> {
+        Some(cx.arg(0))
+    }
+
+    fn ret(&self, cx: &Context<'_, Return>, n: i32) {
+        let result = cx.ret::<Result<i32>>().into();
+        Line { result, n }.emit(cx);
+        Other { n }.emit(cx);
+    }
+}
+
+struct Signals;
+
+impl tracepoint::Handler for Signals {
+    type Args = (i32,);
+
+    fn hit(&self, cx: &Context<'_, Trace>, (signal,): Self::Args) {
+        Signal { signal }.emit(cx);
+    }
+}
+
+struct Members;
+
+#[vtable]
+impl kprobe::Handler for Members {
+    fn pre(&self, cx: &Context<'_>) {
+        Set {
+            index: cx.index() as u32,
+        }
+        .emit(cx);
+    }
+}
+
+struct Events {
+    _numbers: Pin<KBox<Armed<Kprobe<Numbers>>>>,
+    _texts: Pin<KBox<Armed<Kprobe<Texts>>>>,
+    _bound: Pin<KBox<Armed<Armed<KretprobeSet<Bound>>>>>,
+    _signals: Pin<KBox<Armed<Tracepoint<Signals>>>>,
+    _members: Pin<KBox<Armed<KprobeSet<Members>>>>,
+}
+
+impl kernel::Module for Events {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let number = Target::symbol(c"events_number").disabled();
+        let text = Target::symbol(c"events_text").disabled();
+        let bound = Target::symbol(c"events_bound").disabled();
+
+        let numbers = Number::arms(Kprobe::new(number, Numbers));
+        let texts = Everything::arms(Kprobe::new(text, Texts));
+        let bounds = [bound];
+        let bounds = Line::arms(Other::arms(KretprobeSet::new(&bounds, 0, Bound)));
+        let signals = Signal::arms(Tracepoint::new(c"signal_generate", Signals));
+        let members = [text, bound];
+        let members = Set::arms(KprobeSet::new(&members, Members));
+        Ok(Self {
+            _numbers: KBox::pin_init(numbers, GFP_KERNEL)?,
+            _texts: KBox::pin_init(texts, GFP_KERNEL)?,
+            _bound: KBox::pin_init(bounds, GFP_KERNEL)?,
+            _signals: KBox::pin_init(signals, GFP_KERNEL)?,
+            _members: KBox::pin_init(members, GFP_KERNEL)?,
+        })
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        pr_info!(
+            "{} hits, {} unheard, quiet: {}\n",
+            COUNTS.hits.load(Relaxed),
+            COUNTS.unheard.load(Relaxed),
+            Quiet::is_enabled(),
+        );
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Functions to probe, which are called as one writes to the module's parameter "call":
+ * "number FIRST COUNT", "text TEXT" or "bound N".
+ */
+#include <linux/kernel.h>
+#include <linux/kprobes.h>
+#include <linux/moduleparam.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
+noinline u64 events_number(u64 value);
+noinline int events_text(const char *text, unsigned long length);
+noinline int events_bound(int n);
+noinline int events_refused(int n);
+
+noinline u64 events_number(u64 value)
+{
+	barrier();
+	return value + 1;
+}
+
+noinline int events_text(const char *text, unsigned long length)
+{
+	barrier();
+	return length ? (int)length : -ENODATA;
+}
+
+noinline int events_bound(int n)
+{
+	barrier();
+	return -n;
+}
+
+static int call(const char *words, const struct kernel_param *kp)
+{
+	unsigned long long first, count;
+	char text[512];
+	int n;
+
+	if (sscanf(words, "number %llu %llu", &first, &count) == 2) {
+		while (count--) {
+			events_number(first++);
+			cond_resched();
+		}
+		return 0;
+	}
+	if (sscanf(words, "bound %d", &n) == 1) {
+		events_bound(n);
+		return 0;
+	}
+	if (!strncmp(words, "text ", 5)) {
+		strscpy(text, words + 5);
+		n = strcspn(text, "\n");
+		text[n] = 0;
+		events_text(text, n);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static const struct kernel_param_ops call_ops = { .set = call };
+module_param_cb(call, &call_ops, NULL, 0200);
