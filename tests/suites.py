@@ -15,6 +15,7 @@ import build_tests
 import commands_tests
 import compile_tests
 import doctor_tests
+import events_tests
 import functions_tests
 import fuzz_tests
 import harness_tests
@@ -82,6 +83,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("stress", stress_tests.on(2)),
     Suite("faults", program("faults", "faults.py", folder="tests/stress", limit=200), option(
         "FAILSLAB", "this kernel cannot let an allocation fail; KERNEL=debug can")),
+    Suite("events", events_tests.run, option("EVENT_TRACING", "this kernel has no trace events")),
     Suite("samples", sample_tests.run),
     Suite("module", program("module", "module.py", limit=300)),
     Suite("mistakes", mistakes_tests.run),

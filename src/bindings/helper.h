@@ -120,6 +120,8 @@ struct kprobes_event {
 	bool perf;
 	/* The module's exit has run, or its init has failed. */
 	bool gone;
+	/* Listeners that were taken away then. */
+	struct kprobes_listener *cut;
 	struct trace_event_class class;
 	/* There for its name. TRACE_EVENT_FL_TRACEPOINT lets BPF programs be attached. */
 	struct tracepoint tp;

@@ -81,9 +81,10 @@ impl Described {
             !(bytes.len() > 7 && same(name, 0, b"common_")),
             "trace_event!: names that begin with `common_` are the kernel's"
         );
+        // bpftrace makes a C struct of the fields.
         assert!(
-            !(bytes.len() > 2 && bytes[0] == b'r' && bytes[1] == b'#'),
-            "trace_event!: a field cannot be called by a keyword"
+            !(bytes.len() > 2 && bytes[0] == b'r' && bytes[1] == b'#') && !is_c_keyword(name),
+            "trace_event!: a field cannot be called by a keyword of Rust or C"
         );
         Self {
             name,
@@ -96,6 +97,43 @@ impl Described {
             count: F::COUNT,
         }
     }
+}
+
+/// Whether a name, which ends with a NUL, is a keyword of C and not of Rust.
+const fn is_c_keyword(name: &str) -> bool {
+    const KEYWORDS: [&str; 23] = [
+        "asm\0",
+        "auto\0",
+        "bool\0",
+        "case\0",
+        "char\0",
+        "default\0",
+        "double\0",
+        "float\0",
+        "goto\0",
+        "inline\0",
+        "int\0",
+        "long\0",
+        "register\0",
+        "restrict\0",
+        "short\0",
+        "signed\0",
+        "sizeof\0",
+        "switch\0",
+        "typedef\0",
+        "union\0",
+        "unsigned\0",
+        "void\0",
+        "volatile\0",
+    ];
+    let mut n = 0;
+    while n < KEYWORDS.len() {
+        if name.len() == KEYWORDS[n].len() && same(name, 0, KEYWORDS[n].as_bytes()) {
+            return true;
+        }
+        n += 1;
+    }
+    false
 }
 
 /// Returns whether `text` has `other` at `from`.

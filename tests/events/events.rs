@@ -57,7 +57,7 @@ kprobes::trace_event! {
     /// Fields of every kind, with padding between them.
     struct Everything<'a> = "events_test:everything" {
         small: u8,
-        signed: i64,
+        negative: i64,
         truth: bool,
         word: u16,
         hex: Hex<u32>,
@@ -144,7 +144,7 @@ impl kprobe::Handler for Texts {
         let text = text.read(&mut buf);
         Everything {
             small: 200,
-            signed: -(length as i64),
+            negative: -(length as i64),
             truth: true,
             word: 0x1234,
             hex: Hex(0xbeef),

@@ -382,19 +382,22 @@ static void cut(void)
 {
 	struct trace_event_call **call;
 
+	mutex_lock(&lock);
 	for_each_event_of_ours(call) {
 		struct kprobes_event *event = event_of(*call);
-		struct kprobes_listener *listener, *next;
 
-		mutex_lock(&lock);
 		event->gone = true;
-		listener = event->listeners;
+		event->cut = event->listeners;
 		WRITE_ONCE(event->listeners, NULL);
 		WRITE_ONCE(event->perf, false);
-		mutex_unlock(&lock);
-		synchronize_rcu();
-		for (; listener; listener = next) {
-			next = listener->next;
+	}
+	mutex_unlock(&lock);
+	synchronize_rcu();
+	for_each_event_of_ours(call) {
+		struct kprobes_listener *listener;
+
+		while ((listener = event_of(*call)->cut)) {
+			event_of(*call)->cut = listener->next;
 			kfree(listener);
 		}
 	}
