@@ -45,16 +45,6 @@ bool kprobes_on_stack(const void *object)
 	return object_is_on_stack(object);
 }
 
-/* Does not return in a drop that could not wait for the handlers. */
-void kprobes_may_leave(void)
-{
-	if (unlikely(kprobes_must_not_wait())) {
-		pr_emerg("%s: a probe is dropped in a handler, under a lock or where else one must not sleep; stopped before it is freed\n",
-			 THIS_MODULE->name);
-		BUG();
-	}
-}
-
 /*
  * Unregisters. The caller frees the memory when this returns, so it does not
  * return where it could not wait for the handlers. The probe is then still
@@ -62,7 +52,11 @@ void kprobes_may_leave(void)
  */
 void kprobes_leave(struct kprobes_registration *reg)
 {
-	kprobes_may_leave();
+	if (unlikely(kprobes_must_not_wait())) {
+		pr_emerg("%s: a probe is dropped in a handler, under a lock or where else one must not sleep; stopped before it is freed\n",
+			 THIS_MODULE->name);
+		BUG();
+	}
 	mutex_lock(&lock);
 	list_del(&reg->list);
 	mutex_unlock(&lock);
