@@ -92,6 +92,8 @@ mod field;
 #[doc(hidden)]
 pub mod text;
 
+#[doc(hidden)]
+pub use armed::ArmCall;
 pub use armed::{
     Arm,
     Armed, //

@@ -46,7 +46,6 @@ impl Held {
                 // SAFETY: `held` is valid for writing.
                 unsafe {
                     (&raw mut (*held).reg.leave).write(Some(leave));
-                    (&raw mut (*held).reg.arm).write(Some(bindings::kprobes_arm_held));
                     (&raw mut (*held).reg.wanted).write(0);
                     (&raw mut (*held).reg.first).write(false);
                     (&raw mut (*held).probes).write(probes);

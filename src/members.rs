@@ -350,6 +350,8 @@ macro_rules! derefs_to_members {
     ($name:ident: $raw:ident) => {
         // SAFETY: By the invariant of `Members`, it is on the list until it is dropped.
         unsafe impl<H: Handler> crate::event::Arm for $name<H> {
+            const ARM: crate::event::ArmCall = bindings::kprobes_arm_held;
+
             #[inline]
             fn registration(&self) -> *mut bindings::kprobes_registration {
                 self.members.registration()

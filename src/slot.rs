@@ -186,6 +186,8 @@ macro_rules! derefs_to_probe {
     ($name:ident) => {
         // SAFETY: By the invariant of `Slot`, it is on the list until it is dropped.
         unsafe impl<H: Handler> crate::event::Arm for $name<H> {
+            const ARM: crate::event::ArmCall = crate::bindings::kprobes_arm_held;
+
             #[inline]
             fn registration(&self) -> *mut crate::bindings::kprobes_registration {
                 self.slot.registration()

@@ -14,7 +14,10 @@ use crate::{
         Context,
         Trace, //
     },
-    event::Arm,
+    event::{
+        Arm,
+        ArmCall, //
+    },
     registration::may_register,
     regs::{
         self,
@@ -132,7 +135,6 @@ impl<H: Handler> Tracepoint<H> {
                 unsafe {
                     ptr::write_bytes(tp, 0, 1);
                     (*tp).reg.leave = Some(bindings::kprobes_leave_tracepoint);
-                    (*tp).reg.arm = Some(bindings::kprobes_arm_tracepoint);
                     (*tp).tracepoint = tracepoint;
                     (*tp).hit = Some(hit::<H>);
                     to_result(bindings::kprobes_tracepoint_register(tp))?;
@@ -163,6 +165,8 @@ impl<H: Handler> Tracepoint<H> {
 
 // SAFETY: It is on the list until it is dropped.
 unsafe impl<H: Handler> Arm for Tracepoint<H> {
+    const ARM: ArmCall = bindings::kprobes_arm_tracepoint;
+
     #[inline]
     fn registration(&self) -> *mut bindings::kprobes_registration {
         // SAFETY: This only computes the address of a field.

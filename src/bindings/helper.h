@@ -38,9 +38,7 @@ struct kprobes_registration {
 	struct list_head list;
 	/* Unregisters it and waits for its handlers; logs that if it was left. */
 	void (*leave)(struct kprobes_registration *reg, bool left);
-	/* Enables or disables it, for events; NULL if that cannot be done. */
-	int (*arm)(struct kprobes_registration *reg, bool on);
-	/* How many events want it enabled, under the lock of event.c. */
+	/* How many events that somebody listens to want it enabled. */
 	unsigned int wanted;
 	/* Whether its handler may sleep, and so make and drop others. */
 	bool first;
@@ -139,6 +137,8 @@ struct kprobes_event {
 struct kprobes_binding {
 	struct kprobes_event *event;
 	struct kprobes_registration *reg;
+	/* Enables or disables it. */
+	int (*arm)(struct kprobes_registration *reg, bool on);
 	struct kprobes_binding *next;
 };
 
@@ -209,7 +209,6 @@ void kprobes_entry_unmatch(void);
 void kprobes_enter(struct kprobes_registration *reg);
 void kprobes_leave(struct kprobes_registration *reg);
 void kprobes_leave_all(void);
-void kprobes_may_leave(void);
 bool kprobes_must_not_wait(void);
 bool kprobes_unknown_param(char *name, size_t size);
 bool kprobes_on_stack(const void *object);

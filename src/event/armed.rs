@@ -11,14 +11,21 @@ use kernel::{
     types::Opaque, //
 };
 
+/// `kprobes_arm_*()` in C.
+#[doc(hidden)]
+pub type ArmCall = unsafe extern "C" fn(*mut bindings::kprobes_registration, bool) -> c_int;
+
 /// What an event can arm: probes, sets of probes, and [`Armed`] itself, for several
 /// events.
 ///
 /// # Safety
 ///
-/// `registration()` must point at an entry of the module's list of registrations, with `arm`,
-/// which is on the list until this is dropped.
+/// `registration()` must point at an entry of the module's list of registrations, which is on the
+/// list until this is dropped, and which `ARM` can enable and disable.
 pub unsafe trait Arm {
+    #[doc(hidden)]
+    const ARM: ArmCall;
+
     #[doc(hidden)]
     fn registration(&self) -> *mut bindings::kprobes_registration;
 }
@@ -87,6 +94,7 @@ impl<P: Arm> Armed<P> {
                 binding.write(bindings::kprobes_binding {
                     event: event.0.get(),
                     reg: (*probe).registration(),
+                    arm: Some(P::ARM),
                     next: core::ptr::null_mut(),
                 });
             }
@@ -100,6 +108,8 @@ impl<P: Arm> Armed<P> {
 
 // SAFETY: By the safety requirements of `P`.
 unsafe impl<P: Arm> Arm for Armed<P> {
+    const ARM: ArmCall = P::ARM;
+
     #[inline]
     fn registration(&self) -> *mut bindings::kprobes_registration {
         self.probe.registration()

@@ -104,6 +104,13 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
+    /// Leaves no zeroes in a buffer. It arms nothing.
+    struct Filler = "events_test:filler" {
+        all: [u64; 16],
+    }
+}
+
+kprobes::trace_event! {
     /// Of no probe.
     struct Quiet = "events_test:quiet" {
         nothing: u8,
@@ -142,6 +149,10 @@ impl kprobe::Handler for Texts {
         let (text, length): (KernelStr, usize) = cx.args();
         let mut buf = [0; 301];
         let text = text.read(&mut buf);
+        Filler {
+            all: [u64::MAX; 16],
+        }
+        .emit(cx);
         Everything {
             small: 200,
             negative: -(length as i64),

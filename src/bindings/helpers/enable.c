@@ -68,34 +68,3 @@ int kprobes_enable(struct kprobe *kp)
 	}
 	return ret;
 }
-
-/* Enables or disables the probes of a registration: all of them, or none. */
-int kprobes_arm_held(struct kprobes_registration *reg, bool on)
-{
-	struct kprobes_held *held = container_of(reg, struct kprobes_held, reg);
-	/* A struct kretprobe begins with its kprobe. */
-	struct kprobe **kps = held->count ? held->probes : (struct kprobe **)&held->probes;
-	int i, ret = 0, n = held->count ?: 1, gone = 0;
-
-	for (i = 0; i < n; i++) {
-		/* One of a set may be gone with its module. */
-		if (READ_ONCE(kps[i]->flags) & KPROBE_FLAG_GONE) {
-			gone++;
-			continue;
-		}
-		ret = on ? kprobes_enable(kps[i]) : disable_kprobe(kps[i]);
-		if (ret)
-			break;
-	}
-	if (on && gone == n)
-		return -EINVAL;
-	if (!ret)
-		return 0;
-	while (i--) {
-		if (on)
-			disable_kprobe(kps[i]);
-		else
-			kprobes_enable(kps[i]);
-	}
-	return ret;
-}

@@ -41,22 +41,22 @@ static bool listened(const struct kprobes_event *event)
 	return event->listeners || event->perf;
 }
 
-static int want(struct kprobes_registration *reg)
+static int want(struct kprobes_binding *binding)
 {
-	int ret = reg->wanted ? 0 : reg->arm(reg, true);
+	int ret = binding->reg->wanted ? 0 : binding->arm(binding->reg, true);
 
 	if (!ret)
-		reg->wanted++;
+		binding->reg->wanted++;
 	return ret;
 }
 
-static void unwant(struct kprobes_registration *reg)
+static void unwant(struct kprobes_binding *binding)
 {
 	int ret;
 
-	if (--reg->wanted)
+	if (--binding->reg->wanted)
 		return;
-	ret = reg->arm(reg, false);
+	ret = binding->arm(binding->reg, false);
 	/* It fires for nobody, and its drop disarms it. */
 	if (ret)
 		pr_warn("%s: a probe that nobody listens to stays armed: error %d\n",
@@ -68,7 +68,7 @@ static void unwant_until(struct kprobes_event *event, const struct kprobes_bindi
 	struct kprobes_binding *binding;
 
 	for (binding = event->bindings; binding != end; binding = binding->next)
-		unwant(binding->reg);
+		unwant(binding);
 }
 
 /* For the first listener. */
@@ -77,7 +77,7 @@ static int want_all(struct kprobes_event *event)
 	struct kprobes_binding *binding;
 
 	for (binding = event->bindings; binding; binding = binding->next) {
-		int ret = want(binding->reg);
+		int ret = want(binding);
 
 		if (ret) {
 			unwant_until(event, binding);
@@ -189,7 +189,6 @@ static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 int kprobes_event_bind(struct kprobes_binding *binding)
 {
 	struct kprobes_event *event = binding->event;
-	struct kprobes_registration *reg = binding->reg;
 	int ret = 0;
 
 	if (kprobes_must_not_wait())
@@ -201,9 +200,9 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 	if (event->gone)
 		ret = -ENODEV;
 	else if (listened(event))
-		ret = want(reg);
-	else if (!reg->wanted)
-		ret = reg->arm(reg, false);
+		ret = want(binding);
+	else if (!binding->reg->wanted)
+		ret = binding->arm(binding->reg, false);
 	if (!ret) {
 		binding->next = event->bindings;
 		event->bindings = binding;
@@ -212,12 +211,16 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 	return ret;
 }
 
-/* The registration is dropped next, which disarms it. */
+/*
+ * The registration is dropped next, which disarms it. Where one must not wait, that
+ * is stopped, see kprobes_leave(), and nothing is freed.
+ */
 void kprobes_event_unbind(struct kprobes_binding *binding)
 {
 	struct kprobes_binding **link = &binding->event->bindings;
 
-	kprobes_may_leave();
+	if (kprobes_must_not_wait())
+		return;
 	mutex_lock(&lock);
 	while (*link != binding)
 		link = &(*link)->next;
