@@ -82,21 +82,56 @@ def module(name, *params):
         subprocess.run(["rmmod", Path(name).name], check=True)
 
 
-@contextmanager
-def tracefs_event():
-    def write(file, text):
-        # Not by open(), which would seek.
-        out = os.open(TRACE / file, os.O_WRONLY | os.O_APPEND)
-        os.write(out, text.encode())
-        os.close(out)
+def write(file, text):
+    # Not by open(), which would seek.
+    out = os.open(TRACE / file, os.O_WRONLY | os.O_APPEND)
+    os.write(out, text.encode())
+    os.close(out)
 
-    write("kprobe_events", "p:bench_event bench_call value=%di\n")
-    write("events/kprobes/bench_event/enable", "1")
+
+@contextmanager
+def tracefs_event(arguments="value=%di"):
+    write("kprobe_events", f"p:bench_event bench_call {arguments}\n")
+    try:
+        with listening("kprobes/bench_event"):
+            yield
+    finally:
+        write("kprobe_events", "-:bench_event\n")
+
+
+@contextmanager
+def listening(event, words="1", file="enable", end="0"):
+    write(f"events/{event}/{file}", words)
     try:
         yield
     finally:
-        write("events/kprobes/bench_event/enable", "0")
-        write("kprobe_events", "-:bench_event\n")
+        write(f"events/{event}/{file}", end)
+
+
+def events(tell):
+    """Trace events: a record of 8 bytes, one with a string, one that a filter rejects,
+    a histogram, and nobody who listens."""
+    file = "call"
+    hist = ("hist:keys=value", "trigger", "!hist:keys=value")
+    for language in ("c", "rust"):
+        with module(f"bench/bench_event_{language}", "kind=value"):
+            event = f"bench_{language}/value"
+            tell("event_nobody", language, per_call(file))
+            with listening(event):
+                tell("event", language, per_call(file))
+                with listening(event, "value != 42", "filter"):
+                    tell("event_filter", language, per_call(file))
+            with listening(event, *hist):
+                tell("event_hist", language, per_call(file))
+        with module(f"bench/bench_event_{language}", "kind=text"), \
+                listening(f"bench_{language}/text"):
+            tell("event_string", language, per_call(file))
+    with tracefs_event():
+        tell("event", "tracefs", per_call(file))
+        with listening("kprobes/bench_event", "value != 42", "filter"):
+            tell("event_filter", "tracefs", per_call(file))
+    with tracefs_event("value=%di text=+0(%si):ustring"):
+        tell("event_string", "tracefs", per_call(file))
 
 
 @contextmanager
@@ -214,6 +249,8 @@ def main():
         bare = {file: per_call(file) for file in ("call", "inside", "kmalloc")}
         for file, cost in bare.items():
             print(f"bare {file} {cost:.1f}", flush=True)
+        if not wanted or "events" in wanted:
+            events(tell)
         for row, file in TWINS:
             if wanted and row not in wanted:
                 continue

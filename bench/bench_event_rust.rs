@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Probes of the benchmark that emit trace events, in Rust; `kind` chooses one.
+//! `bench_event_c.c` has the same in C.
+
+use kernel::prelude::*;
+use kprobes::{
+    event::{Armed, Str},
+    kprobe,
+    nofault::UserStr,
+    Context, Kprobe, Target,
+};
+
+module! {
+    type: Bench,
+    name: "bench_event_rust",
+    authors: ["The rust_kprobe authors"],
+    description: "Trace events of the benchmark in Rust",
+    license: "GPL",
+}
+
+kprobes::string_param!(kind, "the event that is emitted: value or text");
+
+kprobes::trace_event! {
+    struct Value = "bench_rust:value" {
+        value: u64,
+    }
+}
+
+kprobes::trace_event! {
+    struct Text<'a> = "bench_rust:text" {
+        value: u64,
+        text: Str<'a, 32>,
+    }
+}
+
+struct Values;
+
+#[vtable]
+impl kprobe::Handler for Values {
+    fn pre(&self, cx: &Context<'_>) {
+        Value { value: cx.arg(0) }.emit(cx);
+    }
+}
+
+struct Texts;
+
+#[vtable]
+impl kprobe::Handler for Texts {
+    fn pre(&self, cx: &Context<'_>) {
+        let (value, text): (u64, UserStr) = cx.args();
+        let mut buf = [0; 32];
+        let text = text.read(&mut buf).into();
+        Text { value, text }.emit(cx);
+    }
+}
+
+#[expect(dead_code, reason = "held to stay registered")]
+enum Bench {
+    Values(Pin<KBox<Armed<Kprobe<Values>>>>),
+    Texts(Pin<KBox<Armed<Kprobe<Texts>>>>),
+}
+
+impl kernel::Module for Bench {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let call = Target::symbol(c"bench_call").disabled();
+        Ok(match kind.value().map(|text| text.to_bytes()) {
+            Some(b"text") => {
+                let texts = Text::arms(Kprobe::new(call, Texts));
+                Self::Texts(KBox::pin_init(texts, GFP_KERNEL)?)
+            }
+            _ => {
+                let values = Value::arms(Kprobe::new(call, Values));
+                Self::Values(KBox::pin_init(values, GFP_KERNEL)?)
+            }
+        })
+    }
+}
