@@ -142,8 +142,6 @@ pub struct Event(UnsafeCell<bindings::kprobes_event>);
 
 // SAFETY: C locks what it writes, and handlers read `listeners` and `perf` atomically.
 unsafe impl Sync for Event {}
-// SAFETY: A static belongs to no task.
-unsafe impl Send for Event {}
 
 /// An entry of the section in which the kernel looks for the module's events.
 #[doc(hidden)]
@@ -282,7 +280,7 @@ impl Event {
     fn perf(&self) -> bool {
         // SAFETY: The field is a bool, which C writes atomically.
         let perf = unsafe { AtomicBool::from_ptr(&raw mut (*self.0.get()).perf) };
-        perf.load(Ordering::Relaxed)
+        perf.load(Ordering::Acquire)
     }
 
     /// Returns whether anybody listens.

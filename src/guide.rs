@@ -28,6 +28,19 @@
 //! | disable and enable a probe | [`Probe::disable`], [`Probe::enable`] | |
 //! | know why there are no hits | `TROUBLESHOOTING.md` | |
 //!
+//! # I want tools to see it
+//!
+//! [`trace_event!`] declares a [`Record`], which tracefs, perf, trace-cmd and bpftrace
+//! know as any other [`Event`]; see [`event`].
+//!
+//! | I want to ... | use |
+//! |---|---|
+//! | say what is in a record | a struct of [`Field`]s: any [`Integer`], `bool`, arrays, a [`Str`], a [`Comm`], pointers, an [`Errno`] |
+//! | choose how a field is printed | [`Hex`], [`Symbol`], and `as "FORMAT"` for the record |
+//! | have a probe, or a set, enabled only while somebody listens | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`]; [`Target::disabled`] |
+//! | know whether anybody listens | `RECORD::is_enabled()` |
+//! | filter, count, make histograms | `filter` and `trigger` of the event in tracefs: the kernel does it, before anything is copied |
+//!
 //! # I want to know
 //!
 //! Everything that a handler is told is in its [`Context`]: [`Pre`] the probed
@@ -77,6 +90,18 @@
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
+    event::{
+        Arm,
+        Armed,
+        Errno,
+        Event,
+        Field,
+        Hex,
+        Integer,
+        Record,
+        Str,
+        Symbol, //
+    },
     nofault::{
         KernelPtr,
         KernelStr,

@@ -18,6 +18,7 @@
 //! | creating or dropping a probe; [`Probe::enable`], [`Probe::disable`] | process context | yes, it does |
 //! | [`kprobe::Handler`], [`kretprobe::Handler`], [`overrides::Handler`], [`entry::Handler`] | probed context, preemption disabled, interrupts possibly too | no |
 //! | [`tracepoint::Handler`] | that of the tracepoint; it may be preempted | no |
+//! | `emit()` of a [`trace_event!`] | any of these handlers | no |
 //! | `unregistered()` of each of these | process context, in the drop | yes |
 //! | [`module::Handler`] | process context | yes |
 //!
@@ -81,6 +82,11 @@
 //!   report. A probe that cannot be armed is an error; one that cannot be disarmed is not freed.
 //! - What changes the probed code is `unsafe`, and says what the caller has to ensure:
 //!   [`Context::set_register`], [`Context::set_arg`], [`Context::set_ret`], [`Override`].
+//!
+//! # Events
+//!
+//! What a handler sees can go to tracefs, perf and BPF programs, as a record that
+//! [`trace_event!`] declares. See [`event`].
 //!
 //! # Probes that are never dropped
 //!

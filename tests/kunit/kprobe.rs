@@ -17,7 +17,7 @@ use kernel::{
         Monotonic, //
     }, //
 };
-use kprobes::{kprobe, Context, Kprobe, Mechanism, Post, Target};
+use kprobes::{kprobe, Context, Kprobe, KprobeSet, Mechanism, Post, Target};
 
 const DIV: Target<'static> = Target::symbol(c"kut_div");
 
@@ -141,6 +141,23 @@ mod tests {
         kut_div(some());
         assert_eq!(probe.handler().0.hits(), (2, 0));
         probe.disable()?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_disabled_target() -> Result {
+        let probe = before(DIV.disabled())?;
+        assert!(!probe.is_enabled());
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits(), (0, 0));
+        probe.enable()?;
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits(), (1, 0));
+        // One of a set.
+        let targets = [DIV.disabled(), DIV];
+        let set = KBox::pin_init(KprobeSet::new(&targets, Before(Seen::new())), GFP_KERNEL)?;
+        let enabled = |n| set.get(n).is_some_and(|probe| probe.is_enabled());
+        assert_eq!((enabled(0), enabled(1)), (false, true));
         Ok(())
     }
 

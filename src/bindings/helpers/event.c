@@ -134,7 +134,8 @@ static int set_perf(struct kprobes_event *event, bool on)
 		ret = want_all(event);
 	if (ret)
 		return ret;
-	WRITE_ONCE(event->perf, on);
+	/* The kernel has set perf_events before. */
+	smp_store_release(&event->perf, on);
 	if (!on) {
 		if (!listened(event))
 			unwant_until(event, NULL);
