@@ -76,14 +76,13 @@ impl Described {
     pub const fn of<F: Field>(name: &'static str, offset: usize) -> Self {
         assert!(size_of::<F::Stored>() == F::SIZE * F::COUNT);
         assert!(F::COUNT > 0, "trace_event!: an array of nothing");
-        let bytes = name.as_bytes();
         assert!(
-            !(bytes.len() > 7 && same(name, 0, b"common_")),
+            !same(name, 0, b"common_"),
             "trace_event!: names that begin with `common_` are the kernel's"
         );
         // bpftrace makes a C struct of the fields.
         assert!(
-            !(bytes.len() > 2 && bytes[0] == b'r' && bytes[1] == b'#') && !is_c_keyword(name),
+            !same(name, 0, b"r#") && !is_c_keyword(name),
             "trace_event!: a field cannot be called by a keyword of Rust or C"
         );
         Self {

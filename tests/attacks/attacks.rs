@@ -230,6 +230,7 @@ attacks! {
     everywhere,
     arguments,
     entries,
+    events,
 }
 
 struct Attacks {
