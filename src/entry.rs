@@ -45,6 +45,10 @@ use crate::{
         AtEntry,
         Context, //
     },
+    event::{
+        Arm,
+        ArmCall, //
+    },
     held::Held,
     registration::may_register,
     target::Target, //
@@ -286,7 +290,7 @@ impl<H: Handler> Entry<H> {
         // written to.
         unsafe { probe.write(Probe::new(calls::<H>(), handler.cast(), 0, ip)) };
         // SAFETY: The probe is new. By the safety requirements, it stays valid.
-        unsafe { locked.attach(&mut [probe.cast_const()]) }
+        unsafe { locked.attach(&mut [probe.cast_const()], |_| !target.is_disabled()) }
     }
 
     /// Returns the handler.
@@ -302,6 +306,16 @@ impl<H: Handler> Deref for Entry<H> {
     #[inline]
     fn deref(&self) -> &Probe {
         &self.probe
+    }
+}
+
+// SAFETY: By the type invariant, it is on the list until it is dropped, with an attached probe.
+unsafe impl<H: Handler> Arm for Entry<H> {
+    const ARM: ArmCall = arm;
+
+    #[inline]
+    fn registration(&self) -> *mut bindings::kprobes_registration {
+        self.held.registration()
     }
 }
 
@@ -324,6 +338,51 @@ const fn calls<H: Handler>() -> probe::Calls {
     }
 }
 
+/// Calls `with` with the probes of a [`Held`], in an array that it may overwrite.
+///
+/// # Safety
+///
+/// `reg` must be that of a [`Held`] with attached probes, and the caller be the only one who uses
+/// its array of pointers.
+#[inline]
+unsafe fn with_probes<T>(
+    reg: *mut bindings::kprobes_registration,
+    with: impl FnOnce(&mut [*const Probe]) -> T,
+) -> T {
+    // SAFETY: By the safety requirements, `reg` is a field of a `struct kprobes_held`.
+    let held = unsafe { container_of!(reg, bindings::kprobes_held, reg) };
+    // SAFETY: By the safety requirements, it is valid.
+    let (probes, count) = unsafe { ((*held).probes, (*held).count as usize) };
+    match count {
+        0 => with(&mut [probes.cast::<Probe>().cast_const()]),
+        // SAFETY: By the safety requirements of `Held::enter`, it is an array of so many pointers,
+        // which only the caller uses.
+        _ => with(unsafe { slice::from_raw_parts_mut(probes.cast(), count) }),
+    }
+}
+
+/// Enables or disables the probes of a [`Held`], for events.
+///
+/// # Safety
+///
+/// To be called, under the lock of the events, as the `ARM` of what has a [`Held`] with attached
+/// probes, by who may sleep.
+#[inline]
+unsafe extern "C" fn arm(reg: *mut bindings::kprobes_registration, on: bool) -> c_int {
+    let set = |probes: &mut [*const Probe]| {
+        if on {
+            // SAFETY: By the safety requirements, they are attached.
+            unsafe { ops::enable(probes) }
+        } else {
+            // SAFETY: As above.
+            unsafe { ops::disable(probes) };
+            Ok(())
+        }
+    };
+    // SAFETY: By the safety requirements. `leave` uses the array when no event has it any more.
+    unsafe { with_probes(reg, set) }.map_or_else(Error::to_errno, |()| 0)
+}
+
 /// Detaches the probes of a [`Held`].
 ///
 /// # Safety
@@ -331,24 +390,18 @@ const fn calls<H: Handler>() -> probe::Calls {
 /// To be called once, as the `leave` of a [`Held`] with attached probes.
 #[inline]
 unsafe extern "C" fn leave(reg: *mut bindings::kprobes_registration, left: bool) {
-    // SAFETY: By the safety requirements, `reg` is a field of a `struct kprobes_held`.
-    let held = unsafe { container_of!(reg, bindings::kprobes_held, reg) };
-    // SAFETY: By the safety requirements, it is valid.
-    let (probes, count) = unsafe { ((*held).probes, (*held).count as usize) };
-    let mut single = [probes.cast::<Probe>().cast_const()];
-    let probes = match count {
-        0 => &mut single[..],
-        // SAFETY: By the safety requirements of `Held::enter`, it is an array of so many pointers,
-        // which only this function uses.
-        _ => unsafe { slice::from_raw_parts_mut(probes.cast(), count) },
-    };
-    if left {
-        // SAFETY: The function only looks up the address.
-        unsafe {
-            let place = (*probes[0]).address().as_usize() as *const c_void;
-            bindings::kprobes_tell_left(place, probes.len() as c_int);
+    let detach = |probes: &mut [*const Probe]| {
+        if left {
+            // SAFETY: The function only looks up the address. The probes are valid.
+            unsafe {
+                let place = (*probes[0]).address().as_usize() as *const c_void;
+                bindings::kprobes_tell_left(place, probes.len() as c_int);
+            }
         }
-    }
-    // SAFETY: By the safety requirements, these are attached, and this is the only call for them.
-    unsafe { ops::detach(probes) };
+        // SAFETY: By the safety requirements, these are attached, and this is the only call for
+        // them.
+        unsafe { ops::detach(probes) };
+    };
+    // SAFETY: By the safety requirements, and nobody else uses it then.
+    unsafe { with_probes(reg, detach) };
 }

@@ -76,8 +76,9 @@ impl<'a> Target<'a> {
     }
 
     /// Has the probe registered disabled. It has no hits, and costs nothing, until it
-    /// is enabled, by [`Probe::enable`](crate::Probe::enable) or an [event that it is
-    /// armed by](crate::event::Armed).
+    /// is enabled, by [`Probe::enable`](crate::Probe::enable),
+    /// [`entry::Probe::enable`](crate::entry::Probe::enable) or an [event that it is armed
+    /// by](crate::event::Armed).
     pub const fn disabled(mut self) -> Self {
         self.disabled = true;
         self

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!          attach              disable
-//! new --------------> enabled ---------> disabled
+//! new --------------> enabled ---------> disabled <--- attach: Target::disabled()
 //!                      |   ^   enable      |   |
 //!                      |   +---------------+   |
 //!       module leaves  +--> gone <-------------+
@@ -105,7 +105,7 @@ impl Locked {
         Ok(())
     }
 
-    /// Registers `probes`, or none of them.
+    /// Registers `probes`, or none of them, and enables those that `enabled` tells.
     ///
     /// The caller has held the lock since it has found out their addresses: so the
     /// functions are there, and `gone` is called for those that leave.
@@ -115,12 +115,11 @@ impl Locked {
     /// The probes must be new, and stay valid, with what their callbacks use, until
     /// they are detached, or this returns an error.
     #[inline]
-    pub(super) unsafe fn attach(mut self, probes: &mut [*const Probe]) -> Result {
-        let mut ips = KVVec::with_capacity(probes.len(), GFP_KERNEL)?;
-        for &probe in probes.iter() {
-            // SAFETY: By the safety requirements, it is valid.
-            ips.push(unsafe { (*probe).ip() }, GFP_KERNEL)?;
-        }
+    pub(super) unsafe fn attach(
+        mut self,
+        probes: &mut [*const Probe],
+        enabled: impl Fn(&Probe) -> bool,
+    ) -> Result {
         self.reserve(probes.len())?;
         for &probe in probes.iter() {
             // SAFETY: The table has room and is locked; `probe` stays valid. It is not enabled yet.
@@ -128,17 +127,46 @@ impl Locked {
         }
         *self.counts().0 += probes.len();
 
-        // SAFETY: `hit` may be called from now on: there is a table, and the probes in it are valid.
-        if let Err(error) = unsafe { add_to_filter(&mut ips) } {
+        // SAFETY: These are in the table.
+        if let Err(error) = unsafe { self.enable(probes, enabled) } {
             // SAFETY: These are linked. By the safety requirements, they are still valid.
             unsafe { self.withdraw(probes) };
             return Err(error);
         }
-        for &probe in probes.iter() {
-            // SAFETY: By the safety requirements, it is valid.
-            unsafe { (*probe).arm() };
+        Ok(())
+    }
+
+    /// Enables those of `probes` that `which` tells and that are not enabled yet, or none.
+    ///
+    /// # Safety
+    ///
+    /// They must be in the table.
+    #[inline]
+    unsafe fn enable(
+        &mut self,
+        probes: &[*const Probe],
+        which: impl Fn(&Probe) -> bool,
+    ) -> Result {
+        let wanted = || {
+            probes
+                .iter()
+                // SAFETY: By the safety requirements, it is valid.
+                .map(|&probe| unsafe { &*probe })
+                .filter(|probe| !probe.is_enabled() && which(probe))
+        };
+        let mut ips = KVVec::with_capacity(wanted().count(), GFP_KERNEL)?;
+        for probe in wanted() {
+            ips.push(probe.ip(), GFP_KERNEL)?;
         }
-        *self.counts().1 += probes.len();
+        if ips.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: There is a table, and the probes in it are valid.
+        unsafe { add_to_filter(&mut ips)? };
+        for probe in wanted() {
+            probe.arm();
+        }
+        *self.counts().1 += ips.len();
         Ok(())
     }
 
@@ -230,45 +258,51 @@ pub(super) unsafe fn detach(probes: &mut [*const Probe]) {
     unsafe { Locked::new().withdraw(probes) };
 }
 
-/// Enables a probe.
+/// Enables those of `probes` that are not gone, or none of them.
 ///
 /// # Errors
 ///
-/// `EINVAL` if it is gone, else that of ftrace.
+/// `EINVAL` if all of them are gone, else that of ftrace; `ENOMEM`.
 ///
 /// # Safety
 ///
-/// `probe` must be attached, and the caller be allowed to sleep.
+/// They must be attached, and the caller be allowed to sleep.
 #[inline]
-pub(super) unsafe fn enable(probe: &Probe) -> Result {
+pub(super) unsafe fn enable(probes: &[*const Probe]) -> Result {
     let mut locked = Locked::new();
-    if probe.is_gone() {
+    // SAFETY: By the safety requirements, they are valid.
+    if probes.iter().all(|&probe| unsafe { (*probe).is_gone() }) {
         return Err(EINVAL);
     }
-    if !probe.is_enabled() {
-        // SAFETY: The probe is in the table.
-        unsafe { add_to_filter(&mut [probe.ip()])? };
-        probe.arm();
-        *locked.counts().1 += 1;
-    }
-    Ok(())
+    // SAFETY: By the safety requirements, they are in the table.
+    unsafe { locked.enable(probes, |probe| !probe.is_gone()) }
 }
 
-/// Disables a probe.
+/// Disables `probes`.
 ///
 /// # Safety
 ///
-/// `probe` must be attached, and the caller be allowed to sleep.
+/// They must be attached, and the caller be allowed to sleep.
 #[inline]
-pub(super) unsafe fn disable(probe: &Probe) {
+pub(super) unsafe fn disable(probes: &[*const Probe]) {
     let mut locked = Locked::new();
-    if probe.disarm() {
+    let mut ips = KVVec::new();
+    for &probe in probes {
+        // SAFETY: By the safety requirements, it is valid.
+        let probe = unsafe { &*probe };
+        if !probe.disarm() {
+            continue;
+        }
         *locked.counts().1 -= 1;
         // SAFETY: The probe is in the table, and we hold the lock.
         let others = unsafe { Table::take(locked.table(), probe.ip()).probes() };
-        if !others.into_iter().any(Probe::is_enabled) {
+        // Without memory, one by one.
+        if !others.into_iter().any(Probe::is_enabled) && ips.push(probe.ip(), GFP_KERNEL).is_err() {
             remove_from_filter(&mut [probe.ip()]);
         }
+    }
+    if !ips.is_empty() {
+        remove_from_filter(&mut ips);
     }
 }
 

@@ -256,7 +256,7 @@ impl Probe {
     pub fn disable(&self) -> Result {
         may_wait()?;
         // SAFETY: There are references to linked probes only.
-        unsafe { ops::disable(self) };
+        unsafe { ops::disable(&[ptr::from_ref(self)]) };
         Ok(())
     }
 
@@ -273,6 +273,6 @@ impl Probe {
     pub fn enable(&self) -> Result {
         may_wait()?;
         // SAFETY: There are references to linked probes only.
-        unsafe { ops::enable(self) }
+        unsafe { ops::enable(&[ptr::from_ref(self)]) }
     }
 }

@@ -3,6 +3,7 @@
 //! Entry probes at several functions, named or matched by a pattern.
 
 use super::{
+    arm,
     calls,
     leave,
     ops,
@@ -12,6 +13,11 @@ use super::{
     Handler, //
 };
 use crate::{
+    bindings,
+    event::{
+        Arm,
+        ArmCall, //
+    },
     held::Held,
     members::{
         Refusal,
@@ -91,18 +97,18 @@ impl All {
         })
     }
 
-    /// Attaches the probes.
+    /// Attaches the probes, and enables those that `enabled` tells by their indices.
     ///
     /// # Safety
     ///
     /// They must be new, and their handler stay valid until they are detached.
     #[inline]
-    unsafe fn attach(&mut self, locked: ops::Locked) -> Result {
+    unsafe fn attach(&mut self, locked: ops::Locked, enabled: impl Fn(usize) -> bool) -> Result {
         for probe in self.probes.iter() {
             self.pointers.push(ptr::from_ref(probe), GFP_KERNEL)?;
         }
         // SAFETY: By the safety requirements, and the probes do not move.
-        unsafe { locked.attach(&mut self.pointers) }
+        unsafe { locked.attach(&mut self.pointers, |probe| enabled(probe.index())) }
     }
 }
 
@@ -130,6 +136,7 @@ impl<H: Handler> EntrySet<H> {
     {
         Self::register(
             move |handler, _| Self::targets(targets, Wanted::All, handler),
+            |index| !targets[index].is_disabled(),
             handler,
         )
     }
@@ -152,6 +159,7 @@ impl<H: Handler> EntrySet<H> {
     {
         Self::register(
             move |handler, _| Self::targets(targets, Wanted::Possible, handler),
+            |index| !targets[index].is_disabled(),
             handler,
         )
     }
@@ -181,14 +189,17 @@ impl<H: Handler> EntrySet<H> {
     {
         Self::register(
             move |handler, locked| Self::functions(pattern, handler, locked),
+            |_| true,
             handler,
         )
     }
 
-    /// `find` is called with the lock held.
+    /// `find` is called with the lock held. `enabled` tells which of the probes to enable, by
+    /// their indices.
     #[inline]
     fn register<'a, E: 'a>(
         find: impl FnOnce(*const H, &ops::Locked) -> Result<All, Refusal> + 'a,
+        enabled: impl Fn(usize) -> bool + 'a,
         handler: impl PinInit<H, E> + 'a,
     ) -> impl PinInit<Self, Refusal> + 'a
     where
@@ -206,7 +217,7 @@ impl<H: Handler> EntrySet<H> {
                 let mut all = find(handler, &locked)?;
                 // SAFETY: The probes are new. The handler is initialised and pinned, and dropped
                 // after they are detached.
-                unsafe { all.attach(locked)? };
+                unsafe { all.attach(locked, enabled)? };
                 all
             },
             // SAFETY: Each of `pointers`, which are not resized, points at an attached probe that
@@ -300,6 +311,16 @@ impl<H: Handler> EntrySet<H> {
     #[inline]
     pub fn missed(&self) -> u64 {
         self.all.probes.iter().map(Probe::missed).sum()
+    }
+}
+
+// SAFETY: By the type invariant, it is on the list until it is dropped, with attached probes.
+unsafe impl<H: Handler> Arm for EntrySet<H> {
+    const ARM: ArmCall = arm;
+
+    #[inline]
+    fn registration(&self) -> *mut bindings::kprobes_registration {
+        self.held.registration()
     }
 }
 

@@ -38,7 +38,8 @@ pub unsafe trait Arm {
 /// when the last one has left.
 ///
 /// If nobody listens when it is made, it is disabled. Name its target with
-/// [`Target::disabled`](crate::Target::disabled), so that it is not enabled before.
+/// [`Target::disabled`](crate::Target::disabled), so that it is not enabled before. The
+/// functions of [`EntrySet::matching`](crate::EntrySet::matching) are.
 ///
 /// It dereferences to the probe.
 ///

@@ -13,6 +13,7 @@ use kernel::{
     }, //
 };
 use kprobes::{
+    entry,
     event::{
         Armed,
         Errno,
@@ -27,8 +28,11 @@ use kprobes::{
         KernelStr, //
     },
     tracepoint,
+    AtEntry,
     Comm,
     Context,
+    Entry,
+    EntrySet,
     Kprobe,
     KprobeSet,
     KretprobeSet,
@@ -114,6 +118,21 @@ kprobes::trace_event! {
     /// Of no probe.
     struct Quiet = "events_test:quiet" {
         nothing: u8,
+    }
+}
+
+kprobes::trace_event! {
+    /// At the entry of a function.
+    struct Entered = "events_test:entered" {
+        value: u64,
+    }
+}
+
+kprobes::trace_event! {
+    /// At the entries of two functions, one of which is that of `Entered`.
+    struct Both = "events_test:both" {
+        value: u64,
+        index: u32,
     }
 }
 
@@ -213,12 +232,38 @@ impl kprobe::Handler for Members {
     }
 }
 
+struct Enters;
+
+impl entry::Handler for Enters {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        COUNTS.hits.fetch_add(1, Relaxed);
+        if !Entered::is_enabled() {
+            COUNTS.unheard.fetch_add(1, Relaxed);
+        }
+        Entered { value: cx.arg(0) }.emit(cx);
+    }
+}
+
+struct EntersBoth;
+
+impl entry::Handler for EntersBoth {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        Both {
+            value: cx.arg(0),
+            index: cx.index() as u32,
+        }
+        .emit(cx);
+    }
+}
+
 struct Events {
     _numbers: Pin<KBox<Armed<Kprobe<Numbers>>>>,
     _texts: Pin<KBox<Armed<Kprobe<Texts>>>>,
     _bound: Pin<KBox<Armed<Armed<KretprobeSet<Bound>>>>>,
     _signals: Pin<KBox<Armed<Tracepoint<Signals>>>>,
     _members: Pin<KBox<Armed<KprobeSet<Members>>>>,
+    _enters: Pin<KBox<Armed<Entry<Enters>>>>,
+    _enters_both: Pin<KBox<Armed<EntrySet<EntersBoth>>>>,
 }
 
 impl kernel::Module for Events {
@@ -234,7 +279,16 @@ impl kernel::Module for Events {
         let signals = Signal::arms(Tracepoint::new(c"signal_generate", Signals));
         let members = [text, bound];
         let members = Set::arms(KprobeSet::new(&members, Members));
+        let entered = Target::symbol(c"events_entered").disabled();
+        let both = [
+            entered,
+            Target::symbol(c"events_entered_too").disabled(),
+        ];
+        let enters = Entered::arms(Entry::new(entered, Enters));
+        let enters_both = Both::arms(EntrySet::new(&both, EntersBoth));
         Ok(Self {
+            _enters: KBox::pin_init(enters, GFP_KERNEL)?,
+            _enters_both: KBox::pin_init(enters_both, GFP_KERNEL)?,
             _numbers: KBox::pin_init(numbers, GFP_KERNEL)?,
             _texts: KBox::pin_init(texts, GFP_KERNEL)?,
             _bound: KBox::pin_init(bounds, GFP_KERNEL)?,

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An event whose probe is in another module, and so can be gone.
+//! Events whose probes are in another module, and so can be gone.
 
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
 use kprobes::{
+    entry,
     event::Armed,
     kprobe,
+    AtEntry,
     Context,
+    Entry,
     Kprobe,
     Target, //
 };
@@ -36,14 +39,28 @@ impl kprobe::Handler for Calls {
     }
 }
 
+kprobes::trace_event! {
+    struct Entered = "events_test:entered_victim" {
+        how: u8,
+    }
+}
+
+impl entry::Handler for Calls {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        Entered { how: 2 }.emit(cx);
+    }
+}
+
 struct Gone {
     _calls: Pin<KBox<Armed<Kprobe<Calls>>>>,
+    _enters: Pin<KBox<Armed<Entry<Calls>>>>,
 }
 
 impl kernel::Module for Gone {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let target = Target::symbol(c"events_victim:events_victim_target").disabled();
         Ok(Self {
+            _enters: KBox::pin_init(Entered::arms(Entry::new(target, Calls)), GFP_KERNEL)?,
             _calls: KBox::pin_init(Called::arms(Kprobe::new(target, Calls)), GFP_KERNEL)?,
         })
     }

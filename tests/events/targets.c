@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Functions to probe, which are called as one writes to the module's parameter "call":
- * "number FIRST COUNT", "text TEXT" or "bound N".
+ * "number FIRST COUNT", "text TEXT", "bound N" or "entered FIRST COUNT".
  */
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
@@ -12,7 +12,8 @@
 noinline u64 events_number(u64 value);
 noinline int events_text(const char *text, unsigned long length);
 noinline int events_bound(int n);
-noinline int events_refused(int n);
+noinline u64 events_entered(u64 value);
+noinline u64 events_entered_too(u64 value);
 
 noinline u64 events_number(u64 value)
 {
@@ -32,6 +33,18 @@ noinline int events_bound(int n)
 	return -n;
 }
 
+noinline u64 events_entered(u64 value)
+{
+	barrier();
+	return value + 2;
+}
+
+noinline u64 events_entered_too(u64 value)
+{
+	barrier();
+	return value + 3;
+}
+
 static int call(const char *words, const struct kernel_param *kp)
 {
 	unsigned long long first, count;
@@ -41,6 +54,14 @@ static int call(const char *words, const struct kernel_param *kp)
 	if (sscanf(words, "number %llu %llu", &first, &count) == 2) {
 		while (count--) {
 			events_number(first++);
+			cond_resched();
+		}
+		return 0;
+	}
+	if (sscanf(words, "entered %llu %llu", &first, &count) == 2) {
+		while (count--) {
+			events_entered(first);
+			events_entered_too(first++);
 			cond_resched();
 		}
 		return 0;

@@ -198,15 +198,82 @@ def test_the_first_listener_arms_and_the_last_disarms():
         equal(armed(function), [False] * probes, f"{event} afterwards")
 
 
+def traced():
+    """Which functions of the module's are in enabled_functions."""
+    return sorted(re.findall(r"^events_\w+", (TRACING / "enabled_functions").read_text(), re.M))
+
+
+@with_module
+def test_entry_probes_are_armed_by_listeners():
+    both = ["events_entered", "events_entered_too"]
+    equal(traced(), [])
+    call("entered 1 1")
+    with ALL.listening("entered"):
+        equal(traced(), both[:1])
+        call("entered 2 1")
+        with instance("armed") as other:
+            other.set("both")
+            equal(traced(), both)
+            call("entered 3 1")
+            # One goes, while the other is at the same function.
+            ALL.set("entered", False)
+            equal(traced(), both)
+            call("entered 4 1")
+            equal(other.lines(), [f"both: value={n} index={i}" for n in (3, 4) for i in (0, 1)])
+        # That was removed while it had the event enabled.
+        equal(traced(), [])
+        call("entered 5 1")
+        equal(ALL.lines(), ["entered: value=2", "entered: value=3"])
+    event = ALL["both"]
+    put(event / "trigger", "stacktrace:1 if value == 7 && index == 1")
+    equal(traced(), both)
+    ALL.clear()
+    call("entered 6 3")
+    text = (TRACING / "trace").read_text()
+    put(event / "trigger", "!stacktrace:1 if value == 7 && index == 1")
+    equal(traced(), [])
+    equal(len(re.findall("<stack trace>", text)), 1)
+    if "call" not in text:
+        raise AssertionError(text)
+
+
+@with_module
+def test_entry_probes_are_armed_by_perf_and_bpf():
+    tool("perf")
+    with tempfile.TemporaryDirectory() as directory:
+        data = perf_record(directory, "entered", "both", script=sender("entered 77 2"))
+        out = run("perf", "script", "-F", "event,trace", "-i", data).stdout.splitlines()
+    equal([" ".join(line.split()) for line in out if line.strip()], [
+        line for n in (77, 78) for line in (
+            f"events_test:both: value={n} index=0", f"events_test:entered: value={n}",
+            f"events_test:both: value={n} index=1")])
+    equal(traced(), [])
+    tool("bpftrace")
+    program = ("tracepoint:events_test:both { @[args->value, args->index] = count(); } "
+               'interval:s:1 { printf("tick\\n"); }')
+    with subprocess.Popen(["bpftrace", "-B", "line", "-e", program], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT) as tracer:
+        for line in tracer.stdout:
+            if line == "tick\n":
+                break
+        equal(traced(), ["events_entered", "events_entered_too"])
+        call("entered 5 2")
+        tracer.send_signal(signal.SIGINT)
+        counted = sorted(line for line in tracer.stdout.read().splitlines() if line.startswith("@"))
+    equal(counted, ["@[5, 0]: 1", "@[5, 1]: 1", "@[6, 0]: 1", "@[6, 1]: 1"])
+    equal(traced(), [])
+
+
 @with_module
 def test_unsubscribed_probes_have_no_hits():
     with kmod.log("events") as log:
-        call("number 1 1000")
-        with ALL.listening("number"):
-            call("number 1 10")
-        call("number 1 1000")
+        for event in ("number", "entered"):
+            call(f"{event} 1 1000")
+            with ALL.listening(event):
+                call(f"{event} 1 10")
+            call(f"{event} 1 1000")
         kmod.rmmod("events")
-        equal(log.lines(), ["10 hits, 0 unheard, quiet: false"])
+        equal(log.lines(), ["20 hits, 0 unheard, quiet: false"])
 
 
 def expected(text, length):
@@ -559,11 +626,13 @@ def test_enabled_before_the_module_is_loaded():
 
 def test_an_arm_that_fails_is_the_error_of_the_write():
     with loaded("events_victim"), loaded("events_gone"):
-        ALL.set("called")
-        ALL.set("called", False)
+        for event in ("called", "entered_victim"):
+            ALL.set(event)
+            ALL.set(event, False)
         kmod.rmmod("events_victim")
-        refused(errno.EINVAL, ALL.set, "called")
-        equal((ALL["called"] / "enable").read_text(), "0\n")
+        for event in ("called", "entered_victim"):
+            refused(errno.EINVAL, ALL.set, event)
+            equal((ALL[event] / "enable").read_text(), "0\n")
         if shutil.which("perf"):
             done = subprocess.run(["perf", "stat", "-e", "events_test:called", "true"],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -633,10 +702,12 @@ def test_rounds_while_the_module_comes_and_goes():
         threads = [
             toggles("enable", lambda: ALL.set("number"), lambda: ALL.set("number", False)),
             toggles("instance", lambda: other.set("number"), lambda: other.set("number", False)),
+            toggles("entry", lambda: ALL.set("entered"), lambda: other.set("both"),
+                    lambda: ALL.set("entered", False), lambda: other.set("both", False)),
             toggles("trigger", lambda: put(number / "trigger", "stacktrace if value == 1"),
                     lambda: put(number / "trigger", "!stacktrace if value == 1")),
             toggles("perf", perf),
-            toggles("call", lambda: call("number 5 100")),
+            toggles("call", lambda: call("number 5 100"), lambda: call("entered 5 100")),
             toggles("read", lambda: (TRACING / "trace").read_bytes(), (ALL["number"] / "format").read_text),
         ]
         for thread in threads:
@@ -659,7 +730,7 @@ def test_rounds_while_the_module_comes_and_goes():
         stop.set()
         for thread in threads:
             thread.join()
-    equal(armed("events_number"), [])
+    equal(armed("events_number") + traced(), [])
     if sum(rounds[name] for name in LISTENERS) < ROUNDS or not min(
             rounds[name] for name in rounds if name != "perf" or shutil.which("perf")):
         raise AssertionError(rounds)

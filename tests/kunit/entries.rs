@@ -233,6 +233,34 @@ mod tests {
     }
 
     #[test]
+    fn a_disabled_target() -> Result {
+        let probe = entry(DIV.disabled())?;
+        assert!(!probe.is_enabled());
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits().0, 0);
+        probe.enable()?;
+        kut_div(some());
+        assert_eq!(probe.handler().0.hits().0, 1);
+        // One of a set, while no function is in the filter and while that one is.
+        for _ in 0..2 {
+            let targets = [DIV.disabled(), MORE];
+            let set = all(&targets)?;
+            let enabled = |n| set.get(n).is_some_and(|probe| probe.is_enabled());
+            assert_eq!((enabled(0), enabled(1)), (false, true));
+            kut_div(some());
+            kut_div_more(some());
+            assert_eq!(set.handler().0.hits().0, 1);
+            drop(set);
+            probe.disable()?;
+        }
+        // Of none.
+        drop(all(&[DIV.disabled(), MORE.disabled()])?);
+        drop(entry(DIV.disabled())?);
+        kut_div(some());
+        Ok(())
+    }
+
+    #[test]
     fn disabled_until_the_end() -> Result {
         let probe = entry(DIV)?;
         let other = entry(MORE)?;
