@@ -50,7 +50,11 @@ pub trait Place {
     #[doc(hidden)]
     const PREEMPTIBLE: bool;
 
-    /// Returns the saved CPU registers, or null if there are not all of them.
+    /// Whether all CPU registers are saved.
+    #[doc(hidden)]
+    const SAVED: bool;
+
+    /// Returns the saved CPU registers, or null.
     #[doc(hidden)]
     fn saved(hit: Self::Hit) -> *mut bindings::pt_regs;
 }
@@ -63,6 +67,7 @@ macro_rules! places {
         $(impl Place for $place {
             type Hit = $hit;
             const PREEMPTIBLE: bool = <$hit>::PREEMPTIBLE;
+            const SAVED: bool = <$hit>::SAVED;
 
             #[inline(always)]
             fn saved(hit: $hit) -> *mut bindings::pt_regs {
@@ -87,6 +92,7 @@ pub struct Hit {
 
 impl Hit {
     const PREEMPTIBLE: bool = false;
+    const SAVED: bool = true;
 
     #[inline(always)]
     fn saved(self) -> *mut bindings::pt_regs {
@@ -104,6 +110,7 @@ pub struct EntryHit {
 
 impl EntryHit {
     const PREEMPTIBLE: bool = false;
+    const SAVED: bool = false;
 
     /// They are not complete: perf takes those of the handler.
     #[inline(always)]
@@ -118,6 +125,7 @@ pub struct NoHit;
 
 impl NoHit {
     const PREEMPTIBLE: bool = true;
+    const SAVED: bool = false;
 
     #[inline(always)]
     fn saved(self) -> *mut bindings::pt_regs {

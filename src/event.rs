@@ -303,33 +303,68 @@ impl Event {
                 // SAFETY: The function may be called in any context.
                 unsafe { bindings::kprobes_preempt_disable() };
                 // SAFETY: Preemption has just been disabled.
-                unsafe { event.pass(record, cx.saved()) };
+                unsafe { event.pass::<R, At>(record, cx.saved()) };
                 // SAFETY: This undoes the above.
                 unsafe { bindings::kprobes_preempt_enable() };
             }
         } else {
             // SAFETY: Such a handler runs with preemption disabled.
-            unsafe { event.pass(record, cx.saved()) };
+            unsafe { event.pass::<R, At>(record, cx.saved()) };
         }
+    }
+
+    #[inline(always)]
+    fn more(&self) -> bool {
+        // SAFETY: The field is a bool, which C writes atomically.
+        let more = unsafe { AtomicBool::from_ptr(&raw mut (*self.0.get()).more) };
+        more.load(Ordering::Relaxed)
     }
 
     /// # Safety
     ///
-    /// Preemption must be disabled, `self` be the event of `R`, and `regs` be saved CPU registers
-    /// or null.
+    /// Preemption must be disabled, `self` be the event of `R`, and `regs` be what `At` has saved.
     #[inline(always)]
-    unsafe fn pass<R: Record>(&self, record: &R, regs: *mut bindings::pt_regs) {
-        let mut listener = self.listeners();
-        while !listener.is_null() {
+    unsafe fn pass<R: Record, At: Place>(&self, record: &R, regs: *mut bindings::pt_regs) {
+        let first = self.listeners();
+        if !first.is_null() {
             // SAFETY: C frees a listener after a grace period of RCU, which does not end while
             // preemption is disabled. Nobody writes `file`.
-            let file = unsafe { (*listener).file };
+            let file = unsafe { (*first).file };
             // SAFETY: The kernel frees the file after it has removed the listener. The rest by
             // the safety requirements.
-            unsafe { to_file(record, file, regs) };
-            // SAFETY: As above; C may write `next` meanwhile, atomically.
+            unsafe { to_file::<R, At>(record, file, regs) };
+        }
+        if self.more() {
+            // SAFETY: By the safety requirements; `first` is valid as above, or null.
+            unsafe { self.pass_further::<R, At>(record, first, regs) };
+        }
+    }
+
+    /// Passes a record to all but the first of the listeners.
+    ///
+    /// # Safety
+    ///
+    /// Those of `pass`; `first` must have been the first one since preemption is disabled, or null.
+    #[cold]
+    #[inline(never)]
+    unsafe fn pass_further<R: Record, At: Place>(
+        &self,
+        record: &R,
+        first: *mut bindings::kprobes_listener,
+        regs: *mut bindings::pt_regs,
+    ) {
+        let mut listener = first;
+        while !listener.is_null() {
+            // SAFETY: As in `pass`; C may write `next` meanwhile, atomically.
             let next = unsafe { AtomicPtr::from_ptr(&raw mut (*listener).next) };
             listener = next.load(Ordering::Acquire);
+            if listener.is_null() {
+                break;
+            }
+            // SAFETY: As in `pass`.
+            let file = unsafe { (*listener).file };
+            // SAFETY: As in `pass`.
+            unsafe { to_file::<R, At>(record, file, regs) };
         }
         if self.perf() {
             // SAFETY: By the safety requirements.
@@ -342,7 +377,7 @@ impl Event {
     /// # Safety
     ///
     /// Those of `pass`.
-    #[inline(never)]
+    #[inline]
     unsafe fn to_perf<R: Record>(&self, record: &R, mut regs: *mut bindings::pt_regs) {
         // perf adds a `u32`, and wants all of it to be a multiple of 8.
         let size =
@@ -397,10 +432,9 @@ unsafe fn store<R: Record>(record: &R, to: *mut u8) {
 /// # Safety
 ///
 /// Preemption must be disabled, and `file` be that of an instance in which the event of `R` is
-/// enabled, or was before the current grace period of RCU. `regs` must be saved CPU registers or
-/// null.
+/// enabled, or was before the current grace period of RCU. `regs` must be what `At` has saved.
 #[inline(always)]
-unsafe fn to_file<R: Record>(
+unsafe fn to_file<R: Record, At: Place>(
     record: &R,
     file: *mut bindings::trace_event_file,
     regs: *mut bindings::pt_regs,
@@ -416,11 +450,8 @@ unsafe fn to_file<R: Record>(
                 .cast::<c_ulong>()
                 .read_volatile()
         };
-        if flags & bindings::KPROBES_FILE_LOOK != 0
-            && flags & bindings::KPROBES_FILE_COND == 0
-            // SAFETY: By the safety requirements, `file` is valid.
-            && unsafe { bindings::__trace_trigger_soft_disabled(file) }
-        {
+        // SAFETY: By the safety requirements, `file` is valid.
+        if flags & bindings::KPROBES_FILE_LOOK != 0 && unsafe { soft_disabled(file, flags) } {
             return;
         }
         let mut buffer = MaybeUninit::<bindings::trace_event_buffer>::uninit();
@@ -432,8 +463,10 @@ unsafe fn to_file<R: Record>(
         if entry.is_null() {
             return;
         }
-        // SAFETY: `buffer` is valid, and `regs` are saved registers or null.
-        unsafe { (*buffer.as_mut_ptr()).regs = regs };
+        if At::SAVED {
+            // SAFETY: `buffer` is valid, and `regs` are saved registers. The function has set null.
+            unsafe { (*buffer.as_mut_ptr()).regs = regs };
+        }
         // SAFETY: `entry` has been reserved with that size; the kernel aligns it to 4.
         unsafe { store(record, entry.cast()) };
         // SAFETY: `buffer` was initialised by the function above, and the record is written.
@@ -441,6 +474,23 @@ unsafe fn to_file<R: Record>(
     }
     #[cfg(not(CONFIG_EVENT_TRACING))]
     let _ = (record, file, regs);
+}
+
+/// Whether a file has something to do with a record, but not to keep it.
+///
+/// # Safety
+///
+/// `file` must be valid, and `flags` have been its flags.
+#[cfg(CONFIG_EVENT_TRACING)]
+#[cold]
+#[inline]
+unsafe extern "C" fn soft_disabled(
+    file: *mut bindings::trace_event_file,
+    flags: c_ulong,
+) -> bool {
+    flags & bindings::KPROBES_FILE_COND == 0
+        // SAFETY: By the safety requirements.
+        && unsafe { bindings::__trace_trigger_soft_disabled(file) }
 }
 
 /// A record that [`trace_event!`](crate::trace_event) declares.

@@ -116,6 +116,8 @@ struct kprobes_event {
 	/* Read by handlers. */
 	struct kprobes_listener *listeners;
 	bool perf;
+	/* There are others than the first of the listeners. */
+	bool more;
 	/* The module's exit has run, or its init has failed. */
 	bool gone;
 	/* Listeners that were taken away then. */

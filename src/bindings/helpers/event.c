@@ -41,6 +41,15 @@ static bool listened(const struct kprobes_event *event)
 	return event->listeners || event->perf;
 }
 
+/*
+ * Nobody who listens all the time is to miss a record. So more is set before a
+ * handler can see the new first listener, and cleared when none sees the old one.
+ */
+static void set_more(struct kprobes_event *event)
+{
+	WRITE_ONCE(event->more, event->perf || (event->listeners && event->listeners->next));
+}
+
 static int want(struct kprobes_binding *binding)
 {
 	int ret = binding->reg->wanted ? 0 : binding->arm(binding->reg, true);
@@ -102,6 +111,8 @@ static int add_listener(struct kprobes_event *event, struct trace_event_file *fi
 		kfree(listener);
 		return ret;
 	}
+	if (listener->next)
+		WRITE_ONCE(event->more, true);
 	smp_store_release(&event->listeners, listener);
 	return 0;
 }
@@ -123,6 +134,7 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 	 * for the handlers of tracepoints, which ours are not.
 	 */
 	synchronize_rcu();
+	set_more(event);
 	kfree(listener);
 }
 
@@ -136,11 +148,14 @@ static int set_perf(struct kprobes_event *event, bool on)
 		return ret;
 	/* The kernel has set perf_events before. */
 	smp_store_release(&event->perf, on);
-	if (!on) {
+	if (on) {
+		WRITE_ONCE(event->more, true);
+	} else {
 		if (!listened(event))
 			unwant_until(event, NULL);
 		/* The kernel frees perf_events, as the file above. */
 		synchronize_rcu();
+		set_more(event);
 	}
 	return 0;
 }
@@ -394,6 +409,7 @@ static void cut(void)
 		event->cut = event->listeners;
 		WRITE_ONCE(event->listeners, NULL);
 		WRITE_ONCE(event->perf, false);
+		WRITE_ONCE(event->more, false);
 	}
 	mutex_unlock(&lock);
 	synchronize_rcu();
