@@ -7,6 +7,7 @@ import verdict
 
 HERE = Path(__file__).resolve().parent
 NAMES = {"c": "C", "rust": "Rust", "fprobe": "fprobe", "tracefs": "tracefs event",
+         "synth": "synthetic event", "printf()": "bpftrace printf()",
          "count()": "bpftrace count()", "@++": "bpftrace @++", "hist()": "bpftrace hist()"}
 
 

@@ -3,7 +3,8 @@
  * Entry probes in C with what those of bench_entry_rust.rs guarantee: one ftrace_ops
  * for all, a table from a function to a list of probes that is read without a lock,
  * preemption disabled, a bit of the task's for each context as a guard, and misses
- * counted for each probe. And fprobes, for comparison.
+ * counted for each probe. Two of them emit the trace events of bench_event.h. And
+ * fprobes, for comparison.
  */
 #include <linux/fprobe.h>
 #include <linux/ftrace.h>
@@ -13,6 +14,10 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#define CREATE_TRACE_POINTS
+#include "bench_event.h"
 
 static char *kind = "";
 module_param(kind, charp, 0);
@@ -181,6 +186,20 @@ CALL(percpu, this_cpu_inc(*c->counts))
 CALL(args, if (ftrace_regs_get_argument(fregs, 0) == 42 && ftrace_regs_get_argument(fregs, 1))
 	     this_cpu_inc(*c->counts))
 
+CALL(value, (void)c; trace_value(ftrace_regs_get_argument(fregs, 0)))
+
+/* strncpy_from_user_nofault() is not exported. */
+static notrace __always_inline void emit_text(struct ftrace_regs *fregs)
+{
+	const void __user *at = (const void __user *)ftrace_regs_get_argument(fregs, 1);
+	char buf[32];
+
+	if (!copy_from_user_nofault(buf, at, sizeof(buf)))
+		trace_text(ftrace_regs_get_argument(fregs, 0), buf, strnlen(buf, sizeof(buf)));
+}
+
+CALL(text, (void)c; emit_text(fregs))
+
 static struct ftrace_ops ops = { .func = hit, .flags = FTRACE_OPS_FL_PERMANENT };
 static struct probe *probes;
 
@@ -245,7 +264,9 @@ static int __init bench_init(void)
 			ret = fill(ops.func_hash->filter_hash,
 				   !strcmp(kind, "empty") ? empty :
 				   !strcmp(kind, "counting") ? counting :
-				   !strcmp(kind, "args") ? args : percpu);
+				   !strcmp(kind, "args") ? args :
+				   !strcmp(kind, "value_entry") ? value :
+				   !strcmp(kind, "text_entry") ? text : percpu);
 		if (!ret)
 			ret = register_ftrace_function(&ops);
 	}

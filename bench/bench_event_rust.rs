@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Probes of the benchmark that emit trace events, in Rust; `kind` chooses one.
-//! `bench_event_c.c` has the same in C.
+//! `bench_event_c.c` and `bench_entry_c.c` have the same in C.
 
 use kernel::prelude::*;
 use kprobes::{
+    entry,
     event::{Armed, Str},
     kprobe,
     nofault::UserStr,
-    Context, Kprobe, Target,
+    AtEntry, Context, Entry, Kprobe, Target,
 };
 
 module! {
@@ -19,7 +20,7 @@ module! {
     license: "GPL",
 }
 
-kprobes::string_param!(kind, "the event that is emitted: value or text");
+kprobes::string_param!(kind, "the event that is emitted: value or text, with _entry by an entry probe");
 
 kprobes::trace_event! {
     struct Value = "bench_rust:value" {
@@ -55,10 +56,27 @@ impl kprobe::Handler for Texts {
     }
 }
 
+impl entry::Handler for Values {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        Value { value: cx.arg(0) }.emit(cx);
+    }
+}
+
+impl entry::Handler for Texts {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        let (value, text): (u64, UserStr) = cx.args();
+        let mut buf = [0; 32];
+        let text = text.read(&mut buf).into();
+        Text { value, text }.emit(cx);
+    }
+}
+
 #[expect(dead_code, reason = "held to stay registered")]
 enum Bench {
     Values(Pin<KBox<Armed<Kprobe<Values>>>>),
     Texts(Pin<KBox<Armed<Kprobe<Texts>>>>),
+    ValuesByEntry(Pin<KBox<Armed<Entry<Values>>>>),
+    TextsByEntry(Pin<KBox<Armed<Entry<Texts>>>>),
 }
 
 impl kernel::Module for Bench {
@@ -68,6 +86,14 @@ impl kernel::Module for Bench {
             Some(b"text") => {
                 let texts = Text::arms(Kprobe::new(call, Texts));
                 Self::Texts(KBox::pin_init(texts, GFP_KERNEL)?)
+            }
+            Some(b"text_entry") => {
+                let texts = Text::arms(Entry::new(call, Texts));
+                Self::TextsByEntry(KBox::pin_init(texts, GFP_KERNEL)?)
+            }
+            Some(b"value_entry") => {
+                let values = Value::arms(Entry::new(call, Values));
+                Self::ValuesByEntry(KBox::pin_init(values, GFP_KERNEL)?)
             }
             _ => {
                 let values = Value::arms(Kprobe::new(call, Values));

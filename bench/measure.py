@@ -56,6 +56,8 @@ FLOORS = [("ftrace_ops", "call"), ("fprobe", "call")]
 BPFTRACE = [
     ("kprobe_counting", "count()", "kprobe:bench_call { @ = count(); }"),
     ("kprobe_counting", "@++", "kprobe:bench_call { @++; }"),
+    ("event", "printf()", 'kprobe:bench_call { printf("%lu\\n", arg0); }'),
+    ("event_string", "printf()", 'kprobe:bench_call { printf("%lu %s\\n", arg0, str(arg1)); }'),
     ("kretprobe_empty", "count()", "kretprobe:bench_call { @ = count(); }"),
     ("kretprobe_histogram", "hist()",
      "kprobe:bench_call { @s[tid] = nsecs; } "
@@ -113,9 +115,10 @@ def events(tell):
     a histogram, and nobody who listens."""
     file = "call"
     hist = ("hist:keys=value", "trigger", "!hist:keys=value")
-    for language in ("c", "rust"):
-        with module(f"bench/bench_event_{language}", "kind=value"):
-            event = f"bench_{language}/value"
+    for language, kprobe, entry_probe in (("c", "event_c", "entry_c"),
+                                          ("rust", "event_rust", "event_rust")):
+        event = f"bench_{language}/value"
+        with module(f"bench/bench_{kprobe}", "kind=value"):
             tell("event_nobody", language, per_call(file))
             with listening(event):
                 tell("event", language, per_call(file))
@@ -123,15 +126,25 @@ def events(tell):
                     tell("event_filter", language, per_call(file))
             with listening(event, *hist):
                 tell("event_hist", language, per_call(file))
-        with module(f"bench/bench_event_{language}", "kind=text"), \
-                listening(f"bench_{language}/text"):
+        with module(f"bench/bench_{kprobe}", "kind=text"), listening(f"bench_{language}/text"):
             tell("event_string", language, per_call(file))
+        with module(f"bench/bench_{entry_probe}", "kind=value_entry"):
+            tell("event_entry_nobody", language, per_call(file))
+            with listening(event):
+                tell("event_entry", language, per_call(file))
+        with module(f"bench/bench_{entry_probe}", "kind=text_entry"), \
+                listening(f"bench_{language}/text"):
+            tell("event_entry_string", language, per_call(file))
     with tracefs_event():
         tell("event", "tracefs", per_call(file))
         with listening("kprobes/bench_event", "value != 42", "filter"):
             tell("event_filter", "tracefs", per_call(file))
     with tracefs_event("value=%di text=+0(%si):ustring"):
         tell("event_string", "tracefs", per_call(file))
+    write("synthetic_events", "bench_synth u64 value\n")
+    with module("bench/bench_event_c", "kind=synth"), listening("synthetic/bench_synth"):
+        tell("event", "synth", per_call(file))
+    write("synthetic_events", "!bench_synth\n")
 
 
 @contextmanager
@@ -249,6 +262,7 @@ def main():
         bare = {file: per_call(file) for file in ("call", "inside", "kmalloc")}
         for file, cost in bare.items():
             print(f"bare {file} {cost:.1f}", flush=True)
+        file = "call"
         if not wanted or "events" in wanted:
             events(tell)
         for row, file in TWINS:
