@@ -292,12 +292,7 @@ impl Context<'_, Pre> {
     /// one.
     #[inline]
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
-        let user: KernelPtr<bindings::pt_regs> = self.arg(0);
-        let mut user_regs = core::mem::MaybeUninit::<bindings::pt_regs>::uninit();
-        user.read_raw(&mut user_regs)?;
-        // SAFETY: `read_raw` has initialised it, and a `struct pt_regs` consists of integers.
-        let user_regs = unsafe { user_regs.assume_init_ref() };
-        Ok(T::from_words(|n| regs::syscall_argument(user_regs, n)))
+        syscall_args(self.arg(0))
     }
 
     /// Sets the `n`th argument of the probed function, which continues with it.
@@ -339,6 +334,16 @@ impl Context<'_, Return> {
         // safety requirements, the caller can handle `value`.
         unsafe { regs::set_return_value(self.hit.regs, value) };
     }
+}
+
+/// Returns the arguments in the registers with which a program has called the kernel.
+#[inline]
+fn syscall_args<T: FromWords>(user: KernelPtr<bindings::pt_regs>) -> Result<T> {
+    let mut user_regs = core::mem::MaybeUninit::<bindings::pt_regs>::uninit();
+    user.read_raw(&mut user_regs)?;
+    // SAFETY: `read_raw` has initialised it, and a `struct pt_regs` consists of integers.
+    let user_regs = unsafe { user_regs.assume_init_ref() };
+    Ok(T::from_words(|n| regs::syscall_argument(user_regs, n)))
 }
 
 /// ftrace saves only what a call leaves in place: there are no callee-saved
@@ -415,6 +420,17 @@ impl Context<'_, AtEntry> {
     pub fn args<T: FromWords>(&self) -> T {
         // SAFETY: By the type invariant, `fregs` is that of this hit.
         T::from_words(|n| unsafe { regs::entry_argument(self.hit.fregs, n) })
+    }
+
+    /// Returns the arguments of the system call, if the function is its entry point.
+    /// See [`Context::<Pre>::syscall_args`](Context::syscall_args).
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if they cannot be read, because the function is another one.
+    #[inline]
+    pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
+        syscall_args(self.arg(0))
     }
 
     /// Sets the `n`th argument of the function, which continues with it.
