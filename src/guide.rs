@@ -31,7 +31,7 @@
 //! # I want tools to see it
 //!
 //! [`trace_event!`] declares a [`Record`], which tracefs, perf, trace-cmd and bpftrace
-//! know as any other [`Event`]; see [`event`].
+//! know as any other [`Event`]; see [`event`], and the sample [`sensor`].
 //!
 //! | I want to ... | use |
 //! |---|---|

@@ -8,6 +8,7 @@ A line may occur several times in a row.
 """
 import re
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -94,3 +95,7 @@ def run(bench, results):
     else:
         results.say("# sample: bpftrace is not installed, nothing to compare nanosleep with")
     results.verdict("sample", outcome)
+    # Its events beside those of tracefs, also with perf.
+    if bench.native:
+        subprocess.run([kernels.ROOT / "scripts/packages", "linux-perf"], check=True)
+    bench.ktap(results, "sensor", "sensor.py", limit=300, memory="2G")
