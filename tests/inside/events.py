@@ -737,6 +737,54 @@ def test_rounds_while_the_module_comes_and_goes():
     return f"{loads} loads, {busy} times in use, {', '.join(f'{n} {k}' for k, n in rounds.items())}"
 
 
+def kept(folder):
+    """How many records the buffer of an instance has, has overwritten, and has not taken."""
+    text = "".join((cpu / "stats").read_text() for cpu in (folder / "per_cpu").iterdir())
+    return tuple(sum(map(int, re.findall(rf"^{name}: (\d+)$", text, re.M))) for name in (
+        "entries", "overrun", "dropped events"))
+
+
+@with_module
+def test_who_listens_on_misses_nothing():
+    """Others come before it and behind it, and go."""
+    stop = threading.Event()
+    rounds = [0, 0]
+
+    def comes_and_goes(on, off, n):
+        while not stop.is_set():
+            on()
+            off()
+            rounds[n] += 1
+
+    def perf():
+        if shutil.which("perf"):
+            run("perf", "stat", "-a", "-e", "events_test:number", "true")
+        else:
+            time.sleep(0.1)
+
+    with instance("first") as first, instance("steady") as steady, instance("last") as last:
+        last.set("number")
+        steady.set("number")
+        threads = [
+            threading.Thread(target=comes_and_goes, args=(
+                lambda: (first.set("number"), last.set("number", False)),
+                lambda: (first.set("number", False), last.set("number")), 0)),
+            threading.Thread(target=comes_and_goes, args=(perf, perf, 1)),
+        ]
+        for thread in threads:
+            thread.start()
+        called = 0
+        while called < 200000 or rounds[0] < 50:
+            call(f"number {called} 1000")
+            called += 1000
+        stop.set()
+        for thread in threads:
+            thread.join()
+        entries, overrun, dropped = kept(steady.folder)
+        equal((entries + overrun, dropped), (called, 0))
+    return f"{called} calls, {rounds[0] + rounds[1]} rounds"
+
+
 @with_module
 def test_a_stream_loses_nothing_untold():
     """A reader follows: read + lost = emitted."""
