@@ -20,7 +20,10 @@ module! {
     license: "GPL",
 }
 
-kprobes::string_param!(kind, "the event that is emitted: value or text, with _entry by an entry probe");
+kprobes::string_param!(
+    kind,
+    "the event that is emitted: value or text, with _entry by an entry probe"
+);
 
 kprobes::trace_event! {
     struct Value = "bench_rust:value" {

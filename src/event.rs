@@ -484,10 +484,7 @@ unsafe fn to_file<R: Record, At: Place>(
 #[cfg(CONFIG_EVENT_TRACING)]
 #[cold]
 #[inline]
-unsafe extern "C" fn soft_disabled(
-    file: *mut bindings::trace_event_file,
-    flags: c_ulong,
-) -> bool {
+unsafe extern "C" fn soft_disabled(file: *mut bindings::trace_event_file, flags: c_ulong) -> bool {
     flags & bindings::KPROBES_FILE_COND == 0
         // SAFETY: By the safety requirements.
         && unsafe { bindings::__trace_trigger_soft_disabled(file) }

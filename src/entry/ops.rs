@@ -142,11 +142,7 @@ impl Locked {
     ///
     /// They must be in the table.
     #[inline]
-    unsafe fn enable(
-        &mut self,
-        probes: &[*const Probe],
-        which: impl Fn(&Probe) -> bool,
-    ) -> Result {
+    unsafe fn enable(&mut self, probes: &[*const Probe], which: impl Fn(&Probe) -> bool) -> Result {
         let wanted = || {
             probes
                 .iter()

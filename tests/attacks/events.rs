@@ -38,7 +38,9 @@ kprobes::trace_event! {
     }
 }
 
-fn armed() -> Result<Pin<KBox<Armed<Kprobe<Nop>>>>> {
+type Probe = Pin<KBox<Armed<Kprobe<Nop>>>>;
+
+fn armed() -> Result<Probe> {
     KBox::pin_init(Hit::arms(Kprobe::new(PLACE.disabled(), Nop)), GFP_KERNEL)
 }
 
@@ -92,7 +94,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"dropped_in_a_handler" => {
             let mut kept = Kept::new();
-            let inner: Arc<Mutex<Option<Pin<KBox<Armed<Kprobe<Nop>>>>>>> =
+            let inner: Arc<Mutex<Option<Probe>>> =
                 Arc::pin_init(new_mutex!(Some(armed()?)), GFP_KERNEL)?;
             let of_handler = inner.clone();
             let drops = move || {

@@ -280,10 +280,7 @@ impl kernel::Module for Events {
         let members = [text, bound];
         let members = Set::arms(KprobeSet::new(&members, Members));
         let entered = Target::symbol(c"events_entered").disabled();
-        let both = [
-            entered,
-            Target::symbol(c"events_entered_too").disabled(),
-        ];
+        let both = [entered, Target::symbol(c"events_entered_too").disabled()];
         let enters = Entered::arms(Entry::new(entered, Enters));
         let enters_both = Both::arms(EntrySet::new(&both, EntersBoth));
         Ok(Self {
