@@ -846,7 +846,7 @@ def test_a_stream_loses_nothing_untold():
 
 EVENTS = 1000000
 LISTENERS = ("enable", "instance", "trigger", "perf")
-ROUNDS, SECONDS = 1000, 150
+ROUNDS, SECONDS = 1000, 400
 
 
 def main():
