@@ -212,8 +212,9 @@ def test_by_trace_pipe():
     seen = []
     # The seed's read on behind the last argument, and print that as it is.
     for line in text.decode("latin1").split("\n")[:-1]:
-        # They begin with the address.
-        event, rest = re.fullmatch(r"\s*suspect-\d+\s+\[\d+\] \S+ +\d+\.\d+: (\w+): (.*)", line).groups()
+        # It begins with the name that the task was last seen with, which may be that of the
+        # program that it has executed since. The seed's have the address then.
+        event, rest = re.fullmatch(r"\s*.{1,16}-\d+\s+\[\d+\] \S+ +\d+\.\d+: (\w+): (.*)", line).groups()
         system = "seed" if rest.startswith("(") else "sensor"
         seen.append((system, event, fields(rest)))
     return compare(seen)
