@@ -36,7 +36,7 @@
 //! | I want to ... | use |
 //! |---|---|
 //! | say what is in a record | a struct of [`Field`]s: any [`Integer`], `bool`, arrays, a [`Str`], a [`Comm`], pointers, an [`Errno`] |
-//! | choose how a field is printed | [`Hex`], [`Symbol`], and `as "FORMAT"` for the record |
+//! | choose how a field is printed | [`Hex`], [`event::Symbol`], and `as "FORMAT"` for the record |
 //! | have a probe, or a set, enabled only while somebody listens | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`]; [`Target::disabled`] |
 //! | know whether anybody listens | `RECORD::is_enabled()` |
 //! | filter, count, make histograms | `filter` and `trigger` of the event in tracefs: the kernel does it, before anything is copied |
@@ -99,8 +99,7 @@ use crate::{
         Hex,
         Integer,
         Record,
-        Str,
-        Symbol, //
+        Str, //
     },
     nofault::{
         KernelPtr,
