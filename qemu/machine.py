@@ -185,6 +185,10 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
     # What the kernel tells of a boot that goes well takes seconds on a serial
     # line; inside/init turns the rest on.
     words = [*emulator["append"], "panic=-1", f"loglevel={6 if command else 4}"]
+    if has(kdir, "KASAN"):
+        # Soft lockups from 120 s on: on a busy machine a guest's clock goes on while it
+        # does not, and its CPUs do a thirtieth of what they usually do.
+        words.append("watchdog_thresh=60")
     if has(kdir, "DEBUG_KMEMLEAK"):
         # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
         # which to kmemleak are references: it finds no leak. A cache that is
