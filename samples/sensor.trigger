@@ -5,19 +5,20 @@ cd /tmp
 echo >one
 echo >three
 mkdir -p folder other
-# The kernel prints a record with the name that its task was last seen with.
 cp /bin/true suspect
 [ -d /sys/kernel/tracing/events ] || mount -t tracefs nodev /sys/kernel/tracing
-"$samples/sensor_live" -f 'comm == "suspect" || comm == "mv"' >live &
+"$samples/sensor_live" -f 'comm == "suspect"' >live &
 live=$!
 until grep -q listening live; do sleep 0.1; done
-/usr/bin/mv three four
-/usr/bin/python3 -c 'import os, socket
+/usr/bin/python3 -c 'import os, socket, time
 def called(name):
     open("/proc/self/comm", "w").write(name)
+    # A record is printed with the name that its task had when it last slept.
+    time.sleep(0.1)
 here = os.open("/tmp", os.O_RDONLY)
 inet, local = (socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_UNIX))
 called("suspect")
+os.rename("three", "four")
 os.rename("one", "two\x1b[31m", src_dir_fd=here, dst_dir_fd=here)
 os.unlink("two\x1b[31m", dir_fd=here)
 os.rename("four", "f" * 70)
