@@ -27,7 +27,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{just, keep, Counts, Does, Kept, Nop, PLACE};
+use super::{just, keep, Counts, Does, Held, Kept, Nop, PLACE};
 use core::mem;
 use kernel::{new_mutex, prelude::*, sync::Arc, sync::Mutex};
 use kprobes::{event::Armed, Kprobe, ModuleWatch, Tracepoint};
@@ -94,8 +94,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"dropped_in_a_handler" => {
             let mut kept = Kept::new();
-            let inner: Arc<Mutex<Option<Probe>>> =
-                Arc::pin_init(new_mutex!(Some(armed()?)), GFP_KERNEL)?;
+            // The type of the probe makes symbols too long for objtool.
+            let inner: KBox<dyn Held> = KBox::new(armed()?, GFP_KERNEL)?;
+            let inner: Arc<Mutex<_>> = Arc::pin_init(new_mutex!(Some(inner)), GFP_KERNEL)?;
             let of_handler = inner.clone();
             let drops = move || {
                 if let Some(mut inner) = of_handler.try_lock() {
