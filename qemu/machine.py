@@ -186,9 +186,9 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
     # line; inside/init turns the rest on.
     words = [*emulator["append"], "panic=-1", f"loglevel={6 if command else 4}"]
     if has(kdir, "KASAN"):
-        # Soft lockups from 120 s on: on a busy machine a guest's clock goes on while it
-        # does not, and its CPUs do a thirtieth of what they usually do.
-        words.append("watchdog_thresh=60")
+        # A CPU is stuck from 120 s on, and a task from 480 s: on a busy machine a guest's
+        # clock goes on while it does not, and its CPUs do a thirtieth of what they usually do.
+        words += ["watchdog_thresh=60", "sysctl.kernel.hung_task_timeout_secs=480"]
     if has(kdir, "DEBUG_KMEMLEAK"):
         # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
         # which to kmemleak are references: it finds no leak. A cache that is
