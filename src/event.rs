@@ -21,6 +21,8 @@
 //! and logs a line. (`EEXIST` is the module loader's own.) The kernel creates no events for a module that was loaded by
 //! force.
 //!
+//! Where the fields are known only at run time, [`Dynamic`] is such an event.
+//!
 //! # Examples
 //!
 //! ```
@@ -88,6 +90,7 @@ use core::{
 use kernel::prelude::*;
 
 mod armed;
+mod dynamic;
 mod field;
 #[doc(hidden)]
 pub mod text;
@@ -96,7 +99,13 @@ pub mod text;
 pub use armed::ArmCall;
 pub use armed::{
     Arm,
-    Armed, //
+    Armed,
+    Source, //
+};
+pub use dynamic::{
+    Dynamic,
+    Type,
+    Values, //
 };
 pub use field::{
     Errno,
@@ -136,7 +145,7 @@ impl<T> Table<T> {
 ///
 /// # Invariants
 ///
-/// It is a static. `listeners` and `perf` are written by C, under its lock.
+/// It is there until the module's end. `listeners` and `perf` are written by C, under its lock.
 #[repr(transparent)]
 pub struct Event(UnsafeCell<bindings::kprobes_event>);
 
@@ -152,7 +161,7 @@ pub struct Listed(pub &'static Event);
 /// end.
 #[doc(hidden)]
 pub const fn fields<const LEN: usize>(
-    described: &[text::Described],
+    described: &[text::Described<'_>],
 ) -> [bindings::kprobes_event_field; LEN] {
     assert!(LEN == described.len() + 1);
     let mut fields = [const {
@@ -188,7 +197,7 @@ pub const fn fields<const LEN: usize>(
 /// How C prints the fields.
 #[doc(hidden)]
 pub const fn shows<const LEN: usize>(
-    described: &[text::Described],
+    described: &[text::Described<'_>],
 ) -> [bindings::kprobes_event_show; LEN] {
     let mut shows = [const {
         bindings::kprobes_event_show {
@@ -196,6 +205,7 @@ pub const fn shows<const LEN: usize>(
             size: 0,
             offset: 0,
             count: 0,
+            max: 0,
         }
     }; LEN];
     let mut n = 0;
@@ -206,6 +216,7 @@ pub const fn shows<const LEN: usize>(
             size: field.size as u8,
             offset: field.offset as u16,
             count: field.count as u16,
+            max: 0,
         };
         n += 1;
     }
@@ -214,7 +225,7 @@ pub const fn shows<const LEN: usize>(
 
 /// Whether a record has bytes that belong to no field.
 #[doc(hidden)]
-pub const fn padded(described: &[text::Described], size: usize) -> bool {
+pub const fn padded(described: &[text::Described<'_>], size: usize) -> bool {
     let mut sum = size_of::<Entry>();
     let mut n = 0;
     while n < described.len() {
@@ -298,18 +309,28 @@ impl Event {
     #[inline(always)]
     pub fn emit<R: Record, At: Place>(record: &R, cx: &Context<'_, At>) {
         let event = R::event();
+        if !At::PREEMPTIBLE || event.is_enabled() {
+            // SAFETY: It is the event of `R`.
+            unsafe { event.pass_at(record, cx) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `self` must describe what `record` stores.
+    #[inline(always)]
+    unsafe fn pass_at<R: Stored, At: Place>(&self, record: &R, cx: &Context<'_, At>) {
         if At::PREEMPTIBLE {
-            if event.is_enabled() {
-                // SAFETY: The function may be called in any context.
-                unsafe { bindings::kprobes_preempt_disable() };
-                // SAFETY: Preemption has just been disabled.
-                unsafe { event.pass::<R, At>(record, cx.saved()) };
-                // SAFETY: This undoes the above.
-                unsafe { bindings::kprobes_preempt_enable() };
-            }
+            // SAFETY: The function may be called in any context.
+            unsafe { bindings::kprobes_preempt_disable() };
+            // SAFETY: Preemption has just been disabled; the rest by the safety requirements.
+            unsafe { self.pass::<R, At>(record, cx.saved()) };
+            // SAFETY: This undoes the above.
+            unsafe { bindings::kprobes_preempt_enable() };
         } else {
-            // SAFETY: Such a handler runs with preemption disabled.
-            unsafe { event.pass::<R, At>(record, cx.saved()) };
+            // SAFETY: Such a handler runs with preemption disabled; the rest by the safety
+            // requirements.
+            unsafe { self.pass::<R, At>(record, cx.saved()) };
         }
     }
 
@@ -322,9 +343,10 @@ impl Event {
 
     /// # Safety
     ///
-    /// Preemption must be disabled, `self` be the event of `R`, and `regs` be what `At` has saved.
+    /// Preemption must be disabled, `self` describe what `record` stores, and `regs` be what `At` has
+    /// saved.
     #[inline(always)]
-    unsafe fn pass<R: Record, At: Place>(&self, record: &R, regs: *mut bindings::pt_regs) {
+    unsafe fn pass<R: Stored, At: Place>(&self, record: &R, regs: *mut bindings::pt_regs) {
         let first = self.listeners();
         if !first.is_null() {
             // SAFETY: C frees a listener after a grace period of RCU, which does not end while
@@ -347,7 +369,7 @@ impl Event {
     /// Those of `pass`; `first` must have been the first one since preemption is disabled, or null.
     #[cold]
     #[inline(never)]
-    unsafe fn pass_further<R: Record, At: Place>(
+    unsafe fn pass_further<R: Stored, At: Place>(
         &self,
         record: &R,
         first: *mut bindings::kprobes_listener,
@@ -378,7 +400,7 @@ impl Event {
     ///
     /// Those of `pass`.
     #[inline]
-    unsafe fn to_perf<R: Record>(&self, record: &R, mut regs: *mut bindings::pt_regs) {
+    unsafe fn to_perf<R: Stored>(&self, record: &R, mut regs: *mut bindings::pt_regs) {
         // perf adds a `u32`, and wants all of it to be a multiple of 8.
         let size =
             (size_with_tail(record) + size_of::<u32>()).next_multiple_of(8) - size_of::<u32>();
@@ -400,7 +422,7 @@ impl Event {
 
 /// The size of a record in the buffer of tracefs, which is a multiple of 4.
 #[inline(always)]
-fn size_with_tail<R: Record>(record: &R) -> usize {
+fn size_with_tail<R: Stored>(record: &R) -> usize {
     R::SIZE + record.tail().next_multiple_of(4)
 }
 
@@ -410,7 +432,7 @@ fn size_with_tail<R: Record>(record: &R) -> usize {
 ///
 /// `to` must be valid for writing `size_with_tail(record)` bytes, and aligned to 4.
 #[inline(always)]
-unsafe fn store<R: Record>(record: &R, to: *mut u8) {
+unsafe fn store<R: Stored>(record: &R, to: *mut u8) {
     if R::PADDED {
         // SAFETY: By the safety requirements; a record begins with an entry.
         unsafe { ptr::write_bytes(to.add(size_of::<Entry>()), 0, R::SIZE - size_of::<Entry>()) };
@@ -431,10 +453,10 @@ unsafe fn store<R: Record>(record: &R, to: *mut u8) {
 ///
 /// # Safety
 ///
-/// Preemption must be disabled, and `file` be that of an instance in which the event of `R` is
+/// Preemption must be disabled, and `file` be that of an instance in which the event of `record` is
 /// enabled, or was before the current grace period of RCU. `regs` must be what `At` has saved.
 #[inline(always)]
-unsafe fn to_file<R: Record, At: Place>(
+unsafe fn to_file<R: Stored, At: Place>(
     record: &R,
     file: *mut bindings::trace_event_file,
     regs: *mut bindings::pt_regs,
@@ -490,33 +512,36 @@ unsafe extern "C" fn soft_disabled(file: *mut bindings::trace_event_file, flags:
         && unsafe { bindings::__trace_trigger_soft_disabled(file) }
 }
 
-/// A record that [`trace_event!`](crate::trace_event) declares.
+/// What can be written into the buffers of those who listen.
 ///
 /// # Safety
 ///
-/// `event()` must describe the fields as `store` writes them. `store` must write all fields, and
-/// the `tail()` bytes that follow `SIZE`, which are at most `MAX_TAIL`; not the entry. If `PADDED`
-/// is false, no other bytes are among the first `SIZE`. The alignment is at most 4 in the buffer,
-/// so `store` must not rely on more.
-pub unsafe trait Record {
-    #[doc(hidden)]
+/// `store` must write all fields, and the `tail()` bytes that follow `SIZE`, which are at most
+/// `MAX_TAIL`; not the entry. If `PADDED` is false, no other bytes are among the first `SIZE`. If
+/// `MAX_TAIL` is not 0, neither is `tail()`. The alignment is at most 4 in the buffer, so `store`
+/// must not rely on more.
+#[doc(hidden)]
+pub unsafe trait Stored {
     const SIZE: usize;
-    #[doc(hidden)]
     const MAX_TAIL: usize;
-    #[doc(hidden)]
     const PADDED: bool;
 
-    /// The event that this is a record of.
-    fn event() -> &'static Event;
-
-    #[doc(hidden)]
     fn tail(&self) -> usize;
 
     /// # Safety
     ///
     /// `to` must be valid for writing `SIZE + tail()` bytes, and aligned to 4.
-    #[doc(hidden)]
     unsafe fn store(&self, to: *mut u8);
+}
+
+/// A record that [`trace_event!`](crate::trace_event) declares.
+///
+/// # Safety
+///
+/// `event()` must describe the fields as [`store`](Stored::store) writes them.
+pub unsafe trait Record: Stored {
+    /// The event that this is a record of.
+    fn event() -> &'static Event;
 }
 
 /// Checks that the largest record fits.
@@ -606,7 +631,7 @@ macro_rules! trace_event {
             }
 
             impl $(<$life>)? $name $(<$life>)? {
-                const DESCRIBED: &'static [$crate::event::text::Described] = &[$(
+                const DESCRIBED: &'static [$crate::event::text::Described<'static>] = &[$(
                     $crate::event::text::Described::of::<$ty>(
                         ::core::concat!(::core::stringify!($field), "\0"),
                         ::core::mem::offset_of!(Stored, $field),
@@ -647,8 +672,16 @@ macro_rules! trace_event {
             #[used(compiler)]
             static LISTED: $crate::event::Listed = $crate::event::Listed(&EVENT);
 
-            // SAFETY: `EVENT` describes `Stored`, all of whose fields `store` writes.
+            // SAFETY: `EVENT` describes `Stored`.
             unsafe impl $(<$life>)? $crate::event::Record for $name $(<$life>)? {
+                #[inline(always)]
+                fn event() -> &'static $crate::event::Event {
+                    &EVENT
+                }
+            }
+
+            // SAFETY: `store` writes all fields of `Stored`.
+            unsafe impl $(<$life>)? $crate::event::Stored for $name $(<$life>)? {
                 const SIZE: usize = ::core::mem::size_of::<Stored>();
                 const MAX_TAIL: usize = $name::MAX_TAIL;
                 const PADDED: bool = $crate::event::padded(
@@ -657,18 +690,13 @@ macro_rules! trace_event {
                 );
 
                 #[inline(always)]
-                fn event() -> &'static $crate::event::Event {
-                    &EVENT
-                }
-
-                #[inline(always)]
                 fn tail(&self) -> usize {
                     0 $(+ $crate::event::Field::tail(self.$field))+
                 }
 
                 #[inline(always)]
                 unsafe fn store(&self, to: *mut u8) {
-                    let mut at = <Self as $crate::event::Record>::SIZE;
+                    let mut at = <Self as $crate::event::Stored>::SIZE;
                     $(
                         // SAFETY: By the safety requirements, there is room for all fields of
                         // `Stored`, and for their tails from `SIZE` on, one after the other.

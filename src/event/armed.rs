@@ -30,7 +30,26 @@ pub unsafe trait Arm {
     fn registration(&self) -> *mut bindings::kprobes_registration;
 }
 
-/// A probe, or a set, that is enabled while somebody listens to an event.
+/// An event that can arm.
+///
+/// # Safety
+///
+/// `event()` must point at an event that is there as long as this is.
+pub unsafe trait Source {
+    #[doc(hidden)]
+    fn event(&self) -> *mut bindings::kprobes_event;
+}
+
+// SAFETY: It is a static.
+unsafe impl Source for &'static Event {
+    #[inline]
+    fn event(&self) -> *mut bindings::kprobes_event {
+        self.0.get()
+    }
+}
+
+/// A probe, or a set, that is enabled while somebody listens to an event: to one of
+/// [`trace_event!`](crate::trace_event), or to a [`Dynamic`](super::Dynamic), which this holds.
 ///
 /// The first who listens enables it, the last one disables it; if several events arm
 /// it, the last one of all. Where enabling fails, so does the write to `enable` or
@@ -48,19 +67,21 @@ pub unsafe trait Arm {
 /// `binding` is on the list of its event until the value is dropped.
 #[pin_data(PinnedDrop)]
 #[must_use = "dropping the probe unregisters it"]
-pub struct Armed<P: Arm> {
+pub struct Armed<P: Arm, S: Source = &'static Event> {
     #[pin]
     binding: Opaque<bindings::kprobes_binding>,
     #[pin]
     probe: P,
+    // Dropped last.
+    event: S,
 }
 
 // SAFETY: C locks the binding, and `P` is `Send`.
-unsafe impl<P: Arm + Send> Send for Armed<P> {}
+unsafe impl<P: Arm + Send, S: Source + Send> Send for Armed<P, S> {}
 // SAFETY: `&Armed` gives access to `&P`, which is `Sync`.
-unsafe impl<P: Arm + Sync> Sync for Armed<P> {}
+unsafe impl<P: Arm + Sync, S: Source + Sync> Sync for Armed<P, S> {}
 
-impl<P: Arm> Armed<P> {
+impl<P: Arm, S: Source> Armed<P, S> {
     /// Makes the probe, and has it enabled while somebody listens to `event`.
     ///
     /// Context: process context; it sleeps.
@@ -71,29 +92,31 @@ impl<P: Arm> Armed<P> {
     /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
     /// the module was loaded by force.
     pub fn by<E: From<Error>>(
-        event: &'static Event,
+        event: S,
         probe: impl PinInit<P, E>,
     ) -> impl PinInit<Self, E> {
+        let source = event.event();
         try_pin_init!(&this in Self {
+            event,
             probe <- probe,
-            // SAFETY: `probe` is initialised, and pinned.
-            binding <- unsafe { Self::bind(event, &raw const (*this.as_ptr()).probe) },
+            // SAFETY: `probe` is initialised, and pinned; `event` holds `source`.
+            binding <- unsafe { Self::bind(source, &raw const (*this.as_ptr()).probe) },
         }? E)
     }
 
     /// # Safety
     ///
     /// `probe` must be initialised, and not dropped before the binding is taken off the event's
-    /// list.
+    /// list. Nor must `event` go before.
     unsafe fn bind<E: From<Error>>(
-        event: &'static Event,
+        event: *mut bindings::kprobes_event,
         probe: *const P,
     ) -> impl PinInit<Opaque<bindings::kprobes_binding>, E> {
         Opaque::try_ffi_init(move |binding: *mut bindings::kprobes_binding| {
             // SAFETY: `binding` is valid for writing, and `probe` is initialised.
             unsafe {
                 binding.write(bindings::kprobes_binding {
-                    event: event.0.get(),
+                    event,
                     reg: (*probe).registration(),
                     arm: Some(P::ARM),
                     next: core::ptr::null_mut(),
@@ -108,7 +131,7 @@ impl<P: Arm> Armed<P> {
 }
 
 // SAFETY: By the safety requirements of `P`.
-unsafe impl<P: Arm> Arm for Armed<P> {
+unsafe impl<P: Arm, S: Source> Arm for Armed<P, S> {
     const ARM: ArmCall = P::ARM;
 
     #[inline]
@@ -117,7 +140,7 @@ unsafe impl<P: Arm> Arm for Armed<P> {
     }
 }
 
-impl<P: Arm> Deref for Armed<P> {
+impl<P: Arm, S: Source> Deref for Armed<P, S> {
     type Target = P;
 
     #[inline(always)]
@@ -127,7 +150,7 @@ impl<P: Arm> Deref for Armed<P> {
 }
 
 #[pinned_drop]
-impl<P: Arm> PinnedDrop for Armed<P> {
+impl<P: Arm, S: Source> PinnedDrop for Armed<P, S> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant, it is on the list, and only this call takes it off. The

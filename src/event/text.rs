@@ -60,8 +60,8 @@ impl<const N: usize> Text<N> {
 
 /// A field of a record, for the texts and the C structs.
 #[derive(Clone, Copy)]
-pub struct Described {
-    pub(super) name: &'static str,
+pub struct Described<'a> {
+    pub(super) name: &'a str,
     pub(super) ty: &'static [u8],
     pub(super) kind: Kind,
     pub(super) signed: bool,
@@ -71,7 +71,7 @@ pub struct Described {
     pub(super) count: usize,
 }
 
-impl Described {
+impl Described<'static> {
     /// Describes a field whose name ends with a NUL, at that offset of the record.
     pub const fn of<F: Field>(name: &'static str, offset: usize) -> Self {
         assert!(size_of::<F::Stored>() == F::SIZE * F::COUNT);
@@ -99,7 +99,7 @@ impl Described {
 }
 
 /// Whether a name, which ends with a NUL, is a keyword of C and not of Rust.
-const fn is_c_keyword(name: &str) -> bool {
+pub(super) const fn is_c_keyword(name: &str) -> bool {
     const KEYWORDS: [&str; 23] = [
         "asm\0",
         "auto\0",
@@ -181,7 +181,7 @@ pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {
 /// number of a field.
 ///
 /// In `format`, if there is one, a field is `{name}`, and `{{` is a brace.
-pub const fn line(fields: &[Described], format: Option<&str>) -> Text<512> {
+pub const fn line<const N: usize>(fields: &[Described<'_>], format: Option<&str>) -> Text<N> {
     let mut line = Text::new();
     assert!(fields.len() < 128, "trace_event!: at most 127 fields");
     let Some(format) = format else {
@@ -243,7 +243,7 @@ pub const fn line(fields: &[Described], format: Option<&str>) -> Text<512> {
 
 /// The same for tools, as `TP_printk()` would have it: the `print fmt` of the file
 /// `format`.
-pub const fn print_fmt(fields: &[Described], line: &[u8]) -> Text<2048> {
+pub const fn print_fmt<const N: usize>(fields: &[Described<'_>], line: &[u8]) -> Text<N> {
     let mut text = Text::new();
     text.push(b'"');
     let mut n = 0;

@@ -345,9 +345,9 @@ static void print_field(struct trace_seq *s, const struct kprobes_event_show *sh
 	}
 }
 
-static enum print_line_t print(struct trace_iterator *iter, int flags, struct trace_event *trace)
+enum print_line_t kprobes_event_print(struct trace_iterator *iter, struct trace_event *trace,
+				      const struct kprobes_event *event)
 {
-	struct kprobes_event *event = container_of(trace, struct kprobes_event, call.event);
 	struct trace_seq *s = &iter->seq;
 	const u8 *p;
 	int ret = trace_raw_output_prep(iter, trace);
@@ -364,6 +364,12 @@ static enum print_line_t print(struct trace_iterator *iter, int flags, struct tr
 	return trace_handle_return(s);
 }
 
+static enum print_line_t print(struct trace_iterator *iter, int flags, struct trace_event *trace)
+{
+	return kprobes_event_print(iter, trace,
+				   container_of(trace, struct kprobes_event, call.event));
+}
+
 /* register_trace_event() fills in the others. */
 static struct trace_event_functions funcs = {
 	.trace = print,
@@ -373,6 +379,10 @@ static struct trace_event_functions funcs = {
 	for (call = THIS_MODULE->trace_events;						\
 	     call < THIS_MODULE->trace_events + THIS_MODULE->num_trace_events; call++)	\
 		if ((*call)->class->reg == reg)
+
+/* Those that were made at run time, which stay on the list. */
+static struct kprobes_event *made;
+static bool ended;
 
 static int (*module_init_function)(void);
 static void (*module_exit_function)(void);
@@ -392,6 +402,25 @@ static bool twice(struct kprobes_event *event)
 	return true;
 }
 
+static void take_listeners(struct kprobes_event *event)
+{
+	event->gone = true;
+	event->cut = event->listeners;
+	WRITE_ONCE(event->listeners, NULL);
+	WRITE_ONCE(event->perf, false);
+	WRITE_ONCE(event->more, false);
+}
+
+static void free_listeners(struct kprobes_event *event)
+{
+	struct kprobes_listener *listener;
+
+	while ((listener = event->cut)) {
+		event->cut = listener->next;
+		kfree(listener);
+	}
+}
+
 /*
  * Takes the listeners away. After the module's exit the kernel does so itself,
  * except where a trigger has the event in soft mode; and probes that are left are
@@ -400,27 +429,20 @@ static bool twice(struct kprobes_event *event)
 static void cut(void)
 {
 	struct trace_event_call **call;
+	struct kprobes_event *event;
 
 	mutex_lock(&lock);
-	for_each_event_of_ours(call) {
-		struct kprobes_event *event = event_of(*call);
-
-		event->gone = true;
-		event->cut = event->listeners;
-		WRITE_ONCE(event->listeners, NULL);
-		WRITE_ONCE(event->perf, false);
-		WRITE_ONCE(event->more, false);
-	}
+	ended = true;
+	for_each_event_of_ours(call)
+		take_listeners(event_of(*call));
+	for (event = made; event; event = event->next)
+		take_listeners(event);
 	mutex_unlock(&lock);
 	synchronize_rcu();
-	for_each_event_of_ours(call) {
-		struct kprobes_listener *listener;
-
-		while ((listener = event_of(*call)->cut)) {
-			event_of(*call)->cut = listener->next;
-			kfree(listener);
-		}
-	}
+	for_each_event_of_ours(call)
+		free_listeners(event_of(*call));
+	for (event = made; event; event = event->next)
+		free_listeners(event);
 }
 
 static int enter(void)
@@ -451,30 +473,88 @@ static void leave(void)
 	cut();
 }
 
-/*
- * trace_event_class::raw_init, when the kernel finds the event: before the
- * module's init, which comes to be called by ours.
- */
-int kprobes_event_raw_init(struct trace_event_call *call)
+/* Has ours called instead of the module's init and exit, before the former. */
+void kprobes_event_hook(void)
 {
-	struct kprobes_event *event = event_of(call);
-
-	if (THIS_MODULE->init != enter) {
-		module_init_function = THIS_MODULE->init;
-		THIS_MODULE->init = enter;
+	if (THIS_MODULE->init == enter)
+		return;
+	module_init_function = THIS_MODULE->init;
+	THIS_MODULE->init = enter;
 #ifdef CONFIG_MODULE_UNLOAD
-		module_exit_function = THIS_MODULE->exit;
-		if (module_exit_function)
-			THIS_MODULE->exit = leave;
+	module_exit_function = THIS_MODULE->exit;
+	if (module_exit_function)
+		THIS_MODULE->exit = leave;
 #endif
-	}
+}
+
+static void set_up(struct kprobes_event *event)
+{
 	INIT_LIST_HEAD(&event->class.fields);
 	event->class.system = event->system;
 	event->class.fields_array = (struct trace_event_fields *)event->fields;
 	event->class.reg = reg;
 	event->call.print_fmt = event->print_fmt;
+}
+
+/* trace_event_class::raw_init, when the kernel finds the event. */
+int kprobes_event_raw_init(struct trace_event_call *call)
+{
+	struct kprobes_event *event = event_of(call);
+
+	kprobes_event_hook();
+	set_up(event);
 	event->call.event.funcs = &funcs;
 	return trace_event_raw_init(call);
+}
+
+/* Puts one that is made at run time on the list. */
+int kprobes_event_enter(struct kprobes_event *event)
+{
+	int ret = 0;
+
+	set_up(event);
+	event->tp.name = event->name;
+	event->call.tp = &event->tp;
+	event->call.class = &event->class;
+	event->call.flags = KPROBES_EVENT_FLAGS;
+	mutex_lock(&lock);
+	if (ended) {
+		ret = -ENODEV;
+	} else {
+		event->next = made;
+		made = event;
+	}
+	mutex_unlock(&lock);
+	return ret;
+}
+
+/* Entries are added in front, and never removed. */
+struct kprobes_event *kprobes_event_all(void)
+{
+	return READ_ONCE(made);
+}
+
+/* Whether the module's exit has run, or its init has failed. */
+bool kprobes_event_ended(void)
+{
+	bool is;
+
+	mutex_lock(&lock);
+	is = ended;
+	mutex_unlock(&lock);
+	return is;
+}
+
+/* Has new listeners refused, or not. Returns whether there are any. */
+bool kprobes_event_set_gone(struct kprobes_event *event, bool gone)
+{
+	bool is;
+
+	mutex_lock(&lock);
+	event->gone = gone || ended;
+	is = listened(event);
+	mutex_unlock(&lock);
+	return is;
 }
 
 #ifdef CONFIG_PERF_EVENTS
