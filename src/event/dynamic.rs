@@ -22,6 +22,7 @@ use crate::{
         Context,
         Place, //
     },
+    kernel_ext::may_wait::may_wait,
     task::Comm, //
 };
 use core::{
@@ -214,6 +215,7 @@ impl Dynamic {
     /// - `ENOMEM`.
     #[inline]
     pub fn new(system: &str, name: &str, fields: &[(&str, Type)]) -> Result<Self> {
+        may_wait()?;
         if !is_name(system, MAX_NAME)
             || !is_name(name, MAX_NAME)
             || ["ftrace", "TRACE_SYSTEM", "enable", "header_page", "header_event"].contains(&system)
