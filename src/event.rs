@@ -546,6 +546,7 @@ pub unsafe trait Record: Stored {
 
 /// Checks that the largest record fits.
 #[doc(hidden)]
+#[inline]
 pub const fn check_size(size: usize, max_tail: usize) {
     assert!(
         size + max_tail <= MAX_SIZE,

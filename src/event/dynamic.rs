@@ -111,14 +111,31 @@ impl Type {
 #[inline]
 fn is_name(name: &str, most: usize) -> bool {
     name.len() <= most
-        && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|first| !first.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The keywords of C that are also of Rust.
 const KEYWORDS: [&[u8]; 14] = [
-    b"break\0", b"const\0", b"continue\0", b"do\0", b"else\0", b"enum\0", b"extern\0", b"for\0",
-    b"if\0", b"return\0", b"static\0", b"struct\0", b"typeof\0", b"while\0",
+    b"break\0",
+    b"const\0",
+    b"continue\0",
+    b"do\0",
+    b"else\0",
+    b"enum\0",
+    b"extern\0",
+    b"for\0",
+    b"if\0",
+    b"return\0",
+    b"static\0",
+    b"struct\0",
+    b"typeof\0",
+    b"while\0",
 ];
 
 /// Copies a text, with a NUL.
@@ -147,7 +164,8 @@ fn terminated(text: &str) -> Result<KVec<u8>> {
 ///
 /// A module that makes one has the event `MODULE:kprobes_at_run_time` in tracefs, which cannot be
 /// enabled: by `trace_set_clr_event()` it gets `event_mutex`, which is not exported and with which
-/// `trace_add_event_call()` and `trace_remove_event_call()` have to be called.
+/// `trace_add_event_call()` and `trace_remove_event_call()` have to be called. Unloading it
+/// empties the buffer of the first instance.
 ///
 /// # Examples
 ///
@@ -218,7 +236,14 @@ impl Dynamic {
         may_wait()?;
         if !is_name(system, MAX_NAME)
             || !is_name(name, MAX_NAME)
-            || ["ftrace", "TRACE_SYSTEM", "enable", "header_page", "header_event"].contains(&system)
+            || [
+                "ftrace",
+                "TRACE_SYSTEM",
+                "enable",
+                "header_page",
+                "header_event",
+            ]
+            .contains(&system)
             || ["enable", "filter"].contains(&name)
             || fields.is_empty()
             || fields.len() > MAX_FIELDS
@@ -401,7 +426,8 @@ unsafe impl Source for Dynamic {
 ///
 /// # Invariants
 ///
-/// `len` is at most `MAX_SIZE`, and larger than an `Entry`.
+/// `len` is at most `MAX_SIZE`, and larger than an `Entry`. It is a record of the event that has
+/// `shows`: as `'a` is another one in each [`Dynamic::emit`], two of them cannot be swapped.
 pub struct Values<'a> {
     shows: &'a [bindings::kprobes_event_show],
     len: usize,

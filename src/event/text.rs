@@ -99,6 +99,7 @@ impl Described<'static> {
 }
 
 /// Whether a name, which ends with a NUL, is a keyword of C and not of Rust.
+#[inline]
 pub(super) const fn is_c_keyword(name: &str) -> bool {
     const KEYWORDS: [&str; 23] = [
         "asm\0",
@@ -136,6 +137,7 @@ pub(super) const fn is_c_keyword(name: &str) -> bool {
 }
 
 /// Returns whether `text` has `other` at `from`.
+#[inline]
 const fn same(text: &str, from: usize, other: &[u8]) -> bool {
     let text = text.as_bytes();
     let mut n = 0;

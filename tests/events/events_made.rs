@@ -100,7 +100,9 @@ global_lock! {
 }
 
 fn type_of(text: &str) -> Result<Type> {
-    let digits = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (kind, size) = text.split_at(digits);
     let size = size.parse::<u16>().unwrap_or(0);
     Ok(match kind {
