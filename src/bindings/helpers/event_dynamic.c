@@ -182,7 +182,9 @@ static void remove_unused(void)
 
 		if (!dynamic->there || refcount_read(&dynamic->users))
 			continue;
-		with_event_mutex(remove, dynamic);
+		/* remove() looks again, when nobody can come. */
+		if (!kprobes_event_set_gone(event, true) && !known())
+			with_event_mutex(remove, dynamic);
 	}
 }
 
