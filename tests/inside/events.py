@@ -1032,7 +1032,8 @@ def test_rounds_while_events_come_and_go():
                         step()
                     done[name] += 1
                 except OSError:
-                    time.sleep(0.001)  # the event is away
+                    pass  # the event is away
+                time.sleep(0.01)
 
         done[name] = 0
         return threading.Thread(target=loop)
@@ -1045,7 +1046,7 @@ def test_rounds_while_events_come_and_go():
                 raise OSError
 
     stayed = made = 0
-    end = time.monotonic() + 60
+    end = time.monotonic() + 90
     with instance("rounds") as other, loaded("events_made"):
         one = ALL["one"]
         threads = [
@@ -1072,7 +1073,7 @@ def test_rounds_while_events_come_and_go():
         stop.set()
         for thread in threads:
             thread.join()
-    if made < 50 or not min(done[name] for name in done if name != "perf" or shutil.which("perf")):
+    if made < 30 or not min(done[name] for name in done if name != "perf" or shutil.which("perf")):
         raise AssertionError((made, done))
     return f"{made} made, {stayed} times in use, {', '.join(f'{n} {k}' for k, n in done.items())}"
 
