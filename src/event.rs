@@ -538,7 +538,7 @@ pub unsafe trait Stored {
 ///
 /// # Safety
 ///
-/// `event()` must describe the fields as [`store`](Stored::store) writes them.
+/// `event()` must describe the fields as `Stored::store` writes them.
 pub unsafe trait Record: Stored {
     /// The event that this is a record of.
     fn event() -> &'static Event;

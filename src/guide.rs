@@ -103,7 +103,6 @@ use crate::{
         Record,
         Source,
         Str,
-        Symbol,
         Type,
         Values, //
     },

@@ -91,10 +91,7 @@ impl<P: Arm, S: Source> Armed<P, S> {
     /// Those of the probe; that of enabling it, if somebody listens already; and `EOPNOTSUPP` if
     /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
     /// the module was loaded by force.
-    pub fn by<E: From<Error>>(
-        event: S,
-        probe: impl PinInit<P, E>,
-    ) -> impl PinInit<Self, E> {
+    pub fn by<E: From<Error>>(event: S, probe: impl PinInit<P, E>) -> impl PinInit<Self, E> {
         let source = event.event();
         try_pin_init!(&this in Self {
             event,

@@ -236,15 +236,8 @@ impl Dynamic {
         may_wait()?;
         if !is_name(system, MAX_NAME)
             || !is_name(name, MAX_NAME)
-            || [
-                "ftrace",
-                "TRACE_SYSTEM",
-                "enable",
-                "header_page",
-                "header_event",
-            ]
-            .contains(&system)
-            || ["enable", "filter"].contains(&name)
+            || text::SYSTEMS_OF_THE_KERNEL.contains(&system)
+            || text::NAMES_OF_THE_KERNEL.contains(&name)
             || fields.is_empty()
             || fields.len() > MAX_FIELDS
         {

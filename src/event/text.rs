@@ -150,6 +150,19 @@ const fn same(text: &str, from: usize, other: &[u8]) -> bool {
     true
 }
 
+/// What `events/` of tracefs has beside the systems, the kernel's own system, and the name that
+/// stands for a forgotten `#define`.
+pub(super) const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
+    "ftrace",
+    "TRACE_SYSTEM",
+    "enable",
+    "header_page",
+    "header_event",
+];
+
+/// What the folder of a system has beside the events.
+pub(super) const NAMES_OF_THE_KERNEL: [&str; 2] = ["enable", "filter"];
+
 /// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
 pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {
     let from = full.as_bytes();
@@ -172,10 +185,24 @@ pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {
         name > 1 && name < from.len(),
         "trace_event!: the name is \"SYSTEM:EVENT\""
     );
-    assert!(
-        !(name == 7 && same(full, 0, b"ftrace:")),
-        "trace_event!: the system `ftrace` is the kernel's"
-    );
+    let mut n = 0;
+    while n < SYSTEMS_OF_THE_KERNEL.len() {
+        let system = SYSTEMS_OF_THE_KERNEL[n].as_bytes();
+        assert!(
+            !(name == system.len() + 1 && same(full, 0, system)),
+            "trace_event!: the kernel has that name of a system for itself"
+        );
+        n += 1;
+    }
+    n = 0;
+    while n < NAMES_OF_THE_KERNEL.len() {
+        let other = NAMES_OF_THE_KERNEL[n].as_bytes();
+        assert!(
+            !(full.len() == name + other.len() && same(full, name, other)),
+            "trace_event!: the kernel has that name of an event for itself"
+        );
+        n += 1;
+    }
     (bytes, name)
 }
 

@@ -42,3 +42,15 @@ kprobes::trace_event! { //~ a record is at most 2048 bytes
         a: kprobes::event::Str<'a, 2048>,
     }
 }
+
+kprobes::trace_event! { //~ the kernel has that name of a system for itself
+    struct System = "TRACE_SYSTEM:event" {
+        a: u8,
+    }
+}
+
+kprobes::trace_event! { //~ the kernel has that name of an event for itself
+    struct Name = "test:filter" {
+        a: u8,
+    }
+}

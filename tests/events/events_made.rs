@@ -3,13 +3,12 @@
 //! Makes trace events at run time, as one writes to the parameter "do":
 //! "make NAME FIELD:TYPE ...", "drop NAME", "forget NAME".
 
-use core::ffi::{
-    c_char,
-    c_int,
-    CStr, //
-};
 use kernel::{
     prelude::*,
+    str::{
+        CStr,
+        CStrExt, //
+    },
     sync::{
         atomic::{
             Atomic,
@@ -165,7 +164,7 @@ fn run(words: &str) -> Result {
 #[no_mangle]
 unsafe extern "C" fn events_made_do(words: *const c_char) -> c_int {
     // SAFETY: By the safety requirements.
-    let words = unsafe { CStr::from_ptr(words) };
+    let words = unsafe { CStr::from_char_ptr(words) };
     match words.to_str().map_err(|_| EINVAL).and_then(run) {
         Ok(()) => 0,
         Err(error) => error.to_errno(),

@@ -117,10 +117,18 @@ def refused(number, function, *arguments):
         raise AssertionError("it was not refused")
 
 
+def kprobes_at(function):
+    return [line for line in kmod.kprobe_list() if f" {function}+0x0 " in line]
+
+
+def are_enabled(lines):
+    return ["[DISABLED]" not in line for line in lines]
+
+
 def armed(function):
     """Whether each kprobe there is armed, as kprobes/list and ftrace say."""
-    lines = [line for line in kmod.kprobe_list() if f" {function}+0x0 " in line]
-    states = ["[DISABLED]" not in line for line in lines]
+    lines = kprobes_at(function)
+    states = are_enabled(lines)
     enabled = TRACING / "enabled_functions"
     # arm64 has breakpoints.
     if any("[FTRACE]" in line for line in lines) and enabled.exists():
@@ -980,7 +988,7 @@ def test_made_stays_while_perf_listens():
     with subprocess.Popen(["perf", "stat", "-a", "-e", "events_test:one", "sleep", "30"],
                           stderr=subprocess.DEVNULL) as perf:
         try:
-            until(lambda: armed("events_made_target") == [True])
+            until(lambda: are_enabled(kprobes_at("events_made_target")) == [True])
             do("drop one")
             equal((gone("one"), armed("events_made_target")), (False, []))
             refused(errno.EAGAIN, kmod.rmmod, "events_made")
