@@ -47,6 +47,8 @@ class Results:
         found = re.findall(r"^(ok|not ok) \d+ (.*)\n((?:#.*\n)*)", text, re.MULTILINE)
         for verdict, name, notes in found:
             self.add(verdict == "ok", name, [n[2:] for n in notes.splitlines()])
+            if verdict == "ok" and notes.startswith("# took "):
+                self.say(notes.splitlines()[0])
         planned = int(plan[1]) if plan else None
         if planned is None or planned != len(found):
             self.add(False, f"{suite}: all of its tests ran", [f"{len(found)} of {planned}"])

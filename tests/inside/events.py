@@ -7,6 +7,7 @@ usage: events.py [WORD...]	(only tests whose name has one of the words)
 """
 import errno
 import os
+import random
 import re
 import select
 import shutil
@@ -1041,7 +1042,8 @@ def test_rounds_while_events_come_and_go():
                     done[name] += 1
                 except OSError:
                     pass  # the event is away
-                time.sleep(0.01)
+                # At random: an event that always has a listener stays.
+                time.sleep(random.random() / 10)
 
         done[name] = 0
         return threading.Thread(target=loop)

@@ -5,6 +5,7 @@ import ctypes
 import os
 import re
 import sys
+import time
 import traceback
 from contextlib import contextmanager
 
@@ -128,6 +129,7 @@ def run(suite, tests, wanted=()):
     print(f"1..{len(tests)}")
     failed = 0
     for number, (name, test) in enumerate(tests, 1):
+        start = time.monotonic()
         try:
             figures = test()
         except Skip as reason:
@@ -141,5 +143,8 @@ def run(suite, tests, wanted=()):
             print("".join(f"# {line}\n" for line in lines), end="")
         else:
             print(f"ok {number} {suite}: {name}{f' ({figures})' if figures else ''}")
+        took = time.monotonic() - start
+        if took > 60:
+            print(f"# took {took:.0f} s")
         sys.stdout.flush()
     return failed != 0
