@@ -34,11 +34,12 @@ import virtme
 import virtme_tests
 
 
-def program(name, file, *arguments, folder=".", **options):
+def program(name, file, *arguments, folders=(".",), **options):
     """The suite that is one program of tests/inside which prints KTAP, with the
-    modules of `folder`. {kdir} in an argument is the kernel's folder."""
+    modules of `folders`. {kdir} in an argument is the kernel's folder."""
     def run(bench, results):
-        bench.build(folder)
+        for folder in folders:
+            bench.build(folder)
         bench.ktap(results, name, file, *(a.format(kdir=bench.kdir) for a in arguments), **options)
 
     return run
@@ -81,7 +82,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("fuzz", fuzz_tests.run, ONCE),
     Suite("stress4", stress_tests.on(4), own("two CPUs, emulated in turn, will do")),
     Suite("stress", stress_tests.on(2)),
-    Suite("faults", program("faults", "faults.py", folder="tests/stress", limit=200), option(
+    Suite("faults", program("faults", "faults.py", folders=("tests/stress",), limit=200), option(
         "FAILSLAB", "this kernel cannot let an allocation fail; KERNEL=debug can")),
     Suite("events", events_tests.run, option("EVENT_TRACING", "this kernel has no trace events")),
     Suite("samples", sample_tests.run),
@@ -92,7 +93,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("build", build_tests.run, ONCE),
     Suite("bench", bench_tests.run, own("what a hit costs is measured on the workbench kernel")),
     Suite("kunit", kunit_tests.run, option("KUNIT", "this kernel has no KUnit; see behaviour")),
-    Suite("behaviour", program("behaviour", "behaviour.py", folder="tests/stress", limit=120), Needs(
+    Suite("behaviour", program("behaviour", "behaviour.py", folders=("tests/stress",), limit=120), Needs(
         lambda bench: not bench.has("KUNIT"), "KUnit's suites say more")),
     Suite("harness", harness_tests.run, option("LKDTM", "this kernel has no LKDTM to go wrong with")),
     Suite("commands", commands_tests.run, ONCE),
@@ -102,7 +103,8 @@ SUITES = {suite.name: suite for suite in (
     Suite("intruder", intruder_tests.run, own(
         "it takes a probe by ftrace, and a warning of the workbench kernel's")),
     # kmemleak answers in debugfs, which a kernel in lockdown closes.
-    Suite("lockdown", program("lockdown", "lockdown.py", "{kdir}", limit=60, leaks=False), Needs(
+    Suite("lockdown", program("lockdown", "lockdown.py", "{kdir}", folders=(".", "tests/events"),
+                              limit=120, leaks=False), Needs(
         lambda bench: kernels.is_debug(bench.kdir),
         "it needs the key that signs modules; KERNEL=debug has it")),
     Suite("virtme", virtme_tests.run, Needs(

@@ -183,7 +183,7 @@ impl kernel::Module for Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        ALL.lock().clear();
+        *ALL.lock() = KVec::new();
         pr_info!("{} wrong\n", WRONG.load(Relaxed));
     }
 }
