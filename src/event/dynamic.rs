@@ -26,6 +26,7 @@ use crate::{
     task::Comm, //
 };
 use core::{
+    mem::MaybeUninit,
     ptr::{
         self,
         NonNull, //
@@ -366,11 +367,15 @@ impl Dynamic {
                 usize::from((*event).size),
             )
         };
+        // INVARIANT: Those are the record's, and `new()` has checked its size.
         let mut values = Values {
             shows,
             len: size,
-            bytes: [0; MAX_SIZE],
+            bytes: [MaybeUninit::uninit(); MAX_SIZE],
         };
+        for byte in values.bytes.iter_mut().take(size) {
+            *byte = MaybeUninit::new(0);
+        }
         fill(&mut values);
         values.finish();
         // SAFETY: The event describes what `values` stores.
@@ -419,12 +424,13 @@ unsafe impl Source for Dynamic {
 ///
 /// # Invariants
 ///
-/// `len` is at most `MAX_SIZE`, and larger than an `Entry`. It is a record of the event that has
+/// `len` is at most `MAX_SIZE`, and larger than an `Entry`. The first `len` bytes are initialised.
+/// It is a record of the event that has
 /// `shows`: as `'a` is another one in each [`Dynamic::emit`], two of them cannot be swapped.
 pub struct Values<'a> {
     shows: &'a [bindings::kprobes_event_show],
     len: usize,
-    bytes: [u8; MAX_SIZE],
+    bytes: [MaybeUninit<u8>; MAX_SIZE],
 }
 
 impl Values<'_> {
@@ -439,7 +445,13 @@ impl Values<'_> {
         if u32::from(show.kind) >= bindings::kprobes_event_kind_KPROBES_CHARS {
             return Err(EINVAL);
         }
-        self.put(show.offset, value.to_le_bytes().get(..show.size.into()))
+        let at = show.offset.into();
+        match show.size {
+            1 => self.put(at, &(value as u8).to_ne_bytes()),
+            2 => self.put(at, &(value as u16).to_ne_bytes()),
+            4 => self.put(at, &(value as u32).to_ne_bytes()),
+            _ => self.put(at, &value.to_ne_bytes()),
+        }
     }
 
     /// Sets a `Comm` or `Str`. What is too long for it is cut.
@@ -451,45 +463,49 @@ impl Values<'_> {
     #[inline]
     pub fn text(&mut self, index: usize, text: &[u8]) -> Result {
         let show = self.shows.get(index).ok_or(EINVAL)?;
+        let at = usize::from(show.offset);
         match show.kind.into() {
             bindings::kprobes_event_kind_KPROBES_CHARS => {
                 let mut chars = [0; Comm::SIZE];
                 for (to, from) in chars[..Comm::SIZE - 1].iter_mut().zip(text) {
                     *to = *from;
                 }
-                self.put(show.offset, Some(&chars))
+                self.put(at, &chars)
             }
             bindings::kprobes_event_kind_KPROBES_STRING => {
-                let place = usize::from(show.offset)..usize::from(show.offset) + 4;
-                if self.bytes.get(place).ok_or(EINVAL)? != [0; 4] {
+                if self.is_set(at)? {
                     return Err(EEXIST);
                 }
                 let text = text.get(..show.max.into()).unwrap_or(text);
-                // There is a zero behind it.
-                let to = self
-                    .bytes
-                    .get_mut(self.len..self.len + text.len() + 1)
-                    .ok_or(EINVAL)?;
-                for (to, from) in to.iter_mut().zip(text) {
-                    *to = *from;
-                }
-                let place = (text.len() as u32 + 1) << 16 | self.len as u32;
-                // INVARIANT: There was room.
-                self.len += text.len() + 1;
-                self.put(show.offset, Some(&place.to_le_bytes()))
+                let (from, len) = (self.len, text.len() + 1);
+                self.put(from, text)?;
+                self.put(from + text.len(), &[0])?;
+                // INVARIANT: There was room, and all of it is initialised.
+                self.len = from + len;
+                self.put(at, &((len as u32) << 16 | from as u32).to_ne_bytes())
             }
             _ => Err(EINVAL),
         }
     }
 
     #[inline(always)]
-    fn put(&mut self, offset: u16, value: Option<&[u8]>) -> Result {
-        let (offset, value) = (usize::from(offset), value.ok_or(EINVAL)?);
-        self.bytes
-            .get_mut(offset..offset + value.len())
-            .ok_or(EINVAL)?
-            .copy_from_slice(value);
+    fn put(&mut self, offset: usize, value: &[u8]) -> Result {
+        let to = self.bytes.get_mut(offset..offset + value.len());
+        for (to, from) in to.ok_or(EINVAL)?.iter_mut().zip(value) {
+            *to = MaybeUninit::new(*from);
+        }
         Ok(())
+    }
+
+    /// Whether a string has been set, whose place is at that offset.
+    #[inline(always)]
+    fn is_set(&self, offset: usize) -> Result<bool> {
+        if offset + 4 > self.len {
+            return Err(EINVAL);
+        }
+        let place = self.bytes.as_ptr().wrapping_add(offset).cast::<u32>();
+        // SAFETY: By the type invariant, there are `len` bytes, which are initialised.
+        Ok(unsafe { place.read_unaligned() } != 0)
     }
 
     /// Makes the strings that were not set empty ones.
@@ -516,11 +532,11 @@ unsafe impl Stored for Values<'_> {
 
     #[inline(always)]
     unsafe fn store(&self, to: *mut u8) {
-        // SAFETY: By the type invariant, `bytes` has `len` bytes; by the safety requirements, `to`
-        // is valid for writing as many.
+        // SAFETY: By the type invariant, `bytes` has `len` bytes, which are initialised; by the
+        // safety requirements, `to` is valid for writing as many.
         unsafe {
             ptr::copy_nonoverlapping(
-                self.bytes.as_ptr().add(Self::SIZE),
+                self.bytes.as_ptr().cast::<u8>().add(Self::SIZE),
                 to.add(Self::SIZE),
                 self.tail(),
             );
