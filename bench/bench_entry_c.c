@@ -64,6 +64,8 @@ static notrace __always_inline typeof(&table->places[0]) place(struct table *t, 
 }
 
 #define PLACE sizeof(table->places[0])
+/* How many free places follow the last one. */
+#define SPARE 3
 
 static notrace struct probe *find(unsigned long ip)
 {
@@ -97,6 +99,24 @@ static notrace noinline void begin_further(unsigned long ip, unsigned long paren
 	READ_ONCE(probe->now)(ip, parent, probe, fregs, task);
 }
 
+static notrace noinline void begin_nearby(unsigned long ip, unsigned long parent,
+					  typeof(&table->places[0]) first,
+					  struct ftrace_regs *fregs, struct task_struct *task)
+{
+	int n;
+
+#pragma GCC unroll 3
+	for (n = 1; n <= SPARE; n++) {
+		if (likely(READ_ONCE(first[n].ip) == ip)) {
+			struct probe *probe = READ_ONCE(first[n].first);
+
+			READ_ONCE(probe->now)(ip, parent, probe, fregs, task);
+			return;
+		}
+	}
+	begin_further(ip, parent, fregs, task);
+}
+
 static notrace __always_inline void begin(unsigned long ip, unsigned long parent,
 					  struct ftrace_regs *fregs, struct task_struct *task)
 {
@@ -108,7 +128,7 @@ static notrace __always_inline void begin(unsigned long ip, unsigned long parent
 
 		READ_ONCE(probe->now)(ip, parent, probe, fregs, task);
 	} else {
-		begin_further(ip, parent, fregs, task);
+		begin_nearby(ip, parent, place(t, at), fregs, task);
 	}
 }
 
@@ -222,12 +242,12 @@ struct ftrace_hash {
 /* The table for what is in the filter. */
 static int fill(const struct ftrace_hash *functions, typeof(probes->now) now)
 {
-	unsigned long n = functions->count, size = max(roundup_pow_of_two(2 * n), 16);
+	unsigned long n = functions->count, size = max(roundup_pow_of_two(8 * n), 16);
 	struct ftrace_func_entry *entry;
 	unsigned int b;
 
 	probes = kvcalloc(n, sizeof(*probes), GFP_KERNEL);
-	table = kvzalloc(struct_size(table, places, size), GFP_KERNEL);
+	table = kvzalloc(struct_size(table, places, size + SPARE), GFP_KERNEL);
 	if (!probes || !table)
 		return -ENOMEM;
 	table->mask = (size - 1) * PLACE;

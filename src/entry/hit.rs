@@ -13,7 +13,10 @@
 
 use super::{
     probe::Probe,
-    table::Table,
+    table::{
+        Place,
+        Table, //
+    },
     Handler, //
 };
 use crate::{
@@ -108,15 +111,39 @@ unsafe fn begin(
     task: *mut bindings::task_struct,
 ) {
     // SAFETY: While ftrace calls us there is a table, and it is valid while preemption is disabled.
-    match unsafe { Table::find_at_once(table().load(Ordering::Acquire), ip) } {
+    let place = unsafe { Table::first_place(table().load(Ordering::Acquire), ip) };
+    match place.of(ip) {
         // SAFETY: By the safety requirements. The table leads to probes that may be called.
+        Some(probe) => unsafe { ((*probe).now())(ip, parent, probe, fregs, task) },
+        // SAFETY: By the safety requirements.
+        None => unsafe { begin_nearby(ip, parent, place, fregs, task) },
+    }
+}
+
+/// [`begin`], where another function has the first place in the table.
+///
+/// # Safety
+///
+/// That of [`begin`]; `first` must be that place.
+#[cold]
+#[inline]
+unsafe extern "C" fn begin_nearby(
+    ip: usize,
+    parent: usize,
+    first: *const Place,
+    fregs: *mut bindings::ftrace_regs,
+    task: *mut bindings::task_struct,
+) {
+    // SAFETY: By the safety requirements.
+    match unsafe { Table::find_nearby(first, ip) } {
+        // SAFETY: As in `begin`.
         Some(probe) => unsafe { ((*probe).now())(ip, parent, probe, fregs, task) },
         // SAFETY: By the safety requirements.
         None => unsafe { begin_further(ip, parent, fregs, task) },
     }
 }
 
-/// [`begin`], where another function has the first place in the table.
+/// [`begin_nearby`], where others have the next places, too.
 ///
 /// # Safety
 ///

@@ -2,7 +2,8 @@
 
 //! From the address of a function's ftrace call to the probes there.
 //!
-//! An open-addressed table that is at most half full. It is read without a lock: a
+//! An open-addressed table that is at most an eighth full, so most functions have the place in
+//! which they are looked for first. It is read without a lock: a
 //! place that is taken keeps its function, and only a list of probes begins there. A
 //! table that has become too small stays valid until its readers have been waited
 //! for.
@@ -40,6 +41,13 @@ impl Place {
         self.ip.load(Ordering::Relaxed)
     }
 
+    /// Returns the first probe of a function, if this is its place.
+    #[inline(always)]
+    pub(super) fn of(&self, ip: usize) -> Option<*const Probe> {
+        (self.ip.load(Ordering::Acquire) == ip)
+            .then(|| self.first.load(Ordering::Acquire).cast_const())
+    }
+
     /// Iterates over the probes.
     ///
     /// # Safety
@@ -62,8 +70,8 @@ impl Place {
 /// # Invariants
 ///
 /// A table is an allocation of `capacity` times the size of a [`Place`], of which
-/// this takes the first `HEADER`. How many follow is a power of two. One that is taken
-/// leads to `nobody`, or to a list of probes that ends with null.
+/// this takes the first `HEADER`. How many follow is a power of two, and `SPARE`, which are never
+/// taken. One that is taken leads to `nobody`, or to a list of probes that ends with null.
 #[repr(C)]
 pub(super) struct Table {
     /// The offset of the last place, in bytes.
@@ -79,6 +87,8 @@ pub(super) struct Table {
 }
 
 const HEADER: usize = size_of::<Table>().div_ceil(size_of::<Place>());
+/// How many free places follow the last one.
+const SPARE: usize = 3;
 /// The offset of a place fits into the mask.
 const MOST: usize = 1 << 24;
 const _: () = assert!(align_of::<Place>() >= align_of::<Table>());
@@ -87,12 +97,13 @@ impl Table {
     /// Allocates a table for `functions` functions.
     #[inline]
     pub(super) fn new(functions: usize) -> Result<*mut Self> {
-        let places = (2 * functions).next_power_of_two().max(16);
+        let places = (8 * functions).next_power_of_two().max(16);
         if places > MOST {
             return Err(ENOMEM);
         }
-        let mut all = KVVec::with_capacity(HEADER + places, GFP_KERNEL)?;
-        for _ in 0..HEADER + places {
+        let needed = HEADER + places + SPARE;
+        let mut all = KVVec::with_capacity(needed, GFP_KERNEL)?;
+        for _ in 0..needed {
             all.push(Place::free(), GFP_KERNEL)?;
         }
         let (start, _, capacity) = all.into_raw_parts();
@@ -149,24 +160,41 @@ impl Table {
         (ip as u32).wrapping_mul(0x61c8_8647)
     }
 
-    /// Returns the first probe of a function, if it has the first place in which to look.
+    /// Returns the first place in which to look for a function.
     ///
     /// # Safety
     ///
-    /// `table` must be valid. The probe is, until the caller has been waited for.
+    /// `table` must be valid for `'a`.
     #[inline(always)]
-    pub(super) unsafe fn find_at_once(table: *const Self, ip: usize) -> Option<*const Probe> {
+    pub(super) unsafe fn first_place<'a>(table: *const Self, ip: usize) -> &'a Place {
         // SAFETY: By the safety requirements, it is valid, and this is within the mask.
-        let place = unsafe { Self::place(table, Self::hash(ip) & (*table).mask) };
-        (place.ip.load(Ordering::Acquire) == ip)
-            .then(|| place.first.load(Ordering::Acquire).cast_const())
+        unsafe { Self::place(table, Self::hash(ip) & (*table).mask) }
+    }
+
+    /// Returns the first probe of a function, if it has one of the next places after `first`, which
+    /// is the first one in which to look.
+    ///
+    /// # Safety
+    ///
+    /// `first` must be a place of a table. The table and the probe are valid until the caller has
+    /// been waited for.
+    #[inline(always)]
+    pub(super) unsafe fn find_nearby(first: *const Place, ip: usize) -> Option<*const Probe> {
+        for n in 1..=SPARE {
+            // SAFETY: By the type invariant of the table, `SPARE` places follow the last one.
+            let place = unsafe { &*first.add(n) };
+            if let Some(probe) = place.of(ip) {
+                return Some(probe);
+            }
+        }
+        None
     }
 
     /// Returns the first probe of a function, or one that does nothing.
     ///
     /// # Safety
     ///
-    /// That of [`Table::find_at_once`].
+    /// `table` must be valid. The probe is, until the caller has been waited for.
     #[inline]
     pub(super) unsafe fn find(table: *const Self, ip: usize) -> *const Probe {
         // SAFETY: By the safety requirements, it is valid.
@@ -278,7 +306,7 @@ impl Table {
     pub(super) unsafe fn has_room(table: *const Self, more: usize) -> bool {
         // SAFETY: By the safety requirements.
         unsafe { table.as_ref() }.is_some_and(|table| {
-            2 * (table.taken as usize + more) <= table.mask as usize / size_of::<Place>() + 1
+            8 * (table.taken as usize + more) <= table.mask as usize / size_of::<Place>() + 1
         })
     }
 
