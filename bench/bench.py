@@ -20,7 +20,7 @@ def measure(kdir, *rows, accel="tcg", cpus=1, calls=100_000, echo=None):
     nanoseconds. FOLDERS must have been built."""
     # 5 bytes behind the entry is the first instruction that is not ftrace's.
     outcome = verdict.run(
-        kdir, ["bench/measure.py", str(calls), "5", *rows], limit=500, accel=accel, cpus=cpus,
+        kdir, ["bench/measure.py", str(calls), "5", *rows], limit=1500, accel=accel, cpus=cpus,
         icount=accel == "tcg", echo=echo,
     )
     costs = {}

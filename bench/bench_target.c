@@ -47,6 +47,14 @@ noinline u64 bench_inside(u64 a, u64 b)
 HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
 HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
 
+static void call_all_of_many(void)
+{
+#undef ONE
+#define ONE(n) bench_many_##n();
+HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
+HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
+}
+
 static u64 measure(u64 value, void (*once)(u64 value, unsigned long at), unsigned long at)
 {
 	unsigned long flags;
@@ -78,6 +86,23 @@ static void allocate(u64 value, unsigned long at)
 {
 	kfree(kmalloc(64, GFP_ATOMIC));
 }
+
+/* Each of the thousand functions, as often as makes `calls` calls. */
+static int each_get(void *data, u64 *ns)
+{
+	unsigned long flags;
+	u64 start;
+	int i;
+
+	local_irq_save(flags);
+	start = ktime_get_ns();
+	for (i = 0; i < calls; i += 1000)
+		call_all_of_many();
+	*ns = ktime_get_ns() - start;
+	local_irq_restore(flags);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(each_fops, each_get, NULL, "%llu\n");
 
 static int call_get(void *data, u64 *ns)
 {
@@ -168,6 +193,7 @@ static int __init bench_init(void)
 {
 	dir = debugfs_create_dir("bench", NULL);
 	debugfs_create_file("call", 0400, dir, NULL, &call_fops);
+	debugfs_create_file("each", 0400, dir, NULL, &each_fops);
 	debugfs_create_file("inside", 0400, dir, NULL, &inside_fops);
 	debugfs_create_file("scale", 0600, dir, NULL, &scale_fops);
 	debugfs_create_file("kmalloc", 0400, dir, NULL, &kmalloc_fops);
