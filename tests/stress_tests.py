@@ -9,17 +9,21 @@ timed tests share N minutes.
 import os
 import sys
 
+import kernels
+
 # How many tests of stress.py go on for SECONDS.
 TIMED = 13
 SHORT = {"rounds": 25, "seconds": 2, "every": 100}
+# Attaching to all functions takes the debug kernel minutes.
+SHORT_ON_DEBUG = {"rounds": 10, "seconds": 2, "every": 100}
 
 
-def form():
+def form(bench):
     """The arguments of stress.py, its time limit in seconds, and whether this is the
     long form."""
     minutes = os.environ.get("MINUTES")
     if not minutes:
-        return SHORT, 600, False
+        return SHORT_ON_DEBUG if kernels.is_debug(bench.kdir) else SHORT, 600, False
     long = {"rounds": 1000, "seconds": float(minutes) * 60 / TIMED, "every": 1}
     return long, float(minutes) * 60 + 3600, True
 
@@ -28,7 +32,7 @@ def on(cpus):
     """The suite on that many CPUs."""
     def run(bench, results):
         bench.build("tests/stress")
-        asked, limit, long = form()
+        asked, limit, long = form(bench)
         name = f"stress on {cpus} CPUs"
 
         def echo(line):
@@ -43,5 +47,5 @@ def on(cpus):
 def races(bench, results):
     """What the figures are worth if CPUs do not take turns."""
     bench.build("tests/stress")
-    bench.ktap(results, "races on 4 CPUs", "races.py", str(2_000_000 if form()[2] else 100_000),
-               limit=form()[1], cpus=4, threads="multi")
+    bench.ktap(results, "races on 4 CPUs", "races.py", str(2_000_000 if form(bench)[2] else 100_000),
+               limit=form(bench)[1], cpus=4, threads="multi")
