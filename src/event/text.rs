@@ -9,7 +9,9 @@ use super::field::{
 
 /// A text of up to `N` bytes, with zeroes after it.
 pub struct Text<const N: usize> {
+    /// The text, and then zeroes.
     pub bytes: [u8; N],
+    /// How long the text is.
     pub len: usize,
 }
 

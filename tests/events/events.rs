@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events for `tests/inside/events.py`, of every kind of field, and probes of
+//! Trace events for `tests/inside/events_*.py`, of every kind of field, and probes of
 //! every kind that they arm.
 
 #![forbid(unsafe_code)]

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Listening to the trace events of tests/events, and what of theirs is armed."""
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import kmod
+from kmod import equal, match
+
+FOLDER = Path(__file__).resolve().parent.parent / "events"
+TRACING = Path("/sys/kernel/tracing")
+CALL = Path("/sys/module/events/parameters/call")
+LINE = r"\s*(.+)-(\d+)\s+\[\d+\] \S+ +\d+\.\d+: (.*)"
+LEAKS_ARE_SEEN = Path("/sys/kernel/debug/kmemleak")
+
+
+class Instance:
+    """An instance of tracefs, or the first one."""
+
+    def __init__(self, folder=TRACING):
+        self.folder = folder
+
+    def __getitem__(self, event):
+        """The folder of an event."""
+        return self.folder / "events/events_test" / event
+
+    def set(self, event, on=True):
+        put(self[event] / "enable", "1" if on else "0")
+
+    def clear(self):
+        put(self.folder / "trace", "")
+
+    def lines(self):
+        """What was printed, without the time and the CPU."""
+        text = (self.folder / "trace").read_bytes().decode("ascii").splitlines()
+        return [match(line, LINE)[3] for line in text if not line.startswith("#")]
+
+    @contextmanager
+    def listening(self, *events):
+        self.clear()
+        for event in events:
+            self.set(event)
+        try:
+            yield self
+        finally:
+            for event in events:
+                self.set(event, False)
+
+
+ALL = Instance()
+
+
+def put(path, text):
+    """Writes it with one write(), whose error raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    try:
+        os.write(fd, text.encode("latin1"))
+    finally:
+        os.close(fd)
+
+
+def call(words):
+    put(CALL, words)
+
+
+@contextmanager
+def instance(name):
+    folder = TRACING / "instances" / name
+    folder.mkdir()
+    try:
+        yield Instance(folder)
+    finally:
+        if folder.exists():
+            folder.rmdir()
+
+
+@contextmanager
+def loaded(name="events"):
+    kmod.insmod(FOLDER / f"{name}.ko")
+    try:
+        yield
+    finally:
+        if kmod.is_loaded(name):
+            kmod.rmmod(name)
+
+
+def with_module(test):
+    def wrapped():
+        with loaded():
+            return test()
+
+    wrapped.__name__ = test.__name__
+    return wrapped
+
+
+def refused(number, function, *arguments):
+    try:
+        function(*arguments)
+    except OSError as error:
+        equal(errno.errorcode[error.errno], errno.errorcode[number])
+    else:
+        raise AssertionError("it was not refused")
+
+
+def kprobes_at(function):
+    return [line for line in kmod.kprobe_list() if f" {function}+0x0 " in line]
+
+
+def are_enabled(lines):
+    return ["[DISABLED]" not in line for line in lines]
+
+
+def armed(function):
+    """Whether each kprobe there is armed, as kprobes/list and ftrace say."""
+    lines = kprobes_at(function)
+    states = are_enabled(lines)
+    enabled = TRACING / "enabled_functions"
+    # arm64 has breakpoints.
+    if any("[FTRACE]" in line for line in lines) and enabled.exists():
+        there = any(line.split()[0] == function for line in enabled.read_text().splitlines())
+        equal(there, any(states), "enabled_functions")
+    return states
+
+
+def traced():
+    """Which functions of the module's are in enabled_functions."""
+    return sorted(re.findall(r"^events_\w+", (TRACING / "enabled_functions").read_text(), re.M))
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, errors="surrogateescape", **options)
+
+
+def tool(name):
+    if not shutil.which(name):
+        raise kmod.Skip(f"{name} is not installed")
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it took too long")
+        time.sleep(0.05)
+
+
+def perf_record(directory, *events, script, options=()):
+    data = f"{directory}/perf.data"
+    names = [word for event in events for word in ("-e", f"events_test:{event}", *options)]
+    run("perf", "record", "-q", "-a", *names, "-o", data, "--", sys.executable, "-c", script)
+    return data
+
+
+def sender(*words):
+    calls = "".join(f"open('{CALL}', 'w').write('{word}')\n" for word in words)
+    return f"open('/proc/self/comm', 'w').write('python3')\n{calls}"
