@@ -11,7 +11,9 @@
 //!
 //! A probe can be armed by an event, see [`Armed`]: the first who listens enables
 //! it, the last one disables it. Those who listen are the instances of tracefs that
-//! have the event enabled, also for a trigger, and perf and BPF programs.
+//! have the event enabled, also for a trigger, and perf and BPF programs. If it cannot be
+//! enabled, that is the error of who listens, except of a trigger: the kernel cannot take one
+//! back. Then a line is logged, and the next who listens tries it again.
 //!
 //! The buffer of tracefs or perf tells which records were lost; those that a filter
 //! rejects are not. Unloading the module empties the buffers of the instances in

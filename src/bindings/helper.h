@@ -120,8 +120,10 @@ struct kprobes_event {
 	bool perf;
 	/* There are others than the first of the listeners. */
 	bool more;
-	/* The module's exit has run, or its init has failed. */
+	/* It has no users any more, or the module's exit has run, or its init has failed. */
 	bool gone;
+	/* A buffer of tracefs may have records of it. */
+	bool recorded;
 	/* Listeners that were taken away then. */
 	struct kprobes_listener *cut;
 	struct trace_event_class class;
@@ -160,6 +162,8 @@ struct kprobes_binding {
 	struct kprobes_registration *reg;
 	/* Enables or disables it. */
 	int (*arm)(struct kprobes_registration *reg, bool on);
+	/* It counts in reg->wanted. */
+	bool wanted;
 	struct kprobes_binding *next;
 };
 

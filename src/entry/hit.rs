@@ -112,7 +112,8 @@ unsafe fn begin(
 ) {
     // SAFETY: While ftrace calls us there is a table, and it is valid while preemption is disabled.
     let place = unsafe { Table::first_place(table().load(Ordering::Acquire), ip) };
-    match place.of(ip) {
+    // SAFETY: As above.
+    match unsafe { (*place).of(ip) } {
         // SAFETY: By the safety requirements. The table leads to probes that may be called.
         Some(probe) => unsafe { ((*probe).now())(ip, parent, probe, fregs, task) },
         // SAFETY: By the safety requirements.

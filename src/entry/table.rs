@@ -164,11 +164,14 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// `table` must be valid for `'a`.
+    /// `table` must be valid.
     #[inline(always)]
-    pub(super) unsafe fn first_place<'a>(table: *const Self, ip: usize) -> &'a Place {
+    pub(super) unsafe fn first_place(table: *const Self, ip: usize) -> *const Place {
         // SAFETY: By the safety requirements, it is valid, and this is within the mask.
-        unsafe { Self::place(table, Self::hash(ip) & (*table).mask) }
+        unsafe {
+            let at = Self::hash(ip) & (*table).mask;
+            table.cast::<Place>().add(HEADER).byte_add(at as usize)
+        }
     }
 
     /// Returns the first probe of a function, if it has one of the next places after `first`, which
@@ -176,8 +179,8 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// `first` must be a place of a table. The table and the probe are valid until the caller has
-    /// been waited for.
+    /// `first` must come from [`Table::first_place`]. The table and the probe are valid until the
+    /// caller has been waited for.
     #[inline(always)]
     pub(super) unsafe fn find_nearby(first: *const Place, ip: usize) -> Option<*const Probe> {
         for n in 1..=SPARE {

@@ -52,9 +52,10 @@ unsafe impl Source for &'static Event {
 /// [`trace_event!`](crate::trace_event), or to a [`Dynamic`](super::Dynamic), which this holds.
 ///
 /// The first who listens enables it, the last one disables it; if several events arm
-/// it, the last one of all. Where enabling fails, so does the write to `enable` or
-/// `trigger`, or `perf_event_open()`, with that error. A handler may still be running
-/// when the last one has left.
+/// it, the last one of all. Where enabling fails, so does the write to `enable`, or
+/// `perf_event_open()`, with that error. A trigger is not refused, because the kernel cannot
+/// take one back; a line is logged, and the next who listens tries it again. A handler may still
+/// be running when the last one has left.
 ///
 /// If nobody listens when it is made, it is disabled. Name its target with
 /// [`Target::disabled`](crate::Target::disabled), so that it is not enabled before. The
@@ -116,6 +117,7 @@ impl<P: Arm, S: Source> Armed<P, S> {
                     event,
                     reg: (*probe).registration(),
                     arm: Some(P::ARM),
+                    wanted: false,
                     next: core::ptr::null_mut(),
                 });
             }

@@ -154,11 +154,12 @@ fn terminated(text: &str) -> Result<KVec<u8>> {
 /// tracefs until all clones are dropped, which [`Armed`] and handlers can hold.
 ///
 /// Where somebody listens then, in an instance, by a trigger or by perf, or where somebody has a
-/// reference to the module, for a reason that cannot be told apart, it stays, refuses new listeners
-/// with `ENODEV`, and is removed when the next event is made or dropped, or the module goes. The
-/// records in the buffers of tracefs are printed as before; the buffers of the instances in which
-/// it was enabled are emptied when the next module is unloaded. If it is made again meanwhile, with
-/// the same fields, those who listen still do.
+/// reference to the module, for a reason that cannot be told apart, it stays, and is removed when the
+/// next event is made or dropped, or the module goes. It refuses other instances and perf with
+/// `ENODEV`, so that writing to `events/enable` fails, too; not triggers, which the kernel cannot
+/// refuse. The records in the buffers of tracefs are printed as before, except with `options/fields`;
+/// the buffers of the instances in which it was enabled are emptied when the next module is unloaded.
+/// If it is made again meanwhile, with the same fields, those who listen still do.
 ///
 /// At run time no memory of it is freed, but reused if it is made again with the same fields. So
 /// there are up to 1024 descriptions.
@@ -367,15 +368,16 @@ impl Dynamic {
                 usize::from((*event).size),
             )
         };
-        // INVARIANT: Those are the record's, and `new()` has checked its size.
+        let mut bytes = [MaybeUninit::uninit(); MAX_SIZE];
+        for byte in bytes.iter_mut().take(size) {
+            *byte = MaybeUninit::new(0);
+        }
+        // INVARIANT: Those are the record's, `new()` has checked its size, and as much is zeroed.
         let mut values = Values {
             shows,
             len: size,
-            bytes: [MaybeUninit::uninit(); MAX_SIZE],
+            bytes,
         };
-        for byte in values.bytes.iter_mut().take(size) {
-            *byte = MaybeUninit::new(0);
-        }
         fill(&mut values);
         values.finish();
         // SAFETY: The event describes what `values` stores.

@@ -162,8 +162,9 @@ pub(super) const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
     "header_event",
 ];
 
-/// What the folder of a system has beside the events.
-pub(super) const NAMES_OF_THE_KERNEL: [&str; 2] = ["enable", "filter"];
+/// What the folder of a system has beside the events, and the event of a module that makes
+/// others.
+pub(super) const NAMES_OF_THE_KERNEL: [&str; 3] = ["enable", "filter", "kprobes_at_run_time"];
 
 /// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
 pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {

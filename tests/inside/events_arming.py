@@ -259,6 +259,19 @@ def test_an_arm_that_fails_is_the_error_of_the_write():
                 raise AssertionError(done.stdout)
 
 
+def test_a_trigger_is_let_in_where_arming_fails():
+    """The kernel cannot take one back. The next listener tries again, and is refused."""
+    with loaded("events_victim"), loaded("events_gone"):
+        kmod.rmmod("events_victim")
+        with instance("left") as left, kmod.log("events_gone") as log:
+            put(left["called"] / "trigger", "stacktrace")
+            equal(log.lines(), ["a probe of the event events_test:called cannot be armed for a trigger: "
+                                "error -22"])
+            refused(errno.EINVAL, ALL.set, "called")
+            put(left["called"] / "trigger", "!stacktrace")
+            put(left["called"] / "trigger", "stacktrace")
+
+
 # The kernel frees no trigger of an event that goes with its module, whose ever it is. So
 # where that is seen, none is left.
 

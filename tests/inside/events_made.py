@@ -137,7 +137,7 @@ def test_made_refuses():
     for number, words in (
             (errno.EEXIST, "one n:u8"), (errno.EEXIST, "one m:u4"),
             (errno.EINVAL, "a-b n:u8"), (errno.EINVAL, "1b n:u8"), (errno.EINVAL, "x" * 64 + " n:u8"),
-            (errno.EINVAL, "enable n:u8"), (errno.EINVAL, "two"), (errno.EINVAL, "two n:u3"),
+            (errno.EINVAL, "enable n:u8"), (errno.EINVAL, "kprobes_at_run_time n:u8"), (errno.EINVAL, "two"), (errno.EINVAL, "two n:u3"),
             (errno.EINVAL, "two n:u8 n:u4"), (errno.EINVAL, "two common_pid:u8"), (errno.EINVAL, "two int:u8"),
             (errno.EINVAL, "two while:u8"), (errno.EINVAL, "two " + "x" * 32 + ":u8"),
             (errno.EINVAL, "two " + " ".join(f"f{n}:u1" for n in range(17))),
@@ -224,6 +224,76 @@ def test_made_stays_while_somebody_listens():
         else:
             equal(name, "id")
         os.close(fd)
+
+
+@with_made
+def test_made_takes_a_trigger_while_it_stays():
+    """The kernel cannot take one back: it would free the file without a word to us."""
+    do("make one n:u8")
+    with instance("steady") as steady:
+        steady.set("one")
+        do("drop one")
+        with instance("left") as left:
+            put(left["one"] / "trigger", "stacktrace if n == 99")
+            do("make one n:u8")
+            left.set("one")
+            call_made(1)
+            equal(left.lines(), ["one: n=1"])
+        call_made(2)
+        equal(steady.lines(), ["one: n=1", "one: n=2"])
+        steady.set("one", False)
+        equal(armed("events_made_target"), [False])
+
+
+@with_made
+def test_made_is_printed_by_fields_while_it_is_there():
+    option = TRACING / "options/fields"
+    do("make one n:u8")
+    with ALL.listening("one"):
+        call_made(7)
+    put(option, "1")
+    try:
+        match(ALL.lines()[0], r"one: n=0x7 \(7\)")
+        do("drop one")
+        equal(gone("one"), True)
+        match(ALL.lines()[0], "one: *No fields found")
+    finally:
+        put(option, "0")
+    equal(ALL.lines(), ["one: n=7"])
+
+
+def test_nobody_gets_the_number_of_records_that_are_left():
+    synthetic = TRACING / "synthetic_events"
+    if not synthetic.exists():
+        raise kmod.Skip("no synthetic events")
+
+    def command(text):
+        # put() would truncate it, which removes all of them.
+        fd = os.open(synthetic, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, f"{text}\n".encode())
+        finally:
+            os.close(fd)
+
+    with instance("left") as left:
+        with loaded("events_made"):
+            do("make one n:u8 text:str16")
+            left.set("one")
+            call_made(1)
+            left.set("one", False)
+            do("drop one")
+            equal(gone("one"), True)
+            # An event that cannot be removed has the kernel forget which buffers to empty.
+            command("events_busy u64 n")
+            put(TRACING / "events/synthetic/events_busy/enable", "1")
+            refused(errno.EBUSY, command, "!events_busy")
+            kmod.rmmod("events_made")
+        put(TRACING / "events/synthetic/events_busy/enable", "0")
+        command("!events_busy")
+        with loaded():
+            text = (left.folder / "trace").read_text()
+            lines = [line for line in text.splitlines() if not line.startswith("#")]
+            equal([bool(re.search(r"Unknown type \d+", line)) for line in lines], [True])
 
 
 @with_made

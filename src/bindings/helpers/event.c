@@ -31,6 +31,9 @@ static_assert(offsetof(struct kprobes_event_field, len) ==
  */
 static DEFINE_MUTEX(lock);
 
+/* The module's exit has run, or its init has failed. */
+static bool ended;
+
 static struct kprobes_event *event_of(struct trace_event_call *call)
 {
 	return container_of(call, struct kprobes_event, call);
@@ -52,10 +55,15 @@ static void set_more(struct kprobes_event *event)
 
 static int want(struct kprobes_binding *binding)
 {
-	int ret = binding->reg->wanted ? 0 : binding->arm(binding->reg, true);
+	int ret;
 
-	if (!ret)
+	if (binding->wanted)
+		return 0;
+	ret = binding->reg->wanted ? 0 : binding->arm(binding->reg, true);
+	if (!ret) {
+		binding->wanted = true;
 		binding->reg->wanted++;
+	}
 	return ret;
 }
 
@@ -63,6 +71,9 @@ static void unwant(struct kprobes_binding *binding)
 {
 	int ret;
 
+	if (!binding->wanted)
+		return;
+	binding->wanted = false;
 	if (--binding->reg->wanted)
 		return;
 	ret = binding->arm(binding->reg, false);
@@ -72,45 +83,54 @@ static void unwant(struct kprobes_binding *binding)
 			THIS_MODULE->name, ret);
 }
 
-static void unwant_until(struct kprobes_event *event, const struct kprobes_binding *end)
+static void unwant_all(struct kprobes_event *event)
 {
 	struct kprobes_binding *binding;
 
-	for (binding = event->bindings; binding != end; binding = binding->next)
+	for (binding = event->bindings; binding; binding = binding->next)
 		unwant(binding);
 }
 
-/* For the first listener. */
-static int want_all(struct kprobes_event *event)
+/*
+ * For a listener. If it `must` be let in, all is armed that can be; the others are tried
+ * again for the next one.
+ */
+static int want_all(struct kprobes_event *event, bool must)
 {
 	struct kprobes_binding *binding;
 
 	for (binding = event->bindings; binding; binding = binding->next) {
 		int ret = want(binding);
 
-		if (ret) {
-			unwant_until(event, binding);
+		if (!ret)
+			continue;
+		if (!must) {
+			if (!listened(event))
+				unwant_all(event);
 			return ret;
 		}
+		pr_warn("%s: a probe of the event %s:%s cannot be armed for a trigger: error %d\n",
+			THIS_MODULE->name, event->system, event->name, ret);
 	}
 	return 0;
 }
 
-static int add_listener(struct kprobes_event *event, struct trace_event_file *file)
+static int add_listener(struct kprobes_event *event, struct trace_event_file *file, bool must)
 {
-	struct kprobes_listener *listener = kzalloc(sizeof(*listener), GFP_KERNEL);
-	int ret = 0;
+	gfp_t gfp = GFP_KERNEL | (must ? __GFP_NOFAIL : 0);
+	struct kprobes_listener *listener = kzalloc(sizeof(*listener), gfp);
+	int ret;
 
 	if (!listener)
 		return -ENOMEM;
 	listener->file = file;
 	listener->next = event->listeners;
-	if (!listened(event))
-		ret = want_all(event);
+	ret = want_all(event, must);
 	if (ret) {
 		kfree(listener);
 		return ret;
 	}
+	event->recorded = true;
 	if (listener->next)
 		WRITE_ONCE(event->more, true);
 	smp_store_release(&event->listeners, listener);
@@ -128,7 +148,7 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 		return;
 	WRITE_ONCE(*link, listener->next);
 	if (!listened(event))
-		unwant_until(event, NULL);
+		unwant_all(event);
 	/*
 	 * The kernel frees the file, and the buffer of the instance, after it has waited
 	 * for the handlers of tracepoints, which ours are not.
@@ -140,10 +160,8 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 
 static int set_perf(struct kprobes_event *event, bool on)
 {
-	int ret = 0;
+	int ret = on ? want_all(event, false) : 0;
 
-	if (on && !listened(event))
-		ret = want_all(event);
 	if (ret)
 		return ret;
 	/* The kernel has set perf_events before. */
@@ -152,12 +170,21 @@ static int set_perf(struct kprobes_event *event, bool on)
 		WRITE_ONCE(event->more, true);
 	} else {
 		if (!listened(event))
-			unwant_until(event, NULL);
+			unwant_all(event);
 		/* The kernel frees perf_events, as the file above. */
 		synchronize_rcu();
 		set_more(event);
 	}
 	return 0;
+}
+
+/*
+ * Whether the kernel has a trigger for the file, and does not expect to be refused: it
+ * would count on as if it had not been, and later free the file without a word to us.
+ */
+static bool must_be_let_in(const struct trace_event_file *file)
+{
+	return file->flags & EVENT_FILE_FL_SOFT_DISABLED;
 }
 
 /*
@@ -172,7 +199,12 @@ static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 	switch (type) {
 	case TRACE_REG_REGISTER:
 		mutex_lock(&lock);
-		ret = event->gone ? -ENODEV : add_listener(event, data);
+		if (ended)
+			ret = must_be_let_in(data) ? 0 : -ENODEV;
+		else if (event->gone && !must_be_let_in(data))
+			ret = -ENODEV;
+		else
+			ret = add_listener(event, data, must_be_let_in(data));
 		mutex_unlock(&lock);
 		break;
 	case TRACE_REG_UNREGISTER:
@@ -382,7 +414,6 @@ static struct trace_event_functions funcs = {
 
 /* Those that were made at run time, which stay on the list. */
 static struct kprobes_event *made;
-static bool ended;
 
 static int (*module_init_function)(void);
 static void (*module_exit_function)(void);

@@ -56,7 +56,8 @@ static unsigned int count;
  *
  * It has no number, no fields, no buffer. TRACE_EVENT_FL_IGNORE_ENABLE keeps it out of
  * everybody else's way: it cannot be enabled, and has no triggers. Only while we call
- * is that off, and then reg refuses others.
+ * is that off. Who enables it then, or has enabled it, does no harm; our first call does
+ * nothing then, and the second one disables it.
  */
 static struct trace_event_call control;
 static bool control_there;
@@ -67,16 +68,14 @@ static int answer;
 
 static int control_reg(struct trace_event_call *call, enum trace_reg type, void *data)
 {
-	bool ours = READ_ONCE(asker) == current;
-
 	switch (type) {
 	case TRACE_REG_REGISTER:
 	case TRACE_REG_UNREGISTER:
-		if (ours && asked) {
+		if (READ_ONCE(asker) == current && asked) {
 			answer = asked(asked_for);
 			asked = NULL;
 		}
-		return ours || type == TRACE_REG_UNREGISTER ? 0 : -EBUSY;
+		return 0;
 #ifdef CONFIG_PERF_EVENTS
 	case TRACE_REG_PERF_REGISTER:
 		return -EOPNOTSUPP;
@@ -113,13 +112,18 @@ static struct trace_event_call *control_listed __used __section("_ftrace_events"
 
 static int with_event_mutex(int (*what)(struct dynamic *dynamic), struct dynamic *dynamic)
 {
+	int tries;
+
 	lockdep_assert_held(&makers);
 	asked = what;
 	asked_for = dynamic;
 	WRITE_ONCE(asker, current);
 	WRITE_ONCE(control.flags, 0);
-	trace_set_clr_event(control_class.system, control.name, 1);
-	trace_set_clr_event(control_class.system, control.name, 0);
+	/* Somebody else can enable it before the first call, and disable it before the second. */
+	for (tries = 0; asked && tries < 10; tries++) {
+		trace_set_clr_event(control_class.system, control.name, 1);
+		trace_set_clr_event(control_class.system, control.name, 0);
+	}
 	WRITE_ONCE(control.flags, TRACE_EVENT_FL_IGNORE_ENABLE);
 	WRITE_ONCE(asker, NULL);
 	if (!asked)
@@ -127,6 +131,11 @@ static int with_event_mutex(int (*what)(struct dynamic *dynamic), struct dynamic
 	asked = NULL;
 	return -EIO;
 }
+
+/* What an event has that is not there: no fields. */
+static struct trace_event_class no_class = {
+	.fields = LIST_HEAD_INIT(no_class.fields),
+};
 
 /* With event_mutex, which the kernel takes after the module's exit to remove what is there. */
 static int add(struct dynamic *dynamic)
@@ -138,6 +147,13 @@ static int add(struct dynamic *dynamic)
 	ret = trace_add_event_call(&dynamic->event.call);
 	if (ret)
 		return ret;
+	/* It does not say when it ran out of memory for a field. */
+	if (list_count_nodes(&dynamic->event.class.fields) != dynamic->event.count) {
+		trace_remove_event_call(&dynamic->event.call);
+		return -ENOMEM;
+	}
+	/* Who prints records with options/fields may be reading it already. */
+	smp_store_release(&dynamic->shown.class, &dynamic->event.class);
 	/* Those who know it have a reference to the module. */
 	dynamic->event.call.module = THIS_MODULE;
 	dynamic->there = true;
@@ -168,7 +184,11 @@ static int remove(struct dynamic *dynamic)
 		return -EBUSY;
 	if (kprobes_event_ended())
 		return -ENODEV;
+	/* The function waits for those who print, before it frees the fields. */
+	WRITE_ONCE(dynamic->shown.class, &no_class);
 	ret = trace_remove_event_call(&dynamic->event.call);
+	if (ret)
+		WRITE_ONCE(dynamic->shown.class, &dynamic->event.class);
 	dynamic->there = ret;
 	return ret;
 }
@@ -248,7 +268,7 @@ static struct dynamic *create(const struct kprobes_description *desc)
 		if (!event->fields[n].name)
 			goto fail;
 	}
-	dynamic->shown.class = &event->class;
+	dynamic->shown.class = &no_class;
 	dynamic->shown.tp = &event->tp;
 	dynamic->shown.flags = KPROBES_EVENT_FLAGS;
 	dynamic->shown.print_fmt = event->print_fmt;
@@ -305,6 +325,8 @@ static struct dynamic *make(const struct kprobes_description *desc)
 
 	if (!control_there)
 		return ERR_PTR(-EOPNOTSUPP);
+	if (kprobes_event_ended())
+		return ERR_PTR(-ENODEV);
 	remove_unused();
 	dynamic = find(desc);
 	if (!dynamic || !dynamic->there) {
@@ -378,7 +400,14 @@ static void free_param(void *arg)
 		if (refcount_read(&dynamic->users))
 			pr_warn("%s: left: the event %s:%s; removed now\n", THIS_MODULE->name,
 				event->system, event->name);
-		if (dynamic->shown.event.type)
+		/*
+		 * Records of one that was removed may be in buffers that the kernel has not
+		 * emptied: another event that it could not remove makes it forget them. So
+		 * nobody else gets its number.
+		 */
+		if (event->recorded && !dynamic->there)
+			dynamic->shown.event.type = 0;
+		if (event->call.event.type)
 			unregister_trace_event(&dynamic->shown.event);
 		destroy(dynamic);
 	}
