@@ -11,15 +11,18 @@ cp /bin/true suspect
 live=$!
 until grep -q listening live; do sleep 0.1; done
 /usr/bin/python3 -c 'import os, socket, time
-def called(name):
-    open("/proc/self/comm", "w").write(name)
-    # A record is printed with the name that its task had when it last slept, unless somebody
-    # else was being looked up just then.
-    for _ in range(5):
-        time.sleep(0.03)
+def suspect():
+    open("/proc/self/comm", "w").write("suspect")
+    # A record is printed with the name that the kernel has saved for its task. It saves it
+    # when the task goes to sleep after a record of its own.
+    while f"{os.getpid()} suspect\n" not in open("/sys/kernel/tracing/saved_cmdlines"):
+        try:
+            os.unlink("nothing")
+        except OSError:
+            time.sleep(0.01)
 here = os.open("/tmp", os.O_RDONLY)
 inet, local = (socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_UNIX))
-called("suspect")
+suspect()
 os.rename("three", "four")
 os.rename("one", "two\x1b[31m", src_dir_fd=here, dst_dir_fd=here)
 os.unlink("two\x1b[31m", dir_fd=here)
@@ -34,11 +37,11 @@ for sock, address in (inet, ("127.0.0.1", 9)), (local, "/tmp/none"), (local, "\0
         pass
 if os.fork() == 0:
     # The empty path may be on a page of the C library that has not been read yet.
-    called("child")
+    open("/proc/self/comm", "w").write("child")
     try:
         os.execve(here, ["nothing"], {})
     except OSError:
-        called("suspect")
+        suspect()
     os.execve(os.open("suspect", os.O_RDONLY), ["true", "by its descriptor"], {})
 os.wait()
 os.setresuid(65534, 65534, 65534)
