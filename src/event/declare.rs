@@ -3,10 +3,7 @@
 //! What [`trace_event!`](crate::trace_event) makes of a declaration.
 
 use super::{
-    field::{
-        Field,
-        Kind, //
-    },
+    field::Field,
     Entry,
     Event, //
 };
@@ -271,18 +268,7 @@ pub const fn fields<const LEN: usize>(
     }; LEN];
     let mut n = 0;
     while n < described.len() {
-        let field = &described[n];
-        let array = matches!(field.kind, Kind::Array | Kind::Chars);
-        fields[n] = bindings::kprobes_event_field {
-            type_: field.ty.as_ptr().cast(),
-            name: field.name.as_ptr().cast(),
-            size: (field.size * field.count) as c_int,
-            align: field.align as c_int,
-            is_signed: field.signed as c_uint,
-            // FILTER_OTHER: the kernel looks at the type.
-            filter_type: 0,
-            len: if array { field.count as c_int } else { 0 },
-        };
+        fields[n] = described[n].c_field();
         n += 1;
     }
     fields
@@ -304,14 +290,7 @@ pub const fn shows<const LEN: usize>(
     }; LEN];
     let mut n = 0;
     while n < LEN {
-        let field = &described[n];
-        shows[n] = bindings::kprobes_event_show {
-            kind: field.kind.c(),
-            size: field.size as u8,
-            offset: field.offset as u16,
-            count: field.count as u16,
-            max: 0,
-        };
+        shows[n] = described[n].c_show(0);
         n += 1;
     }
     shows

@@ -121,24 +121,6 @@ fn is_name(name: &str, most: usize) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The keywords of C that are also of Rust.
-const KEYWORDS: [&[u8]; 14] = [
-    b"break\0",
-    b"const\0",
-    b"continue\0",
-    b"do\0",
-    b"else\0",
-    b"enum\0",
-    b"extern\0",
-    b"for\0",
-    b"if\0",
-    b"return\0",
-    b"static\0",
-    b"struct\0",
-    b"typeof\0",
-    b"while\0",
-];
-
 /// Copies a text, with a NUL.
 #[inline]
 fn terminated(text: &str) -> Result<KVec<u8>> {
@@ -253,11 +235,7 @@ impl Dynamic {
             {
                 return Err(EINVAL);
             }
-            let name = terminated(name)?;
-            if KEYWORDS.contains(&&name[..]) {
-                return Err(EINVAL);
-            }
-            names.push(name, GFP_KERNEL)?;
+            names.push(terminated(name)?, GFP_KERNEL)?;
         }
 
         let mut described: KVec<Described<'_>> = KVec::with_capacity(fields.len(), GFP_KERNEL)?;
@@ -267,14 +245,12 @@ impl Dynamic {
         let mut tail = 0;
         for ((_, ty), name) in fields.iter().zip(&names) {
             let (kind, c_type, size, count, align) = ty.shape().ok_or(EINVAL)?;
-            let signed = matches!(ty, Type::Signed(_));
-            let chars = kind == Kind::Chars;
             offset = (offset + align - 1) & !(align - 1);
             let field = Described {
                 name: core::str::from_utf8(name).map_err(|_| EINVAL)?,
                 ty: c_type,
                 kind,
-                signed,
+                signed: matches!(ty, Type::Signed(_)),
                 offset,
                 align,
                 size,
@@ -283,26 +259,9 @@ impl Dynamic {
             if text::is_c_keyword(field.name) {
                 return Err(EINVAL);
             }
+            shows.push(field.c_show(ty.max()), GFP_KERNEL)?;
+            of_c.push(field.c_field(), GFP_KERNEL)?;
             described.push(field, GFP_KERNEL)?;
-            let show = bindings::kprobes_event_show {
-                kind: kind.c(),
-                size: size as u8,
-                offset: offset as u16,
-                count: count as u16,
-                max: ty.max(),
-            };
-            shows.push(show, GFP_KERNEL)?;
-            let field = bindings::kprobes_event_field {
-                type_: c_type.as_ptr().cast(),
-                name: name.as_ptr().cast(),
-                size: (size * count) as c_int,
-                align: align as c_int,
-                is_signed: signed.into(),
-                // FILTER_OTHER: the kernel looks at the type.
-                filter_type: 0,
-                len: if chars { count as c_int } else { 0 },
-            };
-            of_c.push(field, GFP_KERNEL)?;
             offset += size * count;
             if kind == Kind::String {
                 tail += usize::from(ty.max()) + 1;

@@ -6,6 +6,8 @@ use super::field::{
     Field,
     Kind, //
 };
+use crate::bindings;
+use kernel::prelude::*;
 
 /// A text of up to `N` bytes, with zeroes after it.
 pub struct Text<const N: usize> {
@@ -100,33 +102,77 @@ impl Described<'static> {
     }
 }
 
-/// Whether a name, which ends with a NUL, is a keyword of C and not of Rust.
+impl Described<'_> {
+    /// The field for the kernel's `struct trace_event_fields`.
+    #[inline]
+    pub(super) const fn c_field(&self) -> bindings::kprobes_event_field {
+        let array = matches!(self.kind, Kind::Array | Kind::Chars);
+        bindings::kprobes_event_field {
+            type_: self.ty.as_ptr().cast(),
+            name: self.name.as_ptr().cast(),
+            size: (self.size * self.count) as c_int,
+            align: self.align as c_int,
+            is_signed: self.signed as c_uint,
+            // FILTER_OTHER: the kernel looks at the type.
+            filter_type: 0,
+            len: if array { self.count as c_int } else { 0 },
+        }
+    }
+
+    /// How C prints the field, which, if it is a string, can be `max` long.
+    #[inline]
+    pub(super) const fn c_show(&self, max: u16) -> bindings::kprobes_event_show {
+        bindings::kprobes_event_show {
+            kind: self.kind.c(),
+            size: self.size as u8,
+            offset: self.offset as u16,
+            count: self.count as u16,
+            max,
+        }
+    }
+}
+
+/// Whether a name, which ends with a NUL, is a keyword of C.
 #[inline]
 pub(super) const fn is_c_keyword(name: &str) -> bool {
-    const KEYWORDS: [&str; 23] = [
+    const KEYWORDS: [&str; 37] = [
         "asm\0",
         "auto\0",
         "bool\0",
+        "break\0",
         "case\0",
         "char\0",
+        "const\0",
+        "continue\0",
         "default\0",
+        "do\0",
         "double\0",
+        "else\0",
+        "enum\0",
+        "extern\0",
         "float\0",
+        "for\0",
         "goto\0",
+        "if\0",
         "inline\0",
         "int\0",
         "long\0",
         "register\0",
         "restrict\0",
+        "return\0",
         "short\0",
         "signed\0",
         "sizeof\0",
+        "static\0",
+        "struct\0",
         "switch\0",
         "typedef\0",
+        "typeof\0",
         "union\0",
         "unsigned\0",
         "void\0",
         "volatile\0",
+        "while\0",
     ];
     let mut n = 0;
     while n < KEYWORDS.len() {
