@@ -8,15 +8,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import kmod
 from kmod import equal, match
-from listening import (ALL, LEAKS_ARE_SEEN, LINE, TRACING, are_enabled, armed,
-                       instance, kprobes_at, loaded, perf_record, put, refused, run,
-                       tool, until)
+from listening import (ALL, LEAKS_ARE_SEEN, LINE, Loops, TRACING, are_enabled, armed,
+                       instance, kprobes_at, listen_by_perf, loaded, perf_record, put,
+                       refused, run, tool, until)
 
 
 MADE = Path("/sys/module/events_made/parameters")
@@ -364,59 +363,31 @@ def test_rmmod_with_made_events():
 
 def test_rounds_while_events_come_and_go():
     """500 times, if there is time, and listeners, readers and calls all the time."""
-    stop = threading.Event()
-    done = {}
-
-    def toggles(name, *steps):
-        def loop():
-            while not stop.is_set():
-                try:
-                    for step in steps:
-                        step()
-                    done[name] += 1
-                except OSError:
-                    pass  # the event is away
-                # At random: an event that always has a listener stays.
-                time.sleep(random.random() / 10)
-
-        done[name] = 0
-        return threading.Thread(target=loop)
-
-    def perf():
-        if shutil.which("perf"):
-            done = subprocess.run(["perf", "stat", "-a", "-e", "events_test:one", "true"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            if done.returncode:
-                raise OSError
-
+    # At random: an event that always has a listener stays.
+    loops = Loops(pause=lambda: random.random() / 10)
     stayed = made = 0
     end = time.monotonic() + 90
     with instance("rounds") as other, loaded("events_made"):
         one = ALL["one"]
-        threads = [
-            toggles("enable", lambda: ALL.set("one"), lambda: ALL.set("one", False)),
-            toggles("instance", lambda: other.set("one"), lambda: other.set("one", False)),
-            toggles("trigger", lambda: put(one / "trigger", "stacktrace if n == 1"),
-                    lambda: put(one / "trigger", "!stacktrace if n == 1")),
-            toggles("perf", perf),
-            toggles("call", lambda: call_made(1, 100)),
-            toggles("read", lambda: (other.folder / "trace").read_bytes(), (one / "format").read_text),
-        ]
-        for thread in threads:
-            thread.start()
-        while made < 500 and time.monotonic() < end:
-            try:
-                do(f"make one n:u8 m:u{(1, 2, 4, 8)[made // 8 % 4]}")
-            except FileExistsError:  # somebody listens to the last one
-                stayed += 1
-                time.sleep(0.001)
-                continue
-            time.sleep(0.01 * (made % 4))
-            do("drop one")
-            made += 1
-        stop.set()
-        for thread in threads:
-            thread.join()
-    if made < 30 or not min(done[name] for name in done if name != "perf" or shutil.which("perf")):
-        raise AssertionError((made, done))
-    return f"{made} made, {stayed} times in use, {', '.join(f'{n} {k}' for k, n in done.items())}"
+        loops.add("enable", lambda: ALL.set("one"), lambda: ALL.set("one", False))
+        loops.add("instance", lambda: other.set("one"), lambda: other.set("one", False))
+        loops.add("trigger", lambda: put(one / "trigger", "stacktrace if n == 1"),
+                  lambda: put(one / "trigger", "!stacktrace if n == 1"))
+        if shutil.which("perf"):
+            loops.add("perf", lambda: listen_by_perf("one"))
+        loops.add("call", lambda: call_made(1, 100))
+        loops.add("read", lambda: (other.folder / "trace").read_bytes(), (one / "format").read_text)
+        with loops:
+            while made < 500 and time.monotonic() < end:
+                try:
+                    do(f"make one n:u8 m:u{(1, 2, 4, 8)[made // 8 % 4]}")
+                except FileExistsError:  # somebody listens to the last one
+                    stayed += 1
+                    time.sleep(0.001)
+                    continue
+                time.sleep(0.01 * (made % 4))
+                do("drop one")
+                made += 1
+    if made < 30:
+        raise AssertionError((made, loops.rounds))
+    return f"{made} made, {stayed} times in use, {loops.told()}"

@@ -116,38 +116,33 @@ def fill_and_emit():
         call("text ab")
 
 
+def pages(of):
+    """What is in the buffer of an instance, as the kernel has it."""
+    data = b""
+    for cpu in (of.folder / "per_cpu").iterdir():
+        fd = os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            while page := os.read(fd, os.sysconf("SC_PAGESIZE")):
+                data += page
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(fd)
+    return data
+
+
 @with_module
 def test_nothing_unwritten_goes_to_tracefs():
     with instance("raw") as raw:
         put(raw.folder / "buffer_size_kb", "8")
         with raw.listening("everything"):
             fill_and_emit()
-        data = b""
-        for cpu in (raw.folder / "per_cpu").iterdir():
-            fd = os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK)
-            try:
-                while page := os.read(fd, os.sysconf("SC_PAGESIZE")):
-                    data += page
-            except BlockingIOError:
-                pass
-            finally:
-                os.close(fd)
-        equal(len(patterns().findall(data)), 3)
+        equal(len(patterns().findall(pages(raw))), 3)
         # With a filter, records go by way of another page.
         put(raw["everything"] / "filter", "small == 200")
         with raw.listening("everything"):
             fill_and_emit()
-        data = b""
-        for cpu in (raw.folder / "per_cpu").iterdir():
-            fd = os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK)
-            try:
-                while page := os.read(fd, os.sysconf("SC_PAGESIZE")):
-                    data += page
-            except BlockingIOError:
-                pass
-            finally:
-                os.close(fd)
-        equal(len(patterns().findall(data)), 3, "with a filter")
+        equal(len(patterns().findall(pages(raw))), 3, "with a filter")
 
 
 @with_module

@@ -4,7 +4,6 @@ import os
 import re
 import select
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -12,8 +11,8 @@ from contextlib import nullcontext
 
 import kmod
 from kmod import equal
-from listening import (ALL, FOLDER, LEAKS_ARE_SEEN, TRACING, armed, call, instance,
-                       put, run, traced, with_module)
+from listening import (ALL, FOLDER, LEAKS_ARE_SEEN, Loops, TRACING, armed, call,
+                       instance, listen_by_perf, put, traced, with_module)
 
 
 # The debug kernel is some thirty times slower.
@@ -25,73 +24,44 @@ LISTENERS = ("enable", "instance", "trigger", "perf")
 
 def test_rounds_while_the_module_comes_and_goes():
     """Four kinds of listener, and calls all the time."""
-    stop = threading.Event()
-    rounds = {}
     alone = threading.Lock() if LEAKS_ARE_SEEN.exists() else nullcontext()
+    loops = Loops()
 
     def trigger():
         with alone:
             put(number / "trigger", "stacktrace if value == 1")
             put(number / "trigger", "!stacktrace if value == 1")
 
-    def toggles(name, *steps):
-        def loop():
-            while not stop.is_set():
-                try:
-                    for step in steps:
-                        step()
-                    rounds[name] += 1
-                except OSError:
-                    pass  # the module is away
-
-        rounds[name] = 0
-        return threading.Thread(target=loop)
-
-    def perf():
-        if shutil.which("perf"):
-            done = subprocess.run(["perf", "stat", "-a", "-e", "events_test:number", "true"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            if done.returncode:
-                raise OSError
-
     with instance("rounds") as other:
         number = other["number"]
-        threads = [
-            toggles("enable", lambda: ALL.set("number"), lambda: ALL.set("number", False)),
-            toggles("instance", lambda: other.set("number"), lambda: other.set("number", False)),
-            toggles("entry", lambda: ALL.set("entered"), lambda: other.set("both"),
-                    lambda: ALL.set("entered", False), lambda: other.set("both", False)),
-            toggles("trigger", trigger),
-            toggles("perf", perf),
-            toggles("call", lambda: call("number 5 100"), lambda: call("entered 5 100")),
-            toggles("read", lambda: (TRACING / "trace").read_bytes(), (ALL["number"] / "format").read_text),
-        ]
-        for thread in threads:
-            thread.start()
+        loops.add("enable", lambda: ALL.set("number"), lambda: ALL.set("number", False))
+        loops.add("instance", lambda: other.set("number"), lambda: other.set("number", False))
+        loops.add("entry", lambda: ALL.set("entered"), lambda: other.set("both"),
+                  lambda: ALL.set("entered", False), lambda: other.set("both", False))
+        loops.add("trigger", trigger)
+        if shutil.which("perf"):
+            loops.add("perf", lambda: listen_by_perf("number"))
+        loops.add("call", lambda: call("number 5 100"), lambda: call("entered 5 100"))
+        loops.add("read", lambda: (TRACING / "trace").read_bytes(), (ALL["number"] / "format").read_text)
         loads = busy = 0
         end = time.monotonic() + SECONDS
-        while sum(rounds[name] for name in LISTENERS) < ROUNDS:
-            if time.monotonic() > end:
-                break
-            kmod.insmod(FOLDER / "events.ko")
-            loads += 1
-            time.sleep(0.02 * (loads % 8))
-            while True:
-                try:
-                    with alone:
-                        kmod.rmmod("events")
-                    break
-                except BlockingIOError:
-                    busy += 1
-                    time.sleep(0.01)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        with loops:
+            while sum(loops.rounds.get(name, 0) for name in LISTENERS) < ROUNDS:
+                if time.monotonic() > end:
+                    raise AssertionError(loops.rounds)
+                kmod.insmod(FOLDER / "events.ko")
+                loads += 1
+                time.sleep(0.02 * (loads % 8))
+                while True:
+                    try:
+                        with alone:
+                            kmod.rmmod("events")
+                        break
+                    except BlockingIOError:
+                        busy += 1
+                        time.sleep(0.01)
     equal(armed("events_number") + traced(), [])
-    if sum(rounds[name] for name in LISTENERS) < ROUNDS or not min(
-            rounds[name] for name in rounds if name != "perf" or shutil.which("perf")):
-        raise AssertionError(rounds)
-    return f"{loads} loads, {busy} times in use, {', '.join(f'{n} {k}' for k, n in rounds.items())}"
+    return f"{loads} loads, {busy} times in use, {loops.told()}"
 
 
 def kept(folder):
@@ -115,7 +85,7 @@ def test_who_listens_on_misses_nothing():
 
     def perf():
         if shutil.which("perf"):
-            run("perf", "stat", "-a", "-e", "events_test:number", "true")
+            listen_by_perf("number")
         else:
             time.sleep(0.1)
 
@@ -148,7 +118,6 @@ def test_a_stream_loses_nothing_untold():
     with instance("stream") as stream:
         put(stream.folder / "buffer_size_kb", "64")
         stream.set("number")
-        done = threading.Event()
         fd = os.open(stream.folder / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
         child = os.fork()
         if child == 0:
@@ -183,7 +152,6 @@ def test_a_stream_loses_nothing_untold():
                 else:
                     raise AssertionError(line)
         os.close(fd)
-        done.set()
         stream.set("number", False)
     equal(read + lost, EVENTS, f"{read} read, {lost} lost")
     return f"{read} read, {lost} lost"

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,6 +150,54 @@ def until(condition, seconds=60):
         if time.monotonic() > end:
             raise AssertionError("it took too long")
         time.sleep(0.05)
+
+
+class Loops:
+    """Steps that threads repeat until it ends. Those that fail are not counted: the module,
+    or the event, is away."""
+
+    def __init__(self, pause=lambda: 0):
+        self.rounds = {}
+        self.pause = pause
+        self.threads = []
+        self.stop = threading.Event()
+
+    def add(self, name, *steps):
+        def loop():
+            while not self.stop.is_set():
+                try:
+                    for step in steps:
+                        step()
+                    self.rounds[name] += 1
+                except OSError:
+                    pass
+                time.sleep(self.pause())
+
+        self.rounds[name] = 0
+        self.threads.append(threading.Thread(target=loop))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def told(self):
+        """How often each was done, all of which have to be."""
+        if not all(self.rounds.values()):
+            raise AssertionError(self.rounds)
+        return ", ".join(f"{n} {name}" for name, n in self.rounds.items())
+
+
+def listen_by_perf(event):
+    """For a moment. Raises OSError where the event is away."""
+    done = subprocess.run(["perf", "stat", "-a", "-e", f"events_test:{event}", "true"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if done.returncode:
+        raise OSError
 
 
 def perf_record(directory, *events, script, options=()):

@@ -11,31 +11,14 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import kmod
-from kmod import equal, probes
+from events_made import call_made, do, gone
+from kmod import equal, match, probes
+from listening import ALL, TRACING, call, put, refused
 
 DEFINITION = probes("p:enter kernel_clone")
-TRACING = Path("/sys/kernel/tracing")
-MADE = Path("/sys/module/events_made/parameters")
-
-
-def put(path, text):
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
-
-
-def refused(name, function, *arguments):
-    try:
-        function(*arguments)
-    except OSError as error:
-        equal(errno.errorcode[error.errno], name)
-    else:
-        raise AssertionError("it was not refused")
+LOCKDOWN = "/sys/kernel/security/lockdown"
 
 
 @contextmanager
@@ -61,7 +44,7 @@ def sign(path):
 
 
 def test_an_unsigned_module_is_refused():
-    refused("EPERM", kmod.insmod, "rust_kprobe.ko", DEFINITION)
+    refused(errno.EPERM, kmod.insmod, "rust_kprobe.ko", DEFINITION)
 
 
 def test_a_signed_module_is_loaded_and_hit():
@@ -79,46 +62,47 @@ def test_a_signed_module_is_loaded_and_hit():
 
 def test_events_are_read_in_integrity():
     with signed("events_made"):
-        put(MADE / "do", "make one n:u8")
-        enable = TRACING / "events/events_test/one/enable"
-        put(enable, "1")
-        put(MADE / "call", "7 1 x")
-        lines = [line.strip() for line in open(TRACING / "trace", encoding="ascii") if "one:" in line]
-        equal([line.split(": ", 1)[1] for line in lines], ["one: n=7"])
-        put(enable, "0")
+        do("make one n:u8")
+        with ALL.listening("one"):
+            call_made(7)
+            equal(ALL.lines(), ["one: n=7"])
 
 
 def test_who_listens_is_kept_and_nobody_comes_in_confidentiality():
-    """The kernel opens no file of tracefs then, but for formats."""
-    with signed("events"), signed("events_made"):
-        put(MADE / "do", "make one n:u8")
-        event = TRACING / "events/events_test/one"
-        enable = os.open(event / "enable", os.O_WRONLY)
+    """The kernel opens no file of tracefs then, but for formats. What is open can be used."""
+    with signed("events_made"):
+        do("make one n:u8")
+        one = ALL["one"]
+        enable = os.open(one / "enable", os.O_WRONLY)
+        pipe = os.open(TRACING / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
         os.write(enable, b"1")
-        put("/sys/kernel/security/lockdown", "confidentiality")
-        put(MADE / "call", "7 1 x")
-        for file in (event / "enable", TRACING / "trace", TRACING / "dynamic_events"):
-            refused("EPERM", os.open, file, os.O_RDONLY)
-        put(MADE / "do", "make two n:u8")
-        refused("EPERM", os.open, event.parent / "two/enable", os.O_WRONLY)
-        put(MADE / "do", "drop two")
-        # What is open already can be written to.
+        put(LOCKDOWN, "confidentiality")
+        call_made(8)
+        match(os.read(pipe, 4096).decode().rstrip("\n"), r".*: one: n=8")
+        for file in (one / "enable", TRACING / "trace", TRACING / "dynamic_events"):
+            refused(errno.EPERM, os.open, file, os.O_RDONLY)
+        do("make two n:u8")
+        refused(errno.EPERM, ALL.set, "two")
+        do("drop two")
         os.write(enable, b"0")
-        put(MADE / "do", "drop one")
-        equal(event.exists(), False)
         os.close(enable)
+        os.close(pipe)
+        do("drop one")
+        equal(gone("one"), True)
 
 
 def test_a_module_with_events_in_confidentiality():
     before = sorted(os.listdir(TRACING / "events"))
-    with signed("events"):
-        put("/sys/module/events/parameters/call", "number 1 3")
-        refused("EPERM", put, TRACING / "events/enable", "1")
+    with kmod.log("events") as log:
+        with signed("events"):
+            call("number 1 3")
+            refused(errno.EPERM, ALL.set, "number")
+        equal(log.lines(), ["0 hits, 0 unheard, quiet: false"])
     equal(sorted(os.listdir(TRACING / "events")), before)
 
 
 def main():
-    put("/sys/kernel/security/lockdown", "integrity")
+    put(LOCKDOWN, "integrity")
     return kmod.run("lockdown", kmod.tests(globals()))
 
 
