@@ -33,13 +33,13 @@ def together(bench, results, what, **options):
         return
     bench.ktap(results, f"attacks ({what})", "attacks.py", what,
                *(wanted if os.environ.get("ATTACKS") else ()),
-               limit=600, leaks=False, echo=echo if "ATTACKS" in os.environ else None, **options)
+               limit=600, leaks="watched", echo=echo if "ATTACKS" in os.environ else None, **options)
 
 
 def alone(bench, results, case):
     """One that ends with a task, or with a complaint of the debug kernel."""
     outcome = bench.run(["/usr/bin/python3", "tests/inside/attacks.py", case.name],
-                        limit=120, leaks=False)
+                        limit=120, leaks="ignored")
     deliberate.told(results, f"attacks: {case.name} is {case.outcome}", outcome, case.wanted,
                     "kernel BUG at " if case.outcome == "stopped" else "")
 

@@ -104,7 +104,7 @@ SUITES = {suite.name: suite for suite in (
         "it takes a probe by ftrace, and a warning of the workbench kernel's")),
     # kmemleak answers in debugfs, which a kernel in lockdown closes.
     Suite("lockdown", program("lockdown", "lockdown.py", "{kdir}", folders=(".", "tests/events"),
-                              limit=120, leaks=False), Needs(
+                              limit=120, leaks="ignored"), Needs(
         lambda bench: kernels.is_debug(bench.kdir),
         "it needs the key that signs modules; KERNEL=debug has it")),
     Suite("virtme", virtme_tests.run, Needs(
