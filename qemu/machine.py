@@ -187,9 +187,11 @@ def machine(kdir, accel, cpus, memory, command=None, icount=False, threads="sing
     # line; inside/init turns the rest on.
     words = [*emulator["append"], "panic=-1", f"loglevel={6 if command else 4}"]
     if has(kdir, "KASAN"):
-        # A CPU is stuck from 120 s on, and a task from 480 s: on a busy machine a guest's
-        # clock goes on while it does not, and its CPUs do a thirtieth of what they usually do.
-        words += ["watchdog_thresh=60", "sysctl.kernel.hung_task_timeout_secs=480"]
+        # A CPU is stuck, or keeps RCU waiting, from 120 s on, and a task from 480 s: on a busy
+        # machine a guest's clock goes on while it does not, and its CPUs, which take turns, do
+        # a thirtieth of what they usually do.
+        words += ["watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=120",
+                  "sysctl.kernel.hung_task_timeout_secs=480"]
     if has(kdir, "DEBUG_KMEMLEAK") and not leaks:
         # A guest needs half as long without it.
         words += ["kmemleak=off"]
