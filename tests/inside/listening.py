@@ -110,7 +110,13 @@ def refused(number, function, *arguments):
 
 
 def kprobes_at(function):
-    return [line for line in kmod.kprobe_list() if f" {function}+0x0 " in line]
+    """The kprobes at its entry, which is behind the endbr64 where there is one."""
+    return [line for line in kmod.kprobe_list() if re.search(rf" {function}\+0x[04] ", line)]
+
+
+def address_of(function):
+    """Where the kernel has a kprobe in it."""
+    return int(kprobes_at(function)[0].split()[0], 16)
 
 
 def are_enabled(lines):
