@@ -136,7 +136,12 @@ impl Locked {
         Ok(())
     }
 
-    /// Enables those of `probes` that `which` tells and that are not enabled yet, or none.
+    /// Enables those of `probes` that `which` tells and that are neither enabled nor gone,
+    /// or none.
+    ///
+    /// # Errors
+    ///
+    /// That of ftrace; `EINVAL` if ftrace turns out not to know any of them any more.
     ///
     /// # Safety
     ///
@@ -148,17 +153,27 @@ impl Locked {
                 .iter()
                 // SAFETY: By the safety requirements, it is valid.
                 .map(|&probe| unsafe { &*probe })
-                .filter(|probe| !probe.is_enabled() && which(probe))
+                .filter(|probe| !probe.is_enabled() && !probe.is_gone() && which(probe))
         };
         let mut ips = KVVec::with_capacity(wanted().count(), GFP_KERNEL)?;
-        for probe in wanted() {
-            ips.push(probe.ip(), GFP_KERNEL)?;
+        let mut missing = false;
+        loop {
+            for probe in wanted() {
+                ips.push(probe.ip(), GFP_KERNEL)?;
+            }
+            if ips.is_empty() {
+                return if missing { Err(EINVAL) } else { Ok(()) };
+            }
+            // SAFETY: There is a table, and the probes in it are valid.
+            match unsafe { add_to_filter(&mut ips) } {
+                Ok(()) => break,
+                // ftrace forgets the functions of a module, or of its init code, some time after
+                // `gone` has been called: one that a pattern matched then may be missing now.
+                Err(EINVAL) if forget_missing(wanted()) => missing = true,
+                Err(error) => return Err(error),
+            }
+            ips.clear();
         }
-        if ips.is_empty() {
-            return Ok(());
-        }
-        // SAFETY: There is a table, and the probes in it are valid.
-        unsafe { add_to_filter(&mut ips)? };
         for probe in wanted() {
             probe.arm();
         }
@@ -233,6 +248,22 @@ unsafe fn add_to_filter(ips: &mut [usize]) -> Result {
     })
 }
 
+/// Tells those of `probes` that they are gone whose functions ftrace does not know any
+/// more; returns whether there are any. Under the lock.
+#[inline]
+fn forget_missing<'a>(probes: impl Iterator<Item = &'a Probe>) -> bool {
+    let mut found = false;
+    for probe in probes {
+        // SAFETY: The function only asks whether there is one.
+        let errno = unsafe { bindings::kprobes_function_entry(probe.ip() as *mut c_void) };
+        if to_result(errno) == Err(EINVAL) {
+            probe.be_gone();
+            found = true;
+        }
+    }
+    found
+}
+
 /// Removes functions from the filter, under the lock; returns whether the ops is
 /// still registered.
 #[inline]
@@ -271,7 +302,7 @@ pub(super) unsafe fn enable(probes: &[*const Probe]) -> Result {
         return Err(EINVAL);
     }
     // SAFETY: By the safety requirements, they are in the table.
-    unsafe { locked.enable(probes, |probe| !probe.is_gone()) }
+    unsafe { locked.enable(probes, |_| true) }
 }
 
 /// Disables `probes`.

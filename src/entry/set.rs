@@ -170,7 +170,8 @@ impl<H: Handler> EntrySet<H> {
     ///
     /// It is for the kernel to say what matches: the functions that ftrace can
     /// trace, also of modules. Those of the same name are all of them. Their indices
-    /// are in the order of their addresses; [`EntrySet::iter`] has the names.
+    /// are in the order of their addresses; [`EntrySet::iter`] has the names. Those of a module
+    /// that leaves meanwhile may be among them, and [are gone](Probe::is_gone) then.
     ///
     /// Context: process context; it sleeps.
     ///

@@ -4,11 +4,12 @@ is called."""
 import errno
 import threading
 import time
+from contextlib import contextmanager
 
 import arch
 import kmod
 from device import (BEFORE, ENTRY, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS, INNER, IRQ,
-                    MATCHING, MISSED, RETURNS, SOFTIRQ, TARGET, Device)
+                    MATCHING, MISSED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
 from fire import exact, fire, tell
 from form import ROUNDS, SECONDS
 from kmod import equal, kprobe_list
@@ -82,11 +83,21 @@ def test_entry_handlers_call_what_is_probed():
 
 
 def test_all_functions_under_fire():
-    """Attached and left again and again, while a machine does what it does."""
+    """Attached and left again and again, while a machine does what it does, and a module
+    comes and goes: what matches may have left when it is to be attached."""
     rounds = attached = hits = 0
     stopped = threading.Event()
-    worker = threading.Thread(target=workload, args=(stopped,))
-    worker.start()
+    came = []
+
+    def visit():
+        while not stopped.is_set():
+            kmod.insmod("tests/stress/stress_victim.ko")
+            kmod.rmmod("stress_victim")
+            came.append(True)
+
+    workers = [threading.Thread(target=workload, args=(stopped,)), threading.Thread(target=visit)]
+    for worker in workers:
+        worker.start()
     try:
         end = time.monotonic() + SECONDS
         with Device() as device, exact(device, target=TWO, irq=TWO) as figures:
@@ -101,12 +112,72 @@ def test_all_functions_under_fire():
                     rounds += 1
     finally:
         stopped.set()
-        worker.join()
-    with open(f"{TRACING}/enabled_functions", encoding="ascii") as file:
-        equal(file.read(), "", "functions that are still traced")
-    if attached < 5000 or hits < 2000 * rounds:
+        for worker in workers:
+            worker.join()
+    equal(traced(), [])
+    if not came or attached < 5000 or hits < 2000 * rounds:
         raise AssertionError(f"{hits} hits of {attached} functions")
-    return f"{rounds} rounds, {attached} functions, {hits} hits, {tell(figures)}"
+    return (f"{rounds} rounds, {attached} functions, {hits} hits, {len(came)} visits, "
+            f"{tell(figures)}")
+
+
+@contextmanager
+def leaving_late(early):
+    """stress_victim is being unloaded, and everybody has been told, but ftrace still knows
+    its functions: until somebody attaches to them if `early`, else to the end."""
+    held = "/sys/module/stress_late/parameters/held"
+    kmod.insmod("tests/stress/stress_victim.ko")
+    kmod.insmod("tests/stress/stress_late.ko", b"early=1" if early else b"")
+    leaving = threading.Thread(target=kmod.rmmod, args=("stress_victim",))
+    leaving.start()
+    try:
+        while open(held, encoding="ascii").read() != "Y\n":
+            time.sleep(0.01)
+        yield
+    finally:
+        with open(held, "w", encoding="ascii") as file:
+            file.write("N")
+        leaving.join()
+        kmod.rmmod("stress_late")
+
+
+def traced():
+    """The functions that ftrace calls somebody in."""
+    with open(f"{TRACING}/enabled_functions", encoding="ascii") as file:
+        return [line.split()[0] for line in file]
+
+
+def test_what_matched_leaves():
+    """Between the match and the attaching, or after that: nothing else is lost."""
+    two = "stress_victim,stress_exact"
+    with Device() as device:
+        # Who attaches for the first time waits for all who are told that a module leaves.
+        other = device.add(ENTRY, PLACES[0])
+        with leaving_late(early=True):
+            try:
+                device.add(MATCHING, "stress_victim")
+            except OSError as error:
+                equal(error.errno, errno.EINVAL)
+            else:
+                raise AssertionError("it was attached to a function that has left")
+        with leaving_late(early=True):
+            held = device.add(MATCHING, two)
+        equal((held.ask(FAULTS), held.ask(WRONG)), (2, 1))
+        device.call(EXACT, 10)
+        equal((held.ask(HITS), held.ask(MISSED)), (10, 0))
+        held.drop()
+        equal(traced(), ["stress_target"])
+        with leaving_late(early=False):
+            held = device.add(MATCHING, two)
+            equal((held.ask(FAULTS), held.ask(WRONG)), (2, 0))
+        device.call(EXACT, 10)
+        equal((held.ask(HITS), held.ask(MISSED)), (10, 0))
+        held.drop()
+        equal(traced(), ["stress_target"])
+        device.call(TARGET, 10)
+        equal(other.seen(), 10)
+        other.drop()
+    equal(traced(), [])
 
 
 def test_a_module_leaves_its_entry_probes():

@@ -314,8 +314,11 @@ impl Held {
                 let index = set.handler().index.load(Relaxed);
                 Some(set.get(index)?.missed())
             }
-            // How many there are.
+            // How many there are, and how many of them have left.
             (Self::Matching(set), Asked::Faults) => Some(set.len() as u64),
+            (Self::Matching(set), Asked::Wrong) => {
+                Some(set.iter().filter(|(_, probe)| probe.is_gone()).count() as u64)
+            }
             (_, Asked::Missed) => Some(self.probe()?.missed() as u64),
             (_, Asked::Optimized) => Some(self.probe()?.is_optimized().into()),
             _ => None,

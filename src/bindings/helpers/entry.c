@@ -100,6 +100,17 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 	return is_dead() ? -ENODEV : 0;
 }
 
+/* Moves the addresses that ftrace still knows to the front; returns how many these are. */
+static unsigned int keep_known(unsigned long *ips, unsigned int n)
+{
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < n; i++)
+		if (kprobes_function_entry((void *)ips[i]) != -EINVAL)
+			ips[kept++] = ips[i];
+	return kept;
+}
+
 /*
  * Removes from the filter, or unregisters the ops if no probe is enabled any more.
  * Returns whether the ops is registered, or the kernel may call us though it is not.
@@ -107,6 +118,9 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
  * Either may fail: without memory a function stays in the filter, after an error of
  * ftrace's everything does. The table leads to no probe there. If that error comes
  * while the ops is unregistered, the kernel returns 0.
+ *
+ * One function that ftrace does not know any more makes it refuse all of them. That one
+ * stays, and harms nobody.
  */
 bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {
@@ -115,8 +129,13 @@ bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
 			ftrace_free_filter(&ops);
 			registered = false;
 		}
-	} else if (registered && n) {
-		ftrace_set_filter_ips(&ops, ips, n, 1, 0);
+	} else if (registered) {
+		unsigned int asked = 0;
+
+		while (n && n != asked && ftrace_set_filter_ips(&ops, ips, n, 1, 0) == -EINVAL) {
+			asked = n;
+			n = keep_known(ips, n);
+		}
 	}
 	return registered;
 }
