@@ -14,14 +14,16 @@ int kprobes_arm_held(struct kprobes_registration *reg, bool on)
 	int i, ret = 0, n = held->count ?: 1, gone = 0;
 
 	for (i = 0; i < n; i++) {
-		/* One of a set may be gone with its module. */
-		if (READ_ONCE(kps[i]->flags) & KPROBE_FLAG_GONE) {
-			gone++;
-			continue;
+		if (!(READ_ONCE(kps[i]->flags) & KPROBE_FLAG_GONE)) {
+			ret = on ? kprobes_enable(kps[i]) : disable_kprobe(kps[i]);
+			if (!ret)
+				continue;
 		}
-		ret = on ? kprobes_enable(kps[i]) : disable_kprobe(kps[i]);
-		if (ret)
+		/* One of a set may be gone with its module, also meanwhile. */
+		if (!(READ_ONCE(kps[i]->flags) & KPROBE_FLAG_GONE))
 			break;
+		ret = 0;
+		gone++;
 	}
 	if (on && gone == n)
 		return -EINVAL;
