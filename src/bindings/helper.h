@@ -20,6 +20,8 @@
 
 /* A macro that bindgen cannot evaluate. */
 static const unsigned long KPROBES_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;
+/* How often to ask ftrace again where modules come and go at that moment. */
+static const unsigned int KPROBES_ENTRY_TRIES = 8;
 
 /*
  * bindgen 0.73 loses an empty, aligned member (struct sched_statistics without
@@ -242,6 +244,7 @@ void kprobes_leave_kprobes(struct kprobes_registration *reg, bool left);
 void kprobes_leave_override(struct kprobes_registration *reg, bool left);
 void kprobes_leave_kretprobes(struct kprobes_registration *reg, bool left);
 int kprobes_function_entry(void *addr);
+bool kprobes_function_missing(unsigned long addr);
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst);
 int kprobes_tracepoint_register(struct kprobes_tracepoint *tp);
 void kprobes_leave_tracepoint(struct kprobes_registration *reg, bool left);

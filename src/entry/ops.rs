@@ -107,8 +107,9 @@ impl Locked {
 
     /// Registers `probes`, or none of them, and enables those that `enabled` tells.
     ///
-    /// The caller has held the lock since it has found out their addresses: so the
-    /// functions are there, and `gone` is called for those that leave.
+    /// The caller has held the lock since it has found out their addresses: so `gone` is
+    /// called for those that leave later. It may have been called for one already that a
+    /// pattern matched, and that ftrace is about to forget.
     ///
     /// # Safety
     ///
@@ -157,19 +158,26 @@ impl Locked {
         };
         let mut ips = KVVec::with_capacity(wanted().count(), GFP_KERNEL)?;
         let mut missing = false;
+        let mut tries = bindings::KPROBES_ENTRY_TRIES;
         loop {
             for probe in wanted() {
                 ips.push(probe.ip(), GFP_KERNEL)?;
             }
             if ips.is_empty() {
-                return if missing { Err(EINVAL) } else { Ok(()) };
+                // SAFETY: By the safety requirements, they are valid.
+                let none = !probes.iter().any(|&probe| unsafe { (*probe).is_enabled() });
+                return if missing && none { Err(EINVAL) } else { Ok(()) };
             }
             // SAFETY: There is a table, and the probes in it are valid.
             match unsafe { add_to_filter(&mut ips) } {
                 Ok(()) => break,
                 // ftrace forgets the functions of a module, or of its init code, some time after
-                // `gone` has been called: one that a pattern matched then may be missing now.
-                Err(EINVAL) if forget_missing(wanted()) => missing = true,
+                // `gone` has been called: one that a pattern matched then may be missing now. Or
+                // one was, and the next module has come to its address.
+                Err(EINVAL) if tries > 0 => {
+                    tries -= 1;
+                    missing |= forget_missing(wanted());
+                }
                 Err(error) => return Err(error),
             }
             ips.clear();
@@ -254,9 +262,8 @@ unsafe fn add_to_filter(ips: &mut [usize]) -> Result {
 fn forget_missing<'a>(probes: impl Iterator<Item = &'a Probe>) -> bool {
     let mut found = false;
     for probe in probes {
-        // SAFETY: The function only asks whether there is one.
-        let errno = unsafe { bindings::kprobes_function_entry(probe.ip() as *mut c_void) };
-        if to_result(errno) == Err(EINVAL) {
+        // SAFETY: The function only asks whether there is one, at any address.
+        if unsafe { bindings::kprobes_function_missing(probe.ip() as c_ulong) } {
             probe.be_gone();
             found = true;
         }

@@ -171,7 +171,8 @@ impl<H: Handler> EntrySet<H> {
     /// It is for the kernel to say what matches: the functions that ftrace can
     /// trace, also of modules. Those of the same name are all of them. Their indices
     /// are in the order of their addresses; [`EntrySet::iter`] has the names. Those of a module
-    /// that leaves meanwhile may be among them, and [are gone](Probe::is_gone) then.
+    /// that is just leaving may be among them; they have no hits, and need not say that they
+    /// [are gone](Probe::is_gone).
     ///
     /// Context: process context; it sleeps.
     ///

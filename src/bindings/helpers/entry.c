@@ -106,7 +106,7 @@ static unsigned int keep_known(unsigned long *ips, unsigned int n)
 	unsigned int i, kept = 0;
 
 	for (i = 0; i < n; i++)
-		if (kprobes_function_entry((void *)ips[i]) != -EINVAL)
+		if (!kprobes_function_missing(ips[i]))
 			ips[kept++] = ips[i];
 	return kept;
 }
@@ -120,7 +120,7 @@ static unsigned int keep_known(unsigned long *ips, unsigned int n)
  * while the ops is unregistered, the kernel returns 0.
  *
  * One function that ftrace does not know any more makes it refuse all of them. That one
- * stays, and harms nobody.
+ * stays: should another one come to its address, it calls us for nobody.
  */
 bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {
@@ -130,12 +130,10 @@ bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
 			registered = false;
 		}
 	} else if (registered) {
-		unsigned int asked = 0;
+		int tries = KPROBES_ENTRY_TRIES;
 
-		while (n && n != asked && ftrace_set_filter_ips(&ops, ips, n, 1, 0) == -EINVAL) {
-			asked = n;
+		while (n && tries-- && ftrace_set_filter_ips(&ops, ips, n, 1, 0) == -EINVAL)
 			n = keep_known(ips, n);
-		}
 	}
 	return registered;
 }

@@ -7,24 +7,44 @@
 #include "../helper.h"
 
 #ifdef CONFIG_DYNAMIC_FTRACE
+/* Never registered, and its filter stays empty. */
+static struct ftrace_ops asked;
+
 /*
  * Returns 0 if addr is the entry of a function that ftrace knows. Modules can ask
  * only through the filter of an ftrace_ops: removing addr from an empty filter
- * fails with ENOENT for such a function, and with EINVAL otherwise. The ops is
- * never registered, and its filter stays empty.
+ * fails with ENOENT for such a function, and with EINVAL otherwise.
  */
 int kprobes_function_entry(void *addr)
 {
-	static struct ftrace_ops asked;
 	int errno = ftrace_set_filter_ip(&asked, (unsigned long)addr, 1, 1);
 
 	return errno == -ENOENT ? 0 : errno;
+}
+
+/*
+ * Whether ftrace has forgotten the function whose call was at addr. It looks without
+ * the lock that it has when it removes some and moves the others up, so one of those may
+ * seem to be missing: it is asked again behind that lock, which setting the filter to
+ * nothing takes.
+ */
+bool kprobes_function_missing(unsigned long addr)
+{
+	if (kprobes_function_entry((void *)addr) != -EINVAL)
+		return false;
+	ftrace_set_filter(&asked, NULL, 0, 1);
+	return kprobes_function_entry((void *)addr) == -EINVAL;
 }
 #else
 /* Without ftrace, this is not known. */
 int kprobes_function_entry(void *addr)
 {
 	return -EOPNOTSUPP;
+}
+
+bool kprobes_function_missing(unsigned long addr)
+{
+	return false;
 }
 #endif
 
