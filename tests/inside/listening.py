@@ -124,15 +124,22 @@ def are_enabled(lines):
 
 
 def armed(function):
-    """Whether each kprobe there is armed, as kprobes/list and ftrace say."""
-    lines = kprobes_at(function)
-    states = are_enabled(lines)
+    """Whether each kprobe there is armed, as kprobes/list and ftrace say. The kernel
+    changes one of them after the other, so they may need a moment to agree."""
     enabled = TRACING / "enabled_functions"
-    # arm64 has breakpoints.
-    if any("[FTRACE]" in line for line in lines) and enabled.exists():
+    end = time.monotonic() + 10
+    while True:
+        lines = kprobes_at(function)
+        states = are_enabled(lines)
+        # arm64 has breakpoints.
+        if not any("[FTRACE]" in line for line in lines) or not enabled.exists():
+            return states
         there = any(line.split()[0] == function for line in enabled.read_text().splitlines())
-        equal(there, any(states), "enabled_functions")
-    return states
+        if there == any(states):
+            return states
+        if time.monotonic() > end:
+            equal(there, any(states), "enabled_functions")
+        time.sleep(0.05)
 
 
 def traced():
