@@ -6,7 +6,7 @@
 use kernel::prelude::*;
 use kprobes::{
     entry,
-    event::{Armed, Dynamic, Str, Type},
+    event::{Armed, Str},
     kprobe,
     nofault::UserStr,
     AtEntry, Context, Entry, Kprobe, Target,
@@ -22,7 +22,7 @@ module! {
 
 kprobes::string_param!(
     kind,
-    "the event that is emitted: value or text; with _entry by an entry probe, with _made one that is made at run time"
+    "the event that is emitted: value or text; with _entry by an entry probe"
 );
 
 kprobes::trace_event! {
@@ -74,40 +74,12 @@ impl entry::Handler for Texts {
     }
 }
 
-struct ValuesMade(Dynamic);
-
-#[vtable]
-impl kprobe::Handler for ValuesMade {
-    fn pre(&self, cx: &Context<'_>) {
-        self.0.emit(cx, |values| {
-            let _ = values.set(0, cx.arg(0));
-        });
-    }
-}
-
-struct TextsMade(Dynamic);
-
-#[vtable]
-impl kprobe::Handler for TextsMade {
-    fn pre(&self, cx: &Context<'_>) {
-        let (value, text): (u64, UserStr) = cx.args();
-        self.0.emit(cx, |values| {
-            let mut buf = [0; 32];
-            let _ = values.set(0, value);
-            let text: &[u8] = text.read(&mut buf).map_or(b"(fault)", |text| text);
-            let _ = values.text(1, text);
-        });
-    }
-}
-
 #[expect(dead_code, reason = "held to stay registered")]
 enum Bench {
     Values(Pin<KBox<Armed<Kprobe<Values>>>>),
     Texts(Pin<KBox<Armed<Kprobe<Texts>>>>),
     ValuesByEntry(Pin<KBox<Armed<Entry<Values>>>>),
     TextsByEntry(Pin<KBox<Armed<Entry<Texts>>>>),
-    ValuesMade(Pin<KBox<Armed<Kprobe<ValuesMade>, Dynamic>>>),
-    TextsMade(Pin<KBox<Armed<Kprobe<TextsMade>, Dynamic>>>),
 }
 
 impl kernel::Module for Bench {
@@ -125,17 +97,6 @@ impl kernel::Module for Bench {
             Some(b"value_entry") => {
                 let values = Value::arms(Entry::new(call, Values));
                 Self::ValuesByEntry(KBox::pin_init(values, GFP_KERNEL)?)
-            }
-            Some(b"value_made") => {
-                let event = Dynamic::new("bench_rust", "made", &[("value", Type::Unsigned(8))])?;
-                let values = event.arms(Kprobe::new(call, ValuesMade(event.clone())));
-                Self::ValuesMade(KBox::pin_init(values, GFP_KERNEL)?)
-            }
-            Some(b"text_made") => {
-                let fields = [("value", Type::Unsigned(8)), ("text", Type::Str(32))];
-                let event = Dynamic::new("bench_rust", "made", &fields)?;
-                let texts = event.arms(Kprobe::new(call, TextsMade(event.clone())));
-                Self::TextsMade(KBox::pin_init(texts, GFP_KERNEL)?)
             }
             _ => {
                 let values = Value::arms(Kprobe::new(call, Values));

@@ -113,7 +113,7 @@ def listening(event, words="1", file="enable", end="0"):
 
 def events(tell):
     """Trace events: a record of 8 bytes, one with a string, one that a filter rejects,
-    a histogram, and nobody who listens; and those that are made at run time."""
+    a histogram, and none without a listener."""
     hist = ("hist:keys=value", "trigger", "!hist:keys=value")
     for language, kprobe, entry_probe in (("c", "event_c", "entry_c"),
                                           ("rust", "event_rust", "event_rust")):
@@ -135,17 +135,12 @@ def events(tell):
         with module(f"bench/bench_{entry_probe}", "kind=text_entry"), \
                 listening(f"bench_{language}/text"):
             tell("event_entry_string", language)
-    for row, kind in (("event", "value"), ("event_string", "text")):
-        with module("bench/bench_event_rust", f"kind={kind}_made"), listening("bench_rust/made"):
-            tell(f"{row}_made", "rust")
     with tracefs_event():
-        for row in ("event", "event_made"):
-            tell(row, "tracefs")
+        tell("event", "tracefs")
         with listening("kprobes/bench_event", "value != 42", "filter"):
             tell("event_filter", "tracefs")
     with tracefs_event("value=%di text=+0(%si):ustring"):
-        for row in ("event_string", "event_string_made"):
-            tell(row, "tracefs")
+        tell("event_string", "tracefs")
     write("synthetic_events", "bench_synth u64 value\n")
     with module("bench/bench_event_c", "kind=synth"), listening("synthetic/bench_synth"):
         tell("event", "synth")

@@ -9,21 +9,26 @@
 //! `/sys/kernel/tracing/events`: `format`, `id`, `enable`, `filter`, `trigger` and,
 //! with `CONFIG_HIST_TRIGGERS`, `hist`.
 //!
-//! A probe can be armed by an event, see [`Armed`]: the first who listens enables
-//! it, the last one disables it. Those who listen are the instances of tracefs that
-//! have the event enabled, also for a trigger, and perf and BPF programs. If it cannot be
-//! enabled, that is the error of who listens, except of a trigger: the kernel cannot take one
-//! back. Then a line is logged, and the next who listens tries it again.
+//! The listeners of an event are the instances of tracefs that have it enabled, also for a
+//! trigger, and perf and BPF programs. An event can arm a probe, see [`Armed`]: the first listener
+//! enables the probe, the last one disables it. If the probe cannot be enabled, enabling the event
+//! fails with that error. The kernel cannot take back a trigger: then an error is logged, and the
+//! next listener tries again.
 //!
-//! The buffer of tracefs or perf tells which records were lost; those that a filter
-//! rejects are not. Unloading the module empties the buffers of the instances in
-//! which an event of it was enabled, and fails while perf or a BPF program listens.
+//! The buffer of tracefs or perf reports which records were lost; those that a filter
+//! rejects are not. perf also ignores a record, and counts it nowhere, that is emitted while perf
+//! itself handles an event on that CPU, in the same context (task, softirq, interrupt, NMI). That is
+//! so for each event of the kernel.
+//!
+//! Unloading the module empties the buffers of the instances in which an event of it was enabled,
+//! and fails while perf or a BPF program listens.
 //!
 //! If an event of that system and name exists, loading the module fails with `EBUSY`
-//! and logs a line. (`EEXIST` is the module loader's own.) The kernel creates no events for
+//! and logs an error. (`EEXIST` is the module loader's own.) The kernel creates no events for
 //! a module that was loaded by force.
 //!
-//! Where the fields are known only at run time, [`Dynamic`] is such an event.
+//! Where the fields are known only at run time, the kernel's synthetic events serve:
+//! `synth_event_create()` is exported to modules.
 //!
 //! # Examples
 //!
@@ -88,8 +93,8 @@ use core::{
 mod armed;
 #[doc(hidden)]
 pub mod declare;
-mod dynamic;
 mod field;
+mod fields;
 mod pass;
 mod text;
 
@@ -97,13 +102,7 @@ mod text;
 pub use armed::ArmCall;
 pub use armed::{
     Arm,
-    Armed,
-    Source, //
-};
-pub use dynamic::{
-    Dynamic,
-    Type,
-    Values, //
+    Armed, //
 };
 pub use field::{
     Errno,
@@ -114,17 +113,16 @@ pub use field::{
     Symbol, //
 };
 #[doc(hidden)]
-pub use pass::Stored;
+pub use fields::Fields;
 
 /// What each record begins with: `struct trace_entry`.
-#[doc(hidden)]
-pub type Entry = bindings::trace_entry;
+type Entry = bindings::trace_entry;
 
 /// A trace event of the module.
 ///
 /// # Invariants
 ///
-/// It is there until the module's end. `listeners` and `perf` are written by C, under its lock.
+/// It is a static. `listeners` and `perf` are written by C, under its lock.
 #[repr(transparent)]
 pub struct Event(UnsafeCell<bindings::kprobes_event>);
 
@@ -146,7 +144,7 @@ impl Event {
         perf.load(Ordering::Acquire)
     }
 
-    /// Returns whether anybody listens.
+    /// Returns whether there is a listener.
     ///
     /// Context: any.
     #[inline(always)]
@@ -154,16 +152,16 @@ impl Event {
         !self.listeners().is_null() || self.perf()
     }
 
-    /// Passes a record to all who listen. What [`trace_event!`](crate::trace_event)
+    /// Passes a record to all listeners. What [`trace_event!`](crate::trace_event)
     /// declares has this as a method.
     ///
     /// Context: any handler's.
     #[inline(always)]
-    pub fn emit<R: Record, At: Place>(record: &R, cx: &Context<'_, At>) {
+    pub fn emit<R: Record, At: Place>(record: R, cx: &Context<'_, At>) {
         let event = R::event();
         if !At::PREEMPTIBLE || event.is_enabled() {
-            // SAFETY: It is the event of `R`.
-            unsafe { event.pass_at(record, cx) };
+            // SAFETY: It is the event of `R`, whose fields these are.
+            unsafe { event.pass_at(&record.fields(), cx) };
         }
     }
 }
@@ -172,8 +170,8 @@ impl Event {
 ///
 /// # Safety
 ///
-/// `event()` must describe the fields as `Stored::store` writes them.
-pub unsafe trait Record: Stored {
-    /// The event that this is a record of.
+/// `event()` must be an [`Event`] that was made with the tables of this declaration.
+pub unsafe trait Record: declare::Declared {
+    /// Returns the event that this is a record of.
     fn event() -> &'static Event;
 }

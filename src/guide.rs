@@ -37,9 +37,8 @@
 //! |---|---|
 //! | say what is in a record | a struct of [`Field`]s: any [`Integer`], `bool`, arrays, a [`Str`], a [`Comm`], pointers, an [`Errno`] |
 //! | choose how a field is printed | [`Hex`], [`event::Symbol`], and `as "FORMAT"` for the record |
-//! | have a probe, or a set, enabled only while somebody listens | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`], by that [`Source`]; [`Target::disabled`] |
+//! | have a probe, or a set, enabled only while somebody listens | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`]; [`Target::disabled`] |
 //! | know whether anybody listens | `RECORD::is_enabled()` |
-//! | have fields that are known only at run time | [`Dynamic`], with a [`Type`] for each; its [`Values`] are set by index, and checked |
 //! | filter, count, make histograms | `filter` and `trigger` of the event in tracefs: the kernel does it, before anything is copied |
 //!
 //! # I want to know
@@ -94,17 +93,13 @@ use crate::{
     event::{
         Arm,
         Armed,
-        Dynamic,
         Errno,
         Event,
         Field,
         Hex,
         Integer,
         Record,
-        Source,
-        Str,
-        Type,
-        Values, //
+        Str, //
     },
     nofault::{
         KernelPtr,

@@ -38,7 +38,7 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	ratelimit_state kprobes_registration kprobes_held kprobes_tracepoint \
 	kprobes_watch kprobes_entries ftrace_regs __arch_ftrace_regs \
 	kprobes_listener kprobes_event kprobes_event_field \
-	kprobes_event_show kprobes_event_kind kprobes_description kprobes_binding trace_event_call trace_event_class \
+	kprobes_event_show kprobes_event_kind kprobes_binding trace_event_call trace_event_class \
 	trace_event trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
 	$(kprobes-opaque-types)
 kprobes-allow-functions := (un)?register_k(ret)?probes? \

@@ -18,7 +18,7 @@
 //! | creating or dropping a probe; [`Probe::enable`], [`Probe::disable`] | process context | yes, it does |
 //! | [`kprobe::Handler`], [`kretprobe::Handler`], [`overrides::Handler`], [`entry::Handler`] | probed context, preemption disabled, interrupts possibly too | no |
 //! | [`tracepoint::Handler`] | that of the tracepoint; it may be preempted | no |
-//! | `emit()` of a [`trace_event!`] or of an [`event::Dynamic`] | any of these handlers | no |
+//! | `emit()` of a [`trace_event!`] | any of these handlers | no |
 //! | `unregistered()` of each of these | process context, in the drop | yes |
 //! | [`module::Handler`] | process context | yes |
 //!
@@ -86,7 +86,7 @@
 //! # Events
 //!
 //! What a handler sees can go to tracefs, perf and BPF programs, as a record that
-//! [`trace_event!`] declares, or of an [`event::Dynamic`]. See [`event`].
+//! [`trace_event!`] declares. See [`event`].
 //!
 //! # Probes that are never dropped
 //!
@@ -179,6 +179,8 @@ pub mod event;
 pub mod guide;
 pub mod kprobe;
 pub mod kretprobe;
+#[doc(hidden)]
+pub mod macro_paths;
 pub mod module;
 pub mod overrides;
 pub mod regs;

@@ -138,16 +138,19 @@ macro_rules! probes {
     ) => {
         $(#[$attr])*
         #[allow(dead_code, reason = "the probes are held to stay registered")]
-        #[::kernel::prelude::pin_data]
+        #[$crate::macro_paths::kernel::prelude::pin_data]
         $vis struct $module {
             $(#[pin] $name: $crate::probes!(@type $how $name $($ret)?),)+
         }
 
-        impl ::kernel::InPlaceModule for $module {
+        impl $crate::macro_paths::kernel::InPlaceModule for $module {
             fn init(
-                _module: &'static ::kernel::ThisModule,
-            ) -> impl ::kernel::prelude::PinInit<Self, ::kernel::error::Error> {
-                ::kernel::prelude::try_pin_init!(Self {
+                _module: &'static $crate::macro_paths::kernel::ThisModule,
+            ) -> impl $crate::macro_paths::kernel::prelude::PinInit<
+                Self,
+                $crate::macro_paths::kernel::error::Error,
+            > {
+                $crate::macro_paths::kernel::prelude::try_pin_init!(Self {
                     $($name <- $crate::probes!(
                         @new $how $name $target [$($offset)?] $($ret)?
                     ),)+
@@ -188,7 +191,7 @@ macro_rules! probes {
         @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$($condition:expr)?] []
             $body:block
     ) => {
-        #[::kernel::macros::vtable]
+        #[$crate::macro_paths::kernel::macros::vtable]
         impl $crate::kprobe::Handler for $name {
             #[inline(always)]
             fn pre(&self, $cx: &$crate::Context<'_>) {
@@ -212,17 +215,20 @@ macro_rules! probes {
         @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$condition:expr]
             [$ret:ident: $ret_ty:ty] $body:block
     ) => {
-        #[::kernel::macros::vtable]
+        #[$crate::macro_paths::kernel::macros::vtable]
         impl $crate::kretprobe::Handler for $name {
             type Data = ($($ty,)*);
 
             #[inline(always)]
-            fn entry(&self, $cx: &$crate::Context<'_>) -> ::core::option::Option<Self::Data> {
+            fn entry(
+                &self,
+                $cx: &$crate::Context<'_>,
+            ) -> $crate::macro_paths::core::option::Option<Self::Data> {
                 let _ = $cx;
                 let data: Self::Data = $crate::probes!(@args $cx [0 1 2 3 4 5] [] $($ty,)*);
                 #[allow(unused_variables, reason = "the condition need not use all")]
                 let ($($arg,)*) = data;
-                let wanted: bool = $condition;
+                let wanted: $crate::macro_paths::bool = $condition;
                 wanted.then_some(data)
             }
 

@@ -40,7 +40,7 @@ struct kprobes_registration {
 	struct list_head list;
 	/* Unregisters it and waits for its handlers; logs that if it was left. */
 	void (*leave)(struct kprobes_registration *reg, bool left);
-	/* How many events that somebody listens to want it enabled. */
+	/* How many events with listeners want it enabled. */
 	unsigned int wanted;
 	/* Whether its handler may sleep, and so make and drop others. */
 	bool first;
@@ -62,7 +62,7 @@ struct kprobes_tracepoint {
 		    unsigned long c, unsigned long d, unsigned long e);
 	/* Hits within a handler. */
 	atomic_long_t missed;
-	/* Not registered at the moment, because nobody listens to its events. */
+	/* Not registered at the moment, because its events have no listener. */
 	bool off;
 };
 
@@ -110,11 +110,9 @@ struct kprobes_event_show {
 	u8 size;
 	u16 offset;
 	u16 count;
-	/* How long a string can be, of an event that is made at run time. */
-	u16 max;
 };
 
-/* A trace event of the module, which is a static, or made at run time. */
+/* A trace event of the module, which is a static. */
 struct kprobes_event {
 	struct trace_event_call call;
 	/* Read by handlers. */
@@ -122,12 +120,12 @@ struct kprobes_event {
 	bool perf;
 	/* There are others than the first of the listeners. */
 	bool more;
-	/* It has no users any more, or the module's exit has run, or its init has failed. */
-	bool gone;
-	/* A buffer of tracefs may have records of it. */
-	bool recorded;
-	/* Listeners that were taken away then. */
-	struct kprobes_listener *cut;
+	/* Another event had its name when the kernel added it. */
+	bool is_duplicate;
+	/* The task that is adding it. */
+	struct task_struct *adder;
+	/* Listeners that were detached at the module's end, until they are freed. */
+	struct kprobes_listener *detached;
 	struct trace_event_class class;
 	/* There for its name. TRACE_EVENT_FL_TRACEPOINT lets BPF programs be attached. */
 	struct tracepoint tp;
@@ -139,26 +137,9 @@ struct kprobes_event {
 	/* What a record is printed as: 1 is followed by the number of a field, from 1. */
 	const u8 *line;
 	struct kprobes_binding *bindings;
-	/* Only of those that are made at run time. */
-	struct kprobes_event *next;
-	u16 count;
-	u16 size;
 };
 
-/* What an event is made of at run time. All of it is copied, but for the types of the fields. */
-struct kprobes_description {
-	const char *system;
-	const char *name;
-	const char *print_fmt;
-	const u8 *line;
-	const struct kprobes_event_field *fields;
-	const struct kprobes_event_show *shows;
-	u16 count;
-	/* Of a record without its strings. */
-	u16 size;
-};
-
-/* A registration that is enabled while somebody listens to an event. */
+/* A registration that is enabled while an event has a listener. */
 struct kprobes_binding {
 	struct kprobes_event *event;
 	struct kprobes_registration *reg;
@@ -264,23 +245,9 @@ int kprobes_arm_tracepoint(struct kprobes_registration *reg, bool on);
 int kprobes_event_raw_init(struct trace_event_call *call);
 int kprobes_event_bind(struct kprobes_binding *binding);
 void kprobes_event_unbind(struct kprobes_binding *binding);
-struct kprobes_event *kprobes_event_make(const struct kprobes_description *desc);
-void kprobes_event_get(struct kprobes_event *event);
-void kprobes_event_put(struct kprobes_event *event);
 void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
 			 int *context);
 void kprobes_event_perf_submit(struct kprobes_event *event, void *entry, size_t size,
 			       struct pt_regs *regs, int context);
 void kprobes_preempt_disable(void);
 void kprobes_preempt_enable(void);
-
-#ifndef __BINDGEN__
-/* event.c, for event_dynamic.c */
-int kprobes_event_enter(struct kprobes_event *event);
-void kprobes_event_hook(void);
-bool kprobes_event_ended(void);
-struct kprobes_event *kprobes_event_all(void);
-bool kprobes_event_set_gone(struct kprobes_event *event, bool gone);
-enum print_line_t kprobes_event_print(struct trace_iterator *iter, struct trace_event *trace,
-				      const struct kprobes_event *event);
-#endif

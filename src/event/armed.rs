@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes that are enabled while somebody listens to an event.
+//! Probes that are enabled while an event has a listener.
 
 use super::Event;
 use crate::bindings;
@@ -30,34 +30,15 @@ pub unsafe trait Arm {
     fn registration(&self) -> *mut bindings::kprobes_registration;
 }
 
-/// An event that can arm.
+/// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
+/// listener.
 ///
-/// # Safety
+/// The first listener enables the probe, the last one disables it; if several events arm it, the
+/// last listener of all. If enabling fails, the write to `enable`, or `perf_event_open()`, fails
+/// with that error. The kernel cannot take back a trigger: then an error is logged, and the next
+/// listener tries again. A handler may still be running when the last listener has left.
 ///
-/// `event()` must point at an event that is there as long as this is.
-pub unsafe trait Source {
-    #[doc(hidden)]
-    fn event(&self) -> *mut bindings::kprobes_event;
-}
-
-// SAFETY: It is a static.
-unsafe impl Source for &'static Event {
-    #[inline]
-    fn event(&self) -> *mut bindings::kprobes_event {
-        self.0.get()
-    }
-}
-
-/// A probe, or a set, that is enabled while somebody listens to an event: to one of
-/// [`trace_event!`](crate::trace_event), or to a [`Dynamic`](super::Dynamic), which this holds.
-///
-/// The first who listens enables it, the last one disables it; if several events arm
-/// it, the last one of all. Where enabling fails, so does the write to `enable`, or
-/// `perf_event_open()`, with that error. A trigger is not refused, because the kernel cannot
-/// take one back; a line is logged, and the next who listens tries it again. A handler may still
-/// be running when the last one has left.
-///
-/// If nobody listens when it is made, it is disabled. Name its target with
+/// Without a listener, the probe is disabled as soon as this is made. Name its target with
 /// [`Target::disabled`](crate::Target::disabled), so that it is not enabled before. The
 /// functions of [`EntrySet::matching`](crate::EntrySet::matching) are.
 ///
@@ -68,53 +49,52 @@ unsafe impl Source for &'static Event {
 /// `binding` is on the list of its event until the value is dropped.
 #[pin_data(PinnedDrop)]
 #[must_use = "dropping the probe unregisters it"]
-pub struct Armed<P: Arm, S: Source = &'static Event> {
+pub struct Armed<P: Arm> {
     #[pin]
     binding: Opaque<bindings::kprobes_binding>,
     #[pin]
     probe: P,
-    // Dropped last.
-    event: S,
 }
 
 // SAFETY: C locks the binding, and `P` is `Send`.
-unsafe impl<P: Arm + Send, S: Source + Send> Send for Armed<P, S> {}
+unsafe impl<P: Arm + Send> Send for Armed<P> {}
 // SAFETY: `&Armed` gives access to `&P`, which is `Sync`.
-unsafe impl<P: Arm + Sync, S: Source + Sync> Sync for Armed<P, S> {}
+unsafe impl<P: Arm + Sync> Sync for Armed<P> {}
 
-impl<P: Arm, S: Source> Armed<P, S> {
-    /// Makes the probe, and has it enabled while somebody listens to `event`.
+impl<P: Arm> Armed<P> {
+    /// Makes the probe, and has it enabled while `event` has a listener.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
-    /// Those of the probe; that of enabling it, if somebody listens already; and `EOPNOTSUPP` if
+    /// Those of the probe; that of enabling it, if there is a listener already; and `EOPNOTSUPP` if
     /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
     /// the module was loaded by force.
-    pub fn by<E: From<Error>>(event: S, probe: impl PinInit<P, E>) -> impl PinInit<Self, E> {
-        let source = event.event();
+    pub fn by<E: From<Error>>(
+        event: &'static Event,
+        probe: impl PinInit<P, E>,
+    ) -> impl PinInit<Self, E> {
         try_pin_init!(&this in Self {
-            event,
             probe <- probe,
-            // SAFETY: `probe` is initialised, and pinned; `event` holds `source`.
-            binding <- unsafe { Self::bind(source, &raw const (*this.as_ptr()).probe) },
+            // SAFETY: `probe` is initialised and pinned.
+            binding <- unsafe { Self::bind(event, &raw const (*this.as_ptr()).probe) },
         }? E)
     }
 
     /// # Safety
     ///
     /// `probe` must be initialised, and not dropped before the binding is taken off the event's
-    /// list. Nor must `event` go before.
+    /// list.
     unsafe fn bind<E: From<Error>>(
-        event: *mut bindings::kprobes_event,
+        event: &'static Event,
         probe: *const P,
     ) -> impl PinInit<Opaque<bindings::kprobes_binding>, E> {
         Opaque::try_ffi_init(move |binding: *mut bindings::kprobes_binding| {
             // SAFETY: `binding` is valid for writing, and `probe` is initialised.
             unsafe {
                 binding.write(bindings::kprobes_binding {
-                    event,
+                    event: event.0.get(),
                     reg: (*probe).registration(),
                     arm: Some(P::ARM),
                     wanted: false,
@@ -130,7 +110,7 @@ impl<P: Arm, S: Source> Armed<P, S> {
 }
 
 // SAFETY: By the safety requirements of `P`.
-unsafe impl<P: Arm, S: Source> Arm for Armed<P, S> {
+unsafe impl<P: Arm> Arm for Armed<P> {
     const ARM: ArmCall = P::ARM;
 
     #[inline]
@@ -139,7 +119,7 @@ unsafe impl<P: Arm, S: Source> Arm for Armed<P, S> {
     }
 }
 
-impl<P: Arm, S: Source> Deref for Armed<P, S> {
+impl<P: Arm> Deref for Armed<P> {
     type Target = P;
 
     #[inline(always)]
@@ -149,7 +129,7 @@ impl<P: Arm, S: Source> Deref for Armed<P, S> {
 }
 
 #[pinned_drop]
-impl<P: Arm, S: Source> PinnedDrop for Armed<P, S> {
+impl<P: Arm> PinnedDrop for Armed<P> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant, it is on the list, and only this call takes it off. The

@@ -33,6 +33,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub(super) const fn is_array(self) -> bool {
+        matches!(self, Self::Array | Self::Chars)
+    }
+
     pub(super) const fn c(self) -> u8 {
         (match self {
             Self::Unsigned => bindings::kprobes_event_kind_KPROBES_UNSIGNED,
@@ -66,8 +70,9 @@ impl Kind {
 ///
 /// # Safety
 ///
-/// `TYPE` must end with a NUL and be the C type of `Stored`, which must have no padding and be
-/// `COUNT` times `SIZE` bytes large. `store` must initialise `to`, and `tail()` bytes from `at`.
+/// `TYPE` must end with a NUL and name the C type of what `store` writes: `COUNT` elements of `SIZE`
+/// bytes without padding, which C aligns to `ALIGN`, a power of two. `tail()` must be at most
+/// `MAX_TAIL`, the same each time, and not 0 if `MAX_TAIL` is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a trace event",
     label = "not here",
@@ -75,14 +80,14 @@ impl Kind {
 )]
 pub unsafe trait Field: Copy {
     #[doc(hidden)]
-    type Stored: Copy;
-    #[doc(hidden)]
     const TYPE: &'static [u8];
     #[doc(hidden)]
     const KIND: Kind;
     /// The size of an element.
     #[doc(hidden)]
-    const SIZE: usize = size_of::<Self::Stored>();
+    const SIZE: usize;
+    #[doc(hidden)]
+    const ALIGN: usize = Self::SIZE;
     #[doc(hidden)]
     const COUNT: usize = 1;
     #[doc(hidden)]
@@ -91,39 +96,41 @@ pub unsafe trait Field: Copy {
     #[doc(hidden)]
     const MAX_TAIL: usize = 0;
 
-    /// How many bytes it has at the end of the record.
+    /// Returns how many bytes the field has at the end of the record.
     #[doc(hidden)]
     #[inline(always)]
     fn tail(self) -> usize {
         0
     }
 
-    /// Writes the field, and its bytes at the end of the record from `at` on.
+    /// Writes the field to `to`, and its bytes at the end of the record to `at`, which it
+    /// advances.
     ///
     /// # Safety
     ///
-    /// `to` must be valid for writing, and `record` for writing `tail()` bytes from `at` on.
+    /// `to` must be valid for writing `COUNT * SIZE` bytes, and `record` for writing `tail()`
+    /// bytes from `at` on. `to` need not be aligned.
     #[doc(hidden)]
-    unsafe fn store(self, to: *mut Self::Stored, record: *mut u8, at: &mut usize);
+    unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize);
 }
 
 /// An integer, which can be an element of an array.
-pub trait Integer: Field<Stored = Self> {}
+pub trait Integer: Field {}
 
 macro_rules! integers {
     ($($type:ty: $c:literal, $kind:ident, $signed:literal;)*) => {
         $(
-            // SAFETY: Integers have no padding, and `store` writes all of `to`.
+            // SAFETY: Integers have no padding, and `store` writes all of it.
             unsafe impl Field for $type {
-                type Stored = Self;
                 const TYPE: &'static [u8] = concat!($c, "\0").as_bytes();
                 const KIND: Kind = Kind::$kind;
+                const SIZE: usize = size_of::<Self>();
                 const SIGNED: bool = $signed;
 
                 #[inline(always)]
-                unsafe fn store(self, to: *mut Self, _record: *mut u8, _at: &mut usize) {
+                unsafe fn store(self, to: *mut u8, _record: *mut u8, _at: &mut usize) {
                     // SAFETY: By the safety requirements, `to` is valid for writing.
-                    unsafe { to.write(self) };
+                    unsafe { to.cast::<Self>().write_unaligned(self) };
                 }
             }
 
@@ -151,18 +158,19 @@ macro_rules! as_integers {
         |$this:ident| $value:expr;)*
     ) => {
         $(
-            // SAFETY: Integers have no padding, and `store` writes all of `to`.
+            // SAFETY: Integers have no padding, and `store` writes all of it.
             unsafe impl<$($param)?> Field for $type {
-                type Stored = $stored;
                 const TYPE: &'static [u8] = $c;
                 const KIND: Kind = Kind::$kind;
+                const SIZE: usize = size_of::<$stored>();
                 const SIGNED: bool = $signed;
 
                 #[inline(always)]
-                unsafe fn store(self, to: *mut $stored, _record: *mut u8, _at: &mut usize) {
+                unsafe fn store(self, to: *mut u8, _record: *mut u8, _at: &mut usize) {
                     let $this = self;
+                    let value: $stored = $value;
                     // SAFETY: By the safety requirements, `to` is valid for writing.
-                    unsafe { to.write($value) };
+                    unsafe { to.cast::<$stored>().write_unaligned(value) };
                 }
             }
         )*
@@ -214,7 +222,6 @@ impl<T> From<Result<T>> for Errno {
 
 // SAFETY: `Comm` is `TASK_COMM_LEN` bytes, and `store` writes all of them.
 unsafe impl Field for Comm {
-    type Stored = [u8; Comm::SIZE];
     const TYPE: &'static [u8] = {
         assert!(Comm::SIZE == 16);
         b"char[16]\0"
@@ -224,9 +231,10 @@ unsafe impl Field for Comm {
     const COUNT: usize = Comm::SIZE;
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut Self::Stored, _record: *mut u8, _at: &mut usize) {
+    unsafe fn store(self, to: *mut u8, _record: *mut u8, _at: &mut usize) {
+        let bytes = self.into_bytes();
         // SAFETY: By the safety requirements, `to` is valid for writing.
-        unsafe { to.write(self.into_bytes()) };
+        unsafe { to.cast::<[u8; Comm::SIZE]>().write(bytes) };
     }
 }
 
@@ -272,11 +280,12 @@ impl<'a, const MAX: usize> From<&'a [u8]> for Str<'a, MAX> {
     }
 }
 
-// SAFETY: `store` writes all of `to`, and the bytes of the string with a NUL, which are `tail()`.
+// SAFETY: `store` writes a `u32`, and the bytes of the string with a NUL, which are `tail()`. A
+// string is at most `MAX` bytes long.
 unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
-    type Stored = u32;
     const TYPE: &'static [u8] = b"__data_loc char[]\0";
     const KIND: Kind = Kind::String;
+    const SIZE: usize = size_of::<u32>();
     const MAX_TAIL: usize = MAX + 1;
 
     #[inline(always)]
@@ -285,12 +294,13 @@ unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut u32, record: *mut u8, at: &mut usize) {
+    unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize) {
         let len = self.0.len();
+        let place = ((len as u32 + 1) << 16) | *at as u32;
         // SAFETY: By the safety requirements, `to` is valid for writing, and `record` for writing
         // `len + 1` bytes from `at` on.
         unsafe {
-            to.write(((len as u32 + 1) << 16) | *at as u32);
+            to.cast::<u32>().write_unaligned(place);
             let text = record.add(*at);
             ptr::copy_nonoverlapping(self.0.as_ptr(), text, len);
             text.add(len).write(0);
@@ -313,19 +323,18 @@ impl<T: Field, const N: usize> ArrayOf<T, N> {
     };
 }
 
-// SAFETY: An array of integers has no padding, and `store` writes all of `to`. There are zeroes
-// after the text of `TYPE`.
+// SAFETY: An array of integers has no padding, and `store` writes all of it. There are zeroes after
+// the text of `TYPE`.
 unsafe impl<T: Integer, const N: usize> Field for [T; N] {
-    type Stored = Self;
     const TYPE: &'static [u8] = &ArrayOf::<T, N>::TYPE;
     const KIND: Kind = Kind::Array;
-    const SIZE: usize = size_of::<T>();
+    const SIZE: usize = T::SIZE;
     const COUNT: usize = N;
     const SIGNED: bool = T::SIGNED;
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut Self, _record: *mut u8, _at: &mut usize) {
+    unsafe fn store(self, to: *mut u8, _record: *mut u8, _at: &mut usize) {
         // SAFETY: By the safety requirements, `to` is valid for writing.
-        unsafe { to.write(self) };
+        unsafe { to.cast::<Self>().write_unaligned(self) };
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a record is passed to those who listen: the instances of tracefs, perf, BPF.
+//! How a record is passed to the listeners: the instances of tracefs, perf, BPF programs.
 
 use super::{
+    fields::Fields,
     Entry,
     Event, //
 };
@@ -24,45 +25,23 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// What can be written into the buffers of those who listen.
-///
-/// # Safety
-///
-/// `store` must write all fields, and the `tail()` bytes that follow `SIZE`, which are at most
-/// `MAX_TAIL`; not the entry. If `PADDED` is false, no other bytes are among the first `SIZE`. If
-/// `MAX_TAIL` is not 0, neither is `tail()`. The alignment is at most 4 in the buffer, so `store`
-/// must not rely on more.
-#[doc(hidden)]
-pub unsafe trait Stored {
-    const SIZE: usize;
-    const MAX_TAIL: usize;
-    const PADDED: bool;
-
-    fn tail(&self) -> usize;
-
-    /// # Safety
-    ///
-    /// `to` must be valid for writing `SIZE + tail()` bytes, and aligned to 4.
-    unsafe fn store(&self, to: *mut u8);
-}
-
 impl Event {
     /// # Safety
     ///
-    /// `self` must describe what `record` stores.
+    /// `self` must be the event of a record with these fields.
     #[inline(always)]
-    pub(super) unsafe fn pass_at<R: Stored, At: Place>(&self, record: &R, cx: &Context<'_, At>) {
+    pub(super) unsafe fn pass_at<F: Fields, At: Place>(&self, fields: &F, cx: &Context<'_, At>) {
         if At::PREEMPTIBLE {
             // SAFETY: The function may be called in any context.
             unsafe { bindings::kprobes_preempt_disable() };
             // SAFETY: Preemption has just been disabled; the rest by the safety requirements.
-            unsafe { self.pass::<R, At>(record, cx.saved()) };
+            unsafe { self.pass::<F, At>(fields, cx.saved()) };
             // SAFETY: This undoes the above.
             unsafe { bindings::kprobes_preempt_enable() };
         } else {
             // SAFETY: Such a handler runs with preemption disabled; the rest by the safety
             // requirements.
-            unsafe { self.pass::<R, At>(record, cx.saved()) };
+            unsafe { self.pass::<F, At>(fields, cx.saved()) };
         }
     }
 
@@ -75,10 +54,10 @@ impl Event {
 
     /// # Safety
     ///
-    /// Preemption must be disabled, `self` describe what `record` stores, and `regs` be what `At` has
+    /// Preemption must be disabled, `self` be the event of a record with these fields, and `regs` be what `At` has
     /// saved.
     #[inline(always)]
-    unsafe fn pass<R: Stored, At: Place>(&self, record: &R, regs: *mut bindings::pt_regs) {
+    unsafe fn pass<F: Fields, At: Place>(&self, fields: &F, regs: *mut bindings::pt_regs) {
         let first = self.listeners();
         if !first.is_null() {
             // SAFETY: C frees a listener after a grace period of RCU, which does not end while
@@ -86,11 +65,11 @@ impl Event {
             let file = unsafe { (*first).file };
             // SAFETY: The kernel frees the file after it has removed the listener. The rest by
             // the safety requirements.
-            unsafe { to_file::<R, At>(record, file, regs) };
+            unsafe { to_file::<F, At>(fields, file, regs) };
         }
         if self.more() {
             // SAFETY: By the safety requirements; `first` is valid as above, or null.
-            unsafe { self.pass_further::<R, At>(record, first, regs) };
+            unsafe { self.pass_further::<F, At>(fields, first, regs) };
         }
     }
 
@@ -101,9 +80,9 @@ impl Event {
     /// Those of `pass`; `first` must have been the first one since preemption is disabled, or null.
     #[cold]
     #[inline(never)]
-    unsafe fn pass_further<R: Stored, At: Place>(
+    unsafe fn pass_further<F: Fields, At: Place>(
         &self,
-        record: &R,
+        fields: &F,
         first: *mut bindings::kprobes_listener,
         regs: *mut bindings::pt_regs,
     ) {
@@ -118,11 +97,11 @@ impl Event {
             // SAFETY: As in `pass`.
             let file = unsafe { (*listener).file };
             // SAFETY: As in `pass`.
-            unsafe { to_file::<R, At>(record, file, regs) };
+            unsafe { to_file::<F, At>(fields, file, regs) };
         }
         if self.perf() {
             // SAFETY: By the safety requirements.
-            unsafe { self.to_perf(record, regs) };
+            unsafe { self.to_perf(fields, regs) };
         }
     }
 
@@ -132,13 +111,13 @@ impl Event {
     ///
     /// Those of `pass`.
     #[inline]
-    unsafe fn to_perf<R: Stored>(&self, record: &R, mut regs: *mut bindings::pt_regs) {
+    unsafe fn to_perf<F: Fields>(&self, fields: &F, mut regs: *mut bindings::pt_regs) {
         // perf adds a `u32`, and wants all of it to be a multiple of 8.
         let size =
-            (size_with_tail(record) + size_of::<u32>()).next_multiple_of(8) - size_of::<u32>();
+            (size_with_tail(fields) + size_of::<u32>()).next_multiple_of(8) - size_of::<u32>();
         let mut context = 0;
-        // SAFETY: Preemption is disabled by the safety requirements. perf listens, or did before
-        // the current grace period of RCU, at whose end it frees what the function uses.
+        // SAFETY: Preemption is disabled by the safety requirements. perf has opened the event, or had
+        // before the current grace period of RCU, at whose end it frees what the function uses.
         let entry =
             unsafe { bindings::kprobes_event_perf(self.0.get(), size, &mut regs, &mut context) };
         if entry.is_null() {
@@ -146,7 +125,7 @@ impl Event {
         }
         // SAFETY: `entry` is valid for writing `size` bytes, and aligned as a `u64` is. Behind what
         // this writes, the function has written zeroes.
-        unsafe { store(record, entry.cast()) };
+        unsafe { store(fields, entry.cast()) };
         // SAFETY: `entry`, `regs` and `context` are what the function above gave.
         unsafe { bindings::kprobes_event_perf_submit(self.0.get(), entry, size, regs, context) };
     }
@@ -154,30 +133,32 @@ impl Event {
 
 /// The size of a record in the buffer of tracefs, which is a multiple of 4.
 #[inline(always)]
-fn size_with_tail<R: Stored>(record: &R) -> usize {
-    R::SIZE + record.tail().next_multiple_of(4)
+fn size_with_tail<F: Fields>(fields: &F) -> usize {
+    F::SIZE + fields.tail().next_multiple_of(4)
 }
 
 /// Writes a record, but for its `trace_entry`.
 ///
 /// # Safety
 ///
-/// `to` must be valid for writing `size_with_tail(record)` bytes, and aligned to 4.
+/// `to` must be valid for writing `size_with_tail(fields)` bytes, and aligned to 4.
 #[inline(always)]
-unsafe fn store<R: Stored>(record: &R, to: *mut u8) {
-    if R::PADDED {
+unsafe fn store<F: Fields>(fields: &F, to: *mut u8) {
+    if F::PADDED {
         // SAFETY: By the safety requirements; a record begins with an entry.
-        unsafe { ptr::write_bytes(to.add(size_of::<Entry>()), 0, R::SIZE - size_of::<Entry>()) };
+        unsafe { ptr::write_bytes(to.add(size_of::<Entry>()), 0, F::SIZE - size_of::<Entry>()) };
     }
-    if R::MAX_TAIL > 0 {
+    if F::MAX_TAIL > 0 {
         // What is behind the strings.
         //
         // SAFETY: By the safety requirements. The tail is not empty, so the last 4 bytes are behind
         // the entry.
-        unsafe { to.add(size_with_tail(record) - 4).cast::<u32>().write(0) };
+        unsafe { to.add(size_with_tail(fields) - 4).cast::<u32>().write(0) };
     }
-    // SAFETY: By the safety requirements.
-    unsafe { record.store(to) };
+    let mut at = F::SIZE;
+    // SAFETY: By the safety requirements, `to` has room for the fields, and from `SIZE` on for their
+    // tails.
+    unsafe { fields.store(to, size_of::<Entry>(), &mut at) };
 }
 
 /// Passes a record to an instance of tracefs, as `trace_event_raw_event_*()` of a
@@ -185,11 +166,11 @@ unsafe fn store<R: Stored>(record: &R, to: *mut u8) {
 ///
 /// # Safety
 ///
-/// Preemption must be disabled, and `file` be that of an instance in which the event of `record` is
+/// Preemption must be disabled, and `file` be that of an instance in which the event is
 /// enabled, or was before the current grace period of RCU. `regs` must be what `At` has saved.
 #[inline(always)]
-unsafe fn to_file<R: Stored, At: Place>(
-    record: &R,
+unsafe fn to_file<F: Fields, At: Place>(
+    fields: &F,
     file: *mut bindings::trace_event_file,
     regs: *mut bindings::pt_regs,
 ) {
@@ -209,7 +190,7 @@ unsafe fn to_file<R: Stored, At: Place>(
             return;
         }
         let mut buffer = MaybeUninit::<bindings::trace_event_buffer>::uninit();
-        let size = size_with_tail(record);
+        let size = size_with_tail(fields);
         // SAFETY: By the safety requirements, `file` is valid, and preemption disabled. The function
         // initialises `buffer` if it does not return null.
         let entry =
@@ -222,15 +203,15 @@ unsafe fn to_file<R: Stored, At: Place>(
             unsafe { (*buffer.as_mut_ptr()).regs = regs };
         }
         // SAFETY: `entry` has been reserved with that size; the kernel aligns it to 4.
-        unsafe { store(record, entry.cast()) };
+        unsafe { store(fields, entry.cast()) };
         // SAFETY: `buffer` was initialised by the function above, and the record is written.
         unsafe { bindings::trace_event_buffer_commit(buffer.as_mut_ptr()) };
     }
     #[cfg(not(CONFIG_EVENT_TRACING))]
-    let _ = (record, file, regs);
+    let _ = (fields, file, regs);
 }
 
-/// Whether a file has something to do with a record, but not to keep it.
+/// Returns whether a file has triggers that see the record, but does not keep it.
 ///
 /// # Safety
 ///

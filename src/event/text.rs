@@ -2,19 +2,19 @@
 
 //! Texts that the compiler makes: the names of an event, and how a record is printed.
 
-use super::field::{
-    Field,
-    Kind, //
+use super::{
+    declare::Declared,
+    field::Kind,
+    fields::{
+        self,
+        Fields, //
+    }, //
 };
-use crate::bindings;
-use kernel::prelude::*;
 
-/// A text of up to `N` bytes, with zeroes after it.
-pub struct Text<const N: usize> {
-    /// The text, and then zeroes.
-    pub bytes: [u8; N],
-    /// How long the text is.
-    pub len: usize,
+/// A text of up to `N - 1` bytes, with zeroes after it.
+pub(super) struct Text<const N: usize> {
+    pub(super) bytes: [u8; N],
+    pub(super) len: usize,
 }
 
 impl<const N: usize> Text<N> {
@@ -28,7 +28,7 @@ impl<const N: usize> Text<N> {
     pub(super) const fn push(&mut self, byte: u8) {
         assert!(
             self.len + 1 < N,
-            "trace_event!: the print format is too long"
+            "trace_event!: a name is at most 254 characters long, a print format 4,094"
         );
         self.bytes[self.len] = byte;
         self.len += 1;
@@ -42,6 +42,13 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Adds what stands for the `n`th field, from 0.
+    const fn push_field(&mut self, n: usize) {
+        self.push(1);
+        assert!(n < 255);
+        self.push(n as u8 + 1);
+    }
+
     pub(super) const fn push_number(&mut self, number: usize) {
         if number >= 10 {
             self.push_number(number / 10);
@@ -50,7 +57,7 @@ impl<const N: usize> Text<N> {
     }
 
     /// Copies the text and the zero after it.
-    pub const fn exact<const LEN: usize>(&self) -> [u8; LEN] {
+    pub(super) const fn exact<const LEN: usize>(&self) -> [u8; LEN] {
         assert!(LEN == self.len + 1);
         let mut bytes = [0; LEN];
         let mut n = 0;
@@ -62,79 +69,31 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// A field of a record, for the texts and the C structs.
-#[derive(Clone, Copy)]
-pub struct Described<'a> {
-    pub(super) name: &'a str,
-    pub(super) ty: &'static [u8],
-    pub(super) kind: Kind,
-    pub(super) signed: bool,
-    pub(super) offset: usize,
-    pub(super) align: usize,
-    pub(super) size: usize,
-    pub(super) count: usize,
-}
-
-impl Described<'static> {
-    /// Describes a field whose name ends with a NUL, at that offset of the record.
-    pub const fn of<F: Field>(name: &'static str, offset: usize) -> Self {
-        assert!(size_of::<F::Stored>() == F::SIZE * F::COUNT);
-        assert!(F::COUNT > 0, "trace_event!: an array of nothing");
-        assert!(
-            !same(name, 0, b"common_"),
-            "trace_event!: names that begin with `common_` are the kernel's"
-        );
-        // bpftrace makes a C struct of the fields.
-        assert!(
-            !same(name, 0, b"r#") && !is_c_keyword(name),
-            "trace_event!: a field cannot be called by a keyword of Rust or C"
-        );
-        Self {
-            name,
-            ty: F::TYPE,
-            kind: F::KIND,
-            signed: F::SIGNED,
-            offset,
-            align: align_of::<F::Stored>(),
-            size: F::SIZE,
-            count: F::COUNT,
-        }
-    }
-}
-
-impl Described<'_> {
-    /// The field for the kernel's `struct trace_event_fields`.
-    #[inline]
-    pub(super) const fn c_field(&self) -> bindings::kprobes_event_field {
-        let array = matches!(self.kind, Kind::Array | Kind::Chars);
-        bindings::kprobes_event_field {
-            type_: self.ty.as_ptr().cast(),
-            name: self.name.as_ptr().cast(),
-            size: (self.size * self.count) as c_int,
-            align: self.align as c_int,
-            is_signed: self.signed as c_uint,
-            // FILTER_OTHER: the kernel looks at the type.
-            filter_type: 0,
-            len: if array { self.count as c_int } else { 0 },
-        }
-    }
-
-    /// How C prints the field, which, if it is a string, can be `max` long.
-    #[inline]
-    pub(super) const fn c_show(&self, max: u16) -> bindings::kprobes_event_show {
-        bindings::kprobes_event_show {
-            kind: self.kind.c(),
-            size: self.size as u8,
-            offset: self.offset as u16,
-            count: self.count as u16,
-            max,
-        }
-    }
-}
-
-/// Whether a name, which ends with a NUL, is a keyword of C.
+/// Checks the name of a field, which must end with a NUL.
 #[inline]
-pub(super) const fn is_c_keyword(name: &str) -> bool {
+pub(super) const fn check_field_name(name: &str) {
+    let bytes = name.as_bytes();
+    let mut n = 0;
+    while bytes[n] != 0 {
+        // 1 stands for a field, and the kernel splits a format at other characters.
+        assert!(bytes[n].is_ascii_alphanumeric() || bytes[n] == b'_' || bytes[n] == b'#');
+        n += 1;
+    }
+    assert!(n > 0 && n + 1 == bytes.len());
+    assert!(
+        !same(name, 0, b"common_"),
+        "trace_event!: names that begin with `common_` are the kernel's"
+    );
+    // bpftrace makes a C struct of the fields.
+    assert!(
+        !same(name, 0, b"r#") && !is_c_keyword(name),
+        "trace_event!: a field cannot be called by a keyword of Rust or C"
+    );
+}
+
+/// Returns whether a name, which ends with a NUL, is a keyword of C.
+#[inline]
+const fn is_c_keyword(name: &str) -> bool {
     const KEYWORDS: [&str; 37] = [
         "asm\0",
         "auto\0",
@@ -198,9 +157,9 @@ const fn same(text: &str, from: usize, other: &[u8]) -> bool {
     true
 }
 
-/// What `events/` of tracefs has beside the systems, the kernel's own system, and the name that
+/// Names in `events/` of tracefs that are no systems, the kernel's own system, and the name that
 /// stands for a forgotten `#define`.
-pub(super) const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
+const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
     "ftrace",
     "TRACE_SYSTEM",
     "enable",
@@ -208,15 +167,14 @@ pub(super) const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
     "header_event",
 ];
 
-/// What the folder of a system has beside the events, and the event of a module that makes
-/// others.
-pub(super) const NAMES_OF_THE_KERNEL: [&str; 3] = ["enable", "filter", "kprobes_at_run_time"];
+/// Names in the folder of a system that are no events.
+const NAMES_OF_THE_KERNEL: [&str; 2] = ["enable", "filter"];
 
 /// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
-pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {
+pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
+    let full = D::NAME;
     let from = full.as_bytes();
-    assert!(LEN == from.len() + 1);
-    let mut bytes = [0; LEN];
+    let mut text = Text::new();
     let mut name = 0;
     let mut n = 0;
     while n < from.len() {
@@ -224,8 +182,9 @@ pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {
             b':' => {
                 assert!(name == 0, "trace_event!: the name is \"SYSTEM:EVENT\"");
                 name = n + 1;
+                text.push(0);
             }
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => bytes[n] = from[n],
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => text.push(from[n]),
             _ => panic!("trace_event!: a name consists of letters, digits and `_`"),
         }
         n += 1;
@@ -252,28 +211,30 @@ pub const fn names<const LEN: usize>(full: &str) -> ([u8; LEN], usize) {
         );
         n += 1;
     }
-    (bytes, name)
+    (text, name)
 }
 
-/// What a record is printed as, for `kprobes_event::line`: 1 is followed by the
+/// The most fields that a line prints: the kernel's `test_event_printk()` has a bit for each.
+const MAX_PRINTED: usize = 63;
+
+/// Returns how a record is printed, for `kprobes_event::line`: 1 is followed by the
 /// number of a field.
 ///
-/// In `format`, if there is one, a field is `{name}`, and `{{` is a brace.
-pub const fn line<const N: usize>(fields: &[Described<'_>], format: Option<&str>) -> Text<N> {
+/// In a format that the user gives, a field is `{name}`, and `{{` is a brace.
+pub(super) const fn line<D: Declared>() -> Text<4096> {
     let mut line = Text::new();
-    assert!(fields.len() < 128, "trace_event!: at most 127 fields");
-    let Some(format) = format else {
-        let mut n = 0;
-        while n < fields.len() {
-            if n > 0 {
+    let mut printed = 0;
+    let Some(format) = D::FORMAT else {
+        while printed < D::NAMES.len() {
+            if printed > 0 {
                 line.push(b' ');
             }
-            line.push_until_nul(fields[n].name.as_bytes());
+            line.push_until_nul(D::NAMES[printed].as_bytes());
             line.push(b'=');
-            line.push(1);
-            line.push(n as u8 + 1);
-            n += 1;
+            line.push_field(printed);
+            printed += 1;
         }
+        check_printed(printed);
         return line;
     };
     let bytes = format.as_bytes();
@@ -298,30 +259,41 @@ pub const fn line<const N: usize>(fields: &[Described<'_>], format: Option<&str>
         let mut field = 0;
         loop {
             assert!(
-                field < fields.len(),
+                field < D::NAMES.len(),
                 "trace_event!: the print format names a field that there is not"
             );
             // The name, and a brace in place of its NUL.
-            let name = fields[field].name.as_bytes();
+            let name = D::NAMES[field].as_bytes();
             let end = n + name.len() - 1;
             if end < bytes.len()
                 && bytes[end] == b'}'
                 && same(format, n, name.split_at(name.len() - 1).0)
             {
-                line.push(1);
-                line.push(field as u8 + 1);
+                line.push_field(field);
+                printed += 1;
                 n = end + 1;
                 break;
             }
             field += 1;
         }
     }
+    check_printed(printed);
     line
 }
 
-/// The same for tools, as `TP_printk()` would have it: the `print fmt` of the file
+#[inline]
+const fn check_printed(printed: usize) {
+    assert!(
+        printed <= MAX_PRINTED,
+        "trace_event!: a line prints at most 63 fields; choose them with `as \"FORMAT\"`"
+    );
+}
+
+/// Returns the same for tools, as `TP_printk()` would have it: the `print fmt` of the file
 /// `format`.
-pub const fn print_fmt<const N: usize>(fields: &[Described<'_>], line: &[u8]) -> Text<N> {
+pub(super) const fn print_fmt<D: Declared>() -> Text<8192> {
+    let list = D::Fields::LIST;
+    let line = line::<D>().bytes;
     let mut text = Text::new();
     text.push(b'"');
     let mut n = 0;
@@ -329,7 +301,7 @@ pub const fn print_fmt<const N: usize>(fields: &[Described<'_>], line: &[u8]) ->
         match line[n] {
             1 => {
                 n += 1;
-                let field = &fields[line[n] as usize - 1];
+                let (field, _) = fields::nth(list, line[n] as usize - 1);
                 text.push_until_nul(match (field.kind, field.size) {
                     (Kind::Unsigned, 8) => b"%llu",
                     (Kind::Unsigned, _) => b"%u",
@@ -360,14 +332,14 @@ pub const fn print_fmt<const N: usize>(fields: &[Described<'_>], line: &[u8]) ->
     while n < line.len() && line[n] != 0 {
         if line[n] == 1 {
             n += 1;
-            let field = &fields[line[n] as usize - 1];
+            let (field, _) = fields::nth(list, line[n] as usize - 1);
             text.push_until_nul(match field.kind {
                 Kind::String => b", __get_str(",
                 Kind::Array => b", __print_array(REC->",
                 Kind::Symbol => b", (void *)REC->",
                 _ => b", REC->",
             });
-            text.push_until_nul(field.name.as_bytes());
+            text.push_until_nul(D::NAMES[line[n] as usize - 1].as_bytes());
             match field.kind {
                 Kind::String => text.push(b')'),
                 Kind::Array => {

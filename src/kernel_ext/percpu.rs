@@ -141,28 +141,32 @@ pub unsafe fn inc(count: *mut u64) {
 /// ```
 #[macro_export]
 macro_rules! per_cpu_counts {
-    ($(#[$meta:meta])* $vis:vis static $name:ident: $n:expr;) => {
-        $(#[$meta])*
+    (
+        $(#[$attribute:ident $($arguments:tt)*])* $vis:vis static $name:ident: $n:expr;
+    ) => {
+        $($crate::__attribute!($attribute);)*
+
+        $(#[$attribute $($arguments)*])*
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-        #[derive(::core::clone::Clone, ::core::marker::Copy)]
+        #[derive($crate::macro_paths::core::clone::Clone, $crate::macro_paths::core::marker::Copy)]
         $vis struct $name;
 
         impl $name {
-            const LEN: usize = $n;
+            const LEN: $crate::macro_paths::usize = $n;
 
             /// Returns the per-CPU pointer to the words.
             #[inline(always)]
-            fn words() -> *mut u64 {
+            fn words() -> *mut $crate::macro_paths::u64 {
                 // The kernel copies it for each CPU; this original is never accessed.
                 #[link_section = ".data..percpu"]
-                static mut WORDS: [u64; <$name>::LEN] = [0; <$name>::LEN];
+                static mut WORDS: [$crate::macro_paths::u64; <$name>::LEN] = [0; <$name>::LEN];
                 (&raw mut WORDS).cast()
             }
 
             /// Increments counter `n` of this CPU. Does nothing if there is no such counter.
             #[allow(dead_code)]
             #[inline(always)]
-            $vis fn inc(self, n: usize) {
+            $vis fn inc(self, n: $crate::macro_paths::usize) {
                 if n >= Self::LEN {
                     return;
                 }
@@ -173,7 +177,7 @@ macro_rules! per_cpu_counts {
             /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
             #[allow(dead_code)]
             #[inline]
-            $vis fn get(self, n: usize) -> u64 {
+            $vis fn get(self, n: $crate::macro_paths::usize) -> $crate::macro_paths::u64 {
                 if n >= Self::LEN {
                     return 0;
                 }

@@ -348,6 +348,6 @@ pub(crate) fn is_kernel_address(addr: usize) -> bool {
 #[macro_export]
 macro_rules! __syscall_symbol {
     ($name:literal) => {
-        ::core::concat!("__arm64_sys_", $name, "\0")
+        $crate::macro_paths::core::concat!("__arm64_sys_", $name, "\0")
     };
 }

@@ -397,6 +397,6 @@ pub(crate) fn is_kernel_address(_addr: usize) -> bool {
 #[macro_export]
 macro_rules! __syscall_symbol {
     ($name:literal) => {
-        ::core::concat!("__x64_sys_", $name, "\0")
+        $crate::macro_paths::core::concat!("__x64_sys_", $name, "\0")
     };
 }

@@ -23,25 +23,6 @@
 // case enabled_by_hand: harmless
 // says: by hand: CALLS hits, 0 missed
 // held: 1
-// case dynamic_forgotten: harmless
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// says: left: the event attacks:made; removed now
-// held: 1
-// case dynamic_forgotten_by_init: refused ENODEV
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// says: left: the event attacks:made; removed now
-// case dynamic_made_in_a_handler: harmless
-// says: EDEADLK
-// says: outer: CALLS hits, 0 missed
-// held: 1
-// case dynamic_dropped_in_a_handler: harmless
-// says: outer: CALLS hits, 0 missed
-// held: 1
-// case dynamic_made_after_the_exit: harmless
-// says: made
-// says: ENODEV
-// says: left registered: a watch for modules that go; unregistered now
-// says: left: the event attacks:made; removed now
 // case dropped_in_a_handler: stopped attacks: a probe is dropped in a handler, .*; stopped before it is freed
 
 #![forbid(unsafe_code)]
@@ -49,10 +30,7 @@
 use super::{just, keep, Counts, Does, Held, Kept, Nop, PLACE};
 use core::mem;
 use kernel::{new_mutex, prelude::*, sync::Arc, sync::Mutex};
-use kprobes::{
-    event::{Armed, Dynamic, Type},
-    Kprobe, ModuleWatch, Tracepoint,
-};
+use kprobes::{event::Armed, Kprobe, ModuleWatch, Tracepoint};
 
 kprobes::trace_event! {
     struct Hit = "attacks:hit" {
@@ -64,18 +42,6 @@ type Probe = Pin<KBox<Armed<Kprobe<Nop>>>>;
 
 fn armed() -> Result<Probe> {
     KBox::pin_init(Hit::arms(Kprobe::new(PLACE.disabled(), Nop)), GFP_KERNEL)
-}
-
-fn dynamic() -> Result<Dynamic> {
-    Dynamic::new("attacks", "made", &[("n", Type::Unsigned(8))])
-}
-
-/// An event and a probe, which the module's end finds.
-fn forget_dynamic() -> Result {
-    let event = dynamic()?;
-    let probe = event.arms(Kprobe::new(PLACE.disabled(), Nop));
-    mem::forget(KBox::pin_init(probe, GFP_KERNEL)?);
-    Ok(())
 }
 
 /// Says how it ended, as often as it is called, up to twice.
@@ -115,40 +81,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let watch = ModuleWatch::new(Does::new("watch", || {
                 says(|| {
                     mem::forget(armed()?);
-                    Ok(())
-                });
-            }));
-            mem::forget(KBox::pin_init(watch, GFP_KERNEL)?);
-        }
-        b"dynamic_forgotten" => forget_dynamic()?,
-        b"dynamic_forgotten_by_init" => {
-            forget_dynamic()?;
-            return Err(ENODEV);
-        }
-        b"dynamic_made_in_a_handler" => {
-            let done = kernel::sync::atomic::Atomic::new(false);
-            let make = move || {
-                if !done.xchg(true, kernel::sync::atomic::Relaxed) {
-                    says(|| dynamic().map(drop));
-                }
-            };
-            let outer = Kprobe::new(PLACE, Does::new("outer", make));
-            return just(KBox::pin_init(outer, GFP_KERNEL)?);
-        }
-        b"dynamic_dropped_in_a_handler" => {
-            let inner = Arc::pin_init(new_mutex!(Some(dynamic()?)), GFP_KERNEL)?;
-            let drops = move || {
-                if let Some(mut inner) = inner.try_lock() {
-                    drop(inner.take());
-                }
-            };
-            let outer = Kprobe::new(PLACE, Does::new("outer", drops));
-            return just(KBox::pin_init(outer, GFP_KERNEL)?);
-        }
-        b"dynamic_made_after_the_exit" => {
-            let watch = ModuleWatch::new(Does::new("watch", || {
-                says(|| {
-                    mem::forget(dynamic()?);
                     Ok(())
                 });
             }));

@@ -10,3 +10,38 @@ kprobes::trace_event! {
 kprobes::trace_event! {
     struct NoFields = "test:no_fields" {} //~ no rules expected `}`
 }
+
+// The record's struct would not be there, and this one would take its place.
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+    #[cfg(any())]
+    struct Replaced<'a> = "test:replaced" {
+        text: kprobes::event::Str<'a, 16>,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Replaced<'a> {
+    short: bool,
+    text: kprobes::event::Str<'a, 16>,
+}
+
+// The struct would have another field than the record, and this one's by way of `Deref`.
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+    struct Hidden = "test:hidden" {
+        #[cfg(any())]
+        a: u8,
+        b: u8,
+    }
+}
+
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+    #[cfg_attr(all(), derive(Debug))]
+    struct Derived = "test:derived" {
+        a: u8,
+    }
+}
+
+kprobes::per_cpu_counts! { //~ only the attributes `doc`, `allow` and `expect`
+    #[cfg(any())]
+    static COUNTS: 2;
+}

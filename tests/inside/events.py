@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import events_arming
-import events_made
 import events_records
 import events_rounds
 import kmod
@@ -25,7 +24,7 @@ def main():
             run("mount", "-t", name, "nodev", str(folder))
     Path("/proc/self/comm").write_text("python3", encoding="ascii")
     tests = []
-    for part in (events_records, events_arming, events_made, events_rounds):
+    for part in (events_records, events_arming, events_rounds):
         tests += kmod.tests(vars(part))
     return kmod.run("events", tests, [word for word in sys.argv[1:] if word != "--long"])
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 
 import kmod
 from kmod import equal
@@ -231,6 +232,48 @@ def test_a_name_that_is_free_again():
     with kmod.log("events_twice") as log, loaded("events_twice"):
         equal(log.lines(), ["its init ran, false"])
         refused(errno.EBUSY, kmod.insmod, FOLDER / "events.ko")
+
+
+def test_one_of_two_modules_that_load_at_once_gets_the_name():
+    """Meanwhile, each event of each new instance has its name."""
+    loads, looks, wrong = {"events": 0, "events_twice": 0}, [], []
+    begin, done = threading.Barrier(2), threading.Event()
+
+    def load(name):
+        begin.wait()
+        try:
+            kmod.insmod(FOLDER / f"{name}.ko")
+            loads[name] += 1
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                wrong.append((name, error))
+
+    def look():
+        while not done.is_set():
+            with instance("names") as other:
+                try:
+                    looks.append(os.listdir(other.folder / "events/events_test"))
+                except OSError as error:
+                    # The folder may be gone, also meanwhile. EIO is a name without characters.
+                    if error.errno not in (errno.ENOENT, errno.EINVAL):
+                        wrong.append(error)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for total in range(1, 26):
+            threads = [threading.Thread(target=load, args=(name,)) for name in loads]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            equal((sum(loads.values()), wrong), (total, []))
+            kmod.rmmod(next(name for name in loads if kmod.is_loaded(name)))
+    finally:
+        done.set()
+        looker.join()
+    if not any("number" in names for names in looks):
+        raise AssertionError("no instance was made while a module was loaded")
 
 
 def test_enabled_before_the_module_is_loaded():

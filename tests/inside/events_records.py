@@ -12,8 +12,8 @@ from pathlib import Path
 
 import kmod
 from kmod import equal, match
-from listening import (ALL, CALL, address_of, armed, call, instance, perf_record, put, refused,
-                       run, sender, tool, with_module)
+from listening import (ALL, CALL, TRACING, address_of, armed, call, instance, loaded, perf_record,
+                       put, refused, run, sender, tool, with_module)
 
 
 FIELDS = """\
@@ -88,6 +88,40 @@ def test_strings_are_escaped_and_cut():
                         part.decode("latin1")) for part in (cut[:16], cut)]
         words = re.search(r" text=(.*) result=-2 more=(.*) last=7$", line)
         equal([words[1], words[2]], shown)
+
+
+def test_redefined_names_change_no_record():
+    """A module that has its own `core`, macros, primitive types, constants and methods."""
+    with loaded("events_hostile"), ALL.listening("strange", "own"):
+        os.getpriority(os.PRIO_PROCESS, 0)
+        equal(ALL.lines()[:2], [
+            "strange: entry=1 life={0x2,0x3,0x4} record=text self_=0x5 at={0x6,0x7}",
+            "own: bytes={0x8,0x9,0xa,0xb,0xc} next=13"])
+        fields = re.findall(r"field:(.*?);.*offset:(\d+);.*size:(\d+);",
+                            (ALL["strange"] / "format").read_text())[-5:]
+    equal(fields, [("unsigned int entry", "8", "4"), ("unsigned short life[3]", "12", "6"),
+                   ("__data_loc char[] record", "20", "4"),
+                   ("unsigned long long self_", "24", "8"), ("unsigned short at[2]", "32", "4")])
+
+
+def test_a_long_line_is_cut_and_marked():
+    with loaded("events_hostile"), ALL.listening("wide"):
+        for _ in range(3):
+            os.getpriority(os.PRIO_PROCESS, 0)
+        lines = ALL.lines()
+        pipe = os.open(TRACING / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        piped = b""
+        try:
+            while part := os.read(pipe, 65536):
+                piped += part
+        except BlockingIOError:
+            pass
+        os.close(pipe)
+    equal(len(lines), 3)
+    equal(len(piped.splitlines()), 3)
+    for line in [*lines, *piped.decode().splitlines()]:
+        if not re.search(r"wide: all=\{0xff(,0xff){1300,}\}\.\.\.$", line):
+            raise AssertionError(line)
 
 
 @with_module

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Trace events of the module: who listens, what is armed for it, how records are printed. */
+/* Trace events of the module: their listeners, what these arm, how records are printed. */
 #include <linux/err.h>
 #include <linux/kallsyms.h>
 #include <linux/kernel.h>
@@ -26,8 +26,8 @@ static_assert(offsetof(struct kprobes_event_field, len) ==
 	      offsetof(struct trace_event_fields, len));
 
 /*
- * Who listens to an event, and what is bound to it. Taken inside event_mutex, and
- * around kprobe_mutex, as trace_kprobe.c does.
+ * Protects the listeners of all events, and what is bound to them. Taken inside
+ * event_mutex, and around kprobe_mutex, as trace_kprobe.c does.
  */
 static DEFINE_MUTEX(lock);
 
@@ -39,21 +39,21 @@ static struct kprobes_event *event_of(struct trace_event_call *call)
 	return container_of(call, struct kprobes_event, call);
 }
 
-static bool listened(const struct kprobes_event *event)
+static bool has_listener(const struct kprobes_event *event)
 {
 	return event->listeners || event->perf;
 }
 
 /*
- * Nobody who listens all the time is to miss a record. So more is set before a
- * handler can see the new first listener, and cleared when none sees the old one.
+ * A listener that stays must not miss a record. So `more` is set before a handler can
+ * see a new first listener, and cleared when no handler sees the old one any more.
  */
 static void set_more(struct kprobes_event *event)
 {
 	WRITE_ONCE(event->more, event->perf || (event->listeners && event->listeners->next));
 }
 
-static int want(struct kprobes_binding *binding)
+static int get(struct kprobes_binding *binding)
 {
 	int ret;
 
@@ -67,7 +67,7 @@ static int want(struct kprobes_binding *binding)
 	return ret;
 }
 
-static void unwant(struct kprobes_binding *binding)
+static void put(struct kprobes_binding *binding)
 {
 	int ret;
 
@@ -77,36 +77,36 @@ static void unwant(struct kprobes_binding *binding)
 	if (--binding->reg->wanted)
 		return;
 	ret = binding->arm(binding->reg, false);
-	/* It fires for nobody, and its drop disarms it. */
+	/* Its handler finds no listener, and dropping the probe disarms it. */
 	if (ret)
-		pr_warn("%s: a probe that nobody listens to stays armed: error %d\n",
+		pr_warn("%s: a probe without listeners stays armed: error %d\n",
 			THIS_MODULE->name, ret);
 }
 
-static void unwant_all(struct kprobes_event *event)
+static void put_all(struct kprobes_event *event)
 {
 	struct kprobes_binding *binding;
 
 	for (binding = event->bindings; binding; binding = binding->next)
-		unwant(binding);
+		put(binding);
 }
 
 /*
- * For a listener. If it `must` be let in, all is armed that can be; the others are tried
- * again for the next one.
+ * Arms all that is bound to an event, for a listener. If the listener `must` not be
+ * refused, what can be armed is; the next listener tries the others again.
  */
-static int want_all(struct kprobes_event *event, bool must)
+static int get_all(struct kprobes_event *event, bool must)
 {
 	struct kprobes_binding *binding;
 
 	for (binding = event->bindings; binding; binding = binding->next) {
-		int ret = want(binding);
+		int ret = get(binding);
 
 		if (!ret)
 			continue;
 		if (!must) {
-			if (!listened(event))
-				unwant_all(event);
+			if (!has_listener(event))
+				put_all(event);
 			return ret;
 		}
 		pr_warn("%s: a probe of the event %s:%s cannot be armed for a trigger: error %d\n",
@@ -125,12 +125,11 @@ static int add_listener(struct kprobes_event *event, struct trace_event_file *fi
 		return -ENOMEM;
 	listener->file = file;
 	listener->next = event->listeners;
-	ret = want_all(event, must);
+	ret = get_all(event, must);
 	if (ret) {
 		kfree(listener);
 		return ret;
 	}
-	event->recorded = true;
 	if (listener->next)
 		WRITE_ONCE(event->more, true);
 	smp_store_release(&event->listeners, listener);
@@ -147,8 +146,8 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 	if (!listener)
 		return;
 	WRITE_ONCE(*link, listener->next);
-	if (!listened(event))
-		unwant_all(event);
+	if (!has_listener(event))
+		put_all(event);
 	/*
 	 * The kernel frees the file, and the buffer of the instance, after it has waited
 	 * for the handlers of tracepoints, which ours are not.
@@ -160,7 +159,7 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 
 static int set_perf(struct kprobes_event *event, bool on)
 {
-	int ret = on ? want_all(event, false) : 0;
+	int ret = on ? get_all(event, false) : 0;
 
 	if (ret)
 		return ret;
@@ -169,8 +168,8 @@ static int set_perf(struct kprobes_event *event, bool on)
 	if (on) {
 		WRITE_ONCE(event->more, true);
 	} else {
-		if (!listened(event))
-			unwant_all(event);
+		if (!has_listener(event))
+			put_all(event);
 		/* The kernel frees perf_events, as the file above. */
 		synchronize_rcu();
 		set_more(event);
@@ -179,10 +178,10 @@ static int set_perf(struct kprobes_event *event, bool on)
 }
 
 /*
- * Whether the kernel has a trigger for the file, and does not expect to be refused: it
- * would count on as if it had not been, and later free the file without a word to us.
+ * Whether the kernel adds a trigger. It ignores a refusal then, and would later free
+ * the file without unregistering the listener.
  */
-static bool must_be_let_in(const struct trace_event_file *file)
+static bool must_accept(const struct trace_event_file *file)
 {
 	return file->flags & EVENT_FILE_FL_SOFT_DISABLED;
 }
@@ -200,11 +199,9 @@ static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 	case TRACE_REG_REGISTER:
 		mutex_lock(&lock);
 		if (ended)
-			ret = must_be_let_in(data) ? 0 : -ENODEV;
-		else if (event->gone && !must_be_let_in(data))
-			ret = -ENODEV;
+			ret = must_accept(data) ? 0 : -ENODEV;
 		else
-			ret = add_listener(event, data, must_be_let_in(data));
+			ret = add_listener(event, data, must_accept(data));
 		mutex_unlock(&lock);
 		break;
 	case TRACE_REG_UNREGISTER:
@@ -216,7 +213,7 @@ static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 	case TRACE_REG_PERF_REGISTER:
 	case TRACE_REG_PERF_UNREGISTER:
 		mutex_lock(&lock);
-		if (type == TRACE_REG_PERF_REGISTER && event->gone)
+		if (type == TRACE_REG_PERF_REGISTER && ended)
 			ret = -ENODEV;
 		else
 			ret = set_perf(event, type == TRACE_REG_PERF_REGISTER);
@@ -230,10 +227,7 @@ static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 	return ret;
 }
 
-/*
- * Binds a registration to an event, and arms it if somebody listens, else disarms
- * it.
- */
+/* Binds a registration to an event, and arms it if there is a listener, else disarms it. */
 int kprobes_event_bind(struct kprobes_binding *binding)
 {
 	struct kprobes_event *event = binding->event;
@@ -245,10 +239,10 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 	if (!event->call.event.type)
 		return -EOPNOTSUPP;
 	mutex_lock(&lock);
-	if (event->gone)
+	if (ended)
 		ret = -ENODEV;
-	else if (listened(event))
-		ret = want(binding);
+	else if (has_listener(event))
+		ret = get(binding);
 	else if (!binding->reg->wanted)
 		ret = binding->arm(binding->reg, false);
 	if (!ret) {
@@ -260,8 +254,8 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 }
 
 /*
- * The registration is dropped next, which disarms it. Where one must not wait, that
- * is stopped, see kprobes_leave(), and nothing is freed.
+ * The registration is dropped next, which disarms it. In atomic context that drop calls
+ * BUG(), see kprobes_leave(), and nothing is freed.
  */
 void kprobes_event_unbind(struct kprobes_binding *binding)
 {
@@ -274,6 +268,22 @@ void kprobes_event_unbind(struct kprobes_binding *binding)
 		link = &(*link)->next;
 	*link = binding->next;
 	mutex_unlock(&lock);
+}
+
+/*
+ * The most characters of a line. With what the kernel puts before them, and with what
+ * one call of trace_seq_printf() adds after the check, they fit into a trace_seq.
+ */
+#define LONGEST (TRACE_SEQ_BUFFER_SIZE - 512 - KSYM_SYMBOL_LEN)
+
+struct line {
+	struct trace_seq *s;
+	size_t begin;
+};
+
+static bool is_full(const struct line *line)
+{
+	return trace_seq_used(line->s) - line->begin > LONGEST;
 }
 
 /* As %pS, but hashed if there is no symbol. */
@@ -292,7 +302,7 @@ static void print_word(struct trace_seq *s, const struct kprobes_event_show *sho
 {
 	u64 word = 0;
 
-	/* Records are aligned to 4 bytes. Both architectures are little-endian. */
+	/* Records are aligned to 4 bytes. All supported architectures are little-endian. */
 	memcpy(&word, at, show->size);
 	switch (show->kind) {
 	case KPROBES_SIGNED:
@@ -314,92 +324,88 @@ static void print_word(struct trace_seq *s, const struct kprobes_event_show *sho
 }
 
 /* Escaped as in the log, because programs choose their names. */
-static void print_string(struct trace_seq *s, const char *string, size_t size)
+static void print_string(const struct line *line, const char *string, size_t size)
 {
 	const char *end = string + strnlen(string, size);
 
-	for (; string < end; string++) {
+	for (; string < end && !is_full(line); string++) {
 		if (*string >= ' ' && *string <= '~')
-			trace_seq_putc(s, *string);
+			trace_seq_putc(line->s, *string);
 		else if (*string == '\t')
-			trace_seq_puts(s, "\\t");
+			trace_seq_puts(line->s, "\\t");
 		else if (*string == '\n')
-			trace_seq_puts(s, "\\n");
+			trace_seq_puts(line->s, "\\n");
 		else if (*string == '\r')
-			trace_seq_puts(s, "\\r");
+			trace_seq_puts(line->s, "\\r");
 		else
-			trace_seq_printf(s, "\\x%02x", (u8)*string);
+			trace_seq_printf(line->s, "\\x%02x", (u8)*string);
 	}
 }
 
 /* As trace_print_array_seq(), which adds a NUL. */
-static void print_array(struct trace_seq *s, const struct kprobes_event_show *show, const u8 *at)
+static void print_array(const struct line *line, const struct kprobes_event_show *show,
+			const u8 *at)
 {
 	u64 word = 0;
 	u16 n;
 
-	trace_seq_putc(s, '{');
-	for (n = 0; n < show->count; n++, at += show->size) {
+	trace_seq_putc(line->s, '{');
+	for (n = 0; n < show->count && !is_full(line); n++, at += show->size) {
 		memcpy(&word, at, show->size);
-		trace_seq_printf(s, "%s0x%llx", n ? "," : "", word);
+		trace_seq_printf(line->s, "%s0x%llx", n ? "," : "", word);
 	}
-	trace_seq_putc(s, '}');
+	trace_seq_putc(line->s, '}');
 }
 
-static void print_field(struct trace_seq *s, const struct kprobes_event_show *show,
+static void print_field(const struct line *line, const struct kprobes_event_show *show,
 			const u8 *entry, size_t size)
 {
 	const u8 *at = entry + show->offset;
 	u16 where[2];
 
 	if (show->offset + show->size * show->count > size) {
-		trace_seq_puts(s, "(bad)");
+		trace_seq_puts(line->s, "(bad)");
 		return;
 	}
 	switch (show->kind) {
 	case KPROBES_CHARS:
-		print_string(s, at, show->count);
+		print_string(line, at, show->count);
 		break;
 	case KPROBES_STRING:
 		memcpy(where, at, sizeof(where));
-		/* Where user space wrote into a buffer that is mapped, or persistent. */
+		/* User space may have written into a buffer that is mapped, or persistent. */
 		if (where[0] + where[1] > size)
-			trace_seq_puts(s, "(bad)");
+			trace_seq_puts(line->s, "(bad)");
 		else
-			print_string(s, entry + where[0], where[1]);
+			print_string(line, entry + where[0], where[1]);
 		break;
 	case KPROBES_ARRAY:
-		print_array(s, show, at);
+		print_array(line, show, at);
 		break;
 	default:
-		print_word(s, show, at);
+		print_word(line->s, show, at);
 		break;
 	}
 }
 
-enum print_line_t kprobes_event_print(struct trace_iterator *iter, struct trace_event *trace,
-				      const struct kprobes_event *event)
+static enum print_line_t print(struct trace_iterator *iter, int flags, struct trace_event *trace)
 {
-	struct trace_seq *s = &iter->seq;
+	const struct kprobes_event *event = container_of(trace, struct kprobes_event, call.event);
+	struct line line = { .s = &iter->seq };
 	const u8 *p;
 	int ret = trace_raw_output_prep(iter, trace);
 
 	if (ret != TRACE_TYPE_HANDLED)
 		return ret;
-	for (p = event->line; *p; p++) {
+	line.begin = trace_seq_used(line.s);
+	for (p = event->line; *p && !is_full(&line); p++) {
 		if (*p == 1)
-			print_field(s, &event->shows[*++p - 1], (u8 *)iter->ent, iter->ent_size);
+			print_field(&line, &event->shows[*++p - 1], (u8 *)iter->ent, iter->ent_size);
 		else
-			trace_seq_putc(s, *p);
+			trace_seq_putc(line.s, *p);
 	}
-	trace_seq_putc(s, '\n');
-	return trace_handle_return(s);
-}
-
-static enum print_line_t print(struct trace_iterator *iter, int flags, struct trace_event *trace)
-{
-	return kprobes_event_print(iter, trace,
-				   container_of(trace, struct kprobes_event, call.event));
+	trace_seq_puts(line.s, is_full(&line) ? "...\n" : "\n");
+	return trace_handle_return(line.s);
 }
 
 /* register_trace_event() fills in the others. */
@@ -412,70 +418,79 @@ static struct trace_event_functions funcs = {
 	     call < THIS_MODULE->trace_events + THIS_MODULE->num_trace_events; call++)	\
 		if ((*call)->class->reg == reg)
 
-/* Those that were made at run time, which stay on the list. */
-static struct kprobes_event *made;
-
 static int (*module_init_function)(void);
 static void (*module_exit_function)(void);
 
-/* Whether there is another event of that name: the kernel does not ask. */
-static bool twice(struct kprobes_event *event)
+/*
+ * Whether the kernel has another event of that name, which it does not check.
+ *
+ * Context: event_mutex. __register_event() in kernel/trace/trace_events.c must just have
+ * added the event at the front of the list of all events, which is not exported: so the
+ * head of that list is before the event.
+ */
+static bool is_duplicate(struct kprobes_event *event)
 {
-	struct trace_event_file *file;
+	const struct list_head *head = event->call.list.prev;
+	struct trace_event_call *other;
 
-	/* The search would find this one first. */
-	WRITE_ONCE(event->tp.name, "");
-	file = trace_get_event_file(NULL, event->system, event->name);
-	WRITE_ONCE(event->tp.name, event->name);
-	if (IS_ERR(file))
-		return false;
-	trace_put_event_file(file);
-	return true;
-}
+	list_for_each_entry(other, head, list) {
+		const char *name = trace_event_name(other);
 
-static void take_listeners(struct kprobes_event *event)
-{
-	event->gone = true;
-	event->cut = event->listeners;
-	WRITE_ONCE(event->listeners, NULL);
-	WRITE_ONCE(event->perf, false);
-	WRITE_ONCE(event->more, false);
-}
-
-static void free_listeners(struct kprobes_event *event)
-{
-	struct kprobes_listener *listener;
-
-	while ((listener = event->cut)) {
-		event->cut = listener->next;
-		kfree(listener);
+		if (other != &event->call && name && other->class &&
+		    !strcmp(name, event->name) && !strcmp(other->class->system, event->system))
+			return true;
 	}
+	return false;
 }
 
 /*
- * Takes the listeners away. After the module's exit the kernel does so itself,
- * except where a trigger has the event in soft mode; and probes that are left are
- * unregistered only when the event's files are freed.
+ * trace_event_class::get_fields. The kernel calls it for the first time when it creates
+ * the event's first folder, before it gives up event_mutex.
  */
-static void cut(void)
+static struct list_head *get_fields(struct trace_event_call *call)
+{
+	struct kprobes_event *event = event_of(call);
+
+	/* Without memory for a folder, the first call may come later, from another task. */
+	if (event->adder == current) {
+		event->adder = NULL;
+		event->is_duplicate = is_duplicate(event);
+	}
+	return &event->class.fields;
+}
+
+/*
+ * Detaches all listeners. After the module's exit the kernel does so itself, except
+ * where a trigger has the event in soft mode; and probes that were not dropped are
+ * unregistered only when the event's files have been freed.
+ */
+static void detach_listeners(void)
 {
 	struct trace_event_call **call;
+	struct kprobes_listener *listener;
 	struct kprobes_event *event;
 
 	mutex_lock(&lock);
 	ended = true;
-	for_each_event_of_ours(call)
-		take_listeners(event_of(*call));
-	for (event = made; event; event = event->next)
-		take_listeners(event);
+	for_each_event_of_ours(call) {
+		event = event_of(*call);
+		event->detached = event->listeners;
+		WRITE_ONCE(event->listeners, NULL);
+		WRITE_ONCE(event->perf, false);
+		WRITE_ONCE(event->more, false);
+	}
 	mutex_unlock(&lock);
 	synchronize_rcu();
-	for_each_event_of_ours(call)
-		free_listeners(event_of(*call));
-	for (event = made; event; event = event->next)
-		free_listeners(event);
+	for_each_event_of_ours(call) {
+		event = event_of(*call);
+		while ((listener = event->detached)) {
+			event->detached = listener->next;
+			kfree(listener);
+		}
+	}
 }
 
+/* Called in place of the module's init. */
 static int enter(void)
 {
 	struct trace_event_call **call;
@@ -484,28 +499,29 @@ static int enter(void)
 	for_each_event_of_ours(call) {
 		struct kprobes_event *event = event_of(*call);
 
-		if (!twice(event))
+		event->adder = NULL;
+		if (!event->is_duplicate)
 			continue;
 		pr_err("%s: there is an event %s:%s already\n", THIS_MODULE->name,
 		       event->system, event->name);
-		/* The module loader has EEXIST for itself. */
+		/* The module loader uses EEXIST for itself. */
 		ret = -EBUSY;
 	}
 	if (!ret)
 		ret = module_init_function();
 	if (ret)
-		cut();
+		detach_listeners();
 	return ret;
 }
 
+/* Called in place of the module's exit. */
 static void leave(void)
 {
 	module_exit_function();
-	cut();
+	detach_listeners();
 }
 
-/* Has ours called instead of the module's init and exit, before the former. */
-void kprobes_event_hook(void)
+static void hook_init_and_exit(void)
 {
 	if (THIS_MODULE->init == enter)
 		return;
@@ -518,74 +534,21 @@ void kprobes_event_hook(void)
 #endif
 }
 
-static void set_up(struct kprobes_event *event)
-{
-	INIT_LIST_HEAD(&event->class.fields);
-	event->class.system = event->system;
-	event->class.fields_array = (struct trace_event_fields *)event->fields;
-	event->class.reg = reg;
-	event->call.print_fmt = event->print_fmt;
-}
-
-/* trace_event_class::raw_init, when the kernel finds the event. */
+/* trace_event_class::raw_init, when the kernel finds the event, before the module's init. */
 int kprobes_event_raw_init(struct trace_event_call *call)
 {
 	struct kprobes_event *event = event_of(call);
 
-	kprobes_event_hook();
-	set_up(event);
+	hook_init_and_exit();
+	INIT_LIST_HEAD(&event->class.fields);
+	event->class.system = event->system;
+	event->class.fields_array = (struct trace_event_fields *)event->fields;
+	event->class.get_fields = get_fields;
+	event->class.reg = reg;
+	event->call.print_fmt = event->print_fmt;
 	event->call.event.funcs = &funcs;
+	event->adder = current;
 	return trace_event_raw_init(call);
-}
-
-/* Puts one that is made at run time on the list. */
-int kprobes_event_enter(struct kprobes_event *event)
-{
-	int ret = 0;
-
-	set_up(event);
-	event->tp.name = event->name;
-	event->call.tp = &event->tp;
-	event->call.class = &event->class;
-	event->call.flags = KPROBES_EVENT_FLAGS;
-	mutex_lock(&lock);
-	if (ended) {
-		ret = -ENODEV;
-	} else {
-		event->next = made;
-		made = event;
-	}
-	mutex_unlock(&lock);
-	return ret;
-}
-
-/* Entries are added in front, and never removed. */
-struct kprobes_event *kprobes_event_all(void)
-{
-	return READ_ONCE(made);
-}
-
-/* Whether the module's exit has run, or its init has failed. */
-bool kprobes_event_ended(void)
-{
-	bool is;
-
-	mutex_lock(&lock);
-	is = ended;
-	mutex_unlock(&lock);
-	return is;
-}
-
-/* Has new listeners refused, or not. Returns whether there are any. */
-bool kprobes_event_set_gone(struct kprobes_event *event, bool gone)
-{
-	bool is;
-
-	mutex_lock(&lock);
-	event->gone = gone || ended;
-	is = listened(event);
-	mutex_unlock(&lock);
-	return is;
 }
 
 #ifdef CONFIG_PERF_EVENTS

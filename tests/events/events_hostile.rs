@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Events of a module that redefines all that `trace_event!` could name: the crate `core`, macros
+//! and primitive types, constants, methods. `tests/inside/events_records.py` compares the records
+//! with those of an honest module.
+
+#![forbid(unsafe_code)]
+#![allow(non_camel_case_types)]
+#![allow(clippy::len_without_is_empty, reason = "it is only called `len`")]
+
+extern crate core as honest;
+// From here on, `::core` is this crate.
+extern crate self as core;
+
+pub use honest::*;
+
+/// As `core::mem`, with sizes that are wrong.
+pub mod mem {
+    pub use crate::honest::mem::*;
+
+    /// A size of nothing.
+    pub const fn size_of<T>() -> usize {
+        1
+    }
+}
+
+use kernel::prelude::*;
+use kprobes::{
+    entry,
+    event::Armed,
+    AtEntry,
+    Context,
+    Entry, //
+};
+
+module! {
+    type: Hostile,
+    name: "events_hostile",
+    authors: ["Rust kprobe"],
+    description: "Tests of trace events with redefined names",
+    license: "GPL",
+}
+
+/// A trait with methods for each type, of the names that the library's traits have.
+pub trait Named {
+    /// Never called.
+    fn tail(&self) -> usize {
+        4000
+    }
+    /// Never called.
+    fn fields(&self) -> usize {
+        0
+    }
+    /// Never called.
+    fn store(&self) {}
+    /// Never called.
+    fn len(&self) -> usize {
+        0
+    }
+    /// Never called.
+    fn event() -> usize {
+        0
+    }
+}
+
+impl<T: ?Sized> Named for T {}
+
+mod records {
+    use kprobes::event::{
+        Hex,
+        Str, //
+    };
+
+    pub(crate) type Word = u16;
+    pub(crate) type Byte = crate::honest::primitive::u8;
+
+    // The lengths of two arrays, by names that the macro could use inside.
+    pub(crate) const NAMES: crate::honest::primitive::usize = 3;
+    pub(crate) const FIELDS: crate::honest::primitive::usize = 2;
+    #[allow(dead_code)]
+    pub(crate) const TABLES: crate::honest::primitive::usize = 99;
+    #[allow(dead_code)]
+    pub(crate) const EVENT: crate::honest::primitive::usize = 99;
+
+    #[allow(dead_code)]
+    struct u8;
+    #[allow(dead_code)]
+    struct usize;
+    #[allow(dead_code)]
+    struct bool;
+    #[allow(dead_code)]
+    struct str;
+
+    #[allow(unused_macros)]
+    macro_rules! concat {
+        ($($any:tt)*) => {
+            "wrong\0"
+        };
+    }
+    #[allow(unused_macros)]
+    macro_rules! stringify {
+        ($($any:tt)*) => {
+            "wrong"
+        };
+    }
+
+    kprobes::trace_event! {
+        /// Fields that have the names of what was a record's first and last part.
+        #[allow(dead_code)]
+        pub(crate) struct Strange<'a> = "events_test:strange" {
+            entry: u32,
+            life: [Word; NAMES],
+            /// A string.
+            record: Str<'a, 16>,
+            self_: Hex<u64>,
+            at: [Word; FIELDS],
+        }
+    }
+
+    impl Own {
+        /// What `Self` means in the fields of the record.
+        const LENGTH: crate::honest::primitive::usize = 5;
+    }
+
+    kprobes::trace_event! {
+        pub(crate) struct Own = "events_test:own" {
+            bytes: [Byte; Self::LENGTH],
+            next: u32,
+        }
+    }
+
+    kprobes::trace_event! {
+        /// More than a line takes.
+        pub(crate) struct Wide = "events_test:wide" {
+            all: [Byte; 1800],
+            last: u32,
+        }
+    }
+}
+
+use records::{
+    Own,
+    Strange,
+    Wide, //
+};
+
+struct Emits;
+
+impl entry::Handler for Emits {
+    fn entry(&self, cx: &Context<'_, AtEntry>) {
+        Strange {
+            entry: 1,
+            life: [2, 3, 4],
+            record: "text".into(),
+            self_: kprobes::event::Hex(5),
+            at: [6, 7],
+        }
+        .emit(cx);
+        Own {
+            bytes: [8, 9, 10, 11, 12],
+            next: 13,
+        }
+        .emit(cx);
+        Wide {
+            all: [0xff; 1800],
+            last: 14,
+        }
+        .emit(cx);
+    }
+}
+
+type Probe = Armed<Armed<Armed<Entry<Emits>>>>;
+
+struct Hostile {
+    _probe: Pin<KBox<Probe>>,
+}
+
+impl kernel::Module for Hostile {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let target = kprobes::syscall!("getpriority").disabled();
+        let probe = Strange::arms(Own::arms(Wide::arms(Entry::new(target, Emits))));
+        Ok(Self {
+            _probe: KBox::pin_init(probe, GFP_KERNEL)?,
+        })
+    }
+}
