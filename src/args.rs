@@ -19,6 +19,9 @@ use kernel::prelude::*;
 /// | `Result<usize>`, `Result<isize>`, `Result<u64>`, `Result<i64>` | the same for `long` or `ssize_t` |
 /// | `Result<KernelPtr<_>>` | a pointer or `ERR_PTR(-errno)` |
 ///
+/// A struct that is passed by value takes as many words as it has, or none, see
+/// [`Context::arg`](crate::Context::arg).
+///
 /// Narrow types use only the low bits, because a caller may leave anything in the
 /// others.
 ///

@@ -265,6 +265,11 @@ impl Context<'_, Pre> {
     /// Returns the `n`th argument of the probed function, from 0: the CPU register
     /// in which the C calling convention passes it.
     ///
+    /// A struct that is passed by value is not one argument: one of up to 16 bytes takes a register
+    /// for each 8 bytes, a larger one none on x86-64, where it is on the stack, and one on arm64,
+    /// which points at it. A function that returns a larger struct has, on x86-64, a pointer to the
+    /// room for it as its first argument.
+    ///
     /// After the entry of the function, that register may hold anything. If the
     /// `n`th argument is not passed in a register, the module does not build:
     /// modpost reports `rust_build_error`.

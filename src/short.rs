@@ -21,7 +21,8 @@
 /// at the return of the function, with the arguments as they were at the entry;
 /// calls for which the condition is false at the entry are not followed. `CX` is
 /// the [`Context`](crate::Context), in the condition that of the entry. For the
-/// types, see [`FromWord`](crate::FromWord).
+/// types, see [`FromWord`](crate::FromWord). The entry point of a system call has no typed
+/// arguments, see [`Context::syscall_args`](crate::Context::syscall_args).
 ///
 /// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the
 /// module registers the probes in this order, all or none; unloading it
@@ -159,6 +160,7 @@ macro_rules! probes {
         }
 
         $(
+            $crate::probes!(@check $how $target $($ty,)*);
             $(#[$doc])*
             // With braces, so that the name is not also a value that shadows an argument.
             #[allow(non_camel_case_types)]
@@ -168,6 +170,12 @@ macro_rules! probes {
             );
         )+
     };
+
+    // The entry point of a system call has a pointer to the arguments.
+    (@check at $target:literal $($ty:ty,)+) => {
+        const _: () = $crate::__refused::arguments_of_a_system_call($target);
+    };
+    (@check $($rest:tt)*) => {};
 
     (@type at $name:ident) => { $crate::Kprobe<$name> };
     (@type at $name:ident $ret:ident) => { $crate::Kretprobe<$name> };
@@ -195,7 +203,7 @@ macro_rules! probes {
         impl $crate::kprobe::Handler for $name {
             #[inline(always)]
             fn pre(&self, $cx: &$crate::Context<'_>) {
-                // It need not be used.
+                // The body need not use it.
                 let _ = $cx;
                 let ($($arg,)*) = $crate::probes!(@args $cx [0 1 2 3 4 5] [] $($ty,)*);
                 $($crate::__refused::condition_without_result($condition);)?
@@ -318,6 +326,38 @@ pub mod __refused {
         TracepointOffset:
             "a tracepoint has no offset",
             "only a probe `at` a function has";
+    }
+
+    /// Refuses the names that the kernel's `SYSCALL_DEFINE()` makes.
+    #[inline]
+    pub const fn arguments_of_a_system_call(target: &core::ffi::CStr) {
+        let name = target.to_bytes();
+        const PREFIXES: [&[u8]; 7] = [
+            b"__x64_sys_",
+            b"__ia32_sys_",
+            b"__ia32_compat_sys_",
+            b"__x64_compat_sys_",
+            b"__arm64_sys_",
+            b"__arm64_compat_sys_",
+            b"__riscv_sys_",
+        ];
+        let mut n = 0;
+        while n < PREFIXES.len() {
+            if let Some((prefix, _)) = name.split_at_checked(PREFIXES[n].len()) {
+                let mut same = true;
+                let mut at = 0;
+                while at < prefix.len() {
+                    same &= prefix[at] == PREFIXES[n][at];
+                    at += 1;
+                }
+                assert!(
+                    !same,
+                    "probes!: the entry point of a system call takes one argument, a pointer to \
+                     the arguments: use `cx.syscall_args()`"
+                );
+            }
+            n += 1;
+        }
     }
 
     #[inline]

@@ -134,3 +134,16 @@ mod tracepoints {
         }
     }
 }
+
+mod system_call {
+    kprobes::probes! { //~ use `cx.syscall_args()`
+        struct Module;
+
+        fn kill at c"__x64_sys_kill" (_cx, _pid: i32, _sig: i32) {}
+        // Without typed arguments, it is right; and this is another function.
+        fn right at c"__x64_sys_kill" (cx) {
+            let _ = cx.syscall_args::<(i32, i32)>();
+        }
+        fn other at c"__x64_system" (_cx, _pid: i32) {}
+    }
+}
