@@ -7,6 +7,7 @@ use crate::{
     kernel_ext::{
         nofault::{
             KernelPtr,
+            Text,
             UserPtr, //
         },
         symbol::Address, //
@@ -14,10 +15,7 @@ use crate::{
     task::Comm, //
 };
 use core::ptr;
-use kernel::{
-    prelude::*,
-    str::BStr, //
-};
+use kernel::prelude::*;
 
 /// How the kernel prints a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -238,30 +236,48 @@ unsafe impl Field for Comm {
     }
 }
 
-/// A string of up to `MAX` bytes; what is longer is cut. Its bytes are at the end of
-/// the record, which is as long as the string.
+/// A string of up to `MAX` bytes. A longer one is cut, and ends with `...`. Its bytes are at the end
+/// of the record, which is as long as the string.
 #[derive(Clone, Copy)]
-pub struct Str<'a, const MAX: usize>(&'a [u8]);
+pub struct Str<'a, const MAX: usize> {
+    bytes: &'a [u8],
+    cut: bool,
+}
+
+/// What a string ends with that is cut.
+const CUT: &[u8] = b"...";
 
 impl<'a, const MAX: usize> Str<'a, MAX> {
     /// Creates a string of these bytes.
     #[inline(always)]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes.get(..MAX).unwrap_or(bytes))
+        Self::cut_if(bytes, false)
+    }
+
+    /// `more` is whether the string is longer than these bytes.
+    #[inline(always)]
+    fn cut_if(bytes: &'a [u8], more: bool) -> Self {
+        const { assert!(MAX >= CUT.len(), "a string of at least 3 bytes") };
+        let cut = more || bytes.len() > MAX;
+        let kept = if cut { MAX - CUT.len() } else { MAX };
+        Self {
+            bytes: bytes.get(..kept).unwrap_or(bytes),
+            cut,
+        }
     }
 }
 
-impl<'a, const MAX: usize> From<&'a BStr> for Str<'a, MAX> {
+impl<'a, const MAX: usize> From<Text<'a>> for Str<'a, MAX> {
     #[inline(always)]
-    fn from(string: &'a BStr) -> Self {
-        Self::new(string)
+    fn from(text: Text<'a>) -> Self {
+        Self::cut_if(text.bytes(), text.is_cut())
     }
 }
 
 /// What could not be read is `(fault)`, as in tracefs.
-impl<'a, const MAX: usize> From<Result<&'a BStr>> for Str<'a, MAX> {
+impl<'a, const MAX: usize> From<Result<Text<'a>>> for Str<'a, MAX> {
     #[inline(always)]
-    fn from(read: Result<&'a BStr>) -> Self {
+    fn from(read: Result<Text<'a>>) -> Self {
         read.map_or(Self::new(b"(fault)"), Self::from)
     }
 }
@@ -281,7 +297,7 @@ impl<'a, const MAX: usize> From<&'a [u8]> for Str<'a, MAX> {
 }
 
 // SAFETY: `store` writes a `u32`, and the bytes of the string with a NUL, which are `tail()`. A
-// string is at most `MAX` bytes long.
+// string is at most `MAX` bytes long, with `...` if it is cut.
 unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
     const TYPE: &'static [u8] = b"__data_loc char[]\0";
     const KIND: Kind = Kind::String;
@@ -290,22 +306,25 @@ unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
 
     #[inline(always)]
     fn tail(self) -> usize {
-        self.0.len() + 1
+        self.bytes.len() + if self.cut { CUT.len() } else { 0 } + 1
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize) {
-        let len = self.0.len();
-        let place = ((len as u32 + 1) << 16) | *at as u32;
+        let (len, tail) = (self.bytes.len(), self.tail());
+        let place = ((tail as u32) << 16) | *at as u32;
         // SAFETY: By the safety requirements, `to` is valid for writing, and `record` for writing
-        // `len + 1` bytes from `at` on.
+        // `tail` bytes from `at` on.
         unsafe {
             to.cast::<u32>().write_unaligned(place);
             let text = record.add(*at);
-            ptr::copy_nonoverlapping(self.0.as_ptr(), text, len);
-            text.add(len).write(0);
+            ptr::copy_nonoverlapping(self.bytes.as_ptr(), text, len);
+            if self.cut {
+                ptr::copy_nonoverlapping(CUT.as_ptr(), text.add(len), CUT.len());
+            }
+            text.add(tail - 1).write(0);
         }
-        *at += len + 1;
+        *at += tail;
     }
 }
 

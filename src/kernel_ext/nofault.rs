@@ -27,7 +27,8 @@ use core::{
     mem::{
         size_of,
         MaybeUninit, //
-    }, //
+    },
+    ops::Deref, //
 };
 use kernel::{
     fmt,
@@ -95,16 +96,32 @@ trait Space {
         Ok(done)
     }
 
-    /// Reads a string with [`Space::copy_str`], for display.
-    fn show<const MAX: usize>(addr: usize) -> Shown<MAX> {
-        let mut bytes = [0; MAX];
-        let len = Self::copy_str(addr, &mut bytes).ok();
+    /// Reads a string with [`Space::copy_str`]. Returns how much of it is in `buf`, and whether
+    /// there is more.
+    #[inline(always)]
+    fn read_str(addr: usize, buf: &mut [u8]) -> Result<(usize, bool)> {
+        let len = Self::copy_str(addr, buf)?;
         // A string that fills the buffer is not cut if the next byte is its NUL.
-        let cut = len == Some(MAX) && {
+        let cut = len == buf.len() && {
             let mut next = [0];
-            !matches!(Self::copy_str(addr.wrapping_add(MAX), &mut next), Ok(0))
+            !matches!(Self::copy_str(addr.wrapping_add(len), &mut next), Ok(0))
         };
-        Shown { bytes, len, cut }
+        Ok((len, cut))
+    }
+
+    /// Returns the length of a string, or `max` if it is longer.
+    fn str_len(addr: usize, max: usize) -> Result<usize> {
+        let mut part = [0; 128];
+        let mut done = 0;
+        while done < max {
+            let room = part.len().min(max - done);
+            let len = Self::copy_str(addr.wrapping_add(done), &mut part[..room])?;
+            done += len;
+            if len < room {
+                break;
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -283,16 +300,27 @@ macro_rules! string {
 
             /// Reads the string into `buf` and returns it without its NUL.
             ///
-            /// A string that does not fit is truncated to the length of `buf`.
-            /// Displaying the result escapes unprintable characters.
+            /// A string that does not fit is cut to the length of `buf`, see
+            /// [`Text::is_cut`].
             ///
             /// # Errors
             ///
-            /// `EFAULT` if a part of the string cannot be read.
+            /// `EFAULT` if a part of what fits cannot be read.
             #[inline]
-            pub fn read(self, buf: &mut [u8]) -> Result<&BStr> {
-                let len = $space::copy_str(self.0, buf)?;
-                Ok(BStr::from_bytes(&buf[..len]))
+            pub fn read(self, buf: &mut [u8]) -> Result<Text<'_>> {
+                let (len, cut) = $space::read_str(self.0, buf)?;
+                let bytes = BStr::from_bytes(&buf[..len]);
+                Ok(Text { bytes, cut })
+            }
+
+            /// Returns the length of the string without its NUL, or `max` if it is longer.
+            ///
+            /// # Errors
+            ///
+            /// `EFAULT` if a part of these bytes cannot be read.
+            #[inline]
+            pub fn length(self, max: usize) -> Result<usize> {
+                $space::str_len(self.0, max)
             }
 
             /// Reads up to `MAX` bytes of the string for display: followed by
@@ -302,7 +330,9 @@ macro_rules! string {
             #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
                 const { assert!(MAX <= MAX_AT_ONCE, "at most 1024 bytes are shown at once") };
-                $space::show(self.0)
+                let mut bytes = [0; MAX];
+                let read = $space::read_str(self.0, &mut bytes).ok();
+                Shown { bytes, read }
             }
         }
 
@@ -325,20 +355,60 @@ string! {
     KernelStr, Kernel
 }
 
+/// A string that was read, or as much of it as fits into the buffer.
+///
+/// It dereferences to its bytes. Displaying it escapes unprintable characters; `...` follows if it
+/// is cut.
+#[derive(Clone, Copy)]
+pub struct Text<'a> {
+    bytes: &'a BStr,
+    cut: bool,
+}
+
+impl<'a> Text<'a> {
+    /// Returns whether the string is longer.
+    #[inline(always)]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> &'a BStr {
+        self.bytes
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = BStr;
+
+    #[inline(always)]
+    fn deref(&self) -> &BStr {
+        self.bytes
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.bytes, f)?;
+        f.write_str(if self.cut { "..." } else { "" })
+    }
+}
+
 /// A string that was read, for display. Unprintable characters are escaped.
 pub struct Shown<const MAX: usize> {
     bytes: [u8; MAX],
-    len: Option<usize>,
-    cut: bool,
+    /// How many of them were read, and whether the string is longer.
+    read: Option<(usize, bool)>,
 }
 
 impl<const MAX: usize> fmt::Display for Shown<MAX> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(len) = self.len else {
+        let Some((len, cut)) = self.read else {
             return f.write_str("(fault)");
         };
-        fmt::Display::fmt(BStr::from_bytes(&self.bytes[..len]), f)?;
-        f.write_str(if self.cut { "..." } else { "" })
+        let bytes = BStr::from_bytes(&self.bytes[..len]);
+        fmt::Display::fmt(&Text { bytes, cut }, f)
     }
 }

@@ -166,7 +166,7 @@ struct Texts;
 impl kprobe::Handler for Texts {
     fn pre(&self, cx: &Context<'_>) {
         let (text, length): (KernelStr, usize) = cx.args();
-        let mut buf = [0; 301];
+        let mut buf = [0; 300];
         let text = text.read(&mut buf);
         Filler {
             all: [u64::MAX; 16],

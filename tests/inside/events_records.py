@@ -79,13 +79,12 @@ def test_records_are_printed():
 
 @with_module
 def test_strings_are_escaped_and_cut():
-    for text in ("a\tb\x1b[31m\xff\\ 16", "x" * 299, "x" * 310, ""):
+    for text in ("a\tb\x1b[31m\xff\\ 16", "x" * 16, "x" * 17, "x" * 299, "x" * 300, "x" * 301, "x" * 310, ""):
         with ALL.listening("everything"):
             call(f"text {text}")
             line = [line for line in ALL.lines() if line.startswith("everything")][0]
-        cut = text.encode("latin1")[:300]
         shown = [re.sub(r"[^ -~]", lambda m: {"\t": "\\t"}.get(m[0], f"\\x{ord(m[0]):02x}"),
-                        part.decode("latin1")) for part in (cut[:16], cut)]
+                        text if len(text) <= most else f"{text[:most - 3]}...") for most in (16, 300)]
         words = re.search(r" text=(.*) result=-2 more=(.*) last=7$", line)
         equal([words[1], words[2]], shown)
 

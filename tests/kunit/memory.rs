@@ -72,6 +72,10 @@ mod tests {
             let mut buf = [0xaa; 8];
             let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
             assert_eq!(got.len(), len.min(8));
+            assert_eq!(got.is_cut(), len > 8);
+            let string = KernelStr::new(text.as_ptr() as usize);
+            assert_eq!(string.length(100)?, len);
+            assert_eq!(string.length(8)?, len.min(8));
             assert!(got.iter().all(|&b| b == b'x'));
         }
         Ok(())
@@ -104,6 +108,10 @@ mod tests {
         // Neither ends.
         assert!(UserStr::new(end - 4).read(&mut buf).err() == Some(EFAULT));
         assert!(UserStr::new(end).read(&mut buf).err() == Some(EFAULT));
+        // What is behind the buffer cannot be read, so the string is longer than that.
+        assert!(UserStr::new(end - 4).read(&mut buf[..4])?.is_cut());
+        assert!(UserStr::new(end - 4).length(4)? == 4);
+        assert!(UserStr::new(end - 4).length(5).err() == Some(EFAULT));
         Ok(())
     }
 
@@ -127,6 +135,7 @@ mod tests {
         let mut buf = KVec::from_elem(0u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
         let got = UserStr::new(pages).read(&mut buf)?;
         assert!(**got == text[..2 * PAGE_SIZE - 1]);
+        assert_eq!(UserStr::new(pages).length(usize::MAX)?, 2 * PAGE_SIZE - 1);
         Ok(())
     }
 
