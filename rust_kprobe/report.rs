@@ -63,20 +63,20 @@ impl Report {
         self.hits.add(1);
     }
 
-    /// `NAME: WHEN pid=PID cpu=CPU comm=COMM`
+    /// `NAME: WHEN pid=PID cpu=CPU comm="COMM"`
     pub(crate) fn hit<At: Place>(&self, when: &str, cx: &Context<'_, At>) {
         self.say(fmt!(
-            "{when} pid={} cpu={} comm={}",
+            "{when} pid={} cpu={} comm={:?}",
             cx.pid(),
             cx.cpu(),
             cx.comm()
         ));
     }
 
-    /// `NAME: return pid=PID cpu=CPU comm=COMM ret=RESULT ns=DURATION`
+    /// `NAME: return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION`
     pub(crate) fn returned(&self, cx: &Context<'_, Return>, ns: u64) {
         self.say(fmt!(
-            "return pid={} cpu={} comm={} ret={} ns={ns}",
+            "return pid={} cpu={} comm={:?} ret={} ns={ns}",
             cx.pid(),
             cx.cpu(),
             cx.comm(),
@@ -128,27 +128,28 @@ impl Report {
     }
 }
 
-/// What a function returned: `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `pointer
-/// (HASH)` if it may be a kernel address, which must not be in the log.
+/// What a function returned: `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `hidden (HASH)`.
 ///
-/// All bits of the first byte of a kernel address are set, even with five levels of
-/// page tables. So are those of small negative numbers.
+/// The type of the function is not known. One that returns `bool`, `u8` or nothing leaves in the
+/// CPU register what was there before, which may be a kernel address, or a half of one. Neither must
+/// be in the log. So a number is shown only if it is an errno, or as small as a PID.
 struct ReturnValue(usize);
 
 impl ReturnValue {
+    /// `PID_MAX_LIMIT`.
+    const SHOWN: usize = 1 << 22;
+
     /// Returns the errno, if this is one of a function that returns `long` or `int`.
     ///
-    /// The type of the function is not known. After an `int`, the upper half of the
-    /// CPU register is zero, so an unsigned value among the last 4095 below 2³² is
-    /// taken for an errno, too.
+    /// After an `int`, the upper half of the CPU register is zero, so some unsigned values below
+    /// 2³² are taken for an errno, too.
     fn errno(&self) -> Option<Error> {
         let signed = match u32::try_from(self.0) {
             Ok(int) => int as i32 as isize,
             Err(_) => self.0 as isize,
         };
-        (-(bindings::MAX_ERRNO as isize)..0)
-            .contains(&signed)
-            .then(|| Error::from_errno(signed as c_int))
+        // Those of the system calls, and those that the kernel uses inside.
+        matches!(-signed, 1..=133 | 512..=531).then(|| Error::from_errno(signed as c_int))
     }
 }
 
@@ -162,10 +163,10 @@ impl fmt::Display for ReturnValue {
                 f.write_fmt(fmt!(", {}", BStr::from_bytes(name.to_bytes())))?;
             }
             f.write_str(")")
-        } else if value >= 0xff << (usize::BITS - 8) {
-            f.write_fmt(fmt!("pointer ({})", Address::new(value)))
+        } else if value >= Self::SHOWN {
+            f.write_fmt(fmt!("hidden ({})", Address::new(value)))
         } else {
-            f.write_fmt(fmt!("{} ({value:#x})", value as isize))
+            f.write_fmt(fmt!("{value} ({value:#x})"))
         }
     }
 }

@@ -108,6 +108,15 @@ impl Comm {
     }
 }
 
+/// In double quotes, with `"` and `\` escaped, too: a name with spaces cannot be taken for what
+/// follows it in a line.
+impl fmt::Debug for Comm {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(BStr::from_bytes(self.as_bytes()), f)
+    }
+}
+
 impl fmt::Display for Comm {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -74,7 +74,7 @@ def probes_of_readme(commands):
         words = shlex.split(line, comments=True)[1:]
         got = commands.make(*words)
         assert all(line.startswith("rust_kprobe: ") for line in got), got
-        tasks = {match[1] for line in got if (match := re.search(r"comm=(\S+)", line))}
+        tasks = {match[1] for line in got if (match := re.search(r"comm=\"(.*?)\"", line))}
         assert tasks and tasks <= {"bash", "true", "show", "busybox", "rm"}, tasks
         seen.append((tasks, got))
     opens, unlinks = seen

@@ -67,9 +67,9 @@ def registered(name, kind, place, by=HOW):
     return rf"{name}: registered {kind} at {re.escape(place)} {ADDRESS} by {by}"
 
 
-def hit(name, when, pid=r"\d+", comm=".*"):
-    return rf"{name}: {when} pid={pid} cpu=\d+ comm={comm}"
+def hit(name, when, pid=r"\d+", comm=r'([^"\\]|\\.)*'):
+    return rf"{name}: {when} pid={pid} cpu=\d+ comm=\"{comm}\""
 
 
-def returned(name, value, pid=r"\d+", comm=".*"):
-    return rf"{name}: return pid={pid} cpu=\d+ comm={comm} ret={value} \({value:#x}\) ns=\d+"
+def returned(name, value, pid=r"\d+", comm=r'([^"\\]|\\.)*'):
+    return rf"{name}: return pid={pid} cpu=\d+ comm=\"{comm}\" ret={value} \({value:#x}\) ns=\d+"
