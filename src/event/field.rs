@@ -241,7 +241,8 @@ unsafe impl Field for Comm {
 #[derive(Clone, Copy)]
 pub struct Str<'a, const MAX: usize> {
     bytes: &'a [u8],
-    cut: bool,
+    /// How long the string is in the record: with `CUT` if it is cut.
+    len: usize,
 }
 
 /// What a string ends with that is cut.
@@ -258,12 +259,13 @@ impl<'a, const MAX: usize> Str<'a, MAX> {
     #[inline(always)]
     fn cut_if(bytes: &'a [u8], more: bool) -> Self {
         const { assert!(MAX >= CUT.len(), "a string of at least 3 bytes") };
-        let cut = more || bytes.len() > MAX;
-        let kept = if cut { MAX - CUT.len() } else { MAX };
-        Self {
-            bytes: bytes.get(..kept).unwrap_or(bytes),
-            cut,
+        if !more && bytes.len() <= MAX {
+            let len = bytes.len();
+            return Self { bytes, len };
         }
+        let bytes = bytes.get(..MAX - CUT.len()).unwrap_or(bytes);
+        let len = bytes.len() + CUT.len();
+        Self { bytes, len }
     }
 }
 
@@ -306,25 +308,25 @@ unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
 
     #[inline(always)]
     fn tail(self) -> usize {
-        self.bytes.len() + if self.cut { CUT.len() } else { 0 } + 1
+        self.len + 1
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize) {
-        let (len, tail) = (self.bytes.len(), self.tail());
-        let place = ((tail as u32) << 16) | *at as u32;
+        let place = ((self.len as u32 + 1) << 16) | *at as u32;
         // SAFETY: By the safety requirements, `to` is valid for writing, and `record` for writing
-        // `tail` bytes from `at` on.
+        // `len + 1` bytes from `at` on. `len` is that of the bytes, and of `CUT` if it is larger.
         unsafe {
             to.cast::<u32>().write_unaligned(place);
             let text = record.add(*at);
-            ptr::copy_nonoverlapping(self.bytes.as_ptr(), text, len);
-            if self.cut {
-                ptr::copy_nonoverlapping(CUT.as_ptr(), text.add(len), CUT.len());
+            ptr::copy_nonoverlapping(self.bytes.as_ptr(), text, self.bytes.len());
+            if self.len != self.bytes.len() {
+                let end = text.add(self.len - CUT.len());
+                ptr::copy_nonoverlapping(CUT.as_ptr(), end, CUT.len());
             }
-            text.add(tail - 1).write(0);
+            text.add(self.len).write(0);
         }
-        *at += tail;
+        *at += self.len + 1;
     }
 }
 

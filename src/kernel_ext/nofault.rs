@@ -78,6 +78,7 @@ trait Space {
     /// Reads a string up to its NUL or to the end of `buf` and returns its length.
     /// No access crosses a page boundary, so a string that ends before an unmapped
     /// page can be read.
+    #[inline(always)]
     fn copy_str(mut addr: usize, buf: &mut [u8]) -> Result<usize> {
         let mut done = 0;
         while done < buf.len() {
@@ -101,12 +102,17 @@ trait Space {
     #[inline(always)]
     fn read_str(addr: usize, buf: &mut [u8]) -> Result<(usize, bool)> {
         let len = Self::copy_str(addr, buf)?;
-        // A string that fills the buffer is not cut if the next byte is its NUL.
-        let cut = len == buf.len() && {
-            let mut next = [0];
-            !matches!(Self::copy_str(addr.wrapping_add(len), &mut next), Ok(0))
-        };
+        let cut = len == buf.len() && Self::goes_on(addr.wrapping_add(len));
         Ok((len, cut))
+    }
+
+    /// Returns whether a string that fills its buffer goes on at `addr`, where its NUL may be.
+    #[cold]
+    #[inline]
+    fn goes_on(addr: usize) -> bool {
+        let mut next = 0;
+        // SAFETY: `next` is one byte long.
+        unsafe { Self::copy(&raw mut next, addr, 1) }.is_err() || next != 0
     }
 
     /// Returns the length of a string, or `max` if it is longer.
@@ -306,7 +312,7 @@ macro_rules! string {
             /// # Errors
             ///
             /// `EFAULT` if a part of what fits cannot be read.
-            #[inline]
+            #[inline(always)]
             pub fn read(self, buf: &mut [u8]) -> Result<Text<'_>> {
                 let (len, cut) = $space::read_str(self.0, buf)?;
                 let bytes = BStr::from_bytes(&buf[..len]);
