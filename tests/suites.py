@@ -12,6 +12,7 @@ from typing import Callable
 import attacks_tests
 import bench_tests
 import build_tests
+import code_tests
 import commands_tests
 import compile_tests
 import doctor_tests
@@ -93,6 +94,9 @@ SUITES = {suite.name: suite for suite in (
     Suite("build", build_tests.run, ONCE),
     Suite("bench", bench_tests.run, own("what a hit costs is measured on the workbench kernel")),
     Suite("kunit", kunit_tests.run, option("KUNIT", "this kernel has no KUnit; see behaviour")),
+    Suite("code", code_tests.run, Needs(
+        lambda bench: bench.native and kernels.HOST == "amd64" and bench.has("KUNIT"),
+        "it reads the code of amd64 in the module with the KUnit suites")),
     Suite("behaviour", program("behaviour", "behaviour.py", folders=("tests/stress",), limit=120), Needs(
         lambda bench: not bench.has("KUNIT"), "KUnit's suites say more")),
     Suite("harness", harness_tests.run, option("LKDTM", "this kernel has no LKDTM to go wrong with")),

@@ -5,8 +5,12 @@
 //! It runs with whatever the function's caller has enabled, so it disables
 //! preemption first: the table and the probes stay valid until it is enabled again.
 //! The task remembers that a handler runs, with a bit for each context, as
-//! `ftrace_test_recursion_trylock()` does. No function is called before that, for
-//! ftrace could be at it.
+//! `ftrace_test_recursion_trylock()` does. No function outside of this module is
+//! called before that, because ftrace could trace it.
+//!
+//! All of it is in `.kprobes.text`, where the kernel refuses kprobes. The functions that
+//! a kprobe calls can be traced. With a kprobe outside of the guard, each hit would lead to
+//! the next one. `tests/code_tests.py` checks both in the machine code.
 //!
 //! Each step ends in a call of the next, which the compiler makes a jump: from
 //! [`hit`] to the callback of the first probe, and so on to the last, which leaves.
@@ -53,6 +57,7 @@ pub(super) fn table() -> &'static AtomicPtr<Table> {
 ///
 /// To be called only as the callback of the module's ops.
 #[inline]
+#[link_section = ".kprobes.text"]
 pub(super) unsafe extern "C" fn hit(
     ip: usize,
     parent: usize,
@@ -79,6 +84,7 @@ pub(super) unsafe extern "C" fn hit(
 /// That of [`begin`], except for the guard.
 #[cold]
 #[inline]
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn hit_in_interrupt(
     ip: usize,
     parent: usize,
@@ -128,6 +134,7 @@ unsafe fn begin(
 /// That of [`begin`]; `first` must be that place.
 #[cold]
 #[inline]
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn begin_nearby(
     ip: usize,
     parent: usize,
@@ -151,6 +158,7 @@ unsafe extern "C" fn begin_nearby(
 /// That of [`begin`].
 #[cold]
 #[inline]
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn begin_further(
     ip: usize,
     parent: usize,
@@ -170,6 +178,7 @@ unsafe extern "C" fn begin_further(
 ///
 /// That of [`begin`]; `probe` must be one of the function `ip`, be valid while
 /// preemption is disabled, and have a handler of type `H`.
+#[link_section = ".kprobes.text"]
 pub(super) unsafe extern "C" fn run<H: Handler, const LAST: bool>(
     ip: usize,
     parent: usize,
@@ -197,6 +206,7 @@ pub(super) unsafe extern "C" fn run<H: Handler, const LAST: bool>(
 ///
 /// That of [`run`], except for the handler.
 #[inline]
+#[link_section = ".kprobes.text"]
 pub(super) unsafe extern "C" fn skip(
     ip: usize,
     parent: usize,
@@ -234,6 +244,7 @@ unsafe fn end(task: *mut bindings::task_struct) {
 /// [`hit`] must have disabled preemption.
 #[cold]
 #[inline]
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn missed(ip: usize) {
     // SAFETY: As in `begin`.
     let mut probe = unsafe { Table::find(table().load(Ordering::Acquire), ip) };

@@ -158,7 +158,7 @@ impl Probe {
     }
 
     /// Counts a hit that the handler is not called for.
-    #[inline]
+    #[inline(always)]
     pub(super) fn miss(&self) {
         if self.is_enabled() {
             self.missed.fetch_add(1, Ordering::Relaxed);

@@ -198,7 +198,9 @@ impl Table {
     /// # Safety
     ///
     /// `table` must be valid. The probe is, until the caller has been waited for.
+    // The callback calls it outside of the guard against recursion.
     #[inline]
+    #[link_section = ".kprobes.text"]
     pub(super) unsafe fn find(table: *const Self, ip: usize) -> *const Probe {
         // SAFETY: By the safety requirements, it is valid.
         let mask = unsafe { (*table).mask };

@@ -63,16 +63,25 @@
 // says: all: \d+ hits, [1-9]\d* missed
 // case allocator: harmless
 // says: allocator: \d+ hits, [1-9]\d* missed
+// case own_callback: refused EINVAL
+// case own_handler: harmless
+// says: kprobe: CALLS hits, 0 missed
+// says: entry: CALLS hits, 0 missed
+// case without_kprobes: harmless
+// says: everywhere: [1-9]\d* hits, \d+ missed
+// says: inside: CALLS hits, 0 missed
+// says: at the entry: CALLS hits, 0 missed
 // case sleeps: complains BUG: scheduling while atomic
 
 #![forbid(unsafe_code)]
 
-use super::{counting, just, keep, Counts, Does, Held, Kept, Nop, OTHER, PLACE};
-use core::mem;
+use super::{argument, counting, just, keep, Counts, Does, Held, Kept, Nop, OTHER, PLACE};
+use core::{hint::black_box, mem};
 use kernel::{
     new_mutex,
     new_spinlock,
     prelude::*,
+    str::{BStr, CString},
     sync::{atomic::*, Arc, Mutex},
     time::{delay::fsleep, Delta}, //
 };
@@ -178,6 +187,27 @@ fn watch(
     what: impl Fn() + Send + Sync + 'static,
 ) -> Result<Pin<KBox<ModuleWatch<impl module::Handler>>>> {
     KBox::pin_init(ModuleWatch::new(Once(Atomic::new(false), what)), GFP_KERNEL)
+}
+
+/// The names that `argument` lists, separated by commas.
+fn names() -> Result<KVec<CString>> {
+    let mut names = KVec::new();
+    for name in argument
+        .value()
+        .ok_or(EINVAL)?
+        .to_bytes()
+        .split(|&byte| byte == b',')
+    {
+        let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name)))?;
+        names.push(name, GFP_KERNEL)?;
+    }
+    Ok(names)
+}
+
+/// A part of a handler that has a symbol of its own.
+#[inline(never)]
+fn handled() {
+    black_box(&mut 0);
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
@@ -310,6 +340,34 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 c"__kmalloc* kfree kvfree",
                 Does::new("allocator", allocate),
             )?)
+        }
+        // The functions that run before the library's guard against recursion and after it.
+        b"own_callback" => {
+            let _set = matching(c"*kprobe*", Nop)?;
+            for name in names()?.iter() {
+                match KBox::pin_init(Kprobe::new(Target::symbol(name), Nop), GFP_KERNEL) {
+                    Err(EINVAL) => {}
+                    Ok(_) => return Err(EEXIST),
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(EINVAL)
+        }
+        b"own_handler" => {
+            let names = names()?;
+            let name = names.first().ok_or(EINVAL)?;
+            let mut kept = just(counting(Target::symbol(name), "kprobe")?)?;
+            keep(&mut kept, probe(PLACE, Does::new("entry", handled))?)?;
+            Ok(kept)
+        }
+        // Entry probes at functions at which there can be no kprobe, because kprobes call them.
+        b"without_kprobes" => {
+            let list = CString::try_from_fmt(fmt!("{}", argument.value().ok_or(EINVAL)?))?;
+            let mut kept = just(matching(&list, Counts::new("everywhere"))?)?;
+            let offset = (1..64).find_map(|offset| counting(PLACE.offset(offset), "inside").ok());
+            keep(&mut kept, offset.ok_or(EINVAL)?)?;
+            keep(&mut kept, counting(PLACE, "at the entry")?)?;
+            Ok(kept)
         }
         b"sleeps" => just(probe(
             PLACE,

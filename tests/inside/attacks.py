@@ -133,8 +133,34 @@ def on_each_cpu(function):
         raise error
 
 
+def own_symbols(pattern):
+    """The symbols of the module that match. The kernel lists them while it is loaded."""
+    equal(kmod.insmod(MODULE, b"attack=entries/counts"), None)
+    with open("/proc/kallsyms", encoding="ascii") as symbols:
+        names = {words[2] for words in map(str.split, symbols) if words[3:] == ["[attacks]"]}
+    kmod.rmmod("attacks")
+    found = sorted(name for name in names if re.search(pattern, name))
+    if not found:
+        raise AssertionError(f"no symbol matches {pattern}")
+    return found
+
+
+def without_kprobes():
+    """The functions that ftrace can trace and kprobes refuse."""
+    with open("/sys/kernel/debug/kprobes/blacklist", encoding="ascii") as file:
+        refused = {line.split()[1] for line in file}
+    with open("/sys/kernel/tracing/available_filter_functions", encoding="ascii") as file:
+        return sorted(refused & {line.split()[0] for line in file})
+
+
 def argument(case):
-    """What some attacks want to know: names, for everywhere.rs."""
+    """What some attacks want to know: names."""
+    if case.name == "entries/own_callback":
+        return own_symbols("5entry3hit|^kprobes_preempt_schedule$")
+    if case.name == "entries/own_handler":
+        return own_symbols("7entries7handled$")
+    if case.name == "entries/without_kprobes":
+        return without_kprobes()
     if case.name == "everywhere/tracepoints":
         with open("/sys/kernel/tracing/available_events", encoding="ascii") as events:
             found = [line.strip().split(":") for line in events]
@@ -149,10 +175,10 @@ def argument(case):
     return []
 
 
-def load(case):
+def load(case, names):
     words = [f"attack={case.name}"]
-    if argument(case):
-        words.append(f"argument={','.join(argument(case))}")
+    if names:
+        words.append(f"argument={','.join(names)}")
     words.append(case.given.replace("LONG", 100_000 * "x"))
     return without_end(kmod.insmod, MODULE, " ".join(words).encode())
 
@@ -168,10 +194,11 @@ def lines_of(log):
 
 
 def attempt(case, races=False):
+    names = argument(case)
     with contextlib.closing(Log()) as log:
         with open("/dev/kmsg", "w", encoding="ascii") as kmsg:
             kmsg.write(f"attack: {case.name}\n")
-        number = load(case)
+        number = load(case, names)
         if case.outcome == "refused":
             equal(number, getattr(errno, case.wanted), "insmod's errno")
         else:
@@ -218,7 +245,7 @@ def main():
     what = sys.argv[1]
     if what not in ("all", "races"):
         case = next(case for case in cases() if case.name == what)
-        load(case)
+        load(case, argument(case))
         calls()
         system_works()
         without_end(kmod.rmmod, "attacks")

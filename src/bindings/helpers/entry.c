@@ -49,7 +49,7 @@ void kprobes_entry_wait(void)
 }
 
 /* The cold half of preempt_enable_notrace(): the count is 0 and a reschedule is due. */
-notrace void kprobes_preempt_schedule(void)
+void __kprobes kprobes_preempt_schedule(void)
 {
 	preempt_disable_notrace();
 	preempt_enable_notrace();

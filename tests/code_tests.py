@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Reads the machine code of a module: what runs on a hit of an entry probe outside of the
+guard against recursion is where kprobes refuse to be, and calls nothing that could be
+probed or traced.
+
+The module with the KUnit suites has a callback for each of its handlers."""
+import re
+import subprocess
+
+import kernels
+
+MODULE = "tests/kunit/kprobes_kunit.ko"
+SECTION = ".kprobes.text"
+# The functions of that path, by their mangled names.
+PATH = re.compile(r"7kprobes5entry3hit|^kprobes_preempt_schedule$|7kprobes5entry5table.*5Table4find$")
+# The callback of a handler: what it calls before it leaves the guard is the handler's.
+HANDLER = "5entry3hit3run"
+LEAVES_GUARD = re.compile(r"\tbtrl? ")
+CALL = re.compile(r"R_X86_64_PLT32\s+(\S+?)[-+]0x|(?:call|jmp) +[0-9a-f]+ <([^>+]+)>")
+# The first two reschedule, as preempt_enable_notrace() does. The others are the compiler's: what
+# replaces a return or an indirect call, an instrumented access, and a panic of a debug kernel.
+ALLOWED = re.compile(r"kprobes_preempt_schedule|preempt_schedule_notrace(_thunk)?|"
+                     r"__x86_(return|indirect)_thunk\w*|__asan_\w+|\w*4core9panicking\w*")
+
+
+def objdump(*words):
+    return subprocess.run(["objdump", *words, kernels.ROOT / MODULE],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def functions():
+    """The functions of the path, and the section of each."""
+    found = re.findall(r"^[0-9a-f]+ .{7} (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$",
+                       objdump("-t"), re.MULTILINE)
+    return {name: section for section, name in found if PATH.search(name) and section != "*UND*"}
+
+
+def bodies():
+    """The lines of each function of that section."""
+    text = objdump("-dr", "--no-show-raw-insn", "-j", SECTION)
+    parts = re.split(r"^[0-9a-f]+ <(\S+)>:$", text, flags=re.MULTILINE)
+    return {name: body.splitlines() for name, body in zip(parts[1::2], parts[2::2])}
+
+
+def after_the_guard(lines):
+    """The instructions that may run once the guard has been left, with their relocations."""
+    at = {match[1]: n for n, line in enumerate(lines) if (match := re.match(r" +([0-9a-f]+):\t", line))}
+    waiting = [n for n, line in enumerate(lines) if LEAVES_GUARD.search(line)]
+    seen = set()
+    while waiting:
+        n = waiting.pop()
+        while n < len(lines) and n not in seen:
+            seen.add(n)
+            jump = re.search(r"\tj\w+ +([0-9a-f]+) ", lines[n])
+            if jump and jump[1] in at:
+                waiting.append(at[jump[1]])
+            # The relocation of a jump follows it.
+            n += 1
+            if re.search(r"\t(jmp|ret|ud2)\b", lines[n - 1]):
+                if n < len(lines) and "R_X86_64_" in lines[n]:
+                    seen.add(n)
+                break
+    return [lines[n] for n in sorted(seen)]
+
+
+def calls(name, lines):
+    """The functions that it calls, those within the guard left out."""
+    if HANDLER in name:
+        lines = after_the_guard(lines)
+    return {call[1] or call[2] for line in lines for call in [CALL.search(line)] if call}
+
+
+def run(bench, results):
+    bench.build("tests/kunit")
+    path = functions()
+    wanted = ("3hit3hit", "3hit6missed", "3hit16hit_in_interrupt", "3hit4skip", HANDLER,
+              "kprobes_preempt_schedule")
+    results.add(all(any(part in name for name in path) for part in wanted),
+                "code: the functions of the path were found", sorted(path))
+    outside = sorted(name for name, section in path.items() if section != SECTION)
+    results.add(not outside, "code: all that runs outside of the guard refuses kprobes", outside)
+    others = [f"{name} calls {call}" for name, lines in bodies().items() if name in path
+              for call in sorted(calls(name, lines))
+              if call not in path and call != name and not ALLOWED.fullmatch(call)]
+    results.add(not others, "code: it calls nothing else outside of the guard", others)
