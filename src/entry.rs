@@ -137,7 +137,7 @@ pub struct Entry<H: Handler> {
     held: Held,
 }
 
-/// At which functions a probe may be: at any, or where ftrace calls nobody else.
+/// At which functions a probe may be: at any, or only where there is no other tracer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beside {
     Others,
@@ -178,17 +178,19 @@ impl<H: Handler> Entry<H> {
         Self::register(target, Beside::Others, handler)
     }
 
-    /// As [`Entry::new`], but not beside another tracer, whose hits would cost more,
-    /// as would ours. A kprobe at that function costs less then.
+    /// As [`Entry::new`], but refuses a function that has another tracer, because both
+    /// would cost more per hit. A kprobe at that function costs less then. Other entry
+    /// probes of this module do not count as tracers.
     ///
-    /// Whoever comes later is not refused.
+    /// Tracers that attach later are not refused.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
-    /// `EEXIST` if ftrace calls somebody at that function, and it is not an entry probe
-    /// of this module; otherwise those of [`Entry::new`].
+    /// `EEXIST` if ftrace calls another tracer at that function; otherwise those of
+    /// [`Entry::new`]. On arm64 without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`, also if an entry
+    /// probe of this module is enabled there.
     ///
     /// # Examples
     ///
@@ -283,7 +285,7 @@ impl<H: Handler> Entry<H> {
         let mut seekers = Seekers::new(1)?;
         let ip = seekers.seek(target)?;
         drop(seekers);
-        if beside == Beside::Nobody && locked.is_taken_by_others(ip) {
+        if beside == Beside::Nobody && locked.has_other_tracers(ip) {
             return Err(EEXIST);
         }
         // SAFETY: `calls` are for handlers of this type. By the safety requirements, `probe` may be

@@ -81,6 +81,7 @@ pub(crate) use arch::{
     entry_set_argument,
     entry_stack_pointer,
     flags,
+    ftrace_callee,
     instruction_pointer,
     is_kernel_address,
     leave_in_task,

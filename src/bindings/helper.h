@@ -207,6 +207,7 @@ void kprobes_entry_unlock(void);
 int kprobes_entry_attach(void (*hit)(unsigned long ip, unsigned long parent,
 				     struct ftrace_ops *ops, struct ftrace_regs *fregs),
 			 unsigned long *ips, unsigned int n);
+unsigned long kprobes_entry_callee(void);
 bool kprobes_entry_detach(unsigned long *ips, unsigned int n);
 void kprobes_entry_wait(void);
 void kprobes_preempt_schedule(void);

@@ -76,9 +76,10 @@ impl Locked {
         hit::table().load(Ordering::Relaxed)
     }
 
-    /// Whether ftrace calls somebody at `ip`, but none of this module's probes.
+    /// Returns whether ftrace calls another tracer at `ip`, or may do so: what cannot be
+    /// found out counts as another tracer.
     #[inline]
-    pub(super) fn is_taken_by_others(&self, ip: usize) -> bool {
+    pub(super) fn has_other_tracers(&self, ip: usize) -> bool {
         let table = self.table();
         // SAFETY: Under the lock, the table is valid or null.
         let ours = unsafe {
@@ -86,8 +87,13 @@ impl Locked {
                 .filter(|place| place.ip() == ip)
                 .any(|place| place.probes().any(Probe::is_enabled))
         };
-        // What cannot be read is not known to be free.
-        !ours && KernelPtr::new(ip).read().ok() != Some(regs::FTRACE_NOP)
+        if ours {
+            // SAFETY: The function only reads a field that changes under the lock.
+            let callee = unsafe { bindings::kprobes_entry_callee() } as usize;
+            regs::ftrace_callee(ip, |at| KernelPtr::new(at).read().ok()) != Some(callee)
+        } else {
+            KernelPtr::new(ip).read().ok() != Some(regs::FTRACE_NOP)
+        }
     }
 
     /// Makes room for `more` functions.

@@ -30,6 +30,20 @@ pub(crate) const FTRACE_CALL: usize = 4;
 /// What is there while ftrace calls nobody (`aarch64_insn_gen_nop()`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0xd503_201f_u32.to_le_bytes();
 
+/// Returns the `ftrace_ops` that ftrace calls at a function, whose address is before the
+/// function's entry. `None` in kernels without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. `read` reads
+/// kernel memory.
+#[inline]
+pub(crate) fn ftrace_callee(ip: usize, read: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {
+    // As in `ftrace_rec_set_ops()`.
+    let literal = ip.wrapping_sub(12) & !7;
+    if cfg!(CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS) {
+        read(literal)
+    } else {
+        None
+    }
+}
+
 /// A CPU register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {

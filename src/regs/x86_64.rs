@@ -25,6 +25,19 @@ pub(crate) const FTRACE_CALL: usize = 5;
 /// What is there while ftrace calls nobody (`x86_nops[5]`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 
+/// Returns what the call at a function's entry leads to, if there is a call. `read` reads kernel
+/// memory.
+#[inline]
+pub(crate) fn ftrace_callee(
+    ip: usize,
+    read: impl FnOnce(usize) -> Option<[u8; FTRACE_CALL]>,
+) -> Option<usize> {
+    let [opcode, offset @ ..] = read(ip)?;
+    let next = ip.wrapping_add(FTRACE_CALL);
+    // `CALL_INSN_OPCODE`
+    (opcode == 0xe8).then(|| next.wrapping_add_signed(i32::from_le_bytes(offset) as isize))
+}
+
 /// A CPU register, by its name in `struct pt_regs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the processor's")]

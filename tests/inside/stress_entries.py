@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import arch
 import kmod
-from device import (BEFORE, ENTRY, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS, INNER, IRQ,
-                    MATCHING, MISSED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
+from device import (BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS,
+                    INNER, IRQ, MATCHING, MISSED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
 from fire import exact, fire, tell
 from form import ROUNDS, SECONDS
 from kmod import equal, kprobe_list
@@ -239,22 +239,29 @@ def test_ftrace_cannot_be_switched_off_silently():
     return "EBUSY"
 
 
-def test_entry_probes_beside_other_tracers():
-    """A kprobe, and the function tracer of tracefs, at the same function."""
+@contextmanager
+def function_tracer(function):
+    """The function tracer of tracefs, at that function."""
     def write(file, text):
         with open(f"{TRACING}/{file}", "w", encoding="ascii") as out:
             out.write(text)
 
+    write("set_ftrace_filter", function)
+    write("current_tracer", "function")
+    try:
+        yield
+    finally:
+        write("current_tracer", "nop")
+        write("set_ftrace_filter", "\n")
+
+
+def test_entry_probes_beside_other_tracers():
+    """A kprobe, and the function tracer of tracefs, at the same function."""
     with Device() as device:
         held = device.add(ENTRY, PLACES[1])
         kprobe = device.add(BEFORE, PLACES[1])
-        write("set_ftrace_filter", "stress_exact")
-        write("current_tracer", "function")
-        try:
+        with function_tracer("stress_exact"):
             device.call(EXACT, 100)
-        finally:
-            write("current_tracer", "nop")
-            write("set_ftrace_filter", "\n")
         equal((held.seen(), kprobe.seen()), (100, 100))
         kprobe.drop()
         device.call(EXACT, 100)
@@ -262,6 +269,34 @@ def test_entry_probes_beside_other_tracers():
         held.drop()
     equal(kprobe_list(), [])
     return "200 calls"
+
+
+def test_alone_refuses_a_function_with_another_tracer():
+    def refused(device):
+        try:
+            device.add(ENTRY_ALONE, PLACES[1]).drop()
+        except OSError as error:
+            equal(error.errno, errno.EEXIST)
+            return True
+        return False
+
+    # On arm64, that depends on the configuration of the kernel, and kprobes do not use ftrace.
+    known = arch.ENTRY == "ftrace"
+    with Device() as device:
+        for ours in (False, True):
+            held = device.add(ENTRY, PLACES[1])
+            held.enable(ours)
+            with function_tracer("stress_exact"):
+                equal(refused(device), True, "beside the function tracer")
+            if known:
+                equal(refused(device), False, "without another tracer")
+                with function_tracer("stress_target"):
+                    equal(refused(device), False, "beside a tracer of another function")
+                kprobe = device.add(BEFORE, PLACES[1])
+                equal(refused(device), True, "beside a kprobe")
+                kprobe.drop()
+                equal(refused(device), False, "after a kprobe")
+            held.drop()
 
 
 def test_entry_probes_beside_an_fprobe_a_live_patch_and_a_direct_call():

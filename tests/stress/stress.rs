@@ -446,6 +446,9 @@ impl Device {
                     .map_err(tell)
                     .map(Held::Matching)
             }
+            12 => {
+                Arc::pin_init(Entry::alone(first, Before::default()), GFP_KERNEL).map(Held::Entry)
+            }
             _ => return Err(EINVAL),
         };
         let mut inner = self.inner.lock();

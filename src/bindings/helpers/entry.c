@@ -79,6 +79,7 @@ static bool is_dead(void)
 int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 {
 	int errno = ftrace_set_filter_ips(&ops, ips, n, 0, !registered);
+	bool dead;
 
 	if (errno)
 		return errno;
@@ -93,11 +94,24 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 		registered = !errno || ops.flags & FTRACE_OPS_FL_ENABLED;
 		if (!registered)
 			ftrace_free_filter(&ops);
-		if (errno)
-			return errno;
 	}
-	/* Where only the filter has changed, that returns 0 also then. */
-	return is_dead() ? -ENODEV : 0;
+	/*
+	 * Where only the filter has changed, ftrace returns 0 also then. Ask in any case:
+	 * the question takes a lock of this module's, which lockdep can register only before
+	 * the module is freed, and the question at the module's end would be too late.
+	 */
+	dead = is_dead();
+	return errno ?: dead ? -ENODEV : 0;
+}
+
+/*
+ * Returns what must be called at a function for ftrace to call only us: the trampoline
+ * of our ops, or the ops itself where functions have a pointer to it. 0 if there is none.
+ */
+unsigned long kprobes_entry_callee(void)
+{
+	return IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS) ? (unsigned long)&ops :
+								 ops.trampoline;
 }
 
 /* Moves the addresses that ftrace still knows to the front; returns how many these are. */
@@ -242,6 +256,11 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {
 	return false;
+}
+
+unsigned long kprobes_entry_callee(void)
+{
+	return 0;
 }
 
 static void unregister_for_good(void)
