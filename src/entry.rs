@@ -32,8 +32,8 @@
 //!   it is 0. Linux 7.3 does not have it any more.
 //! - A live patch calls the handler with the arguments, and then its own function. BPF's `fentry`, an
 //!   fprobe and the function tracer have each hit, too.
-//! - When a module is unloaded, the probes on its functions are gone. Those of a module that comes, also
-//!   of the same one, have no hits of them.
+//! - When a module is unloaded, the probes on its functions are gone. They have no hits of a module
+//!   that is loaded later, also if it is the same one.
 //! - If ftrace has disabled itself after an error, no more hits are promised. Probes can still be
 //!   dropped: their handlers are not called any more, which does not depend on ftrace. Only the
 //!   module's code has to stay, so its removal blocks forever, and says so. So does an init that

@@ -202,6 +202,7 @@ extern struct kprobes_entries kprobes_entries;
 bool kprobes_in_watch(void);
 int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init));
 bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init);
+int kprobes_entry_unloaded(unsigned long ip);
 void kprobes_entry_lock(void);
 void kprobes_entry_unlock(void);
 int kprobes_entry_attach(void (*hit)(unsigned long ip, unsigned long parent,

@@ -13,7 +13,7 @@
 //! new --------------> enabled ---------> disabled <--- attach: Target::disabled()
 //!                      |   ^   enable      |   |
 //!                      |   +---------------+   |
-//!       module leaves  +--> gone <-------------+
+//!     module unloaded  +--> gone <-------------+
 //! ```
 //!
 //! A function is in the filter as long as one of its probes is enabled. The ops is
@@ -96,6 +96,29 @@ impl Locked {
         }
     }
 
+    /// Returns those of `ips`, in the same order, that are in a module that is being unloaded,
+    /// or `None` if they have to be matched again.
+    #[inline]
+    pub(super) fn unloaded(&self, ips: &[usize]) -> Result<Option<KVVec<usize>>> {
+        let mut unloaded = KVVec::new();
+        for &ip in ips {
+            // SAFETY: The lock is held. The function refuses what is not the address of code.
+            match unsafe { bindings::kprobes_entry_unloaded(ip as c_ulong) } {
+                0 => {}
+                1 => unloaded.push(ip, GFP_KERNEL)?,
+                errno => {
+                    let error = Error::from_errno(errno);
+                    return if error == EAGAIN {
+                        Ok(None)
+                    } else {
+                        Err(error)
+                    };
+                }
+            }
+        }
+        Ok(Some(unloaded))
+    }
+
     /// Makes room for `more` functions.
     #[inline]
     fn reserve(&mut self, more: usize) -> Result {
@@ -113,9 +136,9 @@ impl Locked {
 
     /// Registers `probes`, or none of them, and enables those that `enabled` tells.
     ///
-    /// The caller has held the lock since it has found out their addresses: so `gone` is
-    /// called for those that leave later. It may have been called for one already that a
-    /// pattern matched, and that ftrace is about to forget.
+    /// The caller has held the lock since it has found out their addresses, so `gone` is
+    /// called later for those that are unloaded. It has marked those as gone for which `gone`
+    /// was called before.
     ///
     /// # Safety
     ///
@@ -148,7 +171,8 @@ impl Locked {
     ///
     /// # Errors
     ///
-    /// That of ftrace; `EINVAL` if ftrace turns out not to know any of them any more.
+    /// That of ftrace; `EINVAL` if none is enabled and some of them are gone, also if only
+    /// ftrace shows that.
     ///
     /// # Safety
     ///
@@ -163,7 +187,8 @@ impl Locked {
                 .filter(|probe| !probe.is_enabled() && !probe.is_gone() && which(probe))
         };
         let mut ips = KVVec::with_capacity(wanted().count(), GFP_KERNEL)?;
-        let mut missing = false;
+        // SAFETY: By the safety requirements, they are valid.
+        let mut missing = probes.iter().any(|&probe| unsafe { (*probe).is_gone() });
         let mut tries = bindings::KPROBES_ENTRY_TRIES;
         loop {
             for probe in wanted() {
@@ -177,12 +202,11 @@ impl Locked {
             // SAFETY: There is a table, and the probes in it are valid.
             match unsafe { add_to_filter(&mut ips) } {
                 Ok(()) => break,
-                // ftrace forgets the functions of a module, or of its init code, some time after
-                // `gone` has been called: one that a pattern matched then may be missing now. Or
-                // one was, and the next module has come to its address.
+                // ftrace may miss one for a moment while it removes others. Or `gone` was not
+                // called for a module that was unloaded, as when its live patch was refused.
                 Err(EINVAL) if tries > 0 => {
                     tries -= 1;
-                    missing |= forget_missing(wanted());
+                    missing |= mark_missing(wanted());
                 }
                 Err(error) => return Err(error),
             }
@@ -262,15 +286,15 @@ unsafe fn add_to_filter(ips: &mut [usize]) -> Result {
     })
 }
 
-/// Tells those of `probes` that they are gone whose functions ftrace does not know any
-/// more; returns whether there are any. Under the lock.
+/// Marks those of `probes` as gone whose functions ftrace no longer knows; returns whether
+/// there are any. Under the lock.
 #[inline]
-fn forget_missing<'a>(probes: impl Iterator<Item = &'a Probe>) -> bool {
+fn mark_missing<'a>(probes: impl Iterator<Item = &'a Probe>) -> bool {
     let mut found = false;
     for probe in probes {
         // SAFETY: The function only asks whether there is one, at any address.
         if unsafe { bindings::kprobes_function_missing(probe.ip() as c_ulong) } {
-            probe.be_gone();
+            probe.mark_gone();
             found = true;
         }
     }
@@ -346,8 +370,8 @@ pub(super) unsafe fn disable(probes: &[*const Probe]) {
     }
 }
 
-/// Called when the module `module` leaves, or has been initialised and its init code
-/// is being freed. What comes to its addresses later is none of the probes'.
+/// Marks the probes in `module` as gone: it is being unloaded, or has been initialised and
+/// its init code is being freed.
 ///
 /// # Safety
 ///
@@ -370,7 +394,7 @@ unsafe extern "C" fn gone(module: *const bindings::module, init: bool) {
                 *locked.counts().1 -= 1;
                 was_enabled = true;
             }
-            probe.be_gone();
+            probe.mark_gone();
         }
         // Without memory, one by one.
         if was_enabled && ips.push(ip, GFP_KERNEL).is_err() {

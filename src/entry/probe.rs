@@ -194,9 +194,9 @@ impl Probe {
         self.state.fetch_and(!ENABLED, Ordering::Relaxed) & ENABLED != 0
     }
 
-    /// Is gone. Under the lock.
+    /// Remembers that its function was unloaded. Under the lock.
     #[inline]
-    pub(super) fn be_gone(&self) {
+    pub(super) fn mark_gone(&self) {
         self.state.fetch_or(GONE, Ordering::Relaxed);
     }
 

@@ -168,19 +168,19 @@ impl<H: Handler> EntrySet<H> {
     /// wildcards `*`, `?` and `[...]`, or several, separated by commas or white
     /// space. `*` alone is all functions, some tens of thousands.
     ///
-    /// It is for the kernel to say what matches: the functions that ftrace can
-    /// trace, also of modules. Those of the same name are all of them. Their indices
-    /// are in the order of their addresses; [`EntrySet::iter`] has the names. Those of a module
-    /// that is just leaving may be among them; they have no hits, and need not say that they
-    /// [are gone](Probe::is_gone).
+    /// The kernel decides what matches: the functions that ftrace can trace, also of
+    /// modules, and all of those that have the same name. Their indices
+    /// are in the order of their addresses; [`EntrySet::iter`] has the names. Functions of a module
+    /// that is being unloaded may be among them. Their probes [are gone](Probe::is_gone).
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
     /// With the index of the pattern: `EINVAL` if it cannot be one, `ENOENT` if
-    /// nothing matches. Otherwise those of [`Entry::new`](super::Entry::new), and `EOPNOTSUPP` if the
-    /// kernel does not tell what matches.
+    /// nothing matches. Otherwise `EINVAL` if all that matches is being unloaded, those of
+    /// [`Entry::new`](super::Entry::new), and `EOPNOTSUPP` if this kernel cannot be asked what
+    /// matches.
     #[inline]
     pub fn matching<'a, E: 'a>(
         pattern: &'a CStr,
@@ -261,11 +261,19 @@ impl<H: Handler> EntrySet<H> {
 
     #[inline]
     fn functions(pattern: &CStr, handler: *const H, locked: &ops::Locked) -> Result<All, Refusal> {
-        let ips = pattern::functions(pattern, locked)?;
+        let (ips, unloaded) = loop {
+            let ips = pattern::functions(pattern, locked)?;
+            if let Some(unloaded) = locked.unloaded(&ips)? {
+                break (ips, unloaded);
+            }
+        };
         let mut all = All::with_capacity(ips.len())?;
         for (index, &ip) in ips.iter().enumerate() {
             // SAFETY: `calls` are for handlers of this type.
             let probe = unsafe { Probe::new(calls::<H>(), handler.cast(), index, ip) };
+            if unloaded.binary_search(&ip).is_ok() {
+                probe.mark_gone();
+            }
             all.probes.push(probe, GFP_KERNEL)?;
         }
         Ok(all)

@@ -110,14 +110,11 @@ def test_all_functions_under_fire():
 
 
 @contextmanager
-def leaving_late(early):
-    """stress_victim is being unloaded, and everybody has been told, but ftrace still knows
-    its functions: until somebody attaches to them if `early`, else to the end."""
+def held_late(change):
+    """Runs `change` of stress_victim, which stress_late holds until the end."""
     held = "/sys/module/stress_late/parameters/held"
-    kmod.insmod("tests/stress/stress_victim.ko")
-    kmod.insmod("tests/stress/stress_late.ko", b"early=1" if early else b"")
-    leaving = threading.Thread(target=kmod.rmmod, args=("stress_victim",))
-    leaving.start()
+    changing = threading.Thread(target=change)
+    changing.start()
     try:
         while open(held, encoding="ascii").read() != "Y\n":
             time.sleep(0.01)
@@ -125,8 +122,17 @@ def leaving_late(early):
     finally:
         with open(held, "w", encoding="ascii") as file:
             file.write("N")
-        leaving.join()
-        kmod.rmmod("stress_late")
+        changing.join()
+
+
+@contextmanager
+def loaded(module, params=b""):
+    kmod.insmod(f"tests/stress/{module}.ko", params)
+    try:
+        yield
+    finally:
+        if kmod.is_loaded(module):
+            kmod.rmmod(module)
 
 
 def traced():
@@ -135,36 +141,56 @@ def traced():
         return [line.split()[0] for line in file]
 
 
-def test_what_matched_leaves():
-    """Between the match and the attaching, or after that: nothing else is lost."""
-    two = "stress_victim,stress_exact"
+def test_a_pattern_matches_a_module_that_is_unloaded():
+    """Its notifiers have been called, and ftrace still knows its functions."""
     with Device() as device:
-        # Who attaches for the first time waits for all who are told that a module leaves.
+        # The first entry probe of a module would wait for the notifiers.
         other = device.add(ENTRY, PLACES[0])
-        with leaving_late(early=True):
+        with loaded("stress_victim"), loaded("stress_late"), \
+                held_late(lambda: kmod.rmmod("stress_victim")):
             try:
                 device.add(MATCHING, "stress_victim")
             except OSError as error:
                 equal(error.errno, errno.EINVAL)
             else:
-                raise AssertionError("it was attached to a function that has left")
-        with leaving_late(early=True):
-            held = device.add(MATCHING, two)
-        equal((held.ask(FAULTS), held.ask(WRONG)), (2, 1))
-        device.call(EXACT, 10)
-        equal((held.ask(HITS), held.ask(MISSED)), (10, 0))
-        held.drop()
-        equal(traced(), ["stress_target"])
-        with leaving_late(early=False):
-            held = device.add(MATCHING, two)
-            equal((held.ask(FAULTS), held.ask(WRONG)), (2, 0))
-        device.call(EXACT, 10)
-        equal((held.ask(HITS), held.ask(MISSED)), (10, 0))
-        held.drop()
-        equal(traced(), ["stress_target"])
+                raise AssertionError("it was attached to a function that is being unloaded")
+            held = device.add(MATCHING, "stress_victim,stress_exact")
+            equal((held.ask(FAULTS), held.ask(WRONG)), (2, 1), "functions, and those gone")
+        # Another module at that address is not taken for the first one.
+        with loaded("stress_victim"):
+            again = device.add(MATCHING, "stress_victim,stress_exact")
+            equal((again.ask(FAULTS), again.ask(WRONG)), (2, 0), "after the next load")
+            victim(20)
+            device.call(EXACT, 10)
+            equal((held.ask(HITS), held.ask(MISSED), again.ask(HITS)), (10, 0, 30))
+            again.drop()
+            held.drop()
+            equal(traced(), ["stress_target"])
         device.call(TARGET, 10)
         equal(other.seen(), 10)
         other.drop()
+    equal(traced(), [])
+
+
+def test_entry_probes_in_a_module_that_is_loaded():
+    """They are attached before the library is notified of it."""
+    # Of notifiers of the same priority, the first one registered is called first.
+    kmod.rmmod("stress")
+    with loaded("stress_late", b"coming=1"):
+        kmod.insmod("tests/stress/stress.ko")
+        with Device() as device:
+            other = device.add(ENTRY, PLACES[0])
+            with held_late(lambda: kmod.insmod("tests/stress/stress_victim.ko")):
+                held = [device.add(ENTRY, "stress_victim:stress_victim"),
+                        device.add(MATCHING, "stress_victim")]
+            victim(20)
+            seen = [probe.ask(HITS) for probe in held]
+            gone = held[1].ask(WRONG)
+            kmod.rmmod("stress_victim")
+            equal((seen, gone), ([20, 20], 0), "hits, and functions that are gone")
+            equal(held[1].ask(WRONG), 1, "functions that are gone after the unload")
+            for probe in (*held, other):
+                probe.drop()
     equal(traced(), [])
 
 

@@ -288,8 +288,8 @@ void kprobes_entry_unmatch(void)
 #endif
 
 /*
- * ftrace keeps an address in a filter when the function there leaves, and would
- * call us for the next one there. So the probes are told.
+ * ftrace keeps an address in a filter after the function there was unloaded, and would
+ * call us for the next function there. So the library marks its probes as gone.
  */
 static struct {
 	struct kprobes_registration reg;
@@ -303,16 +303,72 @@ bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init)
 	return init ? within_module_init(ip, mod) : within_module(ip, mod);
 }
 
-static int watch_call(struct notifier_block *block, unsigned long event, void *mod)
+/*
+ * Code that is about to be freed. ftrace forgets its functions some time after the
+ * notification, and until then they match a pattern. The oldest one is overwritten.
+ */
+static struct {
+	unsigned long start, end;
+} unloaded[32];
+
+static void remember(const struct module_memory *mem)
 {
-	/*
-	 * What is at the addresses of a module that comes was for one that has left,
-	 * which was being unloaded when ftrace still knew its functions.
-	 */
-	if (event == MODULE_STATE_GOING || event == MODULE_STATE_COMING)
-		watch.gone(mod, false);
-	else if (event == MODULE_STATE_LIVE)
-		watch.gone(mod, true);
+	static unsigned int next;
+
+	if (!mem->size)
+		return;
+	mutex_lock(&lock);
+	unloaded[next].start = (unsigned long)mem->base;
+	unloaded[next].end = (unsigned long)mem->base + mem->size;
+	next = (next + 1) % ARRAY_SIZE(unloaded);
+	mutex_unlock(&lock);
+}
+
+/*
+ * Returns 1 if a function that a pattern matched is being unloaded, 0 if not. To be called
+ * under the lock, so that the notification of a later unload waits.
+ *
+ * Kprobes refuse that code with ENOENT. Otherwise another module has come to its addresses,
+ * or may come. The function that was matched need not be of that module, so the error is
+ * EAGAIN then: a second match tells.
+ */
+int kprobes_entry_unloaded(unsigned long ip)
+{
+	struct kprobe kp = {
+		/* Where kprobes do not use ftrace, they refuse its call. */
+		.addr = (void *)ip - (IS_ENABLED(CONFIG_KPROBES_ON_FTRACE) ? 0 : MCOUNT_INSN_SIZE),
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	unsigned int i;
+	int errno;
+
+	for (i = 0; i < ARRAY_SIZE(unloaded); i++) {
+		if (ip < unloaded[i].start || ip >= unloaded[i].end)
+			continue;
+		errno = register_kprobe(&kp);
+		if (errno == -ENOENT)
+			return 1;
+		if (errno == -ENOMEM)
+			return errno;
+		if (!errno)
+			unregister_kprobe(&kp);
+		unloaded[i].end = 0;
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static int watch_call(struct notifier_block *block, unsigned long event, void *data)
+{
+	struct module *mod = data;
+
+	if (event != MODULE_STATE_GOING && event != MODULE_STATE_LIVE)
+		return NOTIFY_DONE;
+	if (event == MODULE_STATE_GOING)
+		remember(&mod->mem[MOD_TEXT]);
+	remember(&mod->mem[MOD_INIT_TEXT]);
+	/* What matches from now on is found above, what has matched is marked here. */
+	watch.gone(mod, event == MODULE_STATE_LIVE);
 	return NOTIFY_DONE;
 }
 
