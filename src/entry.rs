@@ -23,6 +23,22 @@
 //! [missed](Probe::missed). But the handler is called for a hit in an interrupt that
 //! comes in a handler. Handlers of kprobes and tracepoints make no difference.
 //!
+//! # Calls that ftrace leaves out
+//!
+//! Where a function has several tracers, ftrace calls them in a loop, which has a guard of
+//! its own: within the loop, it runs once more, and then not again in the same context of the
+//! same task. A call is neither a hit nor a miss if
+//!
+//! - its function has another tracer beside the entry probe,
+//! - a tracer's callback makes the call, within the callback of another tracer, and
+//! - these two callbacks are called by the loop, too: each is at a function with several
+//!   tracers, or is one that ftrace protects from recursion or calls only where RCU watches.
+//!
+//! An example: the function tracer is at `f` and `g`, a kprobe at `f` calls `g`, and the
+//! handler of an entry probe at `g` calls `g`. Without the tracer, that second call is
+//! missed. With it, ftrace leaves the call out. No module is called for it, so the library
+//! cannot count it.
+//!
 //! # Together with others
 //!
 //! - The module has one `ftrace_ops` for all of them. Where another tracer is at the same function,

@@ -222,10 +222,8 @@ impl Probe {
     /// a handler. In the first instructions of an interrupt, before the kernel notes
     /// that there is one, such a hit is missed.
     ///
-    /// It is exact: hits and misses add up to the calls of the function while the
-    /// probe was enabled. Where other tracers are at the same functions, too, the
-    /// kernel calls nobody for a hit within the handlers of two others, one in the
-    /// other.
+    /// Hits and misses add up to the calls of the function while the probe was enabled,
+    /// except for [calls that ftrace leaves out](crate::entry#calls-that-ftrace-leaves-out).
     #[inline]
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)

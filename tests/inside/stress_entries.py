@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import arch
 import kmod
 from device import (BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS,
-                    INNER, IRQ, MATCHING, MISSED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
+                    INNER, IRQ, MATCHING, MISSED, NESTED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
 from fire import exact, fire, tell
 from form import ROUNDS, SECONDS
 from kmod import equal, kprobe_list
@@ -295,6 +295,28 @@ def test_entry_probes_beside_other_tracers():
         held.drop()
     equal(kprobe_list(), [])
     return "200 calls"
+
+
+def test_ftrace_leaves_out_calls_within_two_other_tracers():
+    """They are neither hits nor missed, as the documentation says."""
+    if arch.ENTRY != "ftrace":
+        raise kmod.Skip("kprobes do not use ftrace here")
+    times = 10_000
+    with Device() as device:
+        device.add(NESTED, PLACES[0])
+        held = device.add(ENTRY_NESTED, "stress:stress_inner")
+
+        def called():
+            before = device.counted(INNER), held.ask(HITS), held.ask(MISSED)
+            device.call(TARGET, times)
+            after = device.counted(INNER), held.ask(HITS), held.ask(MISSED)
+            return tuple(b - a for a, b in zip(before, after))
+
+        equal(called(), (2 * times, times, times), "calls, hits, missed")
+        with function_tracer("stress_target stress_inner"):
+            equal(called(), (2 * times, times, 0), "calls, hits, missed beside a tracer")
+        equal(called(), (2 * times, times, times), "calls, hits, missed afterwards")
+    return f"{times} of {2 * times} calls"
 
 
 def test_alone_refuses_a_function_with_another_tracer():
