@@ -10,7 +10,7 @@ import arch
 import kmod
 from device import (BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS,
                     INNER, IRQ, MATCHING, MISSED, NESTED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
-from fire import exact, fire, tell
+from fire import CPUS, exact, fire, tell
 from form import ROUNDS, SECONDS
 from kmod import equal, kprobe_list
 from stress_everything import workload
@@ -111,7 +111,7 @@ def test_all_functions_under_fire():
 
 @contextmanager
 def held_late(change):
-    """Runs `change` of stress_victim, which stress_late holds until the end."""
+    """Runs `change`, which stress_late holds until the end."""
     held = "/sys/module/stress_late/parameters/held"
     changing = threading.Thread(target=change)
     changing.start()
@@ -231,6 +231,36 @@ def test_a_module_leaves_its_entry_probes():
             for probe in (*held, *everything, other):
                 probe.drop()
     return f"{rounds} rounds"
+
+
+def switch_cpu(on):
+    """The last CPU, off or on."""
+    with open(f"/sys/devices/system/cpu/cpu{CPUS - 1}/online", "w", encoding="ascii") as file:
+        file.write(str(on))
+
+
+def test_a_drop_waits_for_a_cpu_that_goes_offline():
+    """RCU ignores that CPU in its last steps, in which functions are traced."""
+    dropped = threading.Event()
+
+    def drop(held):
+        held.drop()
+        dropped.set()
+
+    with Device() as device, loaded("stress_late", b"offline=1"):
+        # It keeps ftrace's ops registered, so that only the library waits.
+        other = device.add(ENTRY, PLACES[0])
+        held = device.add(ENTRY, PLACES[1])
+        dropping = threading.Thread(target=drop, args=(held,))
+        try:
+            with held_late(lambda: switch_cpu(0)):
+                dropping.start()
+                equal(dropped.wait(1), False, "dropped while the CPU goes offline")
+            dropping.join()
+        finally:
+            switch_cpu(1)
+        other.drop()
+    equal(traced(), [])
 
 
 def test_ftrace_cannot_be_switched_off_silently():

@@ -3,7 +3,9 @@
  * Holds stress_victim until N is written to `held`: while it is unloaded, when all other
  * notifiers have been called and ftrace still knows its functions; or, with coming=1,
  * while it is loaded, when no notifier has been called yet that is registered later.
+ * With offline=1, holds a CPU that goes offline.
  */
+#include <linux/cpuhotplug.h>
 #include <linux/delay.h>
 #include <linux/limits.h>
 #include <linux/module.h>
@@ -18,26 +20,48 @@ static bool coming;
 module_param(coming, bool, 0400);
 MODULE_PARM_DESC(coming, "hold it while it is loaded");
 
-static int hold(struct notifier_block *block, unsigned long event, void *data)
+static bool offline;
+module_param(offline, bool, 0400);
+MODULE_PARM_DESC(offline, "hold a CPU that goes offline");
+
+static void hold(void)
+{
+	int ms = 30 * 1000;
+
+	WRITE_ONCE(held, true);
+	while (READ_ONCE(held) && ms--)
+		msleep(1);
+}
+
+static int hold_module(struct notifier_block *block, unsigned long event, void *data)
 {
 	const struct module *mod = data;
-	int ms = 30 * 1000;
 
 	if (event != (coming ? MODULE_STATE_COMING : MODULE_STATE_GOING) ||
 	    strcmp(mod->name, "stress_victim"))
 		return NOTIFY_DONE;
-	WRITE_ONCE(held, true);
-	while (READ_ONCE(held) && ms--)
-		msleep(1);
+	hold();
 	return NOTIFY_DONE;
 }
 
+static int hold_cpu(unsigned int cpu)
+{
+	hold();
+	return 0;
+}
+
 static struct notifier_block block = {
-	.notifier_call = hold,
+	.notifier_call = hold_module,
 };
+
+static int state;
 
 static int __init late_init(void)
 {
+	if (offline) {
+		state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "stress_late", NULL, hold_cpu);
+		return state < 0 ? state : 0;
+	}
 	block.priority = coming ? INT_MAX : INT_MIN;
 	return register_module_notifier(&block);
 }
@@ -45,10 +69,13 @@ module_init(late_init);
 
 static void __exit late_exit(void)
 {
-	unregister_module_notifier(&block);
+	if (offline)
+		cpuhp_remove_state_nocalls(state);
+	else
+		unregister_module_notifier(&block);
 }
 module_exit(late_exit);
 
-MODULE_DESCRIPTION("Holds a module while others attach to its functions");
+MODULE_DESCRIPTION("Holds a module that is loaded or unloaded, or a CPU");
 MODULE_AUTHOR("The rust_kprobe authors");
 MODULE_LICENSE("GPL");
