@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the module has registered, and what of it is left at the module's end. */
+/* The list of the module's registrations, and what unregisters the rest at its end. */
 #include <linux/bug.h>
 #include <linux/kallsyms.h>
 #include <linux/list.h>
@@ -24,11 +24,11 @@ void kprobes_enter(struct kprobes_registration *reg)
 	mutex_unlock(&lock);
 }
 
-/* Whether a handler of the library's may run below us, or one must not sleep. */
+/* Returns true in a handler or in atomic context. */
 bool kprobes_must_not_wait(void)
 {
 #ifdef CONFIG_TRACING
-	/* Those of tracepoints may be preempted; the others run with preemption off. */
+	/* Handlers of tracepoints may be preempted; the others run with preemption off. */
 	if (current->trace_recursion & (0xfUL << KPROBES_IN_TRACEPOINT_BIT |
 					0xfUL << KPROBES_IN_ENTRY_BIT))
 		return true;
@@ -37,8 +37,8 @@ bool kprobes_must_not_wait(void)
 }
 
 /*
- * Whether that lies on the current task's stack, which is freed without a drop
- * where the task ends in a BUG().
+ * Returns true for an object on the current task's stack. If the task ends in a
+ * BUG(), the stack is freed without a drop.
  */
 bool kprobes_on_stack(const void *object)
 {
@@ -46,9 +46,9 @@ bool kprobes_on_stack(const void *object)
 }
 
 /*
- * Unregisters. The caller frees the memory when this returns, so it does not
- * return where it could not wait for the handlers. The probe is then still
- * registered, and on the list.
+ * Unregisters. The caller frees the memory when this function returns. In a context
+ * in which it cannot wait for the handlers, it does not return: the registration
+ * stays registered and on the list.
  */
 void kprobes_leave(struct kprobes_registration *reg)
 {
@@ -63,7 +63,7 @@ void kprobes_leave(struct kprobes_registration *reg)
 	reg->leave(reg, false);
 }
 
-/* Which is left next, NULL where there is none. */
+/* Returns the next registration to unregister, NULL if the list is empty. */
 static struct kprobes_registration *next_left(void)
 {
 	struct kprobes_registration *reg;
@@ -75,14 +75,21 @@ static struct kprobes_registration *next_left(void)
 }
 
 /*
- * What is left when the module has left, or its init has failed. By then nobody
- * else uses the list, except the handlers of watches, which may make and drop
- * probes until they are unregistered.
+ * Unregisters what is still registered after the module's exit or its failed init.
+ * By then only handlers of watches use the list: they may create and drop probes
+ * until the watches are unregistered.
+ *
+ * An empty list stays empty, because watches are on the list, too. It is left without
+ * taking the lock: the module is UNFORMED, its addresses are no module's for the
+ * kernel, and lockdep turns itself off at a static lock that it meets for the first
+ * time there. If something is on the list, kprobes_enter() has taken the lock before.
  */
 void kprobes_leave_all(void)
 {
 	struct kprobes_registration *reg;
 
+	if (list_empty(&registered))
+		return;
 	for (;;) {
 		mutex_lock(&lock);
 		reg = next_left();
@@ -101,8 +108,8 @@ void kprobes_tell_left(const void *place, int n)
 
 	sprint_symbol(name, (unsigned long)place);
 	/*
-	 * The kernel has forgotten this module's own symbols, and those of one that
-	 * has left: it gives the address then, which is not for the log.
+	 * For a symbol of this module, or of one that was unloaded, the kernel prints
+	 * the raw address, which must not get into the log.
 	 */
 	if (name[0] == '0')
 		scnprintf(name, sizeof(name), "%p", place);
@@ -111,8 +118,8 @@ void kprobes_tell_left(const void *place, int n)
 }
 
 /*
- * The kernel frees a module's parameters at that moment: when no code of the
- * module's is to run any more, and before its code and data are freed.
+ * The kernel frees a module's parameters after the module's exit or its failed init,
+ * before it frees the module's code and data.
  */
 static void free_param(void *arg)
 {
@@ -124,8 +131,8 @@ static const struct kernel_param_ops registered_ops = {
 };
 
 /*
- * Nobody can set it: a parameter's name ends at the first "=", unless that is its
- * first character.
+ * No argument of insmod can set this parameter: a parameter's name ends at the
+ * first "=", unless that is its first character.
  */
 static const struct kernel_param registered_param
 	__used __section("__param") __aligned(__alignof__(struct kernel_param)) = {
