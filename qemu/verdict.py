@@ -39,7 +39,11 @@ FAULTS = re.compile(
     r"task .* blocked for more than|KASAN|UBSAN|KCSAN|"
     r"kmemleak: \d+ new|scheduling while atomic|sleeping function called|"
     r"Unable to handle kernel|unable to handle page fault|"
-    r"ODEBUG:|list_(add|del) corruption|[Bb]ad page state"
+    r"ODEBUG:|list_(add|del) corruption|[Bb]ad page state|"
+    # A check that turns itself off: lockdep, kmemleak. DEBUG_OBJECTS does so by "ODEBUG:".
+    r"trying to register non-static key|turning off the locking correctness validator|"
+    r"Disabling lock debugging|INFO: lockdep is turned off|"
+    r"kmemleak: (Cannot|Memory pool empty|Kernel memory leak detector disabled)"
 )
 
 

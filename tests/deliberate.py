@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A guest in which something goes wrong on purpose: the kernel complains of that,
-and what follows from it, but of nothing before, and memory stays whole."""
+and what follows from it, but of nothing before, and memory stays whole. The oops turns
+lockdep off; that it was on until then, the guest's program checks (check_lockdep)."""
 import re
 
 import verdict

@@ -4,17 +4,21 @@ reported as failure, with the end of its log."""
 import io
 import shlex
 
+import deliberate
+from ktap import Results
+
 LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
 
 
-def fails(bench, command, problem, *, log=None, limit=60):
-    """The guest's run is a failure for that reason, and the report shows it."""
-    outcome = bench.run(["/bin/bash", "-c", command], limit=limit)
+def fails(bench, command, *problems, log=None, limit=60, **options):
+    """The guest's run is a failure for these reasons, and the report shows them."""
+    outcome = bench.run(["/bin/bash", "-c", command], limit=limit, **options)
     assert not outcome.ok, "it was not reported as failure"
-    assert any(problem in p for p in outcome.problems), f"reported as {outcome.problems}"
     report = io.StringIO()
     outcome.report(report)
-    assert problem in report.getvalue(), "the report does not name it"
+    for problem in problems:
+        assert any(problem in p for p in outcome.problems), f"reported as {outcome.problems}"
+        assert problem in report.getvalue(), "the report does not name it"
     if log:
         assert log in report.getvalue(), f"the report does not show {log!r} from the log"
 
@@ -57,5 +61,31 @@ def leaks(bench, results):
     off = "echo off >/sys/kernel/debug/kmemleak"
     results.run(
         "leaks: not to look is a failure",
-        lambda: fails(bench, off, "kmemleak could not be asked"),
+        lambda: fails(bench, off, "leak detector disabled", "kmemleak could not be asked"),
     )
+
+
+def lockdep(bench, results):
+    """Lockdep's reports are failures, and so is a lockdep that is off."""
+    bench.build("tests/stress")
+    load = "insmod tests/stress/stress_lockdep.ko how="
+    for name, how, *problems in (
+        ("two locks taken in both orders", "order", "possible circular locking dependency"),
+        ("a lock that was not initialised", "key", "trying to register non-static key"),
+        ("lockdep turned off without a log line", "off"),
+    ):
+        results.run(
+            f"lockdep: {name} is a failure",
+            lambda: fails(bench, load + how, *problems, "lockdep is off at the end", leaks="ignored"),
+        )
+
+    def before():
+        command = f"{load}off && python3 tests/inside/mistakes.py rcu"
+        outcome = bench.run(["/bin/bash", "-c", command], limit=120, leaks="ignored")
+        found = Results()
+        deliberate.told(found, "rcu", outcome, "kernel BUG at ")
+        failed = [line for ok, line in found.lines if ok is False]
+        assert failed == ["rcu: the kernel complains of nothing before"], found.lines
+        assert any("lockdep is off before" in line for _, line in found.lines), found.lines
+
+    results.run("lockdep: turned off before an intended fault is a failure", before)

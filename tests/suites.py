@@ -103,6 +103,8 @@ SUITES = {suite.name: suite for suite in (
     Suite("commands", commands_tests.run, ONCE),
     Suite("leaks", harness_tests.leaks, option(
         "DEBUG_KMEMLEAK", "this kernel has no kmemleak; KERNEL=debug has")),
+    Suite("lockdep", harness_tests.lockdep, option(
+        "PROVE_LOCKING", "this kernel has no lockdep; KERNEL=debug has")),
     Suite("races", stress_tests.races),
     Suite("intruder", intruder_tests.run, own(
         "it takes a probe by ftrace, and a warning of the workbench kernel's")),

@@ -245,10 +245,11 @@ def main():
     what = sys.argv[1]
     if what not in ("all", "races"):
         case = next(case for case in cases() if case.name == what)
-        load(case, argument(case))
-        calls()
-        system_works()
-        without_end(kmod.rmmod, "attacks")
+        steps = (lambda: load(case, argument(case)), calls, system_works,
+                 lambda: without_end(kmod.rmmod, "attacks"))
+        for step in steps:
+            kmod.check_lockdep()
+            step()
         return 0
     wanted = [case for case in of(("harmless", "refused"))
               if (what == "all" or case.races) and (not sys.argv[2:] or case.name in sys.argv[2:])]

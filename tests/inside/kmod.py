@@ -4,6 +4,7 @@ kprobes, assertions, and KTAP."""
 import ctypes
 import os
 import re
+import subprocess
 import sys
 import time
 import traceback
@@ -36,6 +37,12 @@ def rmmod(name):
 def is_loaded(name):
     with open("/proc/modules", encoding="ascii") as modules:
         return any(line.startswith(name + " ") for line in modules)
+
+
+def check_lockdep():
+    """To be called before a fault that is made on purpose, which turns lockdep off: logs a
+    warning if it is off already."""
+    subprocess.run(["qemu/inside/check_lockdep", "before the intended fault"], check=False)
 
 
 def probes(definitions):

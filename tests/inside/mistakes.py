@@ -78,7 +78,9 @@ def test_nothing():
 
 def main():
     if sys.argv[1] != "leave":
+        kmod.check_lockdep()
         kmod.insmod(MODULE, f"how={sys.argv[1]}".encode())
+        kmod.check_lockdep()
         hit()
         return 0
     return kmod.run("mistakes: left", kmod.tests(globals()))
