@@ -219,9 +219,12 @@ impl<K: Raw, H: HandlerOf<K>> PinnedDrop for Members<K, H> {
         // SAFETY: By the type invariant, `held` is on the list, and this is the only call of
         // `leave`.
         unsafe { self.held.leave() };
-        // No handler runs any more, and the kernel has forgotten the C structs; their counters are
-        // still there.
-        let missed = self.iter().map(|(_, probe)| probe.missed()).sum();
+        let members = self
+            .members
+            .iter()
+            .filter(|member| member.refused.is_none());
+        // SAFETY: By the type invariant, these members were registered until now.
+        let missed = members.map(|member| unsafe { member.probe.missed() }).sum();
         self.handler.unregistered(missed);
     }
 }

@@ -15,7 +15,10 @@ use crate::{
         Raw, //
     }, //
 };
-use core::ptr;
+use core::{
+    mem::offset_of,
+    ptr, //
+};
 use kernel::{
     prelude::*,
     types::Opaque, //
@@ -78,6 +81,26 @@ impl<K: Raw> Registered<K> {
         unsafe { (&raw mut (*this).missed_returns).write(missed_returns) };
         raw
     }
+
+    /// Returns how many hits the handler was not called for, see [`Probe::missed`].
+    ///
+    /// # Safety
+    ///
+    /// The probe must have been registered; it may be unregistered.
+    #[inline]
+    pub(crate) unsafe fn missed(&self) -> usize {
+        let kp: *mut bindings::kprobe = self.raw.get().cast();
+        // SAFETY: `kp` is the first field of `raw`, which is initialised by the safety
+        // requirements. The kernel may write `nmissed` concurrently, hence volatile.
+        let nested = unsafe { ptr::read_volatile(&raw const (*kp).nmissed) };
+        if self.missed_returns.is_null() {
+            return nested;
+        }
+        // SAFETY: `prepare` has made it point at a field of `raw`; volatile as above.
+        let returns = unsafe { ptr::read_volatile(self.missed_returns) };
+        // `int` in C, so negative from 2³¹ on.
+        nested + returns as u32 as usize
+    }
 }
 
 /// A registered probe: a [`Kprobe`](crate::Kprobe), a
@@ -106,8 +129,12 @@ impl Probe {
     /// The probe must stay registered for the duration of `'a`.
     #[inline(always)]
     pub(crate) unsafe fn from_raw<'a, K: Raw>(registered: *const Registered<K>) -> &'a Self {
+        const {
+            assert!(offset_of!(Registered<K>, raw) == offset_of!(Registered<bindings::kprobe>, raw))
+        };
         // SAFETY: By the safety requirements, the pointer is valid for `'a`. The first field of `K`
-        // is a kprobe, by the safety requirements of `Raw`, and `Probe` is transparent.
+        // is a kprobe, by the safety requirements of `Raw`, and as asserted above it is where that
+        // of a `Registered<kprobe>` is. `Probe` is transparent.
         unsafe { &*registered.cast() }
     }
 
@@ -125,7 +152,7 @@ impl Probe {
     /// Returns the address of the probed instruction.
     #[inline]
     pub fn address(&self) -> Address {
-        // SAFETY: The kprobe is registered, so nobody writes its `addr`.
+        // SAFETY: The kprobe is registered, so its `addr` does not change.
         Address::new(unsafe { (*self.kprobe()).addr } as usize)
     }
 
@@ -153,16 +180,8 @@ impl Probe {
     ///   from.
     #[inline]
     pub fn missed(&self) -> usize {
-        // SAFETY: The kprobe is valid; the kernel may write `nmissed` concurrently, hence volatile.
-        let nested = unsafe { ptr::read_volatile(&raw const (*self.kprobe()).nmissed) };
-        if self.0.missed_returns.is_null() {
-            return nested;
-        }
-        // SAFETY: By the type invariant, it points at a field of a valid kretprobe; volatile as
-        // above.
-        let returns = unsafe { ptr::read_volatile(self.0.missed_returns) };
-        // `int` in C, so negative from 2³¹ on.
-        nested + returns as u32 as usize
+        // SAFETY: By the type invariant, the probe is registered.
+        unsafe { self.0.missed() }
     }
 
     /// Returns how the kernel currently diverts the probed code to the handler.

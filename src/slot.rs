@@ -159,9 +159,9 @@ impl<K: Raw, H: HandlerOf<K>> PinnedDrop for Slot<K, H> {
         // SAFETY: By the type invariant, `held` is on the list, and this is the only call of
         // `leave`.
         unsafe { self.held.leave() };
-        // No handler runs any more, and the kernel has forgotten the C struct; its counters are
-        // still there.
-        self.handler.unregistered(self.probe().missed());
+        // SAFETY: `probe` was registered until now.
+        let missed = unsafe { self.probe.missed() };
+        self.handler.unregistered(missed);
     }
 }
 

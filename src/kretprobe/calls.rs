@@ -22,6 +22,7 @@ use core::{
     marker::PhantomData,
     mem::{
         align_of,
+        offset_of,
         size_of, //
     }, //
 };
@@ -71,8 +72,14 @@ impl<'a> Calls<'a> {
                 align_of::<Data<O>>() <= align_of::<bindings::kretprobe_instance>(),
                 "kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has"
             );
+            // So `data` of an instance has the alignment of the instance.
+            assert!(
+                offset_of!(bindings::kretprobe_instance, data)
+                    % align_of::<bindings::kretprobe_instance>()
+                    == 0
+            );
         };
-        // Without an entry handler nobody initialises the data, so it must be `()`.
+        // Without an entry handler the data is not initialised, so it must be `()`.
         build_assert!(O::Handler::HAS_ENTRY || TypeId::of::<Data<O>>() == TypeId::of::<()>());
         Self {
             functions,
@@ -100,7 +107,7 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
     unsafe fn settle(&self, rp: *mut bindings::kretprobe) -> Result<Round> {
         if self.functions == Functions::Known {
             // SAFETY: By the safety requirements, `rp` is registered, so its `addr` is set and
-            // nobody writes it.
+            // does not change.
             to_result(unsafe { bindings::kprobes_function_entry((*rp).kp.addr.cast()) })?;
         }
         Ok(Round::First)
