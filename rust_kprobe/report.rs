@@ -99,8 +99,8 @@ impl Report {
     ///
     /// Once, if the probe was reported as registered.
     pub(crate) fn gone(&self) {
-        if self.announced.load(Relaxed) && !self.gone.load(Relaxed) {
-            self.gone.store(true, Relaxed);
+        // The exit may find the probe gone while the watch reports it.
+        if self.announced.load(Relaxed) && !self.gone.xchg(true, Relaxed) {
             pr_info!("{}: gone, its module has left\n", &*self.name);
         }
     }
