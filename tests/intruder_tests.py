@@ -19,7 +19,8 @@ def run(bench, results):
     bench.build("tests/stress")
     bench.build("samples")
     make(bench, results, "intruder", ["tests/inside/intruder"],
-         ("it says so", "it stays", "its handler runs", "others come and go"), "kernel/kprobes.c")
+         ("it says so", "it stays", "its handler runs", "others come and go",
+          "no hung task is detected"), "kernel/kprobes.c")
     for when in ("attached", "attaching"):
         make(bench, results, f"intruder: {when}", ["tests/inside/dead_ftrace", when],
              ("ftrace has disabled itself", "it says so", "it stays", "the system works"),

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/delay.h>
 #include <linux/kprobes.h>
 #include <linux/printk.h>
+#include <linux/sched.h>
 
 #include "../helper.h"
 
 /*
- * Disables a registered probe, so that unregistering it cannot fail. If the
- * kernel cannot disarm it, logs that and never returns, because the caller must
- * not free what the kernel still uses.
+ * Disables a registered probe, so that unregistering it cannot fail.
+ *
+ * If the kernel cannot disarm the probe, it keeps using the struct, whose memory the
+ * caller would free. So this logs that and blocks forever. It does not try again: each
+ * attempt of the kernel's decrements its count of armed probes. TASK_IDLE keeps the
+ * hung task detector quiet, which may be configured to panic, and TASK_FREEZABLE lets
+ * the machine suspend.
  */
 void kprobes_disarm(struct kprobe *kp)
 {
@@ -16,8 +20,10 @@ void kprobes_disarm(struct kprobe *kp)
 
 	if (!errno)
 		return;
-	pr_emerg("kprobes: cannot disarm %pS (errno %d): blocking forever\n",
-		 kp->addr, -errno);
-	for (;;)
-		msleep(1000 * 1000);
+	pr_emerg("kprobes: cannot disarm %pS (errno %d): the probe stays registered and %s (pid %d) blocks until the next boot\n",
+		 kp->addr, -errno, current->comm, task_pid_nr(current));
+	for (;;) {
+		set_current_state(TASK_IDLE | TASK_FREEZABLE);
+		schedule();
+	}
 }
