@@ -111,7 +111,7 @@
 //! interrupt or with `panic_on_oops`, it stops the machine.
 //!
 //! The check reads `preempt_count()`, the interrupt flag and the task's RCU
-//! nesting depth. Spinlocks are not seen in a kernel without
+//! nesting depth. So the library does not compile for a kernel without
 //! `CONFIG_PREEMPT_COUNT`, which x86-64 and arm64 always have from Linux 7.3 on.
 //!
 //! Making one, [`Probe::enable`] and [`Probe::disable`] wait as well: there they
@@ -156,6 +156,12 @@
 //! )?;
 //! # Ok(()) }
 //! ```
+
+#[cfg(not(CONFIG_PREEMPT_COUNT))]
+compile_error!(
+    "the kernel needs CONFIG_PREEMPT_COUNT, which CONFIG_PREEMPT_LAZY or CONFIG_PREEMPT selects: \
+     without it, a probe that is dropped in a handler is not noticed"
+);
 
 // Functions that are not generic are `#[inline]`, so that only the modules that use them contain
 // them.

@@ -142,6 +142,9 @@ def run(bench, results):
                 lambda: option("RUST", None), "CONFIG_RUST is off", "make run"),
             "a kernel without kprobes": finds(
                 lambda: option("KPROBES", None), "CONFIG_KPROBES is off"),
+            "a kernel that does not count preemption": finds(
+                lambda: option("PREEMPT_COUNT", None), "CONFIG_PREEMPT_COUNT is off",
+                "CONFIG_PREEMPT_LAZY"),
             "no metadata of the kernel crate": finds(
                 lambda: (tree / "rust/libkernel.rmeta").unlink(), "no rust/libkernel.rmeta"),
             "another rustc": finds(

@@ -265,7 +265,6 @@ pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
 /// As `preempt_disable_notrace()`.
 #[inline(always)]
 pub(crate) fn preempt_disable() {
-    #[cfg(CONFIG_PREEMPT_COUNT)]
     // SAFETY: The count is there. What interrupts this leaves it as it was.
     unsafe {
         let count = current()
@@ -285,7 +284,6 @@ pub(crate) fn preempt_disable() {
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     compiler_fence(Ordering::SeqCst);
-    #[cfg(CONFIG_PREEMPT_COUNT)]
     // SAFETY: By the safety requirements, the count is this function's to decrement. As in
     // `__preempt_count_dec_and_test()`, the other half of the word is 0 if a reschedule is due, and
     // an interrupt may make it so in between.

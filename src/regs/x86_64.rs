@@ -315,7 +315,6 @@ pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
 /// As `preempt_disable_notrace()`.
 #[inline(always)]
 pub(crate) fn preempt_disable() {
-    #[cfg(CONFIG_PREEMPT_COUNT)]
     // SAFETY: `gs` leads to the CPU's own. What interrupts this leaves the count as it was.
     unsafe {
         asm!(
@@ -347,7 +346,7 @@ pub(crate) unsafe fn preempt_enable() {
             options(nostack),
         );
     }
-    #[cfg(all(CONFIG_PREEMPT_COUNT, not(CONFIG_PREEMPTION)))]
+    #[cfg(not(CONFIG_PREEMPTION))]
     // SAFETY: As above.
     unsafe {
         asm!(
