@@ -241,8 +241,6 @@ pub use kretprobe::{
     KretprobeSet, //
 };
 pub use linux::param;
-#[doc(hidden)]
-pub use linux::LocalModule;
 pub use members::{
     Members,
     Refusal, //

@@ -2,7 +2,8 @@
 
 //! Differences between kernel versions.
 //!
-//! `kprobes.mk` sets `kprobes_linux_7_3` from Linux 7.3 on. No other file uses it.
+//! `kprobes.mk` sets `kprobes_linux_7_3` from Linux 7.3 on. Besides this file, only `timed.rs` uses
+//! it.
 
 use kernel::module_param::ModuleParamAccess;
 
@@ -27,18 +28,4 @@ pub fn param<T: Copy>(param: &ModuleParamAccess<T>) -> T {
     return param.value();
     #[cfg(not(kprobes_linux_7_3))]
     return *param.value();
-}
-
-/// The module that `#[vtable]` of Linux 7.3 refers to in a crate without
-/// `module!`, like this one.
-#[doc(hidden)]
-pub struct LocalModule;
-
-#[cfg(kprobes_linux_7_3)]
-impl kernel::ModuleMetadata for LocalModule {
-    const NAME: &'static kernel::str::CStr = c"kprobes";
-
-    // SAFETY: `THIS_MODULE` is null in code that is not a module, and nobody dereferences it.
-    const THIS_MODULE: kernel::ThisModule =
-        unsafe { kernel::ThisModule::from_ptr(core::ptr::null_mut()) };
 }

@@ -91,6 +91,10 @@ impl<H: Handler> Deref for Timed<H> {
 impl<H: Handler> kretprobe::Handler for Timed<H> {
     type Data = u64;
 
+    // The module of `H`, not the library, owns what is created for it.
+    #[cfg(kprobes_linux_7_3)]
+    type OwnerModule = H::OwnerModule;
+
     #[inline(always)]
     fn entry(&self, cx: &Context<'_>) -> Option<u64> {
         self.wanted(cx).then(|| cx.now_ns())

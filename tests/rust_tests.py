@@ -13,6 +13,24 @@ import kernels
 
 ROOT = kernels.ROOT
 
+# What `module!` of Linux 7.3 makes, without init and exit.
+LOCAL_MODULE = """
+/// This module.
+pub struct LocalModule;
+
+#[cfg(kprobes_linux_7_3)]
+impl kernel::ModuleMetadata for LocalModule {
+    const NAME: &'static kernel::str::CStr = c"local";
+    const THIS_MODULE: kernel::ThisModule = {
+        unsafe extern "C" {
+            static __this_module: kernel::types::Opaque<kernel::bindings::module>;
+        }
+        // SAFETY: The kernel creates it when it loads the module.
+        unsafe { kernel::ThisModule::from_ptr(__this_module.get()) }
+    };
+}
+"""
+
 
 def compile_each(bench, folder, names):
     """Compiles each NAME.rs there as the main file of a module of its own.
@@ -20,14 +38,15 @@ def compile_each(bench, folder, names):
     Returns the messages of those that failed, and an empty text for the others.
     """
     for name in names:
-        # `#[vtable]` of Linux 7.3 needs what `module!` makes, or else the library's.
+        # `#[vtable]` of Linux 7.3 needs what `module!` makes.
         with open(folder / f"{name}.rs", "r+", encoding="utf-8") as source:
             if "\nmodule! {" not in source.read():
-                source.write("#[allow(unused_imports)]\npub use kprobes::LocalModule;\n")
+                source.write(LOCAL_MODULE)
     (folder / "Kbuild").write_text(
         f"obj-m := {' '.join(n + '.o' for n in names)}\n"
         f"kprobes-modules := {' '.join(names)}\n"
         f"include {ROOT}/src/kprobes.mk\n"
+        + "".join(f"RUSTFLAGS_{n}_main.o += $(kprobes-cfg)\n" for n in names)
     )
     run = bench.make(folder, "-k", "-j1", *(f"{n}_main.o" for n in names))
     messages = dict.fromkeys(names)

@@ -14,6 +14,8 @@
 //! // says some: REGEX             or several lines like that
 //! // given: WORD                  insmod has one argument more
 //! // held: N                      the kernel lists so many kprobes while it is there
+//! // opens: FILE                  rmmod fails with EAGAIN while a program has it open
+//! // since: SERIES                skipped on older kernels
 //! // races                        it is made on four CPUs at once, too
 //! ```
 //!
@@ -229,6 +231,7 @@ attacks! {
     sleeps,
     everywhere,
     arguments,
+    owners,
     entries,
     events,
 }

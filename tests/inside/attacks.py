@@ -193,7 +193,16 @@ def lines_of(log):
     return [line for line in said if "taint" not in line]
 
 
+def stays_while_open(path):
+    """The module cannot be unloaded while a program has this file open."""
+    fd = os.open(path, os.O_RDONLY)
+    equal(errno.errorcode.get(without_end(kmod.rmmod, "attacks")), "EAGAIN", "rmmod with an open file")
+    os.close(fd)
+
+
 def attempt(case, races=False):
+    if [int(n) for n in case.since.split(".")] > [int(n) for n in os.uname().release.split(".")[:2]]:
+        raise kmod.Skip(f"since Linux {case.since}")
     names = argument(case)
     with contextlib.closing(Log()) as log:
         with open("/dev/kmsg", "w", encoding="ascii") as kmsg:
@@ -212,6 +221,8 @@ def attempt(case, races=False):
             else:
                 calls()
             system_works()
+            if case.opens:
+                stays_while_open(case.opens)
             equal(errno.errorcode.get(without_end(kmod.rmmod, "attacks")), None)
         equal(kprobe_list(), [])
         times = CALLS * (os.cpu_count() if races else 1)

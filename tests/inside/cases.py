@@ -19,6 +19,8 @@ class Case:
     held: int | None = None
     races: bool = False
     given: str = ""
+    opens: str = ""
+    since: str = "0"
 
     @property
     def leaves(self):
@@ -34,7 +36,7 @@ def cases():
         of_this = []
         for line in source.read_text(encoding="utf-8").splitlines():
             new = re.fullmatch(r"// case ?(\w*): (harmless|refused|stopped|complains) ?(.*)", line)
-            more = re.fullmatch(r"// (says|says some|held|given|races)(?:: (.*))?", line)
+            more = re.fullmatch(r"// (says|says some|held|given|opens|since|races)(?:: (.*))?", line)
             if new:
                 name = source.stem + (f"/{new[1]}" if new[1] else "")
                 of_this.append(Case(name, new[2], new[3]))
@@ -42,6 +44,8 @@ def cases():
                 of_this[-1].says.append((more[2], more[1] == "says some"))
             elif more and more[1] == "given":
                 of_this[-1].given = more[2]
+            elif more and more[1] in ("opens", "since"):
+                setattr(of_this[-1], more[1], more[2])
             elif more and more[1] == "held":
                 of_this[-1].held = int(more[2])
             elif more:
