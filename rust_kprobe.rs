@@ -31,7 +31,6 @@
 //! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
-//! | `EINVAL` | a parameter of another name |
 //!
 //! Where there is no such symbol, but one that is often meant, a second line names
 //! it, see `rust_kprobe/hint.rs`.
@@ -70,7 +69,8 @@ module! {
 
 kprobes::string_param!(
     probes,
-    "p[:NAME] [MODULE:]SYMBOL[+OFFSET] or r[MAXACTIVE][:NAME] [MODULE:]SYMBOL, several separated by ';'. Default: kernel_clone before, after and at return"
+    "p[:NAME] [MODULE:]SYMBOL[+OFFSET] or r[MAXACTIVE][:NAME] [MODULE:]SYMBOL, several separated by ';'. Default: kernel_clone before, after and at return",
+    MAX_LEN
 );
 
 #[vtable]
@@ -235,10 +235,6 @@ struct RustKprobe {
 
 impl kernel::Module for RustKprobe {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        if let Some(name) = kprobes::unknown_param() {
-            report::unknown_param(&name);
-            return Err(EINVAL);
-        }
         let all = match probes.value() {
             Some(definitions) => register(definitions.to_bytes())?,
             None => defaults()?,
@@ -271,11 +267,6 @@ fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
         report::bad_definition(n, text, column, reason, errno);
         errno
     };
-    if parameter.len() > MAX_LEN {
-        let reason = "the parameter has at most 4096 characters";
-        return Err(refuse(1, parameter, MAX_LEN + 1, reason, ENOSPC));
-    }
-
     // Parse all before registering the first.
     let mut definitions: KVec<Definition<'_>> = KVec::new();
     for (n, text) in definition::split(parameter).enumerate() {

@@ -182,11 +182,6 @@ pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str,
     );
 }
 
-/// `unknown parameter "NAME", there is probes= (EINVAL)`
-pub(crate) fn unknown_param(name: &CStr) {
-    pr_err!("unknown parameter \"{name}\", there is probes= (EINVAL)\n");
-}
-
 /// `probes: there is SYMBOL, WHY`
 pub(crate) fn hint(symbol: &CStr, why: &str) {
     pr_err!("probes: there is {symbol}, {why}\n");
@@ -207,7 +202,6 @@ pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
         bindings::ENODEV => ("ENODEV", "the kernel has disabled ftrace after an error"),
         bindings::EOPNOTSUPP => ("EOPNOTSUPP", "this kernel has no return probes"),
         bindings::ENOMEM => ("ENOMEM", "out of memory"),
-        bindings::ENOSPC => ("ENOSPC", "too long"),
         _ => ("unknown", "the kernel refused"),
     }
 }

@@ -57,7 +57,7 @@
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`], of which [`Symbol`] is the name; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`]; of an [`Entry`], [`entry::Probe`] | [`registers`] |
-//! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers; [`unknown_param`] for what is none of them | [`funccount`], [`allocator`] |
+//! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
 //!
 //! # I want to count
 //!

@@ -215,10 +215,7 @@ pub use entry::{
 pub use kernel_ext::{
     count::Count,
     nofault,
-    param::{
-        unknown_param,
-        StringParam, //
-    },
+    param::StringParam,
     percpu::PerCpuCounts,
     ratelimit::RateLimit,
     symbol::{

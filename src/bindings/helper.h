@@ -220,7 +220,7 @@ void kprobes_enter(struct kprobes_registration *reg);
 void kprobes_leave(struct kprobes_registration *reg);
 void kprobes_leave_all(void);
 bool kprobes_must_not_wait(void);
-bool kprobes_unknown_param(char *name, size_t size);
+void kprobes_param_too_long(const char *name, size_t max);
 bool kprobes_on_stack(const void *object);
 void kprobes_tell_left(const void *place, int n);
 void kprobes_leave_kprobes(struct kprobes_registration *reg, bool left);

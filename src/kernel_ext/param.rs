@@ -9,119 +9,99 @@
 //! of Linux 7.3 takes integers and `bool`.
 
 use crate::bindings;
+use core::cell::UnsafeCell;
 use kernel::{
     prelude::*,
-    str::CString,
     sync::SetOnce, //
 };
 
-/// A parameter declared with [`string_param!`](crate::string_param).
-pub struct StringParam(SetOnce<&'static CStr>);
+/// A parameter declared with [`string_param!`](crate::string_param), of up to `SIZE - 1`
+/// characters.
+///
+/// The value is part of the module, like a string literal.
+///
+/// # Invariants
+///
+/// Once `is_set` is populated, `value` is a C string that does not change.
+pub struct StringParam<const SIZE: usize = 1025> {
+    is_set: SetOnce<()>,
+    value: UnsafeCell<[u8; SIZE]>,
+}
 
-impl StringParam {
+// SAFETY: By the type invariant, a value that can be read does not change.
+unsafe impl<const SIZE: usize> Sync for StringParam<SIZE> {}
+
+impl<const SIZE: usize> StringParam<SIZE> {
+    /// The operations of this parameter.
+    const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
+        flags: 0,
+        set: Some(Self::set),
+        get: None,
+        free: None,
+    };
+
     #[doc(hidden)]
     #[inline]
     pub const fn new() -> Self {
-        Self(SetOnce::new())
+        Self {
+            is_set: SetOnce::new(),
+            value: UnsafeCell::new([0; SIZE]),
+        }
     }
 
     /// Returns the value, or `None` if the parameter was not set.
     #[inline]
-    pub fn value(&self) -> Option<&'static CStr> {
-        self.0.copy()
+    pub fn value(&self) -> Option<&CStr> {
+        self.is_set.as_ref()?;
+        // SAFETY: By the type invariant, this is a C string that does not change while `self` is
+        // borrowed.
+        Some(unsafe { CStr::from_char_ptr(self.value.get().cast()) })
+    }
+
+    /// Copies the value, because Linux 7.3 frees the module's argument string after parsing it.
+    ///
+    /// Fails with `EEXIST` if the parameter is given twice. If the value is too long, it logs the
+    /// limit and fails with `ENOSPC`.
+    ///
+    /// # Safety
+    ///
+    /// To be called only as the `set` of a `kernel_param` whose `arg` is a `Self`, and whose
+    /// `perm` is 0, so that the kernel sets it only while it loads the module, in one thread.
+    #[inline]
+    unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
+        if val.is_null() {
+            return EINVAL.to_errno();
+        }
+        // SAFETY: The kernel passes a C string that is valid for this call.
+        let val = unsafe { CStr::from_char_ptr(val) }.to_bytes_with_nul();
+        // SAFETY: By the safety requirements, `arg` points at a `Self`, which is a static.
+        let param = unsafe { &*(*kp).__bindgen_anon_1.arg.cast::<Self>() };
+        if param.is_set.as_ref().is_some() {
+            return EEXIST.to_errno();
+        }
+        if val.len() > SIZE {
+            // SAFETY: The name of a parameter is a C string.
+            unsafe { bindings::kprobes_param_too_long((*kp).name, SIZE - 1) };
+            return ENOSPC.to_errno();
+        }
+        // SAFETY: `val` fits. It is a copy of a part of the module's arguments, so it does not
+        // overlap. Nothing reads `value` before `is_set` is populated, and by the safety
+        // requirements nothing else writes it.
+        unsafe {
+            val.as_ptr()
+                .copy_to_nonoverlapping(param.value.get().cast(), val.len())
+        };
+        // INVARIANT: `value` is a C string, and this was the last write.
+        param.is_set.populate(());
+        0
     }
 }
 
-impl Default for StringParam {
+impl<const SIZE: usize> Default for StringParam<SIZE> {
     #[inline]
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The operations of a [`StringParam`].
-const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
-    flags: 0,
-    set: Some(set),
-    get: None,
-    free: Some(free),
-};
-
-/// Stores a copy of the value, because Linux 7.3 frees the module's argument string
-/// after parsing it.
-///
-/// Fails with `EEXIST` if the parameter is given twice, and with `ENOMEM`.
-///
-/// # Safety
-///
-/// To be called only as the `set` of a `kernel_param` whose `arg` is a
-/// `StringParam`, and whose `perm` is 0, so that it is set only while the module
-/// is being loaded.
-#[inline]
-unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
-    if val.is_null() {
-        return EINVAL.to_errno();
-    }
-    // SAFETY: The kernel passes a C string that is valid for this call.
-    let val = unsafe { CStr::from_char_ptr(val) };
-    // SAFETY: By the safety requirements, `arg` points at a `StringParam`, which is a static.
-    let param = unsafe { &*(*kp).__bindgen_anon_1.arg.cast::<StringParam>() };
-    let mut copy = KVVec::new();
-    if let Err(error) = copy.extend_from_slice(val.to_bytes_with_nul(), GFP_KERNEL) {
-        return Error::from(error).to_errno();
-    }
-    let (bytes, len, _) = copy.into_raw_parts();
-    // SAFETY: `bytes` points at `len` bytes, which nobody writes, and which `free` frees together
-    // with the module. No code of the module outlives that, so they may be `'static`.
-    let bytes_with_nul = unsafe { core::slice::from_raw_parts(bytes, len) };
-    // SAFETY: They are a copy of a C string and its NUL.
-    let kept = unsafe { CStr::from_bytes_with_nul_unchecked(bytes_with_nul) };
-    if param.0.populate(kept) {
-        0
-    } else {
-        // SAFETY: `bytes` was allocated above, and was not stored.
-        unsafe { bindings::kvfree(bytes.cast()) };
-        EEXIST.to_errno()
-    }
-}
-
-/// Frees the copy.
-///
-/// # Safety
-///
-/// To be called only as the `free` of a `kernel_param` whose `arg` is a
-/// `StringParam`. The kernel calls it once, after the module's exit or its failed
-/// init.
-#[inline]
-unsafe extern "C" fn free(arg: *mut c_void) {
-    // SAFETY: By the safety requirements, `arg` points at a `StringParam`, which is a static.
-    let param = unsafe { &*arg.cast::<StringParam>() };
-    if let Some(value) = param.value() {
-        // The handler of a probe that was never dropped may read it.
-        //
-        // SAFETY: By the safety requirements, the module's exit has run or its init has failed.
-        unsafe { bindings::kprobes_leave_all() };
-        // SAFETY: `set` allocated it, and no code of the module runs any more.
-        unsafe { bindings::kvfree(value.as_char_ptr().cast_mut().cast()) };
-    }
-}
-
-/// Returns the name of the first argument of insmod that is not a parameter of this
-/// module, truncated to 63 characters. The kernel only warns of it.
-///
-/// This reads the arguments again that the program gave to the system call. It
-/// returns `None` outside of the module's init, and for a 32-bit program.
-///
-/// Context: process context; it may sleep. C functions: `parse_args()`,
-/// `unknown_module_param_cb()`.
-#[inline]
-pub fn unknown_param() -> Option<CString> {
-    let mut name = [0u8; 64];
-    // SAFETY: `name` is valid for writing that many bytes.
-    if !unsafe { bindings::kprobes_unknown_param(name.as_mut_ptr().cast(), name.len()) } {
-        return None;
-    }
-    CStr::from_bytes_until_nul(&name).ok()?.try_into().ok()
 }
 
 #[doc(hidden)]
@@ -130,14 +110,17 @@ pub use kernel::module_param::KernelParam;
 /// Creates the `struct kernel_param`; `name` ends with a NUL.
 #[doc(hidden)]
 #[inline]
-pub const fn param(name: &'static str, param: &'static StringParam) -> KernelParam {
+pub const fn param<const SIZE: usize>(
+    name: &'static str,
+    param: &'static StringParam<SIZE>,
+) -> KernelParam {
     let Ok(name) = core::ffi::CStr::from_bytes_with_nul(name.as_bytes()) else {
         panic!("no C string");
     };
     KernelParam::new(bindings::kernel_param {
         name: kernel::str::as_char_ptr_in_const_context(name),
         mod_: &raw mut bindings::__this_module,
-        ops: &OPS,
+        ops: &StringParam::<SIZE>::OPS,
         perm: 0,
         level: -1,
         flags: 0,
@@ -161,10 +144,12 @@ pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
     out
 }
 
-/// Declares a string parameter of this module: a static [`StringParam`] of that
-/// name, and its description for `modinfo`.
+/// Declares a string parameter of this module: a static
+/// [`StringParam`](crate::StringParam) of that name, and its description for `modinfo`.
 ///
-/// The parameter is not visible in sysfs.
+/// A value is at most 1024 characters long, as with the kernel's `charp`, or as many as
+/// a third argument says. insmod fails with `ENOSPC` if it is longer, and with `EEXIST` if
+/// it is given twice. The parameter is not visible in sysfs.
 ///
 /// # Examples
 ///
@@ -176,8 +161,11 @@ pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
 #[macro_export]
 macro_rules! string_param {
     ($name:ident, $description:literal) => {
+        $crate::string_param!($name, $description, 1024);
+    };
+    ($name:ident, $description:literal, $max:expr) => {
         #[allow(non_upper_case_globals)]
-        static $name: $crate::StringParam = $crate::StringParam::new();
+        static $name: $crate::StringParam<{ $max + 1 }> = $crate::StringParam::new();
 
         // Items are not hygienic; in blocks of their own, these cannot collide with `$name`.
         const _: () = {

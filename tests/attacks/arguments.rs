@@ -16,8 +16,16 @@
 // says: 8 bytes
 // given: "argument=a b c =d"
 // case long: harmless
-// says: 100000 bytes
-// given: argument=LONG
+// says: 65536 bytes
+// given: argument=LIMIT
+// case of_eight: harmless
+// says: of up to eight: 8
+// says: not given
+// given: up_to_eight=12345678
+// case of_nine: refused ENOSPC
+// says: up_to_eight: the value has at most 8 characters \(ENOSPC\)
+// says: `123456789' too large for parameter `up_to_eight'
+// given: up_to_eight=123456789
 // case bytes: harmless
 // says: 6 bytes
 // given: argument=%s%n%p
@@ -47,7 +55,12 @@
 use super::{argument, Kept};
 use kernel::prelude::*;
 
+kprobes::string_param!(up_to_eight, "a short one", 8);
+
 pub(super) fn attack(_case: &[u8]) -> Result<Kept> {
+    if let Some(value) = up_to_eight.value() {
+        pr_info!("of up to eight: {}\n", value.to_bytes().len());
+    }
     match argument.value() {
         Some(value) => pr_info!("{} bytes\n", value.to_bytes().len()),
         None => pr_info!("not given\n"),

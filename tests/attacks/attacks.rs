@@ -37,7 +37,7 @@ module! {
 }
 
 kprobes::string_param!(attack, "FILE or FILE/CASE");
-kprobes::string_param!(argument, "what some attacks want to know");
+kprobes::string_param!(argument, "what some attacks want to know", 65_536);
 
 /// What a program calls a hundred times each, and nobody else at all.
 pub(crate) const PLACE: Target<'static> = kprobes::syscall!("getpriority");
@@ -232,6 +232,7 @@ attacks! {
     everywhere,
     arguments,
     owners,
+    lock_names,
     entries,
     events,
 }

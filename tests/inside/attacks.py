@@ -179,7 +179,7 @@ def load(case, names):
     words = [f"attack={case.name}"]
     if names:
         words.append(f"argument={','.join(names)}")
-    words.append(case.given.replace("LONG", 100_000 * "x"))
+    words.append(case.given.replace("LIMIT", 65_536 * "x"))
     return without_end(kmod.insmod, MODULE, " ".join(words).encode())
 
 
@@ -198,6 +198,13 @@ def stays_while_open(path):
     fd = os.open(path, os.O_RDONLY)
     equal(errno.errorcode.get(without_end(kmod.rmmod, "attacks")), "EAGAIN", "rmmod with an open file")
     os.close(fd)
+
+
+def read_lockdep():
+    """The names of all lock classes, on a kernel with lockdep."""
+    if os.path.exists("/proc/lockdep"):
+        with open("/proc/lockdep", "rb") as lockdep:
+            lockdep.read()
 
 
 def attempt(case, races=False):
@@ -225,6 +232,7 @@ def attempt(case, races=False):
                 stays_while_open(case.opens)
             equal(errno.errorcode.get(without_end(kmod.rmmod, "attacks")), None)
         equal(kprobe_list(), [])
+        read_lockdep()
         times = CALLS * (os.cpu_count() if races else 1)
         said = lines_of(log)
         for pattern, some in case.says:
