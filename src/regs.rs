@@ -83,7 +83,6 @@ pub(crate) use arch::{
     flags,
     ftrace_callee,
     instruction_pointer,
-    is_kernel_address,
     leave_in_task,
     override_function,
     preempt_count,

@@ -222,6 +222,7 @@ void kprobes_leave_all(void);
 bool kprobes_must_not_wait(void);
 void kprobes_param_too_long(const char *name, size_t max);
 bool kprobes_on_stack(const void *object);
+int kprobes_read_kernel(void *to, unsigned long from, size_t len);
 void kprobes_tell_left(const void *place, int n);
 void kprobes_leave_kprobes(struct kprobes_registration *reg, bool left);
 void kprobes_leave_override(struct kprobes_registration *reg, bool left);

@@ -345,16 +345,6 @@ pub(crate) unsafe fn entry_stack_pointer(fregs: *const ftrace_regs) -> usize {
     unsafe { (*fregs.cast::<__arch_ftrace_regs>()).sp as usize }
 }
 
-/// Returns whether kernel memory may be at that address: bit 55 selects the
-/// translation table.
-///
-/// `copy_from_kernel_nofault()` does not check that, and without PAN (before
-/// ARMv8.1) the kernel could read user memory through it.
-#[inline(always)]
-pub(crate) fn is_kernel_address(addr: usize) -> bool {
-    addr & (1 << 55) != 0
-}
-
 /// The name of a system call's entry point, with a NUL.
 #[doc(hidden)]
 #[macro_export]

@@ -397,13 +397,6 @@ pub(crate) unsafe fn entry_stack_pointer(fregs: *const ftrace_regs) -> usize {
     unsafe { (*fregs.cast::<__arch_ftrace_regs>()).regs.sp }
 }
 
-/// Returns whether kernel memory may be at that address. Here,
-/// `copy_from_kernel_nofault()` checks that itself.
-#[inline(always)]
-pub(crate) fn is_kernel_address(_addr: usize) -> bool {
-    true
-}
-
 /// The name of a system call's entry point, with a NUL.
 #[doc(hidden)]
 #[macro_export]

@@ -210,6 +210,41 @@ mod tests {
     }
 
     #[test]
+    fn memory_of_the_vmalloc_area_is_read() -> Result {
+        static OF_THE_MODULE: [u64; 2] = [42, 43];
+        let number = KBox::new(42u64, GFP_KERNEL)?;
+        let pages = VVec::from_elem(42u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
+        let on_the_stack = 42u64;
+        let read = |at: *const u64| KernelPtr::<u64>::new(at as usize).read();
+        assert_eq!(read(&*number)?, 42);
+        assert_eq!(read(&on_the_stack)?, 42);
+        assert_eq!(read(&OF_THE_MODULE[0])?, 42);
+        // From one page into the next, and from the last page to beyond it.
+        let start = pages.as_ptr() as usize;
+        let across = KernelPtr::<[u8; 8]>::new(start + PAGE_SIZE - 4).read()?;
+        assert_eq!(across, [42; 8]);
+        let beyond = KernelPtr::<[u8; 8]>::new(start + 3 * PAGE_SIZE - 4).read();
+        assert!(beyond.err() == Some(EFAULT));
+        Ok(())
+    }
+
+    #[test]
+    fn devices_are_not_read() -> Result {
+        let read = with_device(|at| {
+            let mut buf = [0; 8];
+            let string = KernelStr::new(at).read(&mut buf).err();
+            (KernelPtr::<u32>::new(at).read().err(), string)
+        });
+        let Some((number, string)) = read else {
+            return skip(c"arm64 does not look");
+        };
+        assert!(number == Some(EFAULT) && string == Some(EFAULT));
+        let fixed = KernelPtr::<u32>::new(kut_fixed_device()).read();
+        assert!(fixed.err() == Some(EFAULT));
+        Ok(())
+    }
+
+    #[test]
     fn shown_strings_are_escaped() -> Result {
         let text = c"a\x1b[31mb\n";
         let shown = KernelStr::new(text.as_char_ptr() as usize).show::<32>();

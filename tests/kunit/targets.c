@@ -9,6 +9,7 @@
 #include <linux/delay.h>
 #include <linux/ftrace.h>
 #include <linux/interrupt.h>
+#include <linux/io.h>
 #include <linux/irq_work.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
@@ -20,6 +21,9 @@
 #include <linux/sched/signal.h>
 #include <linux/stacktrace.h>
 #include <linux/uaccess.h>
+#ifdef CONFIG_X86_64
+#include <asm/fixmap.h>
+#endif
 
 #include "targets.h"
 
@@ -407,6 +411,27 @@ unsigned long kut_user_page(void)
 int kut_write_user(unsigned long at, const void *from, unsigned long len)
 {
 	return copy_to_user((void __user *)at, from, len) ? -EFAULT : 0;
+}
+
+/* The registers of the HPET, which have no effects when they are read; 0 on arm64. */
+unsigned long kut_map_device(void)
+{
+	return IS_ENABLED(CONFIG_X86_64) ? (unsigned long)ioremap(0xfed00000, PAGE_SIZE) : 0;
+}
+
+void kut_unmap_device(unsigned long at)
+{
+	iounmap((void __iomem *)at);
+}
+
+/* Those of the interrupt controller. */
+unsigned long kut_fixed_device(void)
+{
+#ifdef CONFIG_X86_64
+	return fix_to_virt(FIX_APIC_BASE);
+#else
+	return 0;
+#endif
 }
 
 /* Skips the current case. */

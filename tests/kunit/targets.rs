@@ -55,6 +55,9 @@ mod c {
         pub(crate) safe fn kut_half_link(heal_ms: u32);
         pub(crate) safe fn kut_whole_link();
         pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
+        pub(crate) safe fn kut_map_device() -> usize;
+        pub(crate) fn kut_unmap_device(at: usize);
+        pub(crate) safe fn kut_fixed_device() -> usize;
         pub(crate) fn kut_skip(why: *const c_char);
         pub(crate) safe fn kut_signal(sig: i32);
         pub(crate) safe fn kut_interrupt();
@@ -69,6 +72,17 @@ pub(crate) use c::*;
 pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
     // SAFETY: `bytes` is as long as it says.
     kernel::error::to_result(unsafe { kut_write_user(at, bytes.as_ptr(), bytes.len()) })
+}
+
+/// Maps a device, which no driver uses, for the duration of `then`.
+pub(crate) fn with_device<R>(then: impl FnOnce(usize) -> R) -> Option<R> {
+    let at = kut_map_device();
+    (at != 0).then(|| {
+        let result = then(at);
+        // SAFETY: It was mapped above.
+        unsafe { kut_unmap_device(at) };
+        result
+    })
 }
 
 /// Skips a case that does not apply to this kernel.
