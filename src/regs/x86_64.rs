@@ -325,6 +325,20 @@ pub(crate) fn preempt_disable() {
     }
 }
 
+/// The size of `__preempt_count`, with the bit for a reschedule.
+#[cfg(CONFIG_HAS_SEPARATE_PREEMPT_RESCHED_BITS)]
+macro_rules! preempt_count_size {
+    () => {
+        "qword"
+    };
+}
+#[cfg(not(CONFIG_HAS_SEPARATE_PREEMPT_RESCHED_BITS))]
+macro_rules! preempt_count_size {
+    () => {
+        "dword"
+    };
+}
+
 /// As `preempt_enable_notrace()`.
 ///
 /// # Safety
@@ -338,7 +352,7 @@ pub(crate) unsafe fn preempt_enable() {
     // one else has disabled preemption and a reschedule is due, for the bit for that is inverted.
     unsafe {
         asm!(
-            "dec dword ptr gs:[rip + {}]",
+            concat!("dec ", preempt_count_size!(), " ptr gs:[rip + {}]"),
             "jz {}",
             sym bindings::__preempt_count,
             // SAFETY: As for `preempt_enable_notrace()`, whose cold half this is.
