@@ -236,6 +236,7 @@ int kprobes_watch_register(struct kprobes_watch *watch);
 void kprobes_drop_watch(struct kprobes_watch *watch);
 void kprobes_leave_watch(struct kprobes_registration *reg, bool left);
 void kprobes_just_return(void);
+void kprobes_block_forever(void);
 void kprobes_disarm(struct kprobe *kp);
 int kprobes_enable(struct kprobe *kp);
 u32 kprobes_place_flags(const struct kprobe *kp);

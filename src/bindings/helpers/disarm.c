@@ -10,9 +10,7 @@
  *
  * If the kernel cannot disarm the probe, it keeps using the struct, whose memory the
  * caller would free. So this logs that and blocks forever. It does not try again: each
- * attempt of the kernel's decrements its count of armed probes. TASK_IDLE keeps the
- * hung task detector quiet, which may be configured to panic, and TASK_FREEZABLE lets
- * the machine suspend.
+ * attempt of the kernel's decrements its count of armed probes.
  */
 void kprobes_disarm(struct kprobe *kp)
 {
@@ -22,8 +20,5 @@ void kprobes_disarm(struct kprobe *kp)
 		return;
 	pr_emerg("kprobes: cannot disarm %pS (errno %d): the probe stays registered and %s (pid %d) blocks until the next boot\n",
 		 kp->addr, -errno, current->comm, task_pid_nr(current));
-	for (;;) {
-		set_current_state(TASK_IDLE | TASK_FREEZABLE);
-		schedule();
-	}
+	kprobes_block_forever();
 }

@@ -7,7 +7,6 @@
  * list function there, which asks every ops in the system.
  */
 #include <linux/cpu.h>
-#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
@@ -165,10 +164,9 @@ static void unregister_for_good(void)
 {
 	if (!kprobes_entry_detach(NULL, 0))
 		return;
-	pr_emerg("%s: ftrace cannot be told to forget the entry probes: blocking forever\n",
-		 THIS_MODULE->name);
-	for (;;)
-		msleep(1000 * 1000);
+	pr_emerg("%s: ftrace cannot unregister the entry probes: %s (pid %d) blocks until the next boot\n",
+		 THIS_MODULE->name, current->comm, task_pid_nr(current));
+	kprobes_block_forever();
 }
 
 /*

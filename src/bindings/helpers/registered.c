@@ -46,6 +46,19 @@ bool kprobes_on_stack(const void *object)
 }
 
 /*
+ * Never returns, where the kernel keeps using what the caller would free. TASK_IDLE
+ * keeps the hung task detector quiet, which may be configured to panic, and
+ * TASK_FREEZABLE lets the machine suspend.
+ */
+void kprobes_block_forever(void)
+{
+	for (;;) {
+		set_current_state(TASK_IDLE | TASK_FREEZABLE);
+		schedule();
+	}
+}
+
+/*
  * Unregisters. The caller frees the memory when this function returns. In a context
  * in which it cannot wait for the handlers, it does not return: the registration
  * stays registered and on the list.
