@@ -171,16 +171,16 @@ macro_rules! string_param {
         const _: () = {
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static __KPROBES_PARM: [u8; ::core::concat!(
+            static __KPROBES_PARM: [$crate::macro_paths::u8; $crate::macro_paths::core::concat!(
                 "parm=",
-                ::core::stringify!($name),
+                $crate::macro_paths::core::stringify!($name),
                 ":",
                 $description,
                 "\0"
             )
-            .len()] = $crate::param::bytes(::core::concat!(
+            .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
                 "parm=",
-                ::core::stringify!($name),
+                $crate::macro_paths::core::stringify!($name),
                 ":",
                 $description,
                 "\0"
@@ -188,14 +188,14 @@ macro_rules! string_param {
 
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static __KPROBES_PARMTYPE: [u8; ::core::concat!(
+            static __KPROBES_PARMTYPE: [$crate::macro_paths::u8; $crate::macro_paths::core::concat!(
                 "parmtype=",
-                ::core::stringify!($name),
+                $crate::macro_paths::core::stringify!($name),
                 ":string\0"
             )
-            .len()] = $crate::param::bytes(::core::concat!(
+            .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
                 "parmtype=",
-                ::core::stringify!($name),
+                $crate::macro_paths::core::stringify!($name),
                 ":string\0"
             ));
         };
@@ -204,7 +204,13 @@ macro_rules! string_param {
             #[link_section = "__param"]
             #[used(compiler)]
             static __KPROBES_PARAM: $crate::param::KernelParam =
-                $crate::param::param(::core::concat!(::core::stringify!($name), "\0"), &$name);
+                $crate::param::param(
+                    $crate::macro_paths::core::concat!(
+                        $crate::macro_paths::core::stringify!($name),
+                        "\0"
+                    ),
+                    &$name,
+                );
         };
     };
 }
