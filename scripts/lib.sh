@@ -51,8 +51,9 @@ arm64 | aarch64) arch=arm64 ARCH=arm64 ;;
 esac
 export ARCH
 
-# Prefer the tools that scripts/setup puts into the cache.
-export PATH=$cache/bin:$PATH
+# Prefer the tools that scripts/setup puts into the cache. Debian's PATH of a user who is
+# not root lacks chroot and depmod.
+[[ $PATH == "$cache/bin:"* ]] || export PATH=$cache/bin:$PATH:/usr/sbin:/sbin
 
 # ticking WORDS COMMAND...: runs a command that is silent, and says so every eight
 # seconds, for as long as this process lives.

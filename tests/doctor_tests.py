@@ -75,11 +75,26 @@ def places(folder):
     assert found.returncode != 0 and "not an absolute path" in found.stdout, found.stdout
 
 
+def without_root(folder):
+    """Debian's PATH of a user who is not root lacks chroot, which the tools of a stock
+    kernel need. Doctor tries what they need."""
+    env = {"KERNEL": "stock", "XDG_CACHE_HOME": str(folder / "cache")}
+    found = asks(PATH="/usr/local/bin:/usr/bin:/bin", **env)
+    assert found.returncode == 0 and "may run tools in a root file system" in found.stdout, found.stdout
+    unshare = folder / "unshare"
+    unshare.write_text("#!/bin/sh\nexit 1\n")
+    unshare.chmod(0o755)
+    found = asks(PATH=f"{folder}:/usr/bin:/bin", **env)
+    assert found.returncode != 0 and "MISSING  this machine does not let" in found.stdout, found.stdout
+    assert "allow user namespaces" in found.stdout, found.stdout
+
+
 def run(bench, results):
     for what, test in {
         "it changes nothing": changes_nothing,
         "all packages at once": packages_at_once,
         "places where nothing works": places,
+        "what a user who is not root needs": without_root,
     }.items():
         with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
             results.run(f"doctor: {what}", lambda: test(Path(name)))
