@@ -8,8 +8,13 @@ set -euo pipefail
 # ^C ends the script, also if the program that it waits for makes an error of it.
 trap 'trap - INT; kill -INT $BASHPID' INT
 
+# Variables of the user's that change what cd prints, and where Python finds modules.
+unset CDPATH PYTHONSAFEPATH
+
+# Paths here have no symbolic links: the kernel's make, and a root file system made by
+# debian-root, would not agree on them.
 # shellcheck disable=SC2034  # for those that source this
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 # say WORDS...: tells the user, and whoever waits for the cache, see one_at_a_time.
 say() {
@@ -31,6 +36,7 @@ case $root:$cache in
 *[[:space:]]*) die "a folder whose name has a space: ${root@Q}, with the cache in ${cache@Q}; the kernel's make takes none" ;;
 esac
 case $cache in /*) ;; *) die "XDG_CACHE_HOME=$XDG_CACHE_HOME: not an absolute path" ;; esac
+cache=$(realpath -m "$cache")
 
 # The kernel's make must not take the variables of the make that called us.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES

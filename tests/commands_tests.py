@@ -108,6 +108,24 @@ def own_module(commands, folder):
     assert "error: the trigger ended with 3" in got, got
 
 
+def linked_module(commands, folder):
+    """A linked folder with a linked source and a Kbuild that includes a neighbour's, and an
+    environment that changes what cd and Python do."""
+    module, common = folder / "opens", folder / "common"
+    module.mkdir()
+    common.mkdir()
+    readme_module(module)
+    (module / "opens.rs").rename(common / "opens.rs")
+    (module / "opens.rs").symlink_to("../common/opens.rs")
+    (common / "kprobes.mk").write_text(f"include {ROOT}/src/kprobes.mk\n")
+    (module / "Kbuild").write_text((module / "Kbuild").read_text().replace(
+        f"{ROOT}/src/kprobes.mk", "$(src)/../common/kprobes.mk"))
+    (folder / "link").symlink_to("opens")
+    got = commands.make("run", f"MODULE={folder}/link", "TRIGGER=cat /no/such/file || true",
+                        env={"CDPATH": ".", "PYTHONSAFEPATH": "1"})
+    assert "opens: cat: /no/such/file: ENOENT" in got, got
+
+
 def shell(commands, folder):
     """The shell of `make shell MODULE=...`: one line of greeting, and the module there."""
     readme_module(folder)
@@ -410,6 +428,7 @@ def run(bench, results):
     test("make run shows what the README says", first_of_readme, commands)
     test("the README's PROBES show the trigger, and nobody else", probes_of_readme, commands)
     test("a module of one's own, with a trigger", own_module, commands)
+    test("a module with links, and CDPATH", linked_module, commands)
     test("make shell greets with one line", shell, commands)
     test("a refused definition: its line, and no log", refused, commands, "p:x no_such_function",
          'probes: definition 1 "p:x no_such_function", column 5: no such symbol (ENOENT)')

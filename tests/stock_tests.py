@@ -47,6 +47,35 @@ def headers(folder, bench, **changes):
     return folder
 
 
+def root_with(folder, *tools):
+    """A root file system with nothing but these programs."""
+    for tool in map(shutil.which, tools):
+        linked = subprocess.run(["ldd", tool], stdout=subprocess.PIPE, text=True, check=True).stdout
+        for path in (tool, *re.findall(r"/\S+", linked)):
+            to = folder / ("usr" + path if path == f"/bin/{Path(path).name}" else path.lstrip("/"))
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, to)
+    return folder
+
+
+def in_root(name):
+    """A build with the tools of a stock kernel finds links, and files beside the module, also
+    with the PATH of a user who is not root."""
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-", dir="/var/tmp") as at:
+        module = Path(at) / "module"
+        module.mkdir()
+        (Path(at) / "common").write_text("found\n")
+        (module / "linked").symlink_to("../common")
+        (Path(at) / "link").symlink_to("module")
+        found = subprocess.run(
+            [kernels.ROOT / "scripts/in-root", root_with(Path(name) / "root", "env", "cat"), f"{at}/link", "--",
+             "cat", f"{at}/link/linked", f"{at}/module/../common", "linked"],
+            cwd=f"{at}/link", env={**os.environ, "PATH": "/usr/local/bin:/usr/bin:/bin", "CDPATH": "."},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        assert found.returncode == 0 and found.stdout == "found\n" * 3, found.stdout
+
+
 def run(bench, results):
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         cache, tree = Path(name) / "cache", Path(name) / "headers"
@@ -94,6 +123,7 @@ def run(bench, results):
             assert found.returncode == 0 and f"make KDIR={tree}" in found.stdout, found.stdout
             assert not (cache / "rust_kprobe/stock").exists(), "the doctor made something"
 
+        results.run("stock: the tools' root has the files of the machine", lambda: in_root(name))
         results.run("stock: the doctor explains headers without metadata", explained)
         results.run("stock: another revision of the compiler is taken", compare({"GCC_VERSION": "120299"}))
         results.run("stock: a configuration that changes a struct is refused",
