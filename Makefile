@@ -3,12 +3,34 @@
 # The targets for users. scripts/, qemu/ and tests/ implement them; Kbuild says what
 # is built.
 
-export KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
+# A variable on the command line is one of these, and a goal one of the targets: a misspelt
+# one would be ignored, and 'make run MODULE= /path' has an empty MODULE and a goal /path.
+# `others` are those that work from the environment, to which make adds its command line:
+# the workbench's, and the kernel's flags and places. The kernel's make gets its V here;
+# its W, C, O and CLIPPY work only on its own command line, and CC and LLVM are those that
+# built the kernel.
+settings := KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
+texts := SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN
+others := ARCH SUITES ROWS ATTACKS XDG_CACHE_HOME LIBCLANG_PATH KCFLAGS KAFLAGS KCPPFLAGS \
+	KRUSTFLAGS KBUILD_EXTRA_SYMBOLS INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP
+variables := $(settings) $(texts) $(others)
+targets := help modules samples run test bench shell functions stress matrix fuzz doctor \
+	lint doc rust-analyzer modules_install clean distclean
+nearest = $(shell python3 -c 'import difflib, sys; names = {n.upper(): n for n in sys.argv[2:]}; \
+	print(*map(names.get, difflib.get_close_matches(sys.argv[1].upper(), names, 1)))' $1 $2)
+no_such = $(error $1: no such $2; $(or $(strip $3),`make help` has them all))
+given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
+$(foreach v,$(filter-out $(variables),$(given)),$(call no_such,$v=,variable,\
+	$(patsubst %,there is %=,$(call nearest,$v,$(variables)))))
+$(foreach g,$(filter-out $(targets),$(MAKECMDGOALS)),$(call no_such,$g,target,$(if \
+	$(findstring /,$g),a value follows its `=` without a space,\
+	$(addprefix there is ,$(call nearest,$g,$(targets))))))
+$(foreach v,$(filter SAMPLE MODULE,$(given)),$(if $(value $v),,$(error $v=: empty)))
+
+export $(settings)
 # What users write reaches scripts/run as they wrote it: make would expand a '$$'.
-$(foreach v,SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN,$(if $(filter undefined,$(origin $v)),,\
+$(foreach v,$(texts),$(if $(filter undefined,$(origin $v)),,\
 	$(eval override $v := $$(value $v))$(eval export $v)))
-# So that a misspelt one can be refused.
-export KPROBES_GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 # Only if it was given: the kernel's make would take an empty ARCH for an
 # architecture.
 ifdef ARCH
@@ -124,4 +146,4 @@ distclean: clean
 	rm -rf "$$(scripts/cache)"
 
 .DEFAULT_GOAL := modules
-.PHONY: help modules samples run test bench shell functions stress matrix fuzz doctor lint doc rust-analyzer modules_install clean distclean
+.PHONY: $(targets)

@@ -25,32 +25,8 @@ one_of() {
 	die "$name=${!name}: it is one of: $*"
 }
 
-# The Makefile's variables, see `make help`.
-names=(KDIR KERNEL STOCK ARCH KSRC KVER ACCEL CPUS MEMORY LIMIT SUITES ICOUNT V MINUTES RUNS ROWS
-	PROBES SAMPLE MODULE PARAMS TRIGGER PATTERN)
-
-# spelling: make was given no variable whose name is one of ours but for upper and lower
-# case, or a letter that is missing, wrong or too many.
-spelling() {
-	local given name i
-	for given in ${KPROBES_GIVEN:-}; do
-		[[ " ${names[*]} " != *" $given "* ]] || continue
-		for name in "${names[@]}"; do
-			[ ${#name} -gt 1 ] || continue
-			for ((i = 0; i <= ${#name}; i++)); do
-				case ${given^^} in
-				"$name" | "${name:0:i}"?"${name:i}" | "${name:0:i}"?"${name:i+1}" | "${name:0:i}${name:i+1}")
-					die "$given=: no such variable; there is $name="
-					;;
-				esac
-			done
-		done
-	done
-}
-
 check_variables() {
 	local newest
-	spelling
 	one_of ARCH amd64 x86_64 arm64 aarch64
 	one_of KERNEL stock workbench debug
 	one_of ACCEL auto kvm tcg

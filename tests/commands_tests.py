@@ -218,15 +218,22 @@ def mistakes(commands):
         got = commands.make(*words, fails=True)
         assert len(got) == 1 and got[0].startswith(f"error: {word}: ") and reason in got[0], got
         assert time.monotonic() - began < 5, f"{word} took its time"
-    for word, there in {"probes": "PROBES", "PROBE": "PROBES", "TRIGER": "TRIGGER", "TRIGGERS": "TRIGGER",
-                        "MODUEL": None, "CPU": "CPUS", "KCFLAGS": None, "W": None, "O": None}.items():
-        if there:
-            got = commands.make("run", f"{word}=x", fails=True)
-            assert got == [f"error: {word}=: no such variable; there is {there}="], got
-        else:
-            # The kernel's make may know it.
-            got = commands.make("run", f"{word}=1", "CPUS=x", fails=True)
-            assert len(got) == 1 and got[0].startswith("error: CPUS=x"), got
+    for words, reason in {
+        ("probes=x",): "probes=: no such variable; there is PROBES=",
+        ("TRIGER=x",): "TRIGER=: no such variable; there is TRIGGER=",
+        ("MODUEL=x",): "MODUEL=: no such variable; there is MODULE=",
+        ("KENREL=x",): "KENREL=: no such variable; there is KERNEL=",
+        ("FOO=1",): "FOO=: no such variable; `make help` has them all",
+        ("W=1",): "W=: no such variable; `make help` has them all",
+        ("MODULE=",): "MODULE=: empty",
+        ("MODULE=", "/tmp"): "/tmp: no such target; a value follows its `=` without a space",
+        ("smaples",): "smaples: no such target; there is samples",
+    }.items():
+        got = commands.make("run", *words, fails=True)
+        assert len(got) == 1 and got[0].endswith(f"*** {reason}.  Stop."), got
+    # The kernel's make knows this one. What is in the environment may be for others.
+    got = commands.make("run", "KCFLAGS=-g", "CPUS=x", env={"MODUEL": "x"}, fails=True)
+    assert len(got) == 1 and got[0].startswith("error: CPUS=x"), got
     for words in (["SAMPLE=latency", "PROBES=p f"], ["MODULE=/etc", "SAMPLE=latency"]):
         got = commands.make("run", *words, fails=True)
         assert len(got) == 1 and "only one of them" in got[0], got
