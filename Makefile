@@ -84,12 +84,6 @@ help:
 	@echo "  PARAMS='NAME=VALUE'   its parameters"
 	@echo "  TRIGGER='cat /etc/hostname'   what is done while it is loaded"
 
-# By default, the kernel that Debian ships: it is ready sooner than one that has to be
-# built, and closer to what users run. What tests, and what tells an editor of the
-# kernel's crates, takes the workbench kernel.
-stock := $(or $(KERNEL),$(if $(KDIR)$(KSRC)$(KVER),,stock))
-modules samples run shell doc functions doctor: export KERNEL := $(stock)
-
 modules:
 	@scripts/build
 
@@ -132,8 +126,8 @@ doc:
 	@echo 'kprobes/doc/kprobes/index.html'
 
 rust-analyzer:
-	@scripts/build $(if $(MODULE),-C '$(MODULE)')
-	@scripts/rust-analyzer "$$(scripts/kdir)" $(if $(MODULE),'$(MODULE)')
+	@scripts/build $${MODULE:+-C "$$MODULE"}
+	@scripts/rust-analyzer "$$(scripts/kdir)" $${MODULE:+"$$MODULE"}
 
 modules_install: modules
 	$(if $(KDIR),,$(error modules_install needs KDIR=, the kernel to install for))

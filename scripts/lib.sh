@@ -48,6 +48,15 @@ version_le() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$1" ];
 . "$root/scripts/variables.sh"
 check_variables
 
+# choose_kernel: sets KERNEL to the default. It is the kernel that Debian ships, which is
+# ready sooner than one that has to be built, and closer to what users run. The tests, the
+# benchmark and lint set KERNEL=workbench instead.
+choose_kernel() {
+	local kernel=stock
+	[ -z "${KSRC:-}${KVER:-}" ] || kernel=workbench
+	export KERNEL=${KERNEL:-$kernel}
+}
+
 # The architecture to build for and to boot: arch is Debian's name, ARCH the kernel's,
 # which its make takes from the environment.
 # shellcheck disable=SC2034  # for those that source this

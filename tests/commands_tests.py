@@ -366,6 +366,7 @@ def moved(commands, bench, folder):
     """A copy of the cache elsewhere is used as it is, without the first one."""
     kdir, cache = Path(bench.kdir), kernels.CACHE
     env = {k: v for k, v in commands.env.items() if k not in ("KDIR", "KPROBES_LOCKED")}
+    env["KERNEL"] = "workbench"
     # The cache is that of this clone now.
     subprocess.run([ROOT / "scripts/kdir"], env=env, check=True, stdout=subprocess.DEVNULL)
     source = (kdir / "source").resolve()

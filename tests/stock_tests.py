@@ -13,10 +13,12 @@ import kernels
 RELEASE = "7.2.99+deb13-amd64"
 
 
-def command(cache, *arguments, scripts=kernels.ROOT / "scripts", **env):
-    kept = {k: v for k, v in os.environ.items() if k not in ("ARCH", "KDIR", "KERNEL", "STOCK")}
+def command(cache, name, *arguments, scripts=kernels.ROOT / "scripts", **env):
+    """Runs a script, or make."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("ARCH", "KDIR", "KERNEL", "STOCK", "MAKEFLAGS")}
     return subprocess.run(
-        [scripts / arguments[0], *arguments[1:]], env={**kept, **env, "XDG_CACHE_HOME": str(cache)},
+        [name if name == "make" else scripts / name, *arguments], cwd=kernels.ROOT,
+        env={**kept, **env, "XDG_CACHE_HOME": str(cache)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
 
@@ -106,6 +108,12 @@ def run(bench, results):
             refused(command(cache, "stock", "build", RELEASE), f"the mirror has no linux-headers-{re.escape(RELEASE)}",
                     r"it has: .*\+deb\d+-amd64")
 
+        def default():
+            """What builds a user's module takes a stock kernel, without KERNEL."""
+            for words in (["build", "-C", "samples"], ["make", "rust-analyzer", "MODULE=samples"],
+                          ["make", "run", "SAMPLE=latency"], ["make", "modules"]):
+                refused(command(cache, *words, STOCK=RELEASE), f"the mirror has no linux-headers-{re.escape(RELEASE)}")
+
         def no_series():
             scripts = Path(name) / "scripts"
             shutil.copytree(kernels.ROOT / "scripts", scripts)
@@ -134,5 +142,6 @@ def run(bench, results):
                     compare({"GCC_VERSION": "990100"}, "gcc 99 is here"))
         results.run("stock: a rustc that no suite has", other_rustc)
         results.run("stock: a release that the mirror does not have", no_release)
+        results.run("stock: the default of what builds a user's module", default)
         results.run("stock: no supported series on the mirror", no_series)
         results.run("stock: headers of a kernel without Rust", no_rust)

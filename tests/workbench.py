@@ -20,7 +20,8 @@ class Bench:
     """The kernel that the tests are for."""
 
     def __init__(self):
-        found = subprocess.run([ROOT / "scripts/kdir"], stdout=subprocess.PIPE, text=True)
+        env = {**os.environ, "KERNEL": os.environ.get("KERNEL") or "workbench"}
+        found = subprocess.run([ROOT / "scripts/kdir"], env=env, stdout=subprocess.PIPE, text=True)
         if found.returncode != 0:
             # It said itself what is wrong.
             sys.exit(f"error: scripts/kdir ended with {found.returncode}: no test was run")
