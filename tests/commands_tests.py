@@ -108,6 +108,21 @@ def own_module(commands, folder):
     assert "error: the trigger ended with 3" in got, got
 
 
+def incomplete_kbuild(commands, folder):
+    """What Kbuild lacks is said before anything is built."""
+    readme_module(folder)
+    obj, modules, include = (folder / "Kbuild").read_text().splitlines()
+    for lines, reason in (((modules, include), "names no module"),
+                          ((), "names no module"),
+                          ((obj, include), "builds opens.rs without the library that it uses"),
+                          ((obj, modules), "builds opens.rs without the library that it uses"),
+                          ((obj, include, modules), "builds opens.rs without the library that it uses")):
+        (folder / "Kbuild").write_text("".join(f"{line}\n" for line in lines))
+        got = commands.make("run", f"MODULE={folder}", fails=True)
+        assert got == [f"error: {folder}/Kbuild {reason}; it takes these lines, in this order:",
+                       *(f"       {line}" for line in (obj, modules, include))], got
+
+
 def linked_module(commands, folder):
     """A linked folder with a linked source and a Kbuild that includes a neighbour's, and an
     environment that changes what cd and Python do."""
@@ -436,6 +451,7 @@ def run(bench, results):
     test("make run shows what the README says", first_of_readme, commands)
     test("the README's PROBES show the trigger, and nobody else", probes_of_readme, commands)
     test("a module of one's own, with a trigger", own_module, commands)
+    test("a Kbuild that lacks a line", incomplete_kbuild, commands)
     test("a module with links, and CDPATH", linked_module, commands)
     test("make shell greets with one line", shell, commands)
     test("a refused definition: its line, and no log", refused, commands, "p:x no_such_function",
