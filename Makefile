@@ -71,7 +71,7 @@ help:
 	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
 	@echo '  KVER=7.2              or from this series, instead of the newest in scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
-	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: time limit in seconds'
+	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: seconds that a trigger may take'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
 	@echo '  ICOUNT=1              one emulated CPU, whose nanoseconds are instructions'
 	@echo "  V=1                   show each command, and the guest's log"
@@ -82,7 +82,7 @@ help:
 	@echo "  SAMPLE=NAME           a sample instead"
 	@echo "  MODULE=FOLDER         or the module of that folder, whose Kbuild names it"
 	@echo "  PARAMS='NAME=VALUE'   its parameters"
-	@echo "  TRIGGER='cat /etc/hostname'   what is done while it is loaded"
+	@echo "  TRIGGER='cat /etc/hostname'   what bash -eu does while it is loaded"
 
 modules:
 	@scripts/build

@@ -79,7 +79,7 @@ def probes_of_readme(commands):
         seen.append((tasks, got))
     opens, unlinks = seen
     assert "true" in opens[0] and any("opened: return" in line and "ENOENT" in line for line in opens[1]), opens
-    assert unlinks[0] == {"rm"}, unlinks
+    assert unlinks[0] == {"rm"} and any("unlink: unregistered, 1 hits" in line for line in unlinks[1]), unlinks
 
 
 def readme_module(folder):
@@ -105,7 +105,40 @@ def own_module(commands, folder):
     got = commands.make("run", f"MODULE={folder}")
     assert "opens: cat: /no/trigger: ENOENT" in got, got
     got = commands.make("run", f"MODULE={folder}", "TRIGGER=exit 3", fails=True)
-    assert "error: the trigger ended with 3" in got, got
+    assert any(line.startswith("error: the trigger ended with 3; bash -eu") for line in got), got
+
+
+def shown(folder, log, trigger="true", limit=30):
+    """What qemu/inside/show prints, with that kernel log."""
+    for program, does in {"dmesg": f"[ $1 = --clear ] || cat {folder}/log", "insmod": "", "busybox": "",
+                          }.items():
+        (folder / program).write_text(f"#!/bin/sh\n{does}\n")
+        (folder / program).chmod(0o755)
+    (folder / "log").write_text("".join(f"{line}\n" for line in log))
+    run = subprocess.run([ROOT / "qemu/inside/show", "x.ko", trigger, "0", str(limit)], stdout=subprocess.PIPE,
+                         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}, text=True, timeout=60)
+    return run.returncode, run.stdout.splitlines()
+
+
+def shows_another_name(folder):
+    """A module whose lines begin with another name than the module's is shown, too."""
+    taints = "x: loading out-of-tree module taints kernel."
+    assert shown(folder, [taints, "x: hit", "y: hit"]) == (0, ["x: hit"])
+    assert shown(folder, [taints]) == (0, ["(x logged nothing)"])
+    status, lines = shown(folder, [taints, "y: hit"])
+    assert status == 0 and "begins with 'x: '; the name: in module!" in lines[0] and lines[1:] == ["y: hit"], lines
+
+
+def slow_trigger(folder):
+    """A trigger that takes too long is stopped, and what was logged is shown."""
+    began = time.monotonic()
+    status, lines = shown(folder, ["x: hit"], "sleep 50; true", limit=1)
+    assert status == 1 and lines[1:] == ["x: hit"], lines
+    assert lines[0].startswith("error: the trigger took longer than 1 s") and "LIMIT=" in lines[0], lines
+    assert time.monotonic() - began < 20
+    # Its programs can be interrupted, as in a shell.
+    assert shown(folder, ["x: hit"], "sh -c 'kill -INT $$; echo ignored'")[1][0].startswith(
+        "error: the trigger ended with 130")
 
 
 def incomplete_kbuild(commands, folder):
@@ -451,6 +484,8 @@ def run(bench, results):
     test("make run shows what the README says", first_of_readme, commands)
     test("the README's PROBES show the trigger, and nobody else", probes_of_readme, commands)
     test("a module of one's own, with a trigger", own_module, commands)
+    test("make run shows the lines of another name", shows_another_name)
+    test("make run stops a trigger that takes too long", slow_trigger)
     test("a Kbuild that lacks a line", incomplete_kbuild, commands)
     test("a module with links, and CDPATH", linked_module, commands)
     test("make shell greets with one line", shell, commands)
