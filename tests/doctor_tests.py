@@ -38,9 +38,11 @@ def changes_nothing(folder):
     home.mkdir()
     dpkg = Path("/var/lib/dpkg/status").stat().st_mtime_ns
     before = seen(folder)
+    # rustup makes its own, whatever it is asked.
+    rustup = os.environ.get("RUSTUP_HOME", f"{Path.home()}/.rustup")
     for env in ({"KERNEL": "workbench"}, {"KERNEL": "stock"}, {"KERNEL": "debug"},
                 {"KERNEL": "stock", "ARCH": "arm64"}):
-        found = asks(place, HOME=str(home), XDG_CACHE_HOME=str(cache), **env)
+        found = asks(place, HOME=str(home), XDG_CACHE_HOME=str(cache), RUSTUP_HOME=rustup, **env)
         assert found.returncode == 0 and "to make  no " in found.stdout, found.stdout
     assert seen(folder) == before and not cache.exists()
     assert Path("/var/lib/dpkg/status").stat().st_mtime_ns == dpkg
@@ -75,16 +77,33 @@ def places(folder):
     assert found.returncode != 0 and "not an absolute path" in found.stdout, found.stdout
 
 
+def put(folder, **programs):
+    """Writes programs for the shell there; the environment in which they are found, before
+    those of the cache."""
+    for name, lines in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (folder / name).chmod(0o755)
+    path = os.environ["PATH"].replace(f"{kernels.CACHE}/bin:", "")
+    return {"PATH": f"{folder}:{path}", "XDG_CACHE_HOME": str(folder / "cache")}
+
+
+# rustup's, without a default toolchain.
+NO_RUSTC = "echo 'error: rustup could not choose a version of rustc to run' >&2; exit 1"
+
+
+def no_default_toolchain(folder):
+    """A rustc that does not run counts as none, so make installs another one."""
+    found = asks(KERNEL="workbench", **put(folder, rustc=NO_RUSTC, **{"dpkg-query": "exit 1"}))
+    assert " rustc-web" in found.stdout, found.stdout
+
+
 def without_root(folder):
     """Debian's PATH of a user who is not root lacks chroot, which the tools of a stock
     kernel need. Doctor tries what they need."""
     env = {"KERNEL": "stock", "XDG_CACHE_HOME": str(folder / "cache")}
     found = asks(PATH="/usr/local/bin:/usr/bin:/bin", **env)
     assert found.returncode == 0 and "may run tools in a root file system" in found.stdout, found.stdout
-    unshare = folder / "unshare"
-    unshare.write_text("#!/bin/sh\nexit 1\n")
-    unshare.chmod(0o755)
-    found = asks(PATH=f"{folder}:/usr/bin:/bin", **env)
+    found = asks(KERNEL="stock", **put(folder, unshare="exit 1"))
     assert found.returncode != 0 and "MISSING  this machine does not let" in found.stdout, found.stdout
     assert "allow user namespaces" in found.stdout, found.stdout
 
@@ -95,12 +114,16 @@ def run(bench, results):
         "all packages at once": packages_at_once,
         "places where nothing works": places,
         "what a user who is not root needs": without_root,
+        "rustup without a default toolchain, before a kernel is built": no_default_toolchain,
     }.items():
         with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
             results.run(f"doctor: {what}", lambda: test(Path(name)))
 
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         tree = Path(name) / "kdir"
+        rustc, bindgen = Path(name) / "rustc", Path(name) / "bindgen"
+        rustc.mkdir()
+        bindgen.mkdir()
 
         def fresh():
             """Just what the doctor reads of a kernel, all of it good."""
@@ -168,6 +191,14 @@ def run(bench, results):
             "a clang that is not here": finds(
                 lambda: (option("CC_IS_CLANG", "y"), option("CLANG_VERSION", "990107")),
                 "the kernel was built by clang 99", "clang-99"),
+            "rustup without a default toolchain": finds(
+                lambda: None, "rustc does not run: error: rustup could not choose", "rustup default 1.",
+                **put(rustc, rustc=NO_RUSTC)),
+            # As with LLVM 22.
+            "a bindgen that does not understand its libclang": finds(
+                lambda: None, "bindgen 0.71.1 cannot read", "LLVM 22 needs bindgen 0.72.1",
+                **put(bindgen, bindgen="[ $1 = --version ] && echo bindgen 0.71.1 || "
+                                       "echo 'pub struct S { pub _address: u8 }'")),
             "no libclang": finds(
                 lambda: None, "bindgen finds no libclang", "LIBCLANG_PATH",
                 LIBCLANG_PATH="/nonexistent"),
