@@ -52,6 +52,28 @@ class Commands:
                 if not re.match(r"  [A-Z]+ |make: \*\*\*|make\[1\]: ", line)]
 
 
+def commands_of_texts():
+    """Each target is in `make help`, and each `make` of a text has targets and variables that
+    the Makefile knows."""
+    made = subprocess.run(["make", "-pn", "help"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    targets, variables = (re.search(rf"^{name} := (.*)", made, re.MULTILINE)[1].split()
+                          for name in ("targets", "variables"))
+    told = subprocess.run(["make", "-s", "help"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    missing = [target for target in targets if not re.search(rf"^  make {target}\b", told, re.MULTILINE)]
+    # What `make` alone does is there.
+    assert missing == ["help", "modules"], missing
+    texts = [told, *(path.read_text() for folder in (".", "samples", "bench") for path in (ROOT / folder).glob("*.md"))]
+    found = re.findall(r"^make ([^#\n]+)|[`']make ([^`'\n]+)", "\n".join(texts), re.MULTILINE)
+    assert len(found) > 40, found
+    for words in map("".join, found):
+        first = words.split()[0]
+        if first in ("-C", "olddefconfig"):
+            continue  # the kernel's
+        assert "=" in first or first in targets, f"make {words}"
+        for word in re.findall(r"\b([A-Z]+)=", words):
+            assert word in variables, f"make {words}: {word}="
+
+
 def first_of_readme(commands):
     """`make run` shows what the README says."""
     wanted = [line for line in readme_blocks("")[0].splitlines() if line.startswith("rust_kprobe:")]
@@ -481,6 +503,7 @@ def run(bench, results):
                 return function(*args, folder=Path(folder))
         results.run(f"commands: {name}", call)
 
+    test("the texts' targets and variables are known", commands_of_texts)
     test("make run shows what the README says", first_of_readme, commands)
     test("the README's PROBES show the trigger, and nobody else", probes_of_readme, commands)
     test("a module of one's own, with a trigger", own_module, commands)

@@ -134,8 +134,15 @@ def examples():
                 code.append(re.sub(r"^#( |$)", "", text[1]))
 
 
+def readme_example():
+    """The README's first example. The second one is a module, which `commands` runs."""
+    text = (ROOT / "README.md").read_text()
+    code = re.search(r"^```rust\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[1]
+    return "README.md", f"fn f() -> Result {{\n{code}\nOk(()) }}\nuse kernel::prelude::Result;"
+
+
 def documentation(bench, results):
-    found = list(examples())
+    found = [readme_example(), *examples()]
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name)
         for number, (_, code) in enumerate(found):
