@@ -203,14 +203,13 @@ macro_rules! string_param {
         const _: () = {
             #[link_section = "__param"]
             #[used(compiler)]
-            static __KPROBES_PARAM: $crate::param::KernelParam =
-                $crate::param::param(
-                    $crate::macro_paths::core::concat!(
-                        $crate::macro_paths::core::stringify!($name),
-                        "\0"
-                    ),
-                    &$name,
-                );
+            static __KPROBES_PARAM: $crate::param::KernelParam = $crate::param::param(
+                $crate::macro_paths::core::concat!(
+                    $crate::macro_paths::core::stringify!($name),
+                    "\0"
+                ),
+                &$name,
+            );
         };
     };
 }
