@@ -3,3 +3,14 @@
 bash -c 'exit 41' || :
 bash -c 'exit 42' || :
 bash -c 'exit 43' || :
+# The threads have a name of their own, so that a line for each of them is not one in a row.
+/usr/bin/python3 -c 'import os, threading, time
+def thread():
+    open("/proc/thread-self/comm", "w").write("thread")
+    ready.wait()
+    time.sleep(60)
+ready = threading.Barrier(4)
+for n in range(3):
+    threading.Thread(target=thread, daemon=True).start()
+ready.wait()
+os._exit(42)' || :
