@@ -53,7 +53,10 @@
 //! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
 //! | read arguments | [`Context::arg`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
 //! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
-//! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]; [`Shown`] escapes it for the log | [`open_names`] |
+//! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]; [`Shown`] escapes it for the log | [`failed_opens`] |
+//! | read a path that a program has passed to the kernel | [`Filename`], the kernel's copy | [`open_names`], [`sensor`] |
+//! | know from which directory it starts, what a descriptor is | [`Context::working_directory`], [`Context::root_directory`], [`Context::file`]: a [`Dentry`], a [`File`], with the [`FileId`] | [`sensor`] |
+//! | know which program is executed, with its arguments | [`Exec`]; [`Context::program_arguments`], the [`Arguments`] | [`sensor`] |
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`], of which [`Symbol`] is the name; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`]; of an [`Entry`], [`entry::Probe`] | [`registers`] |

@@ -168,6 +168,8 @@ compile_error!(
 mod args;
 mod bindings;
 mod context;
+mod exec;
+mod file;
 mod held;
 mod kernel_ext;
 mod linux;
@@ -211,6 +213,16 @@ pub use context::{
 pub use entry::{
     Entry,
     EntrySet, //
+};
+pub use exec::{
+    Arguments,
+    Exec, //
+};
+pub use file::{
+    Dentry,
+    File,
+    FileId,
+    Filename, //
 };
 pub use kernel_ext::{
     count::Count,

@@ -12,6 +12,7 @@ use crate::{
         Context,
         Place, //
     },
+    nofault::KernelPtr,
     regs, //
 };
 use kernel::{
@@ -62,6 +63,14 @@ impl<At: Place> Context<'_, At> {
         }
     }
 
+    /// Returns the current task's address space, `task_struct::mm`, which is null in a
+    /// kernel thread. A program that is executed gets a new one.
+    #[inline(always)]
+    pub fn mm(&self) -> KernelPtr<bindings::mm_struct> {
+        // SAFETY: `mm` is a pointer, and that is its offset.
+        KernelPtr::new(unsafe { current_field(bindings::KPROBES_TASK_MM) })
+    }
+
     /// Returns whether the current task is a kernel thread (`PF_KTHREAD`).
     #[inline(always)]
     pub fn is_kernel_thread(&self) -> bool {
@@ -78,7 +87,7 @@ impl<At: Place> Context<'_, At> {
 /// `struct task_struct` must have a `T` at `offset`, for which all bit patterns
 /// are valid.
 #[inline(always)]
-unsafe fn current_field<T: Copy>(offset: usize) -> T {
+pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
     // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
     // that offset. It may be written concurrently, hence volatile.
     unsafe { regs::current().byte_add(offset).cast::<T>().read_volatile() }

@@ -2,7 +2,11 @@
 /*
  * The input of bindgen. kprobes.mk lists the names that are kept.
  */
+#include <linux/binfmts.h>
 #include <linux/cred.h>
+#include <linux/fdtable.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
@@ -33,7 +37,33 @@ static const unsigned long KPROBES_TASK_PID = offsetof(struct task_struct, pid);
 static const unsigned long KPROBES_TASK_TGID = offsetof(struct task_struct, tgid);
 static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm);
 static const unsigned long KPROBES_TASK_CRED = offsetof(struct task_struct, cred);
+static const unsigned long KPROBES_TASK_MM = offsetof(struct task_struct, mm);
+static const unsigned long KPROBES_TASK_FS = offsetof(struct task_struct, fs);
+static const unsigned long KPROBES_TASK_FILES = offsetof(struct task_struct, files);
 static const unsigned long KPROBES_CRED_EUID = offsetof(struct cred, euid);
+
+/* The kernel crate's bindings lack some of these structs. */
+static const unsigned long KPROBES_MM_ARG_START = offsetof(struct mm_struct, arg_start);
+static const unsigned long KPROBES_MM_ARG_END = offsetof(struct mm_struct, arg_end);
+static const unsigned long KPROBES_BPRM_FILENAME = offsetof(struct linux_binprm, filename);
+static const unsigned long KPROBES_BPRM_INTERP = offsetof(struct linux_binprm, interp);
+static const unsigned long KPROBES_BPRM_FILE = offsetof(struct linux_binprm, file);
+static const unsigned long KPROBES_BPRM_ARGC = offsetof(struct linux_binprm, argc);
+static const unsigned long KPROBES_FS_ROOT = offsetof(struct fs_struct, root.dentry);
+static const unsigned long KPROBES_FS_PWD = offsetof(struct fs_struct, pwd.dentry);
+static const unsigned long KPROBES_FILES_TABLE = offsetof(struct files_struct, fdt);
+static const unsigned long KPROBES_TABLE_MAX = offsetof(struct fdtable, max_fds);
+static const unsigned long KPROBES_TABLE_FILES = offsetof(struct fdtable, fd);
+static const unsigned long KPROBES_FILENAME_NAME = offsetof(struct filename, name);
+static const unsigned long KPROBES_FILE_DENTRY = offsetof(struct file, f_path.dentry);
+static const unsigned long KPROBES_FILE_INODE = offsetof(struct file, f_inode);
+static const unsigned long KPROBES_DENTRY_PARENT = offsetof(struct dentry, d_parent);
+static const unsigned long KPROBES_DENTRY_NAME = offsetof(struct dentry, d_name.name);
+static const unsigned long KPROBES_DENTRY_INODE = offsetof(struct dentry, d_inode);
+static const unsigned long KPROBES_INODE_NUMBER = offsetof(struct inode, i_ino);
+static const unsigned long KPROBES_INODE_SB = offsetof(struct inode, i_sb);
+static const unsigned long KPROBES_SB_DEVICE = offsetof(struct super_block, s_dev);
+static const unsigned int KPROBES_MINOR_BITS = MINORBITS;
 
 /* An entry of the module's list of registrations. */
 struct kprobes_registration {
