@@ -4,25 +4,33 @@
 //! with their arguments, renamed and removed files and directories, connections: a
 //! trace event for each.
 //!
-//! `sensor_live` shows them as they come, and so do perf, trace-cmd and bpftrace. A
-//! function is probed only while somebody listens to its event, and the kernel's own
-//! filters tell what is of interest.
+//! `sensor_live` shows the records as the kernel writes them, and so do perf, trace-cmd and
+//! bpftrace. A function is probed only while its event has a listener. The kernel's own filters
+//! select records.
 //!
-//! The probes for renaming and removing are on functions that all system calls for
-//! it share, including io_uring. There, the kernel has its own copy of the name,
-//! which the program cannot change any more. Only 64-bit programs are covered, and
-//! connections without io_uring.
+//! At the entry of a system call, a path, an argument or an address is in user memory, whose page
+//! may not be present yet. So each probe is where the kernel has its own copy, which the
+//! program cannot change any more. 64-bit and 32-bit programs and io_uring share these places. The
+//! one exception is `exec_failed`, which is at the return of the 64-bit system calls, so the failed
+//! attempts of 32-bit programs have no record.
+//!
+//! `connect`, `rename` and `unlink` are attempts: their records do not have the outcome.
+//!
+//! The kernel needs `CONFIG_SECURITY_NETWORK`.
 
 use core::fmt::Write;
 use core::mem::offset_of;
 use core::net::{Ipv4Addr, Ipv6Addr};
-use kernel::bindings::{__filename_head, cred};
+use kernel::bindings::cred;
 use kernel::prelude::*;
+use kernel::task::Pid;
 use kprobes::{
     entry,
-    event::{Armed, Str},
-    nofault::{KernelPtr, KernelStr, UserPtr, UserStr},
-    AtEntry, Context, Entry, EntrySet, Target,
+    event::{Armed, Errno, Str},
+    kretprobe,
+    nofault::{KernelPtr, UserStr},
+    tracepoint, AtEntry, Comm, Context, Dentry, Entry, EntrySet, Exec, FileId, Filename,
+    KretprobeSet, Return, Target, Trace, Tracepoint,
 };
 
 module! {
@@ -36,6 +44,8 @@ module! {
 kprobes::trace_event! {
     /// A task gets new credentials.
     struct Creds = "sensor:commit_creds" {
+        pid: Pid,
+        comm: Comm,
         old_euid: u32,
         usage: u64,
         uid: u32,
@@ -50,10 +60,17 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// A program is executed. `argc` is 7 if there are more arguments than six.
-    struct Execve<'a> = "sensor:execve" {
-        path: Str<'a, 128>,
-        argc: u8,
+    /// A program is executed. `filename` is what was asked for, `interp` and the file what runs.
+    /// `argc` also counts the arguments after the sixth.
+    struct Execs<'a> = "sensor:exec" {
+        pid: Pid,
+        comm: Comm,
+        filename: Str<'a, 256>,
+        interp: Str<'a, 256>,
+        major: u32,
+        minor: u32,
+        inode: u64,
+        argc: u32,
         argv0: Str<'a, 64>,
         argv1: Str<'a, 64>,
         argv2: Str<'a, 64>,
@@ -64,43 +81,57 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// A program is executed, relative to a directory, or by its descriptor.
-    struct Execveat<'a> = "sensor:execveat" {
+    /// A program could not be executed. `fd` is -100 for execve(2).
+    struct ExecFailed<'a> = "sensor:exec_failed" {
+        pid: Pid,
+        comm: Comm,
         fd: i32,
-        path: Str<'a, 128>,
-        argc: u8,
-        argv0: Str<'a, 64>,
-        argv1: Str<'a, 64>,
-        argv2: Str<'a, 64>,
-        argv3: Str<'a, 64>,
-        argv4: Str<'a, 64>,
-        argv5: Str<'a, 64>,
+        path: Str<'a, 256>,
+        error: Errno,
     }
 }
 
 kprobes::trace_event! {
-    /// A file or a directory is renamed.
+    /// A file or a directory is to be renamed. Each name starts from a folder.
     struct Rename<'a> = "sensor:rename" {
+        pid: Pid,
+        comm: Comm,
         oldname: Str<'a, 256>,
+        oldfolder: Str<'a, 256>,
+        oldmajor: u32,
+        oldminor: u32,
+        oldinode: u64,
         newname: Str<'a, 256>,
+        newfolder: Str<'a, 256>,
+        newmajor: u32,
+        newminor: u32,
+        newinode: u64,
     }
 }
 
 kprobes::trace_event! {
-    /// A file or a directory is removed.
+    /// A file or a directory is to be removed. The name starts from the folder.
     struct Unlink<'a> = "sensor:unlink" {
+        pid: Pid,
+        comm: Comm,
         directory: bool,
         pathname: Str<'a, 256>,
+        folder: Str<'a, 256>,
+        major: u32,
+        minor: u32,
+        inode: u64,
     }
 }
 
 kprobes::trace_event! {
-    /// A socket is connected. An address that begins with `@` is an abstract one.
+    /// A socket is to be connected. In the address of a Unix socket, `\0` is a NUL, with which an
+    /// abstract name begins, and `\\` a backslash.
     struct Connect<'a> = "sensor:connect" {
-        fd: i32,
+        pid: Pid,
+        comm: Comm,
         family: u16,
         port: u16,
-        address: Str<'a, 108>,
+        address: Str<'a, 216>,
     }
 }
 
@@ -117,6 +148,8 @@ fn credentials(cx: &Context<'_, AtEntry>) -> Result {
     let new: KernelPtr = cx.arg(0);
     let id = |offset| new.field::<u32>(offset).read();
     let creds = Creds {
+        pid: cx.pid(),
+        comm: cx.comm(),
         old_euid: cx.euid(),
         usage: new.field(offset_of!(cred, usage)).read()?,
         uid: id(offset_of!(cred, uid))?,
@@ -132,35 +165,33 @@ fn credentials(cx: &Context<'_, AtEntry>) -> Result {
     Ok(())
 }
 
-/// Reads the first six arguments of a program, and counts up to seven.
-fn arguments(argv: UserPtr<usize>, bufs: &mut [[u8; 64]; 6]) -> (u8, [Str<'_, 64>; 6]) {
-    let mut found = [Str::new(b""); 6];
-    let mut argc = 0;
-    for ((n, buf), found) in bufs.iter_mut().enumerate().zip(&mut found) {
-        // The array ends with a null pointer.
-        match argv.element(n).read() {
-            Ok(0) => break,
-            arg => *found = arg.and_then(|arg| UserStr::new(arg).read(buf)).into(),
+struct Executed;
+
+impl tracepoint::Handler for Executed {
+    type Args = (KernelPtr, Pid, Exec);
+
+    fn hit(&self, cx: &Context<'_, Trace>, (_task, _old_pid, exec): Self::Args) {
+        let (mut filename, mut interp, mut bufs) = ([0; 256], [0; 256], [[0; 64]; 6]);
+        let argc = exec.argc().unwrap_or(0);
+        let mut arguments = cx.program_arguments();
+        let mut argv = [Str::new(b""); 6];
+        for (argv, buf) in argv.iter_mut().zip(&mut bufs).take(argc as usize) {
+            let argument = arguments.as_mut().ok().and_then(|all| all.read_next(buf));
+            *argv = argument.unwrap_or(Err(EFAULT)).into();
         }
-        argc += 1;
-    }
-    if argc == 6 && argv.element(6).read() != Ok(0) {
-        argc += 1;
-    }
-    (argc, found)
-}
-
-struct DoExecve;
-
-impl entry::Handler for DoExecve {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
-        let Ok((path, argv)) = cx.syscall_args::<(UserStr, UserPtr<usize>)>() else {
-            return;
-        };
-        let (mut buf, mut bufs) = ([0; 128], [[0; 64]; 6]);
-        let (argc, [argv0, argv1, argv2, argv3, argv4, argv5]) = arguments(argv, &mut bufs);
-        Execve {
-            path: path.read(&mut buf).into(),
+        let [argv0, argv1, argv2, argv3, argv4, argv5] = argv;
+        let file = exec.file().and_then(|file| file.id()).unwrap_or_default();
+        Execs {
+            pid: cx.pid(),
+            comm: cx.comm(),
+            filename: exec
+                .filename()
+                .and_then(|name| name.read(&mut filename))
+                .into(),
+            interp: exec.interp().and_then(|name| name.read(&mut interp)).into(),
+            major: file.major,
+            minor: file.minor,
+            inode: file.inode,
             argc,
             argv0,
             argv1,
@@ -173,46 +204,113 @@ impl entry::Handler for DoExecve {
     }
 }
 
-struct DoExecveat;
+const AT_FDCWD: i32 = -100;
 
-impl entry::Handler for DoExecveat {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
-        let Ok((fd, path, argv)) = cx.syscall_args::<(i32, UserStr, UserPtr<usize>)>() else {
-            return;
+/// How many attempts may be in flight, waiting for a disk for example.
+const AT_ONCE: u16 = 256;
+
+struct Attempts;
+
+#[vtable]
+impl kretprobe::Handler for Attempts {
+    // The descriptor and the path, and the address space that the path is in.
+    type Data = (i32, UserStr, usize);
+
+    fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
+        let (fd, path) = if cx.index() == 0 {
+            let (path,) = cx.syscall_args().ok()?;
+            (AT_FDCWD, path)
+        } else {
+            cx.syscall_args().ok()?
         };
-        let (mut buf, mut bufs) = ([0; 128], [[0; 64]; 6]);
-        let (argc, [argv0, argv1, argv2, argv3, argv4, argv5]) = arguments(argv, &mut bufs);
-        Execveat {
-            fd,
-            // `fexecve()` passes an empty path and an open file.
-            path: path.read(&mut buf).into(),
-            argc,
-            argv0,
-            argv1,
-            argv2,
-            argv3,
-            argv4,
-            argv5,
+        Some((fd, path, cx.mm().addr()))
+    }
+
+    fn ret(&self, cx: &Context<'_, Return>, (fd, path, mm): Self::Data) {
+        if let Err(error) = cx.ret::<Result>() {
+            // The kernel has read it, so it is present, unless the old program is gone already.
+            let mut buf = [0; 256];
+            let path = if cx.mm().addr() == mm {
+                path.read(&mut buf).into()
+            } else {
+                Str::new(b"(gone)")
+            };
+            ExecFailed {
+                pid: cx.pid(),
+                comm: cx.comm(),
+                fd,
+                path,
+                error: error.into(),
+            }
+            .emit(cx);
         }
-        .emit(cx);
     }
 }
 
-/// Reads the path in a `struct filename`. This fails if that is an error pointer.
-fn path(filename: KernelPtr, buf: &mut [u8; 256]) -> Result<Str<'_, 256>> {
-    let name = filename
-        .field::<usize>(offset_of!(__filename_head, name))
-        .read()?;
-    Ok(KernelStr::new(name).read(buf).into())
+/// A path, and the folder that it starts from.
+struct Path {
+    name: [u8; 256],
+    folder: [u8; 256],
+}
+
+/// The same, as fields of a record.
+struct Fields<'a> {
+    name: Str<'a, 256>,
+    folder: Str<'a, 256>,
+    id: FileId,
+}
+
+impl Path {
+    fn new() -> Self {
+        Self {
+            name: [0; 256],
+            folder: [0; 256],
+        }
+    }
+
+    /// Fails if the kernel has not got the path.
+    fn read(&mut self, cx: &Context<'_, AtEntry>, fd: i32, path: Filename) -> Result<Fields<'_>> {
+        let name = path.name()?.read(&mut self.name);
+        let absolute = name.as_ref().is_ok_and(|name| name.first() == Some(&b'/'));
+        let start = if absolute {
+            cx.root_directory()
+        } else if fd == AT_FDCWD {
+            cx.working_directory()
+        } else {
+            cx.file(fd).and_then(|file| file.dentry())
+        };
+        let folder = start.and_then(|start| start.path(&mut self.folder));
+        Ok(Fields {
+            name: name.into(),
+            // There may be no such descriptor.
+            folder: folder.map_or(Str::new(b"(none)"), |folder| Str::new(folder)),
+            id: start.and_then(Dentry::id).unwrap_or_default(),
+        })
+    }
 }
 
 struct Renames;
 
 impl entry::Handler for Renames {
     fn entry(&self, cx: &Context<'_, AtEntry>) {
-        let (mut old, mut new) = ([0; 256], [0; 256]);
-        if let (Ok(oldname), Ok(newname)) = (path(cx.arg(1), &mut old), path(cx.arg(3), &mut new)) {
-            Rename { oldname, newname }.emit(cx);
+        let (oldfd, oldname, newfd, newname) = cx.args();
+        let (mut old, mut new) = (Path::new(), Path::new());
+        if let (Ok(old), Ok(new)) = (old.read(cx, oldfd, oldname), new.read(cx, newfd, newname)) {
+            Rename {
+                pid: cx.pid(),
+                comm: cx.comm(),
+                oldname: old.name,
+                oldfolder: old.folder,
+                oldmajor: old.id.major,
+                oldminor: old.id.minor,
+                oldinode: old.id.inode,
+                newname: new.name,
+                newfolder: new.folder,
+                newmajor: new.id.major,
+                newminor: new.id.minor,
+                newinode: new.id.inode,
+            }
+            .emit(cx);
         }
     }
 }
@@ -221,12 +319,18 @@ struct Unlinks;
 
 impl entry::Handler for Unlinks {
     fn entry(&self, cx: &Context<'_, AtEntry>) {
-        let mut buf = [0; 256];
-        if let Ok(pathname) = path(cx.arg(1), &mut buf) {
-            let directory = cx.index() == 1;
+        let (fd, pathname) = cx.args();
+        let mut path = Path::new();
+        if let Ok(path) = path.read(cx, fd, pathname) {
             Unlink {
-                directory,
-                pathname,
+                pid: cx.pid(),
+                comm: cx.comm(),
+                directory: cx.index() == 1,
+                pathname: path.name,
+                folder: path.folder,
+                major: path.id.major,
+                minor: path.id.minor,
+                inode: path.id.inode,
             }
             .emit(cx);
         }
@@ -235,17 +339,23 @@ impl entry::Handler for Unlinks {
 
 /// An address as text.
 struct Text {
-    bytes: [u8; 108],
+    bytes: [u8; 216],
     len: usize,
+}
+
+impl Text {
+    fn push(&mut self, bytes: &[u8]) -> core::fmt::Result {
+        let room = self.bytes.get_mut(self.len..).ok_or(core::fmt::Error)?;
+        let to = room.get_mut(..bytes.len()).ok_or(core::fmt::Error)?;
+        to.copy_from_slice(bytes);
+        self.len += bytes.len();
+        Ok(())
+    }
 }
 
 impl Write for Text {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let room = self.bytes.get_mut(self.len..).ok_or(core::fmt::Error)?;
-        let to = room.get_mut(..text.len()).ok_or(core::fmt::Error)?;
-        to.copy_from_slice(text.as_bytes());
-        self.len += text.len();
-        Ok(())
+        self.push(text.as_bytes())
     }
 }
 
@@ -262,84 +372,84 @@ fn connect(cx: &Context<'_, AtEntry>) -> Result {
     const AF_INET: u16 = 2;
     const AF_INET6: u16 = 10;
 
-    let (fd, address, length): (i32, UserPtr<u16>, usize) = cx.syscall_args()?;
-    let family = address.read()?;
+    // What is behind the length is of an earlier call.
+    let (_socket, address, length): (KernelPtr, KernelPtr<u16>, i32) = cx.args();
+    let length = usize::try_from(length)?;
+    let family = if length < 2 { 0 } else { address.read()? };
     let mut port = 0;
     let mut text = Text {
-        bytes: [0; 108],
+        bytes: [0; 216],
         len: 0,
     };
-    match family {
-        AF_INET | AF_INET6 => {
+    // All that can be written fits.
+    let _ = match family {
+        AF_INET if length >= 8 => {
             port = u16::from_be_bytes(address.field(2).read()?);
-            // What does not fit is cut.
-            let _ = if family == AF_INET {
-                write!(
-                    text,
-                    "{}",
-                    Ipv4Addr::from(address.field::<[u8; 4]>(4).read()?)
-                )
-            } else {
-                write!(
-                    text,
-                    "{}",
-                    Ipv6Addr::from(address.field::<[u8; 16]>(8).read()?)
-                )
-            };
+            let ip = Ipv4Addr::from(address.field::<[u8; 4]>(4).read()?);
+            write!(text, "{ip}")
+        }
+        AF_INET6 if length >= 24 => {
+            port = u16::from_be_bytes(address.field(2).read()?);
+            let ip = Ipv6Addr::from(address.field::<[u8; 16]>(8).read()?);
+            write!(text, "{ip}")
         }
         AF_UNIX => {
-            // An abstract name begins with a NUL, and a path need not end with one.
-            let first: u8 = address.field(2).read().unwrap_or(0);
-            let skip = usize::from(first == 0);
-            text.bytes[0] = b'@';
-            let room = length.saturating_sub(2).min(108);
-            if let Some(buf) = text.bytes.get_mut(skip..room) {
-                text.len = skip + UserStr::new(address.addr() + 2 + skip).read(buf)?.len();
-            }
+            let name: [u8; 108] = address.field(2).read()?;
+            let name = name.get(..length - 2).unwrap_or(&name);
+            // A path ends at its NUL, if it has one. An abstract name begins with one.
+            let path = |&byte: &u8| byte != 0 || name.first() == Some(&0);
+            name.iter()
+                .copied()
+                .take_while(path)
+                .try_for_each(|byte| match byte {
+                    0 => text.push(b"\\0"),
+                    b'\\' => text.push(b"\\\\"),
+                    byte => text.push(&[byte]),
+                })
         }
-        _ => {}
-    }
-    let address = Str::new(&text.bytes[..text.len]);
-    let connect = Connect {
-        fd,
+        _ => Ok(()),
+    };
+    Connect {
+        pid: cx.pid(),
+        comm: cx.comm(),
         family,
         port,
-        address,
-    };
-    connect.emit(cx);
+        address: Str::new(text.bytes.get(..text.len).unwrap_or(&[])),
+    }
+    .emit(cx);
     Ok(())
 }
 
 /// A probe that listeners of an event arm.
-type Probe<H> = Pin<KBox<Armed<Entry<H>>>>;
+type Probe<P> = Pin<KBox<Armed<P>>>;
 
 struct Sensor {
-    _creds: Probe<CommitCreds>,
-    _execve: Probe<DoExecve>,
-    _execveat: Probe<DoExecveat>,
-    _rename: Probe<Renames>,
-    _unlink: Pin<KBox<Armed<EntrySet<Unlinks>>>>,
-    _connect: Probe<Connects>,
+    _creds: Probe<Entry<CommitCreds>>,
+    _exec: Probe<Tracepoint<Executed>>,
+    _exec_failed: Probe<KretprobeSet<Attempts>>,
+    _rename: Probe<Entry<Renames>>,
+    _unlink: Probe<EntrySet<Unlinks>>,
+    _connect: Probe<Entry<Connects>>,
 }
 
 impl kernel::Module for Sensor {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let symbol = |name| Target::symbol(name).disabled();
         let removals = [symbol(c"filename_unlinkat"), symbol(c"filename_rmdir")];
+        let attempts = [
+            kprobes::syscall!("execve").disabled(),
+            kprobes::syscall!("execveat").disabled(),
+        ];
         let creds = Creds::arms(Entry::new(symbol(c"commit_creds"), CommitCreds));
-        let execve = Execve::arms(Entry::new(kprobes::syscall!("execve").disabled(), DoExecve));
-        let execveat = kprobes::syscall!("execveat").disabled();
-        let execveat = Execveat::arms(Entry::new(execveat, DoExecveat));
+        let exec = Execs::arms(Tracepoint::new(c"sched_process_exec", Executed));
+        let exec_failed = ExecFailed::arms(KretprobeSet::new(&attempts, AT_ONCE, Attempts));
         let rename = Rename::arms(Entry::new(symbol(c"filename_renameat2"), Renames));
         let unlink = Unlink::arms(EntrySet::new(&removals, Unlinks));
-        let connect = Connect::arms(Entry::new(
-            kprobes::syscall!("connect").disabled(),
-            Connects,
-        ));
+        let connect = Connect::arms(Entry::new(symbol(c"security_socket_connect"), Connects));
         Ok(Self {
             _creds: KBox::pin_init(creds, GFP_KERNEL)?,
-            _execve: KBox::pin_init(execve, GFP_KERNEL)?,
-            _execveat: KBox::pin_init(execveat, GFP_KERNEL)?,
+            _exec: KBox::pin_init(exec, GFP_KERNEL)?,
+            _exec_failed: KBox::pin_init(exec_failed, GFP_KERNEL)?,
             _rename: KBox::pin_init(rename, GFP_KERNEL)?,
             _unlink: KBox::pin_init(unlink, GFP_KERNEL)?,
             _connect: KBox::pin_init(connect, GFP_KERNEL)?,

@@ -1,51 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 samples=$PWD
-cd /tmp
+[ -d /sys/kernel/tracing/events ] || mount -t tracefs nodev /sys/kernel/tracing
+mkdir /tmp/place
+mount -t tmpfs nodev /tmp/place
+mkdir -p /tmp/place/work/folder /tmp/place/work/other
+cd /tmp/place/work
 echo >one
 echo >three
-mkdir -p folder other
 cp /bin/true suspect
-[ -d /sys/kernel/tracing/events ] || mount -t tracefs nodev /sys/kernel/tracing
-"$samples/sensor_live" -f 'comm == "suspect"' >live &
+printf '#!%s -x\n' "$PWD/suspect" >script
+chmod +x script
+"$samples/sensor_live" -f 'comm == "suspect" || comm == "script"' >live &
 live=$!
 until grep -q listening live; do sleep 0.1; done
-/usr/bin/python3 -c 'import os, socket, time
-def suspect():
-    open("/proc/self/comm", "w").write("suspect")
-    # A record is printed with the name that the kernel has saved for its task. It saves it
-    # when the task goes to sleep after a record of its own.
-    while f"{os.getpid()} suspect\n" not in open("/sys/kernel/tracing/saved_cmdlines"):
-        try:
-            os.unlink("nothing")
-        except OSError:
-            time.sleep(0.01)
-here = os.open("/tmp", os.O_RDONLY)
+/usr/bin/python3 -c 'import os, socket
+here = os.open("/tmp/place", os.O_RDONLY)
 inet, local = (socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_UNIX))
-suspect()
+open("/proc/self/comm", "w").write("suspect")
 os.rename("three", "four")
-os.rename("one", "two\x1b[31m", src_dir_fd=here, dst_dir_fd=here)
+os.rename("work/one", "two\x1b[31m", src_dir_fd=here, dst_dir_fd=here)
 os.unlink("two\x1b[31m", dir_fd=here)
 os.rename("four", "f" * 70)
-os.remove("f" * 70)
+os.remove("/tmp/place/work/" + "f" * 70)
 os.rmdir("folder")
-os.rmdir("other", dir_fd=here)
-for sock, address in (inet, ("127.0.0.1", 9)), (local, "/tmp/none"), (local, "\0none"):
+os.rmdir("work/other", dir_fd=here)
+for sock, address in (inet, ("127.0.0.1", 9)), (local, "/tmp/none"), (local, "\0none\0here"):
     try:
         sock.connect(address)
     except OSError:
         pass
-if os.fork() == 0:
-    # The empty path may be on a page of the C library that has not been read yet.
-    open("/proc/self/comm", "w").write("child")
+for program in "/no/such", here:
     try:
-        os.execve(here, ["nothing"], {})
+        os.execve(program, ["nothing"], {})
     except OSError:
-        suspect()
+        pass
+if os.fork() == 0:
     os.execve(os.open("suspect", os.O_RDONLY), ["true", "by its descriptor"], {})
 os.wait()
+if os.fork() == 0:
+    os.execv("./script", ["a script", "its argument"])
+os.wait()
 os.setresuid(65534, 65534, 65534)
-os.execv("/tmp/suspect", ["true", "an argument\nand a line", "--last", "", "5", "6", "7"])'
+os.execv("/tmp/place/work/suspect", ["true", "an argument\nand a line", "--last", "", "5", "6", "7"])'
 kill "$live"
 wait "$live"
 cat live
