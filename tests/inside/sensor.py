@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """The sample sensor beside events of tracefs for the same functions and the kernel's own: the
-same events with the same values. Also calls by which a sensor can be misled, and sensor_live.
-Prints KTAP.
+same events with the same values. Also calls by which a sensor can be misled, with the sample
+open_names, too, and sensor_live. Prints KTAP.
 
 usage: sensor.py [WORD...]	(only tests whose name has one of the words)
 """
@@ -415,6 +415,21 @@ def test_io_uring():
     equal({(values["address"], values["port"]) for event, values in seen if event == "connect"}, {("127.0.0.1", "9")})
     equal([(values.get("pathname") or values["oldname"], values.get("folder") or values["oldfolder"])
            for event, values in seen if event != "connect"], [("by-io_uring", "/")] * 2)
+
+
+def test_names_of_opened_files():
+    with callers() as (program, folder), kmod.log("open_names") as log:
+        kmod.insmod(ROOT / "samples/open_names.ko")
+        try:
+            for what in ("open", "int80", "io_uring"):
+                subprocess.run([program, what], cwd=folder)
+            thirty = thirty_two(folder)
+        finally:
+            kmod.rmmod("open_names")
+        names = [line.split("filename=")[1] for line in log.lines() if line.startswith("comm=callers dfd=-100 ")]
+    wanted = ["/cold/name", *["by-int80", "/bin/true"] * bool(thirty), "by-io_uring"]
+    # Those of the C library, and of the interpreter of /bin/true.
+    equal([name for name in names if name in wanted], wanted, names)
 
 
 def test_programs_that_the_kernel_starts():
