@@ -13,8 +13,8 @@ use kernel::{
     }, //
 };
 use kprobes::{
-    kprobe, kretprobe, nofault::KernelPtr, Comm, Context, Kprobe, Kretprobe, PerCpuCounts, Return,
-    Target,
+    kprobe, kretprobe, nofault::KernelPtr, Comm, Context, Dentry, Exec, File, Filename, FromWord,
+    Kprobe, Kretprobe, PerCpuCounts, Return, Target,
 };
 
 /// Stores a value that a closure reads at each hit.
@@ -358,5 +358,56 @@ mod tests {
         assert!(cpu < kernel::cpu::nr_cpu_ids());
         assert!(addresses.1.wrapping_sub(addresses.0) <= 16);
         Ok(())
+    }
+
+    /// A kernel thread, in which KUnit runs each case, has a root directory, but no open file.
+    #[test]
+    fn files_and_program() -> Result {
+        let look = |cx: &Context<'_>| {
+            let mut buf = [0; 4];
+            let root = cx.root_directory()?;
+            Ok([
+                **root.name(&mut buf)? == *b"/",
+                **root.path(&mut buf)? == *b"/",
+                root.parent()?.is_none(),
+                root.id()?.inode != 0,
+                cx.working_directory()?.id()? == root.id()?,
+                [-1, 0, i32::MAX]
+                    .iter()
+                    .all(|&fd| cx.file(fd).err() == Some(EBADF)),
+            ])
+        };
+        let seen: Result<[bool; 6]> = at_entry(c"kut_div", look, || {
+            kut_div(some());
+        })?;
+        assert!(seen? == [true; 6]);
+
+        let arguments = |cx: &Context<'_>| {
+            let mut buf = [0; 4];
+            let mut all = cx.program_arguments()?;
+            Ok((cx.mm().is_null(), all.read_next(&mut buf).is_none()))
+        };
+        let call = || {
+            kut_div(some());
+        };
+        let none: Result<(bool, bool)> = at_entry(c"kut_div", arguments, call)?;
+        assert!(none.err() == Some(EFAULT));
+        // KUnit gives the thread an address space for it, without arguments.
+        assert!(kut_user_page() != 0);
+        assert!(at_entry(c"kut_div", arguments, call)?? == (false, true));
+        Ok(())
+    }
+
+    #[test]
+    fn files_and_programs_that_are_none() {
+        let mut buf = [0; 8];
+        for at in [0, 8, usize::MAX - 1] {
+            assert!(Filename::new(at).name().is_err());
+            assert!(File::new(at).id().is_err() && File::new(at).dentry().is_err());
+            assert!(Dentry::new(at).id().is_err() && Dentry::new(at).parent().is_err());
+            assert!(Dentry::new(at).path(&mut buf).is_err());
+            let exec = Exec::from_word(at);
+            assert!(exec.argc().is_err() && exec.filename().is_err() && exec.interp().is_err());
+        }
     }
 }
