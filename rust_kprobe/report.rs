@@ -131,8 +131,8 @@ impl Report {
 /// What a function returned: `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `hidden (HASH)`.
 ///
 /// The type of the function is not known. One that returns `bool`, `u8` or nothing leaves in the
-/// CPU register what was there before, which may be a kernel address, or a half of one. Neither must
-/// be in the log. So a number is shown only if it is an errno, or as small as a PID.
+/// CPU register what was there before, perhaps a kernel address, or a half of one. The log must not
+/// have either. So a number is shown only if it is an errno, or as small as a PID.
 struct ReturnValue(usize);
 
 impl ReturnValue {

@@ -15,10 +15,10 @@
 //! fails with that error. The kernel cannot take back a trigger: then an error is logged, and the
 //! next listener tries again.
 //!
-//! The buffer of tracefs or perf reports which records were lost; those that a filter
-//! rejects are not. perf also ignores a record, and counts it nowhere, that is emitted while perf
-//! itself handles an event on that CPU, in the same context (task, softirq, interrupt, NMI). That is
-//! so for each event of the kernel.
+//! The buffer of tracefs or perf reports which records were lost; those that a filter rejects are
+//! not. perf also ignores a record, and counts it nowhere, if perf itself is handling an event on
+//! that CPU in the same context: task, softirq, interrupt or NMI. The kernel's own events have the
+//! same limit.
 //!
 //! Unloading the module empties the buffers of the instances in which an event of it was enabled,
 //! and fails while perf or a BPF program listens.

@@ -37,8 +37,8 @@
 //! |---|---|
 //! | say what is in a record | a struct of [`Field`]s: any [`Integer`], `bool`, arrays, a [`Str`], a [`Comm`], pointers, an [`Errno`] |
 //! | choose how a field is printed | [`Hex`], [`event::Symbol`], and `as "FORMAT"` for the record |
-//! | have a probe, or a set, enabled only while somebody listens | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`]; [`Target::disabled`] |
-//! | know whether anybody listens | `RECORD::is_enabled()` |
+//! | have a probe, or a set, enabled only while its event has a listener | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`]; [`Target::disabled`] |
+//! | know whether there is a listener | `RECORD::is_enabled()` |
 //! | filter, count, make histograms | `filter` and `trigger` of the event in tracefs: the kernel does it, before anything is copied |
 //!
 //! # I want to know

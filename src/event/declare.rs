@@ -26,8 +26,8 @@ const MAX_SIZE: usize = 2048;
 
 /// A declaration of [`trace_event!`](crate::trace_event).
 ///
-/// All that the kernel is told of an event, and all that is written into a record, is computed
-/// from what this trait names, so it is safe to implement: the compiler evaluates each item once.
+/// The library computes from these items what it registers with the kernel, and what it writes into
+/// a record. The compiler evaluates each item once, so the trait is safe to implement.
 pub trait Declared: Copy {
     /// The types of the fields.
     type Fields: Fields;
@@ -201,7 +201,8 @@ pub const fn fields_len<D: Declared>() -> usize {
     fields::count(D::Fields::LIST) + 1
 }
 
-/// What the kernel is told of an event, in a static. The kernel writes to some of it.
+/// The names, the fields and the print formats of an event, in a static. The kernel writes to some
+/// of them.
 ///
 /// # Invariants
 ///

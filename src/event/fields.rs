@@ -3,7 +3,7 @@
 //! The fields of a record as a list, and where each of them is in the buffer.
 //!
 //! [`trace_event!`](crate::trace_event) names the type of each field once, in such a list. The
-//! layout, what the kernel is told of it, and what is written all come from that list.
+//! layout of a record, its description for the kernel, and what is written come from that list.
 
 use super::{
     field::{
@@ -92,7 +92,7 @@ pub struct Node {
     pub(super) others: List,
 }
 
-/// What the kernel is told of a field.
+/// The description of a field for the kernel.
 #[derive(Clone, Copy)]
 pub(super) struct Described {
     pub(super) ty: &'static [u8],
