@@ -171,14 +171,15 @@ macro_rules! string_param {
         const _: () = {
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static __KPROBES_PARM: [$crate::macro_paths::u8; $crate::macro_paths::core::concat!(
-                "parm=",
-                $crate::macro_paths::core::stringify!($name),
-                ":",
-                $description,
-                "\0"
-            )
-            .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
+            static __KPROBES_PARM: [$crate::macro_paths::u8;
+                $crate::macro_paths::core::concat!(
+                    "parm=",
+                    $crate::macro_paths::core::stringify!($name),
+                    ":",
+                    $description,
+                    "\0"
+                )
+                .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
                 "parm=",
                 $crate::macro_paths::core::stringify!($name),
                 ":",
@@ -188,12 +189,13 @@ macro_rules! string_param {
 
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static __KPROBES_PARMTYPE: [$crate::macro_paths::u8; $crate::macro_paths::core::concat!(
-                "parmtype=",
-                $crate::macro_paths::core::stringify!($name),
-                ":string\0"
-            )
-            .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
+            static __KPROBES_PARMTYPE: [$crate::macro_paths::u8;
+                $crate::macro_paths::core::concat!(
+                    "parmtype=",
+                    $crate::macro_paths::core::stringify!($name),
+                    ":string\0"
+                )
+                .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
                 "parmtype=",
                 $crate::macro_paths::core::stringify!($name),
                 ":string\0"
