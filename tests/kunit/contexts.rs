@@ -210,6 +210,28 @@ mod tests {
         Ok(())
     }
 
+    /// A small struct takes two registers. A large one is on the stack on x86-64, and on arm64 it
+    /// takes a register, which points at it.
+    #[test]
+    fn structs_by_value() -> Result {
+        if cfg!(CONFIG_ARM64) {
+            let got: (u64, u64, KernelPtr<u64>, u64) =
+                at_entry(c"kut_structs", |cx| cx.args(), || kut_call_structs())?;
+            assert!((got.0, got.1, got.3) == (11, 12, 16));
+        } else {
+            let got: (u64, u64, u64) =
+                at_entry(c"kut_structs", |cx| cx.args(), || kut_call_structs())?;
+            assert!(got == (11, 12, 16));
+            let on_the_stack = at_entry(
+                c"kut_structs",
+                |cx| KernelPtr::<[u64; 3]>::new(cx.sp() + 8).read(),
+                || kut_call_structs(),
+            )?;
+            assert!(on_the_stack? == [13, 14, 15]);
+        }
+        Ok(())
+    }
+
     #[test]
     fn each_argument_by_its_number() -> Result {
         let call = || {

@@ -62,6 +62,17 @@ noinline u64 kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
 	return a + b + c + d + e + f;
 }
 
+noinline u64 kut_structs(struct kut_two two, struct kut_three three, u64 last)
+{
+	barrier();
+	return two.a + two.b + three.a + three.b + three.c + last;
+}
+
+void kut_call_structs(void)
+{
+	kut_structs((struct kut_two){ 11, 12 }, (struct kut_three){ 13, 14, 15 }, 16);
+}
+
 noinline u64 kut_long(u64 a, s64 b, unsigned long c, long d, bool e, void *f)
 {
 	barrier();

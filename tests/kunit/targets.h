@@ -6,6 +6,14 @@ u32 kut_div_more(u32 value);
 u32 kut_recursed(u32 value);
 u64 kut_mix(u64 a, u64 b);
 u64 kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f);
+struct kut_two {
+	u64 a, b;
+};
+struct kut_three {
+	u64 a, b, c;
+};
+u64 kut_structs(struct kut_two two, struct kut_three three, u64 last);
+void kut_call_structs(void);
 u64 kut_long(u64 a, s64 b, unsigned long c, long d, bool e, void *f);
 long kut_long_result(long value);
 int kut_int_result(int value);

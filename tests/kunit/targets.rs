@@ -24,6 +24,7 @@ mod c {
         pub(crate) safe fn kut_div_more(value: u32) -> u32;
         pub(crate) safe fn kut_recursed(value: u32) -> u32;
         pub(crate) safe fn kut_mix(a: u64, b: u64) -> u64;
+        pub(crate) safe fn kut_call_structs();
         pub(crate) safe fn kut_integers(a: u8, b: i8, c: u16, d: i16, e: u32, f: i32) -> u64;
         pub(crate) safe fn kut_long(
             a: u64,
