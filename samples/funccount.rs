@@ -71,7 +71,11 @@ impl entry::Handler for Counts {
         // The largest first, and of the same, the first.
         let mut most = KVec::new();
         for index in 0..table.addresses.len() {
-            if most.push((table.calls(index), index), GFP_KERNEL).is_err() {
+            let calls = table.calls(index);
+            if calls == 0 {
+                continue;
+            }
+            if most.push((calls, index), GFP_KERNEL).is_err() {
                 break;
             }
             let mut at = most.len() - 1;
