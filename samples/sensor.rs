@@ -14,6 +14,9 @@
 //! one exception is `exec_failed`, which is at the return of the 64-bit system calls, so the failed
 //! attempts of 32-bit programs have no record.
 //!
+//! A name that does not fit into its field ends with `...`; `length` is that of the whole name, or
+//! 4096 if it is longer.
+//!
 //! `connect`, `rename` and `unlink` are attempts: their records do not have the outcome.
 //!
 //! The kernel needs `CONFIG_SECURITY_NETWORK`.
@@ -28,7 +31,7 @@ use kprobes::{
     entry,
     event::{Armed, Errno, Str},
     kretprobe,
-    nofault::{KernelPtr, UserStr},
+    nofault::{KernelPtr, KernelStr, UserStr},
     tracepoint, AtEntry, Comm, Context, Dentry, Entry, EntrySet, Exec, FileId, Filename,
     KretprobeSet, Return, Target, Trace, Tracepoint,
 };
@@ -66,6 +69,7 @@ kprobes::trace_event! {
         pid: Pid,
         comm: Comm,
         filename: Str<'a, 256>,
+        length: usize,
         interp: Str<'a, 256>,
         major: u32,
         minor: u32,
@@ -87,6 +91,7 @@ kprobes::trace_event! {
         comm: Comm,
         fd: i32,
         path: Str<'a, 256>,
+        length: usize,
         error: Errno,
     }
 }
@@ -97,11 +102,13 @@ kprobes::trace_event! {
         pid: Pid,
         comm: Comm,
         oldname: Str<'a, 256>,
+        oldlength: usize,
         oldfolder: Str<'a, 256>,
         oldmajor: u32,
         oldminor: u32,
         oldinode: u64,
         newname: Str<'a, 256>,
+        newlength: usize,
         newfolder: Str<'a, 256>,
         newmajor: u32,
         newminor: u32,
@@ -116,6 +123,7 @@ kprobes::trace_event! {
         comm: Comm,
         directory: bool,
         pathname: Str<'a, 256>,
+        length: usize,
         folder: Str<'a, 256>,
         major: u32,
         minor: u32,
@@ -179,15 +187,14 @@ impl tracepoint::Handler for Executed {
             let argument = arguments.as_mut().ok().and_then(|all| all.read_next(buf));
             *argv = argument.unwrap_or(Err(EFAULT)).into();
         }
+        let name = exec.filename().unwrap_or(KernelStr::new(0));
         let [argv0, argv1, argv2, argv3, argv4, argv5] = argv;
         let file = exec.file().and_then(|file| file.id()).unwrap_or_default();
         Execs {
             pid: cx.pid(),
             comm: cx.comm(),
-            filename: exec
-                .filename()
-                .and_then(|name| name.read(&mut filename))
-                .into(),
+            filename: name.read(&mut filename).into(),
+            length: name.length(PATH_MAX).unwrap_or(0),
             interp: exec.interp().and_then(|name| name.read(&mut interp)).into(),
             major: file.major,
             minor: file.minor,
@@ -205,6 +212,7 @@ impl tracepoint::Handler for Executed {
 }
 
 const AT_FDCWD: i32 = -100;
+const PATH_MAX: usize = 4096;
 
 /// How many attempts may be in flight, waiting for a disk for example.
 const AT_ONCE: u16 = 256;
@@ -230,16 +238,18 @@ impl kretprobe::Handler for Attempts {
         if let Err(error) = cx.ret::<Result>() {
             // The kernel has read it, so it is present, unless the old program is gone already.
             let mut buf = [0; 256];
-            let path = if cx.mm().addr() == mm {
-                path.read(&mut buf).into()
+            let (path, length) = if cx.mm().addr() == mm {
+                let length = path.length(PATH_MAX).unwrap_or(0);
+                (path.read(&mut buf).into(), length)
             } else {
-                Str::new(b"(gone)")
+                (Str::new(b"(gone)"), 0)
             };
             ExecFailed {
                 pid: cx.pid(),
                 comm: cx.comm(),
                 fd,
                 path,
+                length,
                 error: error.into(),
             }
             .emit(cx);
@@ -256,6 +266,7 @@ struct Path {
 /// The same, as fields of a record.
 struct Fields<'a> {
     name: Str<'a, 256>,
+    length: usize,
     folder: Str<'a, 256>,
     id: FileId,
 }
@@ -270,7 +281,8 @@ impl Path {
 
     /// Fails if the kernel has not got the path.
     fn read(&mut self, cx: &Context<'_, AtEntry>, fd: i32, path: Filename) -> Result<Fields<'_>> {
-        let name = path.name()?.read(&mut self.name);
+        let path = path.name()?;
+        let name = path.read(&mut self.name);
         let absolute = name.as_ref().is_ok_and(|name| name.first() == Some(&b'/'));
         let start = if absolute {
             cx.root_directory()
@@ -282,6 +294,7 @@ impl Path {
         let folder = start.and_then(|start| start.path(&mut self.folder));
         Ok(Fields {
             name: name.into(),
+            length: path.length(PATH_MAX).unwrap_or(0),
             // There may be no such descriptor.
             folder: folder.map_or(Str::new(b"(none)"), |folder| Str::new(folder)),
             id: start.and_then(Dentry::id).unwrap_or_default(),
@@ -300,11 +313,13 @@ impl entry::Handler for Renames {
                 pid: cx.pid(),
                 comm: cx.comm(),
                 oldname: old.name,
+                oldlength: old.length,
                 oldfolder: old.folder,
                 oldmajor: old.id.major,
                 oldminor: old.id.minor,
                 oldinode: old.id.inode,
                 newname: new.name,
+                newlength: new.length,
                 newfolder: new.folder,
                 newmajor: new.id.major,
                 newminor: new.id.minor,
@@ -327,6 +342,7 @@ impl entry::Handler for Unlinks {
                 comm: cx.comm(),
                 directory: cx.index() == 1,
                 pathname: path.name,
+                length: path.length,
                 folder: path.folder,
                 major: path.id.major,
                 minor: path.id.minor,

@@ -101,7 +101,10 @@
 ///
 /// ```
 /// use kernel::prelude::*;
-/// use kprobes::nofault::{KernelPtr, UserStr};
+/// use kprobes::{
+///     nofault::{KernelPtr, UserStr},
+///     Filename,
+/// };
 ///
 /// kprobes::probes! {
 ///     struct Opens;
@@ -114,8 +117,10 @@
 ///         }
 ///     }
 ///
-///     fn open at c"do_sys_openat2" (cx, _dfd: i32, filename: UserStr) {
-///         pr_info!("{} opens {}\n", cx.comm(), filename.show::<64>());
+///     fn open at c"do_file_open" (cx, _dfd: i32, filename: Filename) {
+///         if let Ok(name) = filename.name() {
+///             pr_info!("{} opens {}\n", cx.comm(), name.show::<64>());
+///         }
 ///     }
 ///
 ///     fn signal on c"signal_generate" (cx, sig: i32, _info: KernelPtr, _task: KernelPtr) {

@@ -115,6 +115,7 @@ child(lambda: os.execv("suspect", ["true"]))
 child(lambda: os.execv("./suspect", ["true", "", "three words here"]))
 child(lambda: os.execv("/no/such", list("abcdef")))
 child(lambda: os.execve(here, ["nothing"], {}))
+child(lambda: os.execv("p" * 1000, ["nothing"]))
 child(lambda: os.execve(true, list("abcdefgh"), {}))
 child(lambda: os.execv("./script", ["zero", "one"]))
 called("done")
@@ -257,6 +258,8 @@ def compare(seen, facts):
         # The seed has all of a long one, which the sample says it has not.
         equal([values["pathname"][:253] for values in of("seed", event)], [name[:253] for name in wanted])
     unlinked = [values for values in removed if values["directory"] == "0"]
+    equal(only(unlinked, "length"), [(str(300 if name == PATH else len(name)),) for name in UNLINKED])
+    equal(only(renamed, "oldlength", "newlength"), [(str(len(old)), str(len(new))) for old, new in RENAMED])
     equal(only(unlinked, "folder"), [(folder,) for folder in FOLDERS])
     equal(files(unlinked[:5] + unlinked[7:8]), [facts["work"]] * 4 + [facts["root"], facts["d"]])
     equal(files(values for values in removed if values["directory"] == "1"), [facts["work"]] * 3)
@@ -275,8 +278,10 @@ def compare(seen, facts):
     equal([argv(values) for values in executed], [
         ["true"], ["true", "", "three words here"], list("abcdef"), ["./suspect", "one argument", "./script", "one"]])
     equal(files(executed), [facts["suspect"]] * 4)
-    equal(only(of("sensor", "exec_failed"), "fd", "path", "error"),
-          [("-100", "/no/such", "-2"), (str(facts["directory"]), "", "-13")])
+    equal(only(executed, "length"), [(str(len(name)),) for name, in filenames])
+    equal(only(of("sensor", "exec_failed"), "fd", "path", "length", "error"),
+          [("-100", "/no/such", "8", "-2"), (str(facts["directory"]), "", "0", "-13"),
+           ("-100", PATH, "1000", "-36")])
     return f"{len(seen)} events"
 
 
