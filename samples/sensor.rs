@@ -283,7 +283,9 @@ impl Path {
     fn read(&mut self, cx: &Context<'_, AtEntry>, fd: i32, path: Filename) -> Result<Fields<'_>> {
         let path = path.name()?;
         let name = path.read(&mut self.name);
-        let absolute = name.as_ref().is_ok_and(|name| name.first() == Some(&b'/'));
+        let absolute = name
+            .as_ref()
+            .is_ok_and(|name| name.as_bytes().first() == Some(&b'/'));
         let start = if absolute {
             cx.root_directory()
         } else if fd == AT_FDCWD {

@@ -36,9 +36,7 @@
 //! use kernel::prelude::*;
 //! use kprobes::{
 //!     event::{Armed, Str},
-//!     kprobe,
-//!     nofault::UserStr,
-//!     Context, Kprobe, Target,
+//!     kprobe, Context, Filename, Kprobe, Target,
 //! };
 //!
 //! kprobes::trace_event! {
@@ -54,15 +52,15 @@
 //! #[vtable]
 //! impl kprobe::Handler for Open {
 //!     fn pre(&self, cx: &Context<'_>) {
-//!         let (directory, name): (i32, UserStr) = cx.args();
-//!         let mut buf = [0; 65];
-//!         let name = name.read(&mut buf).into();
+//!         let (directory, filename): (i32, Filename) = cx.args();
+//!         let mut buf = [0; 64];
+//!         let name = filename.name().and_then(|name| name.read(&mut buf)).into();
 //!         Opens { directory, name }.emit(cx);
 //!     }
 //! }
 //!
 //! # fn f() -> Result {
-//! let target = Target::symbol(c"do_sys_openat2").disabled();
+//! let target = Target::symbol(c"do_file_open").disabled();
 //! let probe: Pin<KBox<Armed<Kprobe<Open>>>> =
 //!     KBox::pin_init(Opens::arms(Kprobe::new(target, Open)), GFP_KERNEL)?;
 //! # drop(probe); Ok(()) }
@@ -70,7 +68,7 @@
 //!
 //! ```text
 //! # perf trace -e my_module:opens ls
-//! # bpftrace -e 'tracepoint:my_module:opens { @[str(args.name)] = count() }'
+//! # bpftrace -e 'tracepoint:my_module:opens { @[str(args->name)] = count() }'
 //! # echo 'hist:keys=name' > /sys/kernel/tracing/events/my_module/opens/trigger
 //! ```
 

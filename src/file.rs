@@ -198,7 +198,7 @@ impl Dentry {
                 break;
             };
             let mut name = [0; NAME_SIZE];
-            let name = here.name(&mut name)?;
+            let name = here.name(&mut name)?.as_bytes();
             // There is always room for the mark.
             let room = &mut buf[CUT.len()..start];
             if names == MAX_NAMES || room.len() <= name.len() {
@@ -207,7 +207,7 @@ impl Dentry {
                 break;
             }
             start -= name.len();
-            buf[start..][..name.len()].copy_from_slice(&name);
+            buf[start..][..name.len()].copy_from_slice(name);
             start -= 1;
             buf[start] = b'/';
             here = parent;

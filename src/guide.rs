@@ -53,7 +53,7 @@
 //! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
 //! | read arguments | [`Context::arg`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
 //! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
-//! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]; [`Shown`] escapes it for the log | [`failed_opens`] |
+//! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]: a [`Text`], which knows whether it is cut; [`Shown`] escapes it for the log | [`failed_opens`] |
 //! | read a path that a program has passed to the kernel | [`Filename`], the kernel's copy | [`open_names`], [`sensor`] |
 //! | know from which directory it starts, what a descriptor is | [`Context::working_directory`], [`Context::root_directory`], [`Context::file`]: a [`Dentry`], a [`File`], with the [`FileId`] | [`sensor`] |
 //! | know which program is executed, with its arguments | [`Exec`]; [`Context::program_arguments`], the [`Arguments`] | [`sensor`] |
@@ -108,6 +108,7 @@ use crate::{
         KernelPtr,
         KernelStr,
         Shown,
+        Text,
         UserPtr,
         UserStr, //
     },

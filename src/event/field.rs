@@ -272,7 +272,7 @@ impl<'a, const MAX: usize> Str<'a, MAX> {
 impl<'a, const MAX: usize> From<Text<'a>> for Str<'a, MAX> {
     #[inline(always)]
     fn from(text: Text<'a>) -> Self {
-        Self::cut_if(text.bytes(), text.is_cut())
+        Self::cut_if(text.as_bytes(), text.is_cut())
     }
 }
 

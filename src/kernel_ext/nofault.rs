@@ -26,8 +26,7 @@ use core::{
     mem::{
         size_of,
         MaybeUninit, //
-    },
-    ops::Deref, //
+    }, //
 };
 use kernel::{
     fmt,
@@ -257,6 +256,11 @@ macro_rules! pointer {
 
 pointer! {
     /// A pointer to user memory of the current task.
+    ///
+    /// Reading does not fetch a page that is not present, and fails with `EFAULT` there. That happens
+    /// most often at the entry of a system call, before the kernel has read its arguments, see
+    /// [`UserStr`]. Probe a function that has the kernel's copy, such as `security_socket_connect()`
+    /// for the address of connect(2), or read at the return.
     UserPtr, User
 }
 
@@ -317,7 +321,7 @@ macro_rules! string {
             #[inline(always)]
             pub fn read(self, buf: &mut [u8]) -> Result<Text<'_>> {
                 let (len, cut) = $space::read_str(self.0, buf)?;
-                let bytes = BStr::from_bytes(&buf[..len]);
+                let bytes = &buf[..len];
                 Ok(Text { bytes, cut })
             }
 
@@ -355,6 +359,13 @@ macro_rules! string {
 
 string! {
     /// A C string in user memory of the current task.
+    ///
+    /// Reading does not fetch a page that is not present. At the entry of a system call, the kernel
+    /// has not read its arguments yet: a path in a page that the program has not touched, or that
+    /// was paged out, cannot be read, and is displayed as `(fault)`. Another thread can also change
+    /// the string before the kernel reads it. Read the kernel's own copy instead, a
+    /// [`Filename`](crate::Filename) or an [`Exec`](crate::Exec), or read at the return, when the
+    /// kernel has fetched the page.
     UserStr, User
 }
 
@@ -365,11 +376,10 @@ string! {
 
 /// A string that was read, or as much of it as fits into the buffer.
 ///
-/// It dereferences to its bytes. Displaying it escapes unprintable characters; `...` follows if it
-/// is cut.
+/// Displaying it escapes unprintable characters; `...` follows if it is cut.
 #[derive(Clone, Copy)]
 pub struct Text<'a> {
-    bytes: &'a BStr,
+    bytes: &'a [u8],
     cut: bool,
 }
 
@@ -380,17 +390,9 @@ impl<'a> Text<'a> {
         self.cut
     }
 
+    /// Returns its bytes, without the NUL.
     #[inline(always)]
-    pub(crate) fn bytes(&self) -> &'a BStr {
-        self.bytes
-    }
-}
-
-impl Deref for Text<'_> {
-    type Target = BStr;
-
-    #[inline(always)]
-    fn deref(&self) -> &BStr {
+    pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 }
@@ -398,7 +400,7 @@ impl Deref for Text<'_> {
 impl fmt::Display for Text<'_> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.bytes, f)?;
+        fmt::Display::fmt(BStr::from_bytes(self.bytes), f)?;
         f.write_str(if self.cut { "..." } else { "" })
     }
 }
@@ -416,7 +418,7 @@ impl<const MAX: usize> fmt::Display for Shown<MAX> {
         let Some((len, cut)) = self.read else {
             return f.write_str("(fault)");
         };
-        let bytes = BStr::from_bytes(&self.bytes[..len]);
+        let bytes = &self.bytes[..len];
         fmt::Display::fmt(&Text { bytes, cut }, f)
     }
 }

@@ -156,7 +156,7 @@ pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
 /// ```ignore
 /// kprobes::string_param!(targets, "what to probe");
 ///
-/// let targets = targets.value().unwrap_or(c"kernel_clone");
+/// let names = targets.value().unwrap_or(c"kernel_clone");
 /// ```
 #[macro_export]
 macro_rules! string_param {

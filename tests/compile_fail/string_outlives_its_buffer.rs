@@ -2,14 +2,14 @@
 // error: `buf` does not live long enough
 // A string that was read lies in the buffer, and nowhere else.
 
-use kernel::{prelude::*, str::BStr};
-use kprobes::nofault::KernelStr;
+use kernel::prelude::*;
+use kprobes::nofault::{KernelStr, Text};
 
 pub fn read(string: KernelStr) -> Result<usize> {
-    let text: &BStr;
+    let text: Text<'_>;
     {
         let mut buf = [0; 16];
         text = string.read(&mut buf)?;
     }
-    Ok(text.len())
+    Ok(text.as_bytes().len())
 }

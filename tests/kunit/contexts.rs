@@ -389,7 +389,7 @@ mod tests {
             let mut buf = [0; 4];
             let root = cx.root_directory()?;
             Ok([
-                **root.name(&mut buf)? == *b"/",
+                root.name(&mut buf)?.as_bytes() == b"/",
                 **root.path(&mut buf)? == *b"/",
                 root.parent()?.is_none(),
                 root.id()?.inode != 0,

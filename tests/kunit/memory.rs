@@ -52,7 +52,7 @@ impl kprobe::Handler for Reader {
         let string: UserStr = cx.arg(0);
         let mut buf = [0; 16];
         match string.read(&mut buf) {
-            Ok(text) if **text == *b"from a program" => Seen::add(&self.0.pre),
+            Ok(text) if text.as_bytes() == b"from a program" => Seen::add(&self.0.pre),
             Ok(_) => {}
             Err(_) => Seen::add(&self.0.post),
         }
@@ -71,12 +71,12 @@ mod tests {
             text[len] = 0;
             let mut buf = [0xaa; 8];
             let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
-            assert_eq!(got.len(), len.min(8));
+            assert_eq!(got.as_bytes().len(), len.min(8));
             assert_eq!(got.is_cut(), len > 8);
             let string = KernelStr::new(text.as_ptr() as usize);
             assert_eq!(string.length(100)?, len);
             assert_eq!(string.length(8)?, len.min(8));
-            assert!(got.iter().all(|&b| b == b'x'));
+            assert!(got.as_bytes().iter().all(|&b| b == b'x'));
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ mod tests {
         let page = kut_user_page();
         assert!(page != 0);
         lengths(
-            |at, buf| Ok(UserStr::new(page + at).read(buf)?.len()),
+            |at, buf| Ok(UserStr::new(page + at).read(buf)?.as_bytes().len()),
             |text| {
                 let _ = write_user(page, text);
             },
@@ -101,10 +101,10 @@ mod tests {
         write_user(end - 4, b"abc\0")?;
         let mut buf = [0; 64];
         // The string ends just before an unmapped page.
-        assert!(**UserStr::new(end - 4).read(&mut buf)? == *b"abc");
+        assert!(UserStr::new(end - 4).read(&mut buf)?.as_bytes() == b"abc");
         // The buffer ends there.
         write_user(end - 4, b"abcd")?;
-        assert!(**UserStr::new(end - 4).read(&mut buf[..4])? == *b"abcd");
+        assert!(UserStr::new(end - 4).read(&mut buf[..4])?.as_bytes() == b"abcd");
         // Neither ends.
         assert!(UserStr::new(end - 4).read(&mut buf).err() == Some(EFAULT));
         assert!(UserStr::new(end).read(&mut buf).err() == Some(EFAULT));
@@ -124,9 +124,9 @@ mod tests {
             let at = pages + PAGE_SIZE - before;
             write_user(at, b"abcdefghijklmnopqrstuvwxyz\0")?;
             let mut buf = [0xaa; 64];
-            assert!(**UserStr::new(at).read(&mut buf)? == *b"abcdefghijklmnopqrstuvwxyz");
+            assert!(UserStr::new(at).read(&mut buf)?.as_bytes() == b"abcdefghijklmnopqrstuvwxyz");
             // The buffer ends in the second page.
-            assert!(**UserStr::new(at).read(&mut buf[..20])? == *b"abcdefghijklmnopqrst");
+            assert!(UserStr::new(at).read(&mut buf[..20])?.as_bytes() == b"abcdefghijklmnopqrst");
         }
         // A string of more than one page.
         let mut text = KVec::from_elem(b'y', 2 * PAGE_SIZE, GFP_KERNEL)?;
@@ -134,7 +134,7 @@ mod tests {
         write_user(pages, &text)?;
         let mut buf = KVec::from_elem(0u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
         let got = UserStr::new(pages).read(&mut buf)?;
-        assert!(**got == text[..2 * PAGE_SIZE - 1]);
+        assert!(*got.as_bytes() == text[..2 * PAGE_SIZE - 1]);
         assert_eq!(UserStr::new(pages).length(usize::MAX)?, 2 * PAGE_SIZE - 1);
         Ok(())
     }
@@ -145,7 +145,7 @@ mod tests {
         text[3 * PAGE_SIZE - 1] = 0;
         let mut buf = KVec::from_elem(0u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
         let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
-        assert_eq!(got.len(), 3 * PAGE_SIZE - 1);
+        assert_eq!(got.as_bytes().len(), 3 * PAGE_SIZE - 1);
         Ok(())
     }
 

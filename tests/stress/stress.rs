@@ -154,6 +154,7 @@ impl kprobe::Handler for Reader {
         match cx.arg::<UserStr>(0).read(&mut buf) {
             Ok(text) => {
                 // The page may have just been mapped and be zero.
+                let text = text.as_bytes();
                 let letters = text.iter().all(|&b| b == b'A' || b == b'B');
                 if !letters || text.len() > 32 {
                     self.wrong.add(1);
