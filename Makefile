@@ -99,6 +99,8 @@ test:
 shell:
 	@scripts/shell
 
+# With it, Python does not find the modules beside a program. scripts/lib.sh unsets it, too.
+unexport PYTHONSAFEPATH
 functions: export PATTERN := $(or $(value PATTERN),*)
 functions:
 	@kdir=$$(scripts/kdir) && qemu/functions "$$kdir" "$$PATTERN"

@@ -13,7 +13,8 @@ import kernels
 def functions(bench, pattern):
     return subprocess.run(
         ["make", "-s", "-C", kernels.ROOT, "functions", f"PATTERN={pattern}"],
-        env={**os.environ, "KDIR": str(bench.kdir), "ACCEL": bench.accel},
+        # It must not matter where Python looks for modules.
+        env={**os.environ, "PYTHONSAFEPATH": "1", "KDIR": str(bench.kdir), "ACCEL": bench.accel},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
 
