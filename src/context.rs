@@ -20,7 +20,8 @@ use crate::{
     regs::{
         self,
         Register, //
-    }, //
+    },
+    task::current_field, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -294,7 +295,7 @@ impl Context<'_, Pre> {
     /// # Errors
     ///
     /// `EFAULT` if they cannot be read, because the probed function is another
-    /// one.
+    /// one; `EOPNOTSUPP` in a system call of 32 bits, whose arguments are in other registers.
     #[inline]
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
         syscall_args(self.arg(0))
@@ -344,6 +345,12 @@ impl Context<'_, Return> {
 /// Returns the arguments in the registers with which a program has called the kernel.
 #[inline]
 fn syscall_args<T: FromWords>(user: KernelPtr<bindings::pt_regs>) -> Result<T> {
+    // SAFETY: `thread_info` has a word of flags there, of which this reads the lower half.
+    let flags: c_uint = unsafe { current_field(bindings::KPROBES_TASK_COMPAT) };
+    if flags & bindings::KPROBES_COMPAT != 0 {
+        // The kernel crate of Linux 7.2 has no name for it.
+        return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
+    }
     let mut user_regs = core::mem::MaybeUninit::<bindings::pt_regs>::uninit();
     user.read_raw(&mut user_regs)?;
     // SAFETY: `read_raw` has initialised it, and a `struct pt_regs` consists of integers.
@@ -432,7 +439,8 @@ impl Context<'_, AtEntry> {
     ///
     /// # Errors
     ///
-    /// `EFAULT` if they cannot be read, because the function is another one.
+    /// `EFAULT` if they cannot be read, because the function is another one; `EOPNOTSUPP` in a system
+    /// call of 32 bits.
     #[inline]
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
         syscall_args(self.arg(0))

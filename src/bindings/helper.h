@@ -209,6 +209,14 @@ static const unsigned long KPROBES_TASK_TRACE_RECURSION = 0;
 static const unsigned int KPROBES_NMI = NMI_MASK;
 static const unsigned int KPROBES_HARDIRQ = NMI_MASK | HARDIRQ_MASK;
 static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET;
+/* Where the current task says that it is in a system call of 32 bits. */
+#ifdef CONFIG_X86_64
+static const unsigned long KPROBES_TASK_COMPAT = offsetof(struct task_struct, thread_info.status);
+static const unsigned int KPROBES_COMPAT = TS_COMPAT;
+#else
+static const unsigned long KPROBES_TASK_COMPAT = offsetof(struct task_struct, thread_info.flags);
+static const unsigned int KPROBES_COMPAT = 1U << TIF_32BIT;
+#endif
 #ifdef CONFIG_ARM64
 static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
 	offsetof(struct task_struct, thread_info.preempt.count);

@@ -234,6 +234,7 @@ attacks! {
     owners,
     lock_names,
     entries,
+    system_calls,
     events,
 }
 

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import mmap
 import os
 import re
 import signal
@@ -85,6 +86,19 @@ def calls():
         os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
+# getpriority() by `int $0x80` with both arguments 0, and others in the 64-bit registers.
+INT80 = bytes.fromhex("53 b860000000 31db 31c9 bf07000000 be08000000 cd80 5b c3")
+
+
+def calls_of_32_bits():
+    """As calls(), but as a 32-bit program makes them."""
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(INT80)
+    function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+    for n in range(CALLS):
+        equal(function(), 20)
+
+
 def system_works():
     """What any program does, with its results."""
     equal(subprocess.run(["/bin/echo", "here"], stdout=subprocess.PIPE, check=True).stdout, b"here\n")
@@ -153,6 +167,11 @@ def without_kprobes():
         return sorted(refused & {line.split()[0] for line in file})
 
 
+def symbols():
+    with open("/proc/kallsyms", encoding="ascii") as lines:
+        return {line.split()[2] for line in lines}
+
+
 def argument(case):
     """What some attacks want to know: names."""
     if case.name == "entries/own_callback":
@@ -210,6 +229,8 @@ def read_lockdep():
 def attempt(case, races=False):
     if [int(n) for n in case.since.split(".")] > [int(n) for n in os.uname().release.split(".")[:2]]:
         raise kmod.Skip(f"since Linux {case.since}")
+    if case.name == "system_calls/of_32_bits" and "__ia32_sys_getpriority" not in symbols():
+        raise kmod.Skip("this kernel takes no 32-bit programs")
     names = argument(case)
     with contextlib.closing(Log()) as log:
         with open("/dev/kmsg", "w", encoding="ascii") as kmsg:
@@ -223,7 +244,9 @@ def attempt(case, races=False):
                 equal(len(kprobe_list()), case.held, "kprobes on the kernel's list")
             if os.path.exists("/sys/module/attacks/parameters"):
                 raise AssertionError("its parameters can be read, and set, while it is there")
-            if races:
+            if case.name == "system_calls/of_32_bits":
+                calls_of_32_bits()
+            elif races:
                 on_each_cpu(calls)
             else:
                 calls()
