@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests what scripts/stock refuses, and that it names the reason. None of these gets
 as far as a build. Each has its own cache, with the package lists of this machine."""
+import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -13,13 +15,13 @@ import kernels
 RELEASE = "7.2.99+deb13-amd64"
 
 
-def command(cache, name, *arguments, scripts=kernels.ROOT / "scripts", **env):
+def command(cache, name, *arguments, scripts=kernels.ROOT / "scripts", timeout=None, **env):
     """Runs a script, or make."""
     kept = {k: v for k, v in os.environ.items() if k not in ("ARCH", "KDIR", "KERNEL", "STOCK", "MAKEFLAGS")}
     return subprocess.run(
         [name if name == "make" else scripts / name, *arguments], cwd=kernels.ROOT,
         env={**kept, **env, "XDG_CACHE_HOME": str(cache)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout,
     )
 
 
@@ -121,6 +123,24 @@ def run(bench, results):
             refused(command(cache, "stock", "build", scripts=scripts), "no stock kernel for amd64",
                     r"scripts/kernels has: 6\.99", r"the mirror has: .*\+deb\d+-amd64")
 
+        def ready():
+            """While another run holds the lock of the cache."""
+            mine = Path(name) / "ready"
+            folder = mine / "rust_kprobe/stock" / RELEASE
+            parts = [folder / "headers" / part for part in (".config", "Module.symvers", "package.h")]
+            for file in (*parts, folder / "headers/packaged", folder / "build/Makefile"):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("")
+            (folder / "source").write_text("/elsewhere/linux-7.2.99\n")
+            (folder / "build/source").symlink_to(mine / "rust_kprobe/src/linux-7.2.99")
+            scripts = [kernels.ROOT / "scripts" / part for part in ("stock", "debian-root", "compare-config")]
+            key = hashlib.sha256(b"".join(file.read_bytes() for file in (*scripts, *parts)))
+            (folder / "build.key").write_text(f"{key.hexdigest()}  -\n")
+            with open(mine / "rust_kprobe/lock", "w", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                found = command(mine, "stock", "build", RELEASE, timeout=20)
+                assert found.stdout == f"{folder}/build\n", found.stdout
+
         def no_rust():
             headers(tree, bench, RUST=None)
             refused(command(cache, "build", KDIR=str(tree)), "CONFIG_RUST is off")
@@ -144,4 +164,5 @@ def run(bench, results):
         results.run("stock: a release that the mirror does not have", no_release)
         results.run("stock: the default of what builds a user's module", default)
         results.run("stock: no supported series on the mirror", no_series)
+        results.run("stock: a kernel that is ready waits for no other run", ready)
         results.run("stock: headers of a kernel without Rust", no_rust)
