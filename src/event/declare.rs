@@ -56,7 +56,8 @@ pub trait Declared: Copy {
 /// For the types see [`Field`](crate::event::Field). `FORMAT` is what a record is
 /// printed as, with the names of fields in braces; without it that is `FIELD={FIELD}`
 /// for each field. It can print 63 fields, and a line of some 7,000 characters; a longer line ends
-/// with `...`. The struct and its fields can have the attributes `doc`, `allow` and `expect`.
+/// with `...`. A letter or digit cannot follow a pointer in it. The struct and its fields can have
+/// the attributes `doc`, `allow` and `expect`.
 ///
 /// The record has the methods `emit(&self, cx)`, which passes it to all listeners;
 /// `is_enabled()`, which returns whether there is a listener; and `arms(probe)`, which makes an

@@ -302,6 +302,12 @@ pub(super) const fn print_fmt<D: Declared>() -> Text<8192> {
             1 => {
                 n += 1;
                 let (field, _) = fields::nth(list, line[n] as usize - 1);
+                // The kernel and its tools would take it for a part of `%p`: `%pI` is the IP
+                // address that the pointer leads to.
+                assert!(
+                    !matches!(field.kind, Kind::Pointer) || !line[n + 1].is_ascii_alphanumeric(),
+                    "trace_event!: a letter or digit cannot follow a pointer in the print format"
+                );
                 text.push_until_nul(match (field.kind, field.size) {
                     (Kind::Unsigned, 8) => b"%llu",
                     (Kind::Unsigned, _) => b"%u",

@@ -39,6 +39,14 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
+    struct Pointers = "test:pointers" as "{a} is{b}{a}, {c}is" {
+        a: kprobes::nofault::KernelPtr,
+        b: u8,
+        c: kprobes::event::Symbol,
+    }
+}
+
+kprobes::trace_event! {
     /// Sixty fields with names of sixteen letters, as long a line as it gets in practice.
     struct LongNames = "test:long_names" {
         field_number_a00: u64, field_number_a01: u64, field_number_a02: u64, field_number_a03: u64,

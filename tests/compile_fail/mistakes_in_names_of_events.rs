@@ -37,6 +37,12 @@ kprobes::trace_event! { //~ a brace without its partner
     }
 }
 
+kprobes::trace_event! { //~ a letter or digit cannot follow a pointer
+    struct Dereferences = "test:dereferences" as "{a}is" {
+        a: kprobes::nofault::KernelPtr,
+    }
+}
+
 kprobes::trace_event! { //~ a record is at most 2048 bytes
     struct Large<'a> = "test:large" {
         a: kprobes::event::Str<'a, 2048>,
