@@ -22,7 +22,7 @@ use core::{
 use kernel::prelude::*;
 
 /// The largest record, with the longest strings.
-const MAX_SIZE: usize = 2048;
+pub(super) const MAX_SIZE: usize = 2048;
 
 /// A declaration of [`trace_event!`](crate::trace_event).
 ///
@@ -233,8 +233,9 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
     pub const fn of<D: Declared>() -> Self {
         let list = D::Fields::LIST;
         assert!(D::NAMES.len() == fields::count(list) && FIELDS == D::NAMES.len() + 1);
+        // The sum could overflow, which nothing checks in a function.
         assert!(
-            D::Fields::SIZE + D::Fields::MAX_TAIL <= MAX_SIZE,
+            D::Fields::SIZE <= MAX_SIZE && D::Fields::MAX_TAIL <= MAX_SIZE - D::Fields::SIZE,
             "trace_event!: a record is at most 2048 bytes large"
         );
         // The empty one marks the end.

@@ -6,6 +6,7 @@
 //! layout of a record, its description for the kernel, and what is written come from that list.
 
 use super::{
+    declare::MAX_SIZE,
     field::{
         Field,
         Kind, //
@@ -106,6 +107,11 @@ pub(super) struct Described {
 impl Described {
     const fn of<F: Field>() -> Self {
         assert!(F::COUNT > 0, "trace_event!: an array of nothing");
+        // So the functions below do not overflow.
+        assert!(
+            F::COUNT <= MAX_SIZE,
+            "trace_event!: a record is at most 2048 bytes large"
+        );
         Self {
             ty: F::TYPE,
             kind: F::KIND,

@@ -47,6 +47,13 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
+    struct Largest<'a> = "test:largest" as "" {
+        a: [u64; 127],
+        b: kprobes::event::Str<'a, 1015>,
+    }
+}
+
+kprobes::trace_event! {
     /// Sixty fields with names of sixteen letters, as long a line as it gets in practice.
     struct LongNames = "test:long_names" {
         field_number_a00: u64, field_number_a01: u64, field_number_a02: u64, field_number_a03: u64,

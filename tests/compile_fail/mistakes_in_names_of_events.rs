@@ -49,6 +49,12 @@ kprobes::trace_event! { //~ a record is at most 2048 bytes
     }
 }
 
+kprobes::trace_event! { //~ a record is at most 2048 bytes
+    struct Overflows<'a> = "test:overflows" {
+        a: kprobes::event::Str<'a, { usize::MAX - 10 }>,
+    }
+}
+
 kprobes::trace_event! { //~ the kernel has that name of a system for itself
     struct System = "TRACE_SYSTEM:event" {
         a: u8,
