@@ -12,6 +12,8 @@ def run(bench, results):
         subprocess.run([kernels.ROOT / "scripts/packages", "linux-perf", "trace-cmd", "bpftrace"],
                        check=True)
     bench.build("tests/events")
+    # For stress_late.ko.
+    bench.build("tests/stress")
     # bpftrace needs memory; the stream and the rounds need time where they are emulated.
     long = ["--long"] if os.environ.get("MINUTES") else []
     bench.ktap(results, "events", "events.py", *long, limit=1000 if long else 500, memory="2G")

@@ -248,7 +248,6 @@ int kprobes_entry_attach(void (*hit)(unsigned long ip, unsigned long parent,
 			 unsigned long *ips, unsigned int n);
 unsigned long kprobes_entry_callee(void);
 bool kprobes_entry_detach(unsigned long *ips, unsigned int n);
-void kprobes_entry_wait(void);
 void kprobes_preempt_schedule(void);
 int kprobes_entry_location(struct kprobe *kp, unsigned long *ip);
 int kprobes_entry_match(char *pattern, int len, bool first);
@@ -258,6 +257,8 @@ void kprobes_enter(struct kprobes_registration *reg);
 void kprobes_leave(struct kprobes_registration *reg);
 void kprobes_leave_all(void);
 bool kprobes_must_not_wait(void);
+void kprobes_wait(void);
+void kprobes_wait_for_cpus(void);
 void kprobes_param_too_long(const char *name, size_t max);
 bool kprobes_on_stack(const void *object);
 int kprobes_read_kernel(void *to, unsigned long from, size_t len);

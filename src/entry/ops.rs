@@ -257,7 +257,7 @@ impl Locked {
         };
         drop(self);
         // SAFETY: The function only waits.
-        unsafe { bindings::kprobes_entry_wait() };
+        unsafe { bindings::kprobes_wait() };
         // SAFETY: Nobody found these tables any more before we have waited for those who had.
         unsafe { Table::free(old) };
     }

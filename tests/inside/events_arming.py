@@ -10,6 +10,7 @@ import tempfile
 import threading
 
 import kmod
+import late
 from kmod import equal
 from listening import (ALL, CALL, FOLDER, LEAKS_ARE_SEEN, TRACING, armed, call,
                        instance, loaded, perf_record, put, refused, run, sender, tool,
@@ -174,6 +175,29 @@ def test_instances_have_their_own():
             call("bound 1")
             equal(one.lines(), [f"number: value={n}" for n in (1, 2, 3)])
             equal(two.lines(), ["number: value=3", "other: n=1"])
+
+
+@with_module
+def test_a_listener_that_leaves_waits_for_a_cpu_that_goes_offline():
+    """RCU ignores that CPU in its last steps, in which handlers emit records."""
+    left = threading.Event()
+
+    def leave(instance):
+        instance.set("number", False)
+        left.set()
+
+    # Without it, only the library waits.
+    put(TRACING / "options/record-cmd", "0")
+    try:
+        with instance("one") as one, late.loaded("stress_late", b"offline=1"):
+            one.set("number")
+            leaving = threading.Thread(target=leave, args=(one,))
+            with late.cpu_held_offline():
+                leaving.start()
+                equal(left.wait(1), False, "it left while the CPU goes offline")
+            leaving.join()
+    finally:
+        put(TRACING / "options/record-cmd", "1")
 
 
 @with_module

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 import arch
 import kmod
-from device import (BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, HITS,
-                    INNER, IRQ, MATCHING, MISSED, NESTED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
-from fire import CPUS, exact, fire, tell
+from device import (BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS,
+                    HITS, INNER, IRQ, MATCHING, MISSED, NESTED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
+from fire import exact, fire, tell
 from form import ROUNDS, SECONDS
 from kmod import equal, kprobe_list
+from late import cpu_held_offline, held_late, loaded
 from stress_everything import workload
 
 PLACES = ["stress:stress_target", "stress:stress_exact", "stress:stress_irq"]
@@ -107,32 +108,6 @@ def test_all_functions_under_fire():
     if attached < 5000 or hits < 2000 * rounds:
         raise AssertionError(f"{hits} hits of {attached} functions")
     return f"{rounds} rounds, {attached} functions, {hits} hits, {tell(figures)}"
-
-
-@contextmanager
-def held_late(change):
-    """Runs `change`, which stress_late holds until the end."""
-    held = "/sys/module/stress_late/parameters/held"
-    changing = threading.Thread(target=change)
-    changing.start()
-    try:
-        while open(held, encoding="ascii").read() != "Y\n":
-            time.sleep(0.01)
-        yield
-    finally:
-        with open(held, "w", encoding="ascii") as file:
-            file.write("N")
-        changing.join()
-
-
-@contextmanager
-def loaded(module, params=b""):
-    kmod.insmod(f"tests/stress/{module}.ko", params)
-    try:
-        yield
-    finally:
-        if kmod.is_loaded(module):
-            kmod.rmmod(module)
 
 
 def traced():
@@ -233,32 +208,22 @@ def test_a_module_leaves_its_entry_probes():
     return f"{rounds} rounds"
 
 
-def switch_cpu(on):
-    """The last CPU, off or on."""
-    with open(f"/sys/devices/system/cpu/cpu{CPUS - 1}/online", "w", encoding="ascii") as file:
-        file.write(str(on))
-
-
-def test_a_drop_waits_for_a_cpu_that_goes_offline():
-    """RCU ignores that CPU in its last steps, in which functions are traced."""
-    dropped = threading.Event()
-
-    def drop(held):
+def test_drops_wait_for_a_cpu_that_goes_offline():
+    """RCU ignores that CPU in its last steps, in which functions are probed."""
+    def drop(held, dropped):
         held.drop()
         dropped.set()
 
     with Device() as device, loaded("stress_late", b"offline=1"):
         # It keeps ftrace's ops registered, so that only the library waits.
         other = device.add(ENTRY, PLACES[0])
-        held = device.add(ENTRY, PLACES[1])
-        dropping = threading.Thread(target=drop, args=(held,))
-        try:
-            with held_late(lambda: switch_cpu(0)):
+        for kind in (ENTRY,):
+            dropped = threading.Event()
+            dropping = threading.Thread(target=drop, args=(device.add(kind, PLACES[1]), dropped))
+            with cpu_held_offline():
                 dropping.start()
-                equal(dropped.wait(1), False, "dropped while the CPU goes offline")
+                equal(dropped.wait(1), False, f"{kind} dropped while the CPU goes offline")
             dropping.join()
-        finally:
-            switch_cpu(1)
         other.drop()
     equal(traced(), [])
 

@@ -6,7 +6,6 @@
  * There is one for all of them. Two at the same function make the kernel call its
  * list function there, which asks every ops in the system.
  */
-#include <linux/cpu.h>
 #include <linux/errno.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
@@ -16,7 +15,6 @@
 #include <linux/notifier.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
-#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
@@ -35,24 +33,6 @@ void kprobes_entry_lock(void)
 void kprobes_entry_unlock(void)
 {
 	mutex_unlock(&lock);
-}
-
-/*
- * Waits for the callbacks that run. They have preemption disabled while they look
- * at the table and what it leads to. Where functions can be traced that RCU does
- * not watch, the rude kind waits for those; elsewhere it does nothing.
- *
- * RCU ignores a CPU from rcutree_report_cpu_dead() to rcutree_report_cpu_starting(),
- * and both ends of that can be traced. The lock waits for a CPU that goes offline or
- * comes online. It does not wait for the last steps of a CPU after cpuhp_ap_report_dead(),
- * such as hlt_play_dead().
- */
-void kprobes_entry_wait(void)
-{
-	synchronize_rcu_tasks_rude();
-	cpus_read_lock();
-	synchronize_rcu();
-	cpus_read_unlock();
 }
 
 /* The cold half of preempt_enable_notrace(): the count is 0 and a reschedule is due. */

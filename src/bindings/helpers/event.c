@@ -7,7 +7,6 @@
 #include <linux/mutex.h>
 #include <linux/perf_event.h>
 #include <linux/printk.h>
-#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/trace_events.h>
 
@@ -150,9 +149,10 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 		put_all(event);
 	/*
 	 * The kernel frees the file, and the buffer of the instance, after it has waited
-	 * for the handlers of tracepoints, which ours are not.
+	 * for the handlers of tracepoints, which ours are not. Ours may run on a CPU that
+	 * goes offline.
 	 */
-	synchronize_rcu();
+	kprobes_wait();
 	set_more(event);
 	kfree(listener);
 }
@@ -171,7 +171,7 @@ static int set_perf(struct kprobes_event *event, bool on)
 		if (!has_listener(event))
 			put_all(event);
 		/* The kernel frees perf_events, as the file above. */
-		synchronize_rcu();
+		kprobes_wait();
 		set_more(event);
 	}
 	return 0;
@@ -480,7 +480,7 @@ static void detach_listeners(void)
 		WRITE_ONCE(event->more, false);
 	}
 	mutex_unlock(&lock);
-	synchronize_rcu();
+	kprobes_wait();
 	for_each_event_of_ours(call) {
 		event = event_of(*call);
 		while ((listener = event->detached)) {
