@@ -16,6 +16,9 @@
 //!   the kernel is never told of a post handler there, see `kprobe/calls.rs`.
 //! - `unregister_kprobe()` returns nothing although disarming failed and the kernel keeps the
 //!   probe. So a probe is disabled first, which reports the error.
+//! - `unregister_kprobe()` waits for RCU, which ignores a CPU in the last steps of going offline
+//!   and in the first ones of coming online. So the hotplug lock is taken, too, before and after:
+//!   what the kernel frees may be in use on that CPU, and what the caller frees.
 
 use crate::{
     bindings,
@@ -250,6 +253,8 @@ pub(crate) unsafe fn register<K: Raw, P: Plan<K>>(
             unsafe { disarm(&probes[..enabled]) };
             // SAFETY: These are registered; those that were enabled have just been disabled.
             unsafe { K::unregister(&mut probes[..settled]) };
+            // SAFETY: The function only waits.
+            unsafe { bindings::kprobes_wait_for_cpus() };
             return Err(error);
         }
         // SAFETY: `probe` is registered, and could not be enabled.
@@ -301,7 +306,8 @@ pub(crate) fn try_out(plan: impl Plan<bindings::kprobe>) -> Result {
     Ok(())
 }
 
-/// Disables probes, so that unregistering them cannot fail.
+/// Disables probes, so that unregistering them cannot fail, and waits for CPUs that go offline or
+/// come online.
 ///
 /// Blocks forever if the kernel cannot disarm one, because its memory must not be
 /// freed.
@@ -315,6 +321,8 @@ unsafe fn disarm<K: Raw>(probes: &[*mut K]) {
         // SAFETY: By the safety requirements, `probe` is registered; its first field is a kprobe.
         unsafe { bindings::kprobes_disarm(probe.cast()) };
     }
+    // SAFETY: The function only waits.
+    unsafe { bindings::kprobes_wait_for_cpus() };
 }
 
 /// Enables a registered probe. While kprobes are disabled globally, this takes

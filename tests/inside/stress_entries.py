@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import arch
 import kmod
-from device import (BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS,
+from device import (BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS, FOLLOWED,
                     HITS, INNER, IRQ, MATCHING, MISSED, NESTED, RETURNS, SOFTIRQ, TARGET, WRONG, Device)
 from fire import exact, fire, tell
 from form import ROUNDS, SECONDS
@@ -217,7 +217,7 @@ def test_drops_wait_for_a_cpu_that_goes_offline():
     with Device() as device, loaded("stress_late", b"offline=1"):
         # It keeps ftrace's ops registered, so that only the library waits.
         other = device.add(ENTRY, PLACES[0])
-        for kind in (ENTRY,):
+        for kind in ENTRY, BEFORE, FOLLOWED:
             dropped = threading.Event()
             dropping = threading.Thread(target=drop, args=(device.add(kind, PLACES[1]), dropped))
             with cpu_held_offline():

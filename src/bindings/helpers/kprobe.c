@@ -14,5 +14,8 @@ void kprobes_leave_kprobes(struct kprobes_registration *reg, bool left)
 		kprobes_tell_left(kps[0]->addr, n);
 	for (i = 0; i < n; i++)
 		kprobes_disarm(kps[i]);
+	/* RCU ignores a CPU that goes offline. The kernel frees some, the caller the rest. */
+	kprobes_wait_for_cpus();
 	unregister_kprobes(kps, n);
+	kprobes_wait_for_cpus();
 }

@@ -70,5 +70,8 @@ void kprobes_leave_kretprobes(struct kprobes_registration *reg, bool left)
 		kprobes_tell_left(rps[0]->kp.addr, n);
 	for (i = 0; i < n; i++)
 		kprobes_disarm(&rps[i]->kp);
+	/* As kprobes_leave_kprobes(). */
+	kprobes_wait_for_cpus();
 	unregister_kretprobes(rps, n);
+	kprobes_wait_for_cpus();
 }
