@@ -127,9 +127,9 @@
 //!
 //! - A handler that sleeps. RCU takes this for the end of the handler, so nobody waits for it, and
 //!   the module's code can be freed under it. `CONFIG_DEBUG_ATOMIC_SLEEP` reports it.
-//! - `MaybeUninit::pin_init(Kprobe::new(...))`, of the `pin_init` crate: the memory can be freed
-//!   without the drop that a pinned value is promised. No type that is registered in place can be
-//!   protected from that.
+//! - `MaybeUninit::pin_init(Kprobe::new(...))`, and the same of `Opaque`, by the trait `Wrapper` of
+//!   the `pin_init` crate: the memory can be freed without the drop that a pinned value is promised.
+//!   No type that is registered in place can be protected from that.
 //!
 //! # Examples
 //!
