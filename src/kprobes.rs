@@ -31,7 +31,7 @@
 //! | where | kind | net instructions, counting per CPU |
 //! |---|---|---|
 //! | any instruction, with all CPU registers | [`Kprobe`] | 150 and more |
-//! | the entry of a function, with its arguments; up to all functions, by a pattern | [`Entry`], [`EntrySet`] | 59 |
+//! | the entry of a function, with its arguments; up to all functions, by a pattern | [`Entry`], [`EntrySet`] | 55 |
 //! | entry and return of a function | [`Kretprobe`], [`Timed`] | 400 and more |
 //! | what the kernel's developers chose | [`Tracepoint`] | 25 |
 //!

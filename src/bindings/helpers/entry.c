@@ -10,12 +10,14 @@
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include <linux/limits.h>
+#include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
@@ -290,23 +292,38 @@ bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init)
 }
 
 /*
- * Code that is about to be freed. ftrace forgets its functions some time after the
- * notification, and until then they match a pattern. The oldest one is overwritten.
+ * Text that is about to be freed. ftrace forgets its functions some time after the
+ * notification, and until then they match a pattern. The ranges do not overlap, so there
+ * are not more of them than modules fit into their part of the address space.
  */
-static struct {
+struct text_range {
+	struct list_head list;
 	unsigned long start, end;
-} unloaded[32];
+};
+
+static LIST_HEAD(unloaded);
+
+static void forget(struct text_range *range)
+{
+	list_del(&range->list);
+	kfree(range);
+}
 
 static void remember(const struct module_memory *mem)
 {
-	static unsigned int next;
+	struct text_range *range, *other, *next;
 
 	if (!mem->size)
 		return;
+	range = kmalloc(sizeof(*range), GFP_KERNEL | __GFP_NOFAIL);
+	range->start = (unsigned long)mem->base;
+	range->end = range->start + mem->size;
 	mutex_lock(&lock);
-	unloaded[next].start = (unsigned long)mem->base;
-	unloaded[next].end = (unsigned long)mem->base + mem->size;
-	next = (next + 1) % ARRAY_SIZE(unloaded);
+	/* What was there before was freed. */
+	list_for_each_entry_safe(other, next, &unloaded, list)
+		if (other->start < range->end && range->start < other->end)
+			forget(other);
+	list_add(&range->list, &unloaded);
 	mutex_unlock(&lock);
 }
 
@@ -316,7 +333,7 @@ static void remember(const struct module_memory *mem)
  *
  * Kprobes refuse that code with ENOENT. Otherwise another module has come to its addresses,
  * or may come. The function that was matched need not be of that module, so the error is
- * EAGAIN then: a second match tells.
+ * EAGAIN then, and the caller matches once more.
  */
 int kprobes_entry_unloaded(unsigned long ip)
 {
@@ -325,11 +342,11 @@ int kprobes_entry_unloaded(unsigned long ip)
 		.addr = (void *)ip - (IS_ENABLED(CONFIG_KPROBES_ON_FTRACE) ? 0 : MCOUNT_INSN_SIZE),
 		.flags = KPROBE_FLAG_DISABLED,
 	};
-	unsigned int i;
+	struct text_range *range;
 	int errno;
 
-	for (i = 0; i < ARRAY_SIZE(unloaded); i++) {
-		if (ip < unloaded[i].start || ip >= unloaded[i].end)
+	list_for_each_entry(range, &unloaded, list) {
+		if (ip < range->start || ip >= range->end)
 			continue;
 		errno = register_kprobe(&kp);
 		if (errno == -ENOENT)
@@ -338,7 +355,7 @@ int kprobes_entry_unloaded(unsigned long ip)
 			return errno;
 		if (!errno)
 			unregister_kprobe(&kp);
-		unloaded[i].end = 0;
+		forget(range);
 		return -EAGAIN;
 	}
 	return 0;
@@ -361,7 +378,11 @@ static int watch_call(struct notifier_block *block, unsigned long event, void *d
 /* At the module's end, when all probes have left: they were entered later. */
 static void leave_watch(struct kprobes_registration *reg, bool left)
 {
+	struct text_range *range, *next;
+
 	unregister_module_notifier(&watch.block);
+	list_for_each_entry_safe(range, next, &unloaded, list)
+		forget(range);
 	unregister_for_good();
 }
 
