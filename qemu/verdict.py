@@ -43,7 +43,8 @@ FAULTS = re.compile(
     # A check that turns itself off: lockdep, kmemleak. DEBUG_OBJECTS does so by "ODEBUG:".
     r"trying to register non-static key|turning off the locking correctness validator|"
     r"Disabling lock debugging|INFO: lockdep is turned off|"
-    r"kmemleak: (Cannot|Memory pool empty|Kernel memory leak detector disabled)"
+    r"kmemleak: (Cannot allocate a kmemleak_object|Cannot insert|Memory pool empty|"
+    r"Kernel memory leak detector disabled)"
 )
 
 
