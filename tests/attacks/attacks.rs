@@ -16,6 +16,7 @@
 //! // held: N                      the kernel lists so many kprobes while it is there
 //! // opens: FILE                  rmmod fails with EAGAIN while a program has it open
 //! // since: SERIES                skipped on older kernels
+//! // leaks                        it leaks memory itself
 //! // races                        it is made on four CPUs at once, too
 //! ```
 //!

@@ -6,8 +6,10 @@
 
 // case parameter: harmless
 // given: argument=named_by_a_parameter
+// leaks
 // case literal: harmless
 // given: argument=not_the_name
+// leaks
 
 #![forbid(unsafe_code)]
 

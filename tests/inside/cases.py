@@ -21,11 +21,12 @@ class Case:
     given: str = ""
     opens: str = ""
     since: str = "0"
+    leaks: bool = False
 
     @property
     def leaves(self):
         """Whether it leaves something behind, whose memory stays allocated."""
-        return any("left registered" in pattern for pattern, _ in self.says)
+        return self.leaks or any("left registered" in pattern for pattern, _ in self.says)
 
 
 def cases():
@@ -36,7 +37,7 @@ def cases():
         of_this = []
         for line in source.read_text(encoding="utf-8").splitlines():
             new = re.fullmatch(r"// case ?(\w*): (harmless|refused|stopped|complains) ?(.*)", line)
-            more = re.fullmatch(r"// (says|says some|held|given|opens|since|races)(?:: (.*))?", line)
+            more = re.fullmatch(r"// (says|says some|held|given|opens|since|races|leaks)(?:: (.*))?", line)
             if new:
                 name = source.stem + (f"/{new[1]}" if new[1] else "")
                 of_this.append(Case(name, new[2], new[3]))
@@ -49,7 +50,7 @@ def cases():
             elif more and more[1] == "held":
                 of_this[-1].held = int(more[2])
             elif more:
-                of_this[-1].races = True
+                setattr(of_this[-1], more[1], True)
         if not of_this:
             raise ValueError(f"{source.name} states no case")
         found += of_this

@@ -23,7 +23,10 @@ static bool may_be_device(unsigned long addr)
 	return addr - (unsigned long)task_stack_page(current) >= THREAD_SIZE;
 }
 
-/* Whether that page is mapped as write-back cached memory, which has no cache bits. */
+/*
+ * Whether that page is mapped as write-back cached memory, which has no cache bits. It can
+ * be read without a fault then.
+ */
 static bool is_memory(unsigned long addr)
 {
 	unsigned int level;
@@ -32,7 +35,7 @@ static bool is_memory(unsigned long addr)
 	if (!entry)
 		return false;
 	pte = READ_ONCE(*entry);
-	return pte_present(pte) && !(pte_val(pte) & (level == PG_LEVEL_4K ?
+	return pte_flags(pte) & _PAGE_PRESENT && !(pte_val(pte) & (level == PG_LEVEL_4K ?
 						     _PAGE_CACHE_MASK : _PAGE_LARGE_CACHE_MASK));
 }
 
@@ -42,9 +45,13 @@ static noinline int read_checked(void *to, unsigned long from, size_t len)
 	unsigned long page, flags;
 	int err = 0;
 
+	if (from + len < from)
+		return -EFAULT;
 	/*
 	 * An address is used again only after all CPUs have flushed it from their TLBs,
 	 * for which they are interrupted. (Those that can flush the others' are not.)
+	 * There must be no fault meanwhile: lockdep would take interrupts for disabled
+	 * when they are enabled again.
 	 */
 	raw_local_irq_save(flags);
 	for (page = from & PAGE_MASK; !err && page < from + len; page += PAGE_SIZE)
