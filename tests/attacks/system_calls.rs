@@ -42,5 +42,8 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"of_64_bits" => PLACE,
         _ => Target::symbol(c"__ia32_sys_getpriority"),
     };
-    just(KBox::pin_init(Entry::new(target, Reads::default()), GFP_KERNEL)?)
+    just(KBox::pin_init(
+        Entry::new(target, Reads::default()),
+        GFP_KERNEL,
+    )?)
 }
