@@ -99,7 +99,7 @@ impl Report {
     ///
     /// Once, if the probe was reported as registered.
     pub(crate) fn gone(&self) {
-        // The exit may find the probe gone while the watch reports it.
+        // The module's exit and its watch may both see at once that the probe is gone.
         if self.announced.load(Relaxed) && !self.gone.xchg(true, Relaxed) {
             pr_info!("{}: gone, its module has left\n", &*self.name);
         }

@@ -278,7 +278,7 @@ def test_one_of_two_modules_that_load_at_once_gets_the_name():
                 try:
                     looks.append(os.listdir(other.folder / "events/events_test"))
                 except OSError as error:
-                    # The folder may be gone, also meanwhile. EIO is a name without characters.
+                    # The folder may be removed at any time. EIO is a name without characters.
                     if error.errno not in (errno.ENOENT, errno.EINVAL):
                         wrong.append(error)
 
