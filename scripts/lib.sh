@@ -16,7 +16,7 @@ unset CDPATH PYTHONSAFEPATH
 # shellcheck disable=SC2034  # for those that source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
-# say WORDS...: tells the user, and whoever waits for the cache, see one_at_a_time.
+# say WORDS...: tells the user, and whoever waits for what is being made, see locked.
 say() {
 	printf '==> %s\n' "$*" >&2
 	[ -z "${KPROBES_DOING:-}" ] || printf '    %s\n' "$*" >>"$KPROBES_DOING"
@@ -76,7 +76,7 @@ ticking() {
 	local words=$1 starter=$BASHPID ticker status=0
 	shift
 	(
-		exec 9>&- 3<> <(:)
+		exec 3<> <(:)
 		# What waits for the output of a command substitution waits for this too, so it
 		# must not outlive who has started it.
 		for ((n = 1; ; n++)); do
@@ -99,45 +99,27 @@ stop() {
 	kill "$1" 2>/dev/null || true
 }
 
-session_of() { awk '$1 == "NSsid:" {print $2}' "/proc/$1/status" 2>/dev/null || true; }
-
-# holder_of FILE: what has locked it, as the user typed it, for messages.
-holder_of() {
-	local fd pid found='' next
-	for fd in /proc/[0-9]*/fd/[89]; do
-		[ "$fd" -ef "$1" ] || continue
-		grep -qs '^lock:' "${fd/fd/fdinfo}" || continue
-		pid=${fd#/proc/}
-		pid=${pid%%/*}
-		found=${found:-$pid}
-		# The outermost make of those from which it was started in that session.
-		for ((next = pid; next > 1; )); do
-			[ "$(session_of "$next")" = "$(session_of "$pid")" ] || break
-			[ "$(cat "/proc/$next/comm" 2>/dev/null)" != make ] || found=$next
-			next=$(awk '$1 == "PPid:" {print $2}' "/proc/$next/status" 2>/dev/null || echo 0)
-		done
-		break
-	done
-	[ -n "$found" ] || { echo "somebody else"; return; }
-	printf "'%s' (process %s)" "$(tr '\0' ' ' <"/proc/$found/cmdline" 2>/dev/null | sed 's/ $//' | cut -c1-80)" "$found"
-}
-
-# one_at_a_time: locks the cache; waits for other runs, and shows what they say.
-one_at_a_time() {
-	local follower
-	mkdir -p "$cache" 2>/dev/null || die "$cache: the cache cannot be written"
-	[ -w "$cache" ] || die "$cache: the cache cannot be written"
-	exec 9>>"$cache/lock"
-	if ! flock -n 9; then
-		say "waiting for $(holder_of "$cache/lock"), which is preparing $cache:"
-		tail -n 2 -s 0.5 -F "$cache/doing" 9>&- >&2 2>/dev/null &
+# locked ITEM COMMAND...: runs it while nobody else makes this item of the cache; waits for
+# who does, and shows what they say. Who finds the item complete does not come here.
+locked() {
+	local item=$1 file=$cache/locks/${1//\//-} fd follower doing=${KPROBES_DOING:-}
+	shift
+	mkdir -p "$cache/locks" 2>/dev/null || die "$cache: the cache cannot be written"
+	[ -w "$cache/locks" ] || die "$cache: the cache cannot be written"
+	exec {fd}>>"$file"
+	if ! flock -n $fd; then
+		say "waiting for another run, which makes $item:"
+		tail -n 2 -s 0.5 -F "$file" {fd}>&- >&2 2>/dev/null &
 		follower=$!
-		flock 9
+		flock $fd
 		kill $follower
 	fi
+	: >"$file"
 	# What say() says from here on, and scripts/progress.
-	export KPROBES_DOING=$cache/doing
-	: >"$KPROBES_DOING"
+	export KPROBES_DOING=$file
+	"$@"
+	export KPROBES_DOING=$doing
+	exec {fd}>&-
 }
 
 # lock_builds FOLDER: lets nobody else build there, or in another folder of this
@@ -149,7 +131,7 @@ lock_builds() {
 	[ "${KPROBES_LOCKED:-}" != "$folder" ] || return 0
 	exec 8<"$folder"
 	if ! flock -n 8; then
-		say "waiting for $(holder_of "$folder"), which uses what is built in $folder"
+		say "waiting for another run, which uses what is built in $folder"
 		flock 8
 	fi
 	export KPROBES_LOCKED=$folder

@@ -5,8 +5,8 @@
 # apt gets lists and a cache of its own, so that the machine's are not changed, and
 # checks signatures. Source after lib.sh.
 
-# shellcheck disable=SC2154  # lib.sh sets it
-mirror=$cache/apt
+# The folder for that: each script has its own, so that they can run side by side.
+mirror=
 # The architecture of the packages, if it is not this machine's.
 mirror_arch=
 
@@ -68,6 +68,7 @@ mirror_names() { mirror_apt apt-cache pkgnames | grep -E "$1" | sort -V || true;
 # PATTERN, without installing it.
 mirror_unpack() {
 	local tmp
+	# shellcheck disable=SC2154  # lib.sh sets cache
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
 	say "fetching $1 $2"
 	(cd "$tmp" && ticking "still fetching" mirror_apt apt-get -q download "$1=$2" >&2)

@@ -7,15 +7,26 @@
 # unless it is there; prints the folder. The file FOLDER.version has the version with
 # Debian's revision.
 unpack_source() {
-	local series=$1 version=$2 mark dir revision
+	is_unpacked "$2" >/dev/null || locked src make_source "$1" "$2"
+	is_unpacked "$2"
+}
+
+# is_unpacked VERSION: prints the folder of that source.
+is_unpacked() {
+	local mark
 	# shellcheck disable=SC2154  # lib.sh sets cache
 	for mark in "$cache"/src/linux-*.version; do
-		if [ -e "$mark" ] && [ "$(cat "$mark")" = "$version" ]; then
+		if [ -e "$mark" ] && [ "$(cat "$mark")" = "$1" ]; then
 			echo "${mark%.version}"
 			return
 		fi
 	done
+	return 1
+}
 
+make_source() {
+	local series=$1 version=$2 dir revision
+	! is_unpacked "$version" >/dev/null || return 0
 	dir=$cache/src/linux-${version%%-*}
 	revision=${version#*-}
 	# Another revision of the same release gets a folder of its own.
@@ -29,7 +40,6 @@ unpack_source() {
 	rm -rf "$dir.deb.part"
 	mv "$dir.part" "$dir"
 	echo "$version" >"$dir.version"
-	echo "$dir"
 }
 
 # relocate OUT SRC: lets the build folder OUT use the source in SRC, if the cache was
