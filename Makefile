@@ -9,12 +9,12 @@
 # the workbench's, and the kernel's flags and places. The kernel's make gets its V here;
 # its W, C, O and CLIPPY work only on its own command line, and CC and LLVM are those that
 # built the kernel.
-settings := KDIR KERNEL STOCK KSRC KVER ACCEL CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
+settings := KDIR KERNEL STOCK KSRC KVER ACCEL GUEST_ROOT CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
 texts := SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN
 others := ARCH SUITES ROWS ATTACKS XDG_CACHE_HOME LIBCLANG_PATH KCFLAGS KAFLAGS KCPPFLAGS \
 	KRUSTFLAGS KBUILD_EXTRA_SYMBOLS INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP
 variables := $(settings) $(texts) $(others)
-targets := help modules samples run test bench shell functions stress matrix fuzz doctor \
+targets := help modules samples run test test-all bench shell functions stress matrix fuzz doctor \
 	lint doc rust-analyzer modules_install clean distclean
 nearest = $(shell python3 -c 'import difflib, sys; names = {n.upper(): n for n in sys.argv[2:]}; \
 	print(*map(names.get, difflib.get_close_matches(sys.argv[1].upper(), names, 1)))' $1 $2)
@@ -40,9 +40,10 @@ endif
 help:
 	@echo 'Kprobes for Rust kernel modules'
 	@echo
-	@echo '  make run      boot a kernel, load rust_kprobe.ko, show what it logs;'
+	@echo '  make run      boot a kernel by virtme-ng, load rust_kprobe.ko, show what it logs;'
 	@echo '                PROBES= names other functions, SAMPLE= a sample, MODULE= a module of yours'
 	@echo '  make test     boot and check everything'
+	@echo '  make test-all   with what takes the debug kernel long'
 	@echo '  make          build the modules'
 	@echo '  make samples  build the samples'
 	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
@@ -71,6 +72,7 @@ help:
 	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
 	@echo '  KVER=7.2              or from this series, instead of the newest in scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
+	@echo "  GUEST_ROOT=/          the guest's root file system is this machine's, not a Debian in the cache"
 	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: seconds that a trigger may take'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
 	@echo '  ICOUNT=1              one emulated CPU, whose nanoseconds are instructions'
@@ -95,6 +97,9 @@ samples:
 
 test:
 	@tests/run $(SUITES)
+
+test-all:
+	@ALL=1 tests/run $(SUITES)
 
 shell:
 	@scripts/shell

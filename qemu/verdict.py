@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernels import CACHE, HOST, ROOT, arch, has, is_debug
-from machine import default_memory, machine
+from guest import default_memory, guest
 
 # How long a guest may take to boot under emulation, in seconds.
 BOOT_LIMIT = 120
@@ -32,7 +32,7 @@ DEBUG_FACTOR = 5
 
 # What the kernel logs when something is wrong.
 FAULTS = re.compile(
-    r"BUG:|WARNING:|\bOops\b|Kernel panic|general protection fault|"
+    r"BUG:|(?<!virtme-ng-init: )WARNING:|\bOops\b|Kernel panic|general protection fault|"
     r"kernel BUG at|INFO: possible recursive locking|possible circular locking|"
     r"suspicious RCU usage|inconsistent lock state|"
     r"rcu.*(detected stalls|self-detected stall)|soft lockup|hard LOCKUP|"
@@ -120,10 +120,13 @@ def kill_guests():
 
 
 def _kill(process):
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    """Ends a guest. virtme-ng removes its temporary files when it is interrupted."""
+    for how in (signal.SIGINT, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, how)
+            process.wait(timeout=3)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            pass
 
 
 def _wait(event, limit, tell):
@@ -155,7 +158,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
     if is_debug(kdir):
         limit, boot_limit = limit * DEBUG_FACTOR, boot_limit * DEBUG_FACTOR
     nonce = secrets.token_hex(8)
-    enter = ROOT / "qemu/inside/enter"
+    enter = ROOT / "qemu/inside/judged"
     ask = "leaks" if leaks == "asked" and has(kdir, "DEBUG_KMEMLEAK") else "no-leaks"
     words = ["/bin/bash", str(enter), nonce, ask, *command]
     begin, marker = f"guest-begin-{nonce}\n", f"guest-end-{nonce} "
@@ -168,7 +171,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
             echo(line)
 
     outcome = Outcome()
-    with machine(kdir, accel, cpus, memory, words, icount, threads, folder, leaks != "ignored") as args:
+    with guest(kdir, accel, cpus, memory, words, icount, threads, folder, leaks != "ignored") as (args, env):
         if _ended.is_set():
             raise InterruptedError
         process = subprocess.Popen(
@@ -177,6 +180,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
+            env=env,
             start_new_session=True,
         )
         _guests.add(process)
@@ -205,7 +209,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         outcome.status = int(ends[0][len(marker):])
         if outcome.status != 0:
             outcome.problems.append(f"the guest's command failed with status {outcome.status}")
-        if process.returncode != 0 and not outcome.problems:
+        if process.returncode != outcome.status and not outcome.problems:
             outcome.problems.append(f"{args[0]} ended with {process.returncode}")
     elif not outcome.problems or ends:
         outcome.problems.append(f"{len(ends)} end markers from the guest instead of one")
@@ -235,6 +239,7 @@ def choose_accel(kdir, wanted):
         trial = run(kdir, ["true"], limit=KVM_LIMIT, accel="kvm", boot_limit=KVM_LIMIT,
                     leaks="ignored", tell=True)
         verdict = "kvm" if trial.ok else "tcg"
+        CACHE.mkdir(parents=True, exist_ok=True)
         note.write_text(f"{boot_id}\n{verdict}\n")
         if verdict == "tcg" and wanted != "kvm":
             say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating, "

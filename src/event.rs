@@ -71,6 +71,9 @@
 //! # bpftrace -e 'tracepoint:my_module:opens { @[str(args->name)] = count() }'
 //! # echo 'hist:keys=name' > /sys/kernel/tracing/events/my_module/opens/trigger
 //! ```
+//!
+//! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own
+//! events.)
 
 use crate::{
     bindings,

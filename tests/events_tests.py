@@ -2,15 +2,9 @@
 """Trace events, with tracefs and with the tools of Debian that read them. On the debug
 kernel this is the short form; with MINUTES= it is the long one there, too."""
 import os
-import subprocess
-
-import kernels
 
 
 def run(bench, results):
-    if bench.native:
-        subprocess.run([kernels.ROOT / "scripts/packages", "linux-perf", "trace-cmd", "bpftrace"],
-                       check=True)
     bench.build("tests/events")
     # For stress_late.ko.
     bench.build("tests/stress")

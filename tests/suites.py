@@ -31,7 +31,6 @@ import sample_tests
 import stock_tests
 import stress_tests
 import troubleshooting_tests
-import virtme
 import virtme_tests
 
 
@@ -78,6 +77,7 @@ class Suite:
 # In the order in which they are begun: the longest first, so that none of them is
 # left to run alone at the end.
 SUITES = {suite.name: suite for suite in (
+    Suite("commands", commands_tests.run, ONCE),
     Suite("attacks", attacks_tests.run, Needs(
         lambda bench: bench.native, "its places and errnos are those of this machine's architecture")),
     Suite("fuzz", fuzz_tests.run, ONCE),
@@ -100,7 +100,6 @@ SUITES = {suite.name: suite for suite in (
     Suite("behaviour", program("behaviour", "behaviour.py", folders=("tests/stress",), limit=120), Needs(
         lambda bench: not bench.has("KUNIT"), "KUnit's suites say more")),
     Suite("harness", harness_tests.run, option("LKDTM", "this kernel has no LKDTM to go wrong with")),
-    Suite("commands", commands_tests.run, ONCE),
     Suite("leaks", harness_tests.leaks, option(
         "DEBUG_KMEMLEAK", "this kernel has no kmemleak; KERNEL=debug has")),
     Suite("lockdep", harness_tests.lockdep, option(
@@ -114,8 +113,8 @@ SUITES = {suite.name: suite for suite in (
         lambda bench: kernels.is_debug(bench.kdir),
         "it needs the key that signs modules; KERNEL=debug has it")),
     Suite("virtme", virtme_tests.run, Needs(
-        lambda bench: virtme.can_boot(bench.kdir) and not kernels.is_debug(bench.kdir),
-        "virtme-ng boots the workbench kernel for it")),
+        lambda bench: bench.native and not kernels.is_debug(bench.kdir),
+        "the README's commands are for kernels of this machine's architecture")),
     Suite("functions", functions_tests.run),
     Suite("troubleshooting", troubleshooting_tests.run, Needs(
         lambda bench: bench.own and kernels.HOST == "amd64" and not kernels.is_debug(bench.kdir),

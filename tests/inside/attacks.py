@@ -271,7 +271,7 @@ def attempt(case, races=False):
 
 
 def nothing_is_leaked():
-    """Asks kmemleak, as qemu/inside/enter does."""
+    """Asks kmemleak, as qemu/inside/judged does."""
     if not os.path.exists(KMEMLEAK):
         raise kmod.Skip("this kernel has no kmemleak")
     time.sleep(6)

@@ -440,11 +440,11 @@ def test_names_of_opened_files():
 
 
 def test_programs_that_the_kernel_starts():
-    # It starts them where its first process lives, which may be another root than ours.
-    helper, setting = "/sensor_helper", Path("/proc/sys/kernel/modprobe")
-    there, before = Path(f"/proc/1/root{helper}"), setting.read_text()
+    # Their root is that of the first process.
+    helper, setting = "/run/sensor_helper", Path("/proc/sys/kernel/modprobe")
+    before = setting.read_text()
     with loaded(), callers(), listening("sensor/exec", "sched/sched_process_exec") as listener:
-        subprocess.run(["gcc", "-static", "-x", "c", "-", "-o", there], input="int main(void) { return 0; }",
+        subprocess.run(["gcc", "-static", "-x", "c", "-", "-o", helper], input="int main(void) { return 0; }",
                        check=True, text=True)
         listener.records()
         setting.write_text(helper)
@@ -454,7 +454,7 @@ def test_programs_that_the_kernel_starts():
             pass
         finally:
             setting.write_text(before)
-            there.unlink()
+            os.unlink(helper)
         seen = [(event, fields(text)) for event, text in listener.records()]
     equal({values["filename"] for _, values in seen}, {helper})
     executed = [values for event, values in seen if event == "exec"]
