@@ -7,7 +7,7 @@ usage: stress.py ROUNDS SECONDS EVERY [TEST...]
 
 ROUNDS is how often a module is loaded and unloaded, SECONDS how long each test
 runs that has no rounds, and EVERY that each EVERYth function of the kernel is
-probed.
+probed; 0 leaves out the tests that are on all functions.
 
 The rule of all of them: a probe that stays has seen each call, or says that it
 missed it. The functions count their own calls.
@@ -21,13 +21,19 @@ import stress_everything
 import stress_in_flight
 import stress_lifetime
 from fire import CPUS
+from form import EVERY
+
+
+# Tests in other files that are on all functions.
+ON_ALL = ("all functions under fire", "a module leaves its entry probes")
 
 
 def main():
     tests = []
     for part in (stress_lifetime, stress_in_flight, stress_contexts, stress_entries,
                  stress_everything):
-        tests += kmod.tests(vars(part))
+        tests += [(name, test) for name, test in kmod.tests(vars(part))
+                  if EVERY or part is not stress_everything and name not in ON_ALL]
     kmod.insmod("tests/stress/stress.ko")
     status = kmod.run(f"stress on {CPUS} CPUs", tests, sys.argv[4:])
     kmod.rmmod("stress")
