@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures in a guest and checks against expected.toml."""
+import re
 import tomllib
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def measure(kdir, *rows, accel="tcg", cpus=1, calls=100_000, echo=None):
     costs = {}
     for line in outcome.output.splitlines():
         words = line.split()
-        if len(words) == 3 and words[0] != "bare":
+        if re.fullmatch(r"\w+ \S+ -?[\d.]+", line) and words[0] != "bare":
             costs.setdefault(words[0], {})[NAMES.get(words[1], words[1])] = float(words[2])
     return costs, outcome
 

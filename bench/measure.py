@@ -149,8 +149,8 @@ def events(tell):
 
 @contextmanager
 def bpftrace(program):
-    # Room for all that printf() says: what is lost is cheaper.
-    room = {**os.environ, "BPFTRACE_PERF_RB_PAGES": "16384"}
+    # Room for all that printf() says: what is lost is cheaper. It copies strings at this size.
+    room = {**os.environ, "BPFTRACE_PERF_RB_PAGES": "16384", "BPFTRACE_MAX_STRLEN": "64"}
     with open("/tmp/bpftrace.log", "w", encoding="utf-8") as log:
         tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=log, stderr=log, env=room)
     try:
