@@ -108,7 +108,7 @@ shell:
 unexport PYTHONSAFEPATH
 functions: export PATTERN := $(or $(value PATTERN),*)
 functions:
-	@kdir=$$(scripts/kdir) && qemu/functions "$$kdir" "$$PATTERN"
+	@kdir=$$(scripts/kdir) && qemu/boot "$$kdir" qemu/inside/functions "$$PATTERN"
 
 doctor:
 	@scripts/doctor
