@@ -20,6 +20,9 @@ from kernels import CACHE, ROOT, has, is_debug, kernel
 # The memory of a guest; that of the debug kernel.
 MEMORY, DEBUG_MEMORY = "1G", "2G"
 
+# Where a guest can make folders.
+WRITABLE = ("etc", "home", "lib", "opt", "run", "srv", "tmp", "usr", "var")
+
 # Where the guest has the files of this machine, if its root file system is another.
 HOST_FILES = "/run/host"
 
@@ -96,14 +99,25 @@ def guest(kdir, accel, cpus, memory, command=None, icount=False, threads="single
     shared = [] if own else [path for path in (ROOT, CACHE, Path(kdir).resolve())
                              if path != folder and path.exists() and CACHE not in path.parents]
     host = "" if own else HOST_FILES
-    for path in [] if own else [*shared, folder, *([Path("/lib/modules", boots.modules.name)] if modules else [])]:
-        (root / path.relative_to("/")).mkdir(parents=True, exist_ok=True)
+    for path in [] if own else (*shared, folder):
+        # inside/prepare can make the others, where virtme-ng lets a guest write.
+        if path.parts[1] not in WRITABLE:
+            try:
+                (root / path.relative_to("/")).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                sys.exit(f"error: {root}: no place for the guest to show {path}: {error.strerror}")
 
     args = [vng, "--run", str(boots.image), "--arch", boots.arch, "--root", str(root),
             "--user", "root", "--cpus", str(cpus), "--memory", memory, "--force-9p", "--disable-microvm",
             "-a", " ".join(kernel_words(kdir, boots.arch, not command, leaks))]
     if not own:
         args += ["--rodir", f"{HOST_FILES}=/"]
+    if not own and (root / "bin/busybox").exists():
+        # For the initramfs of a kernel with 9p as a module; this machine's may not be static.
+        args += ["--busybox", str(root / "bin/busybox")]
+    if has(kdir, "9P_FS"):
+        # virtme-ng would put a folder of modules into the tree of the kernel.
+        args += ["--skip-modules"]
     if accel == "tcg":
         # One thread for all CPUs: with a thread for each, QEMU 7.2 runs stale
         # code where another CPU has just patched it, and a kernel that arms a
@@ -124,7 +138,7 @@ def guest(kdir, accel, cpus, memory, command=None, icount=False, threads="single
         start.write_text("\n".join((
             "#!/bin/bash",
             *(f"{name}={shlex.quote(value)}" for name, value in settings.items()),
-            f". {host}{ROOT}/qemu/inside/prepare {shlex.join([*map(str, shared), '--', *(command or [])])}", "")))
+            f". {shlex.quote(f'{host}{ROOT}/qemu/inside/prepare')} {shlex.join([*map(str, shared), '--', *(command or [])])}", "")))
         start.chmod(0o755)
         at = f"{host}{start}"
         args += ["--verbose", "--", f"exec {at}"] if command else ["--shell", at]

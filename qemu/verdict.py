@@ -120,7 +120,7 @@ def kill_guests():
 
 
 def _kill(process):
-    """Ends a guest. virtme-ng removes its temporary files when it is interrupted."""
+    """Interrupts a guest first, so that virtme-ng removes its files, then kills it."""
     for how in (signal.SIGINT, signal.SIGKILL):
         try:
             os.killpg(process.pid, how)

@@ -100,19 +100,20 @@ stop() {
 }
 
 # locked ITEM COMMAND...: runs it while nobody else makes this item of the cache; waits for
-# who does, and shows what they say. Who finds the item complete does not come here.
+# who does, and shows what they say. Callers first test whether the item is complete, and
+# COMMAND tests again.
 locked() {
-	local item=$1 file=$cache/locks/${1//\//-} fd follower doing=${KPROBES_DOING:-}
+	local item=$1 file=$cache/locks/${1//\//-} fd follower doing=${KPROBES_DOING:-} me=$BASHPID
 	shift
 	mkdir -p "$cache/locks" 2>/dev/null || die "$cache: the cache cannot be written"
 	[ -w "$cache/locks" ] || die "$cache: the cache cannot be written"
 	exec {fd}>>"$file"
 	if ! flock -n $fd; then
 		say "waiting for another run, which makes $item:"
-		tail -n 2 -s 0.5 -F "$file" {fd}>&- >&2 2>/dev/null &
+		tail -n 2 -s 0.5 --pid=$me -F "$file" {fd}>&- >&2 2>/dev/null &
 		follower=$!
 		flock $fd
-		kill $follower
+		kill $follower 2>/dev/null || true
 	fi
 	: >"$file"
 	# What say() says from here on, and scripts/progress.

@@ -67,9 +67,9 @@ mirror_names() { mirror_apt apt-cache pkgnames | grep -E "$1" | sort -V || true;
 # mirror_unpack PACKAGE VERSION FOLDER [PATTERN]: unpacks the package, or what matches
 # PATTERN, without installing it.
 mirror_unpack() {
-	local tmp
-	# shellcheck disable=SC2154  # lib.sh sets cache
-	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
+	local tmp=$3.tmp
+	rm -rf "$tmp"
+	mkdir -p "$tmp"
 	say "fetching $1 $2"
 	(cd "$tmp" && ticking "still fetching" mirror_apt apt-get -q download "$1=$2" >&2)
 	mkdir -p "$3"

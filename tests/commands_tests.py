@@ -396,7 +396,7 @@ def two_builds(commands, folder):
     assert (place / "rust_kprobe.ko").exists() and (place / "samples/latency.ko").exists()
 
 
-def waits_for_the_cache(_commands, folder):
+def waits_for_the_cache(folder):
     """Who waits for another run that makes the same item of the cache sees what that one
     does; who needs another item does not wait."""
     env = {**os.environ, "XDG_CACHE_HOME": str(folder)}
@@ -572,7 +572,7 @@ def run(bench, results):
     test("^C ends a script whose program makes an error of it", interrupted_in_silence,
          "sh -c 'trap \"exit 100\" INT; echo begun; sleep 60'", "f")
     test("two make in one clone", two_builds, commands)
-    test("who waits for the cache sees why", waits_for_the_cache, commands)
+    test("who waits for the cache sees why", waits_for_the_cache)
     test("a build tells how long it takes", progress)
     if os.geteuid() == 0:
         test("a cache that was moved", moved, commands, bench)

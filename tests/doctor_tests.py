@@ -58,7 +58,7 @@ def packages_at_once(folder):
     found = asks(PATH=f"{tools}:{os.environ['PATH']}", KERNEL="workbench")
     lines = [line for line in found.stdout.splitlines() if "apt-get install" in line]
     assert len(lines) == 1, found.stdout
-    for package in ("flex", "qemu-system-x86", "python3-venv", "libclang1-19", "python3-tqdm"):
+    for package in ("flex", "qemu-system-x86", "mmdebstrap", "libclang1-19", "python3-tqdm"):
         assert f" {package}" in lines[0], lines
 
 
