@@ -44,12 +44,12 @@ class Commands:
         )
 
     def make(self, *words, fails=False, **options):
-        """Runs it to its end; its output, without the build's."""
+        """Runs it to its end; its output, without the build's, and what a slow machine says."""
         process = self.start(*words, **options)
         out, _ = process.communicate(timeout=300)
         assert (process.returncode != 0) == fails, f"it ended with {process.returncode}:\n{out}"
         return [line for line in out.splitlines()
-                if not re.match(r"  [A-Z]+ |make: \*\*\*|make\[1\]: ", line)]
+                if not re.match(r"  [A-Z]+ |make: \*\*\*|make\[1\]: |==> ", line)]
 
 
 def commands_of_texts():
