@@ -55,8 +55,8 @@ def _asked(script, arch, *words):
 
 def kernel_words(kdir, arch, quiet, leaks):
     """What is added to the kernel's command line."""
-    # What the kernel tells of a boot that goes well takes seconds on a serial line;
-    # inside/prepare turns the rest on.
+    # The serial line is slow, so the kernel prints few messages while it boots.
+    # inside/prepare turns the others on.
     words = [*MACHINES[arch][1], f"loglevel={4 if quiet else 6}",
              # 9p takes no empty source, and would ask this machine for each page again.
              "root=/dev/root", "rootflags=version=9p2000.L,trans=virtio,access=any,msize=512000,cache=loose"]

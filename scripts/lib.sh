@@ -16,7 +16,7 @@ unset CDPATH PYTHONSAFEPATH
 # shellcheck disable=SC2034  # for those that source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
-# say WORDS...: tells the user, and whoever waits for what is being made, see locked.
+# say WORDS...: tells the user. `locked` shows it to runs that wait for this one, too.
 say() {
 	printf '==> %s\n' "$*" >&2
 	[ -z "${KPROBES_DOING:-}" ] || printf '    %s\n' "$*" >>"$KPROBES_DOING"
@@ -99,9 +99,9 @@ stop() {
 	kill "$1" 2>/dev/null || true
 }
 
-# locked ITEM COMMAND...: runs it while nobody else makes this item of the cache; waits for
-# who does, and shows what they say. Callers first test whether the item is complete, and
-# COMMAND tests again.
+# locked ITEM COMMAND...: takes the lock of ITEM, a thing in the cache, and runs COMMAND. If
+# another run has the lock, it waits, and shows what that run says. Callers first test
+# whether ITEM is complete, and COMMAND tests again.
 locked() {
 	local item=$1 file=$cache/locks/${1//\//-} fd follower doing=${KPROBES_DOING:-} me=$BASHPID
 	shift
