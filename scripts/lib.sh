@@ -138,11 +138,6 @@ lock_builds() {
 	export KPROBES_LOCKED=$folder
 }
 
-unlock_builds() {
-	exec 8<&-
-	unset KPROBES_LOCKED
-}
-
 # library_source: the source of Rust's library that setup has found.
 library_source() {
 	local at
