@@ -498,6 +498,16 @@ def without_root(commands, bench, folder):
     assert "rust_kprobe: x: pre pid=" in run.stdout, run.stdout[-3000:]
 
 
+def without_busybox(folder):
+    """The guests' root file system, made already, is found on a machine without busybox."""
+    subprocess.run([ROOT / "scripts/guest-root"], check=True, stdout=subprocess.DEVNULL)
+    hide = (f"mount -t tmpfs none {folder} && mkdir {folder}/upper {folder}/work && mount -t overlay -o "
+            f"lowerdir=/usr/bin,upperdir={folder}/upper,workdir={folder}/work overlay /usr/bin && rm -f /usr/bin/busybox")
+    found = subprocess.run(["unshare", "--mount", "bash", "-c", f"{hide} && {ROOT}/scripts/guest-root"],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert found.returncode == 0, found.stdout
+
+
 def without_apt(commands, bench, folder):
     """A machine without apt, dpkg, udev and a cache, with a kernel tree and what it takes on PATH,
     builds, boots and tests; what it lacks is named as a command."""
@@ -581,5 +591,6 @@ def run(bench, results):
         test("a cache that was moved", moved, commands, bench)
         test("without root", without_root, commands, bench)
         test("without apt and dpkg", without_apt, commands, bench)
+        test("without busybox", without_busybox)
     else:
-        results.say("# commands: as root, there are three more")
+        results.say("# commands: as root, there are four more")
