@@ -41,7 +41,8 @@ help:
 	@echo 'Kprobes for Rust kernel modules'
 	@echo
 	@echo '  make run      boot a kernel by virtme-ng, load rust_kprobe.ko, show what it logs;'
-	@echo '                PROBES= names other functions, SAMPLE= a sample, MODULE= a module of yours'
+	@echo '                PROBES= names other functions, SAMPLE= a sample,'
+	@echo '                MODULE= a module of yours'
 	@echo '  make test     boot and check everything'
 	@echo '  make test-all   with what takes the debug kernel long'
 	@echo '  make          build the modules'
@@ -53,7 +54,7 @@ help:
 	@echo '  make stress   tests that could bring a machine down, for MINUTES=10 and more'
 	@echo '  make matrix   the tests on every supported kernel, as a table'
 	@echo '  make fuzz     fuzz the parser of probes=, with 10,000,000 inputs; RUNS=N'
-	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences'
+	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences, columns'
 	@echo '  make doc      the documentation of the library'
 	@echo '  make rust-analyzer   rust-project.json, for editors; MODULE=path/to/folder'
 	@echo '  make modules_install   install the modules for the kernel in KDIR'
@@ -65,14 +66,15 @@ help:
 	@echo
 	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for this kernel'
 	@echo '  KERNEL=stock       the kernel that Debian ships; the default'
-	@echo '  KERNEL=workbench   one that is built here; the default of test, bench, stress, lint'
+	@echo '  KERNEL=workbench   one that is built here; the default of test, bench, lint'
 	@echo '  KERNEL=debug       the same with KASAN, lockdep, kmemleak and more'
 	@echo '  STOCK=RELEASE      which stock kernel, as 7.2.12+deb13-amd64'
 	@echo '  ARCH=arm64         for another architecture, emulated'
 	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
-	@echo '  KVER=7.2              or from this series, instead of the newest in scripts/kernels'
+	@echo '  KVER=7.2              or from this series of scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
-	@echo "  GUEST_ROOT=/          the guest's root file system is this machine's, not a Debian in the cache"
+	@echo "  GUEST_ROOT=/          the guest's root file system is this machine's,"
+	@echo '                        not a Debian in the cache'
 	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: seconds that a trigger may take'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
 	@echo '  ICOUNT=1              one emulated CPU, whose nanoseconds are instructions'

@@ -59,7 +59,8 @@ def kernel_words(kdir, arch, quiet, leaks):
     # inside/prepare turns the others on.
     words = [*MACHINES[arch][1], f"loglevel={4 if quiet else 6}",
              # 9p takes no empty source, and would ask this machine for each page again.
-             "root=/dev/root", "rootflags=version=9p2000.L,trans=virtio,access=any,msize=512000,cache=loose"]
+             "root=/dev/root",
+             "rootflags=version=9p2000.L,trans=virtio,access=any,msize=512000,cache=loose"]
     if has(kdir, "KASAN"):
         # A CPU is stuck, or keeps RCU waiting, from 120 s on, and a task from 480 s: on a busy
         # machine a guest's clock goes on while it does not, and its CPUs, which take turns, do
@@ -108,8 +109,8 @@ def guest(kdir, accel, cpus, memory, command=None, icount=False, threads="single
                 sys.exit(f"error: {root}: no place for the guest to show {path}: {error.strerror}")
 
     args = [vng, "--run", str(boots.image), "--arch", boots.arch, "--root", str(root),
-            "--user", "root", "--cpus", str(cpus), "--memory", memory, "--force-9p", "--disable-microvm",
-            "-a", " ".join(kernel_words(kdir, boots.arch, not command, leaks))]
+            "--user", "root", "--cpus", str(cpus), "--memory", memory, "--force-9p",
+            "--disable-microvm", "-a", " ".join(kernel_words(kdir, boots.arch, not command, leaks))]
     if not own:
         args += ["--rodir", f"{HOST_FILES}=/"]
     if not own and (root / "bin/busybox").exists():
@@ -130,17 +131,20 @@ def guest(kdir, accel, cpus, memory, command=None, icount=False, threads="single
 
     columns, lines = shutil.get_terminal_size()
     settings = {"HOST": host, "MODULES": modules, "FOLDER": str(folder), "PROJECT": str(ROOT),
-                "GREETING": os.environ.get("GREETING", ""), "COLUMNS": str(columns), "LINES": str(lines)}
+                "GREETING": os.environ.get("GREETING", ""), "COLUMNS": str(columns),
+                "LINES": str(lines)}
     # virtme-ng leaves its own temporary files where it is killed.
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-boot-", dir="/tmp") as scratch:
         start = Path(scratch) / "start"
         # A file: the kernel's command line, by which virtme-ng passes a command, is short.
+        prepare = [f"{host}{ROOT}/qemu/inside/prepare", *map(str, shared), "--", *(command or [])]
         start.write_text("\n".join((
             "#!/bin/bash",
             *(f"{name}={shlex.quote(value)}" for name, value in settings.items()),
-            f". {shlex.quote(f'{host}{ROOT}/qemu/inside/prepare')} {shlex.join([*map(str, shared), '--', *(command or [])])}", "")))
+            f". {shlex.join(prepare)}", "")))
         start.chmod(0o755)
         at = f"{host}{start}"
         args += ["--verbose", "--", f"exec {at}"] if command else ["--shell", at]
         # It calls programs beside it.
-        yield args, {**os.environ, "TMPDIR": scratch, "PATH": f"{Path(vng).parent}:{os.environ['PATH']}"}
+        path = f"{Path(vng).parent}:{os.environ['PATH']}"
+        yield args, {**os.environ, "TMPDIR": scratch, "PATH": path}

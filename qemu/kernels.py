@@ -35,7 +35,8 @@ def kernel(kdir):
     package = kdir.absolute().parent / "image"
     if not package.exists() and package.parent.parent == CACHE / "stock":
         # Its crates were built; to be booted it needs the packages of the kernel.
-        if subprocess.run([ROOT / "scripts/stock", "image", release], stdout=subprocess.DEVNULL).returncode:
+        if subprocess.run([ROOT / "scripts/stock", "image", release],
+                          stdout=subprocess.DEVNULL).returncode:
             sys.exit(1)
     arch = "arm64" if release.endswith("arm64") else "amd64"
     for modules in (package / "lib/modules" / release, package / "usr/lib/modules" / release):

@@ -142,7 +142,8 @@ def _wait(event, limit, tell):
 
 
 def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
-        boot_limit=BOOT_LIMIT, icount=False, leaks="asked", threads="single", tell=False, folder=ROOT):
+        boot_limit=BOOT_LIMIT, icount=False, leaks="asked", threads="single", tell=False,
+        folder=ROOT):
     """Runs `command` (a list of words) in a guest, as root, in `folder`.
 
     The boot may take `boot_limit` seconds, and the command `limit` from then on;
@@ -171,7 +172,8 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
             echo(line)
 
     outcome = Outcome()
-    with guest(kdir, accel, cpus, memory, words, icount, threads, folder, leaks != "ignored") as (args, env):
+    with guest(kdir, accel, cpus, memory, words, icount, threads, folder,
+               leaks != "ignored") as (args, env):
         if _ended.is_set():
             raise InterruptedError
         process = subprocess.Popen(

@@ -126,7 +126,8 @@ def run(bench, results):
             before = files()
             folders = [path.parent for path in folder.rglob("Kbuild")]
             assert len(folders) > 4
-            made = {"rust-project.json", "qemu/__pycache__/verdict.pyc", "tests/fuzz/artifacts/crash"}
+            made = {"rust-project.json", "qemu/__pycache__/verdict.pyc",
+                    "tests/fuzz/artifacts/crash"}
             for at in (str(path.relative_to(folder)) for path in folders):
                 made |= {f"{at}/{name}" for name in (
                     "x.ko", "x.o", ".x.o.cmd", "x.mod", "x.mod.c", ".x.o.d", "modules.order",

@@ -40,7 +40,8 @@ def run(bench, results):
     def remarked():
         """Against what the linker says of the kernel."""
         lines = (Path(bench.kdir) / "System.map").read_text().splitlines()
-        known = collections.Counter(name for _, kind, name in map(str.split, lines) if kind in "tTwW")
+        known = collections.Counter(
+            name for _, kind, name in map(str.split, lines) if kind in "tTwW")
         built_in = [name for name in names if ":" not in name and known[name]]
         assert len(built_in) > 10000
         wrong = []
@@ -64,8 +65,8 @@ def run(bench, results):
     def none(pattern, *wanted):
         def test():
             found = functions(bench, pattern)
-            assert found.returncode != 0 and found.stdout.startswith("error: none of "), found.stdout
-            for text in (f"functions matches {pattern}\n", *wanted):
+            assert found.returncode != 0, found.stdout
+            for text in ("error: none of ", f"functions matches {pattern}\n", *wanted):
                 assert text in found.stdout, f"no {text!r} in:\n{found.stdout}"
         return test
 
@@ -73,6 +74,7 @@ def run(bench, results):
     if (Path(bench.kdir) / "System.map").exists():
         results.run("functions: several of a name and the compiler's variants are told", remarked)
     results.run("functions: a pattern", some)
-    results.run("functions: a system call by its old name", none("sys_execve", f"near: {prefix}execve"))
+    results.run("functions: a system call by its old name",
+                none("sys_execve", f"near: {prefix}execve"))
     results.run("functions: what must not be probed",
                 none("get_kprobe", "get_kprobe is on the kernel's list of what must not be probed"))

@@ -76,7 +76,8 @@ def lockdep(bench, results):
     ):
         results.run(
             f"lockdep: {name} is a failure",
-            lambda: fails(bench, load + how, *problems, "lockdep is off at the end", leaks="ignored"),
+            lambda: fails(bench, load + how, *problems, "lockdep is off at the end",
+                          leaks="ignored"),
         )
 
     def before():

@@ -11,13 +11,15 @@ PAGE = kernels.ROOT / "TROUBLESHOOTING.md"
 def blocks():
     """The blocks of commands, each with its heading: pairs of a command and its lines."""
     heading = None
-    for part in re.findall(r"^## ([^\n]*)$|^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+    for part in re.findall(r"^## ([^\n]*)$|^```console\n(.*?)^```$", PAGE.read_text(),
+                           re.MULTILINE | re.DOTALL):
         heading = part[0] or heading
         if part[1]:
             found = []
-            for line in part[1].splitlines():
+            # A command may have several lines, as a shell shows them.
+            for line in part[1].replace("\n> ", "\0").splitlines():
                 if line.startswith("# "):
-                    found.append((line[2:], []))
+                    found.append((line[2:].replace("\0", "\n"), []))
                 else:
                     found[-1][1].append(line)
             yield heading, found
@@ -26,6 +28,7 @@ def blocks():
 def plain(line, addresses):
     """The line without what differs from run to run; `addresses` numbers those that were
     seen, so that equal ones stay equal."""
+    line = line.rstrip()
     line = re.sub(r"[0-9a-f]{16}", lambda m: f"A{addresses.setdefault(m[0], len(addresses))}", line)
     line = re.sub(r"^ +(cat)-\d+ +\[\d+\] \S+ +\d+\.\d+:", r"\1-PID [CPU] FLAGS TIME:", line)
     line = re.sub(r"(kworker/)\d+", r"\1N", line)
@@ -39,7 +42,8 @@ def run(bench, results):
     commands = [command for _, block in page for command, _ in block]
     # In one shell, as a user would type them.
     script = "exec 2>&1\n" + "".join(
-        f"echo '=== {number}'\neval {shlex.quote(command)}\n" for number, command in enumerate(commands)
+        f"echo '=== {number}'\neval {shlex.quote(command)}\n"
+        for number, command in enumerate(commands)
     )
     outcome = bench.run(["/bin/bash", "-c", script], limit=120)
     said = {int(number): text.splitlines() for number, text in

@@ -20,12 +20,14 @@ def run(bench, results):
     assert len(blocks) == 2, blocks
     # The first one is for a tree, the second one for Debian's kernel. The tests have built it.
     commands = blocks[bench.stock].partition("\n")[2]
-    vng = subprocess.run([kernels.ROOT / "scripts/virtme-ng"], check=True, stdout=subprocess.PIPE, text=True)
+    vng = subprocess.check_output([kernels.ROOT / "scripts/virtme-ng"], text=True)
+    path = f"{Path(vng).parent}:{os.environ['PATH']}"
     guest = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {commands}"], cwd=kernels.ROOT, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180,
-        env={**os.environ, "KDIR": bench.kdir, "PATH": f"{Path(vng.stdout).parent}:{os.environ['PATH']}"},
+        env={**os.environ, "KDIR": bench.kdir, "PATH": path},
     )
+    end = guest.stdout.splitlines()[-30:]
     for line in WANTED:
-        results.add(line in guest.stdout, f"virtme: {line}", guest.stdout.splitlines()[-30:])
-    results.add(guest.returncode == 0, "virtme: the commands succeed", guest.stdout.splitlines()[-30:])
+        results.add(line in guest.stdout, f"virtme: {line}", end)
+    results.add(guest.returncode == 0, "virtme: the commands succeed", end)
