@@ -1,78 +1,134 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Packages from suites that this machine does not use, from the mirror that it does use.
-# apt gets lists and a cache of its own, so that the machine's are not changed, and
-# checks signatures. Source after lib.sh.
+# Packages from suites that this machine does not use, from the mirror that it does use, and
+# the kernel's source. apt gets lists and a cache of its own, so that the machine's are not
+# changed, and checks signatures. Source after lib.sh.
 
-# The folder for that: each script has its own, so that they can run side by side.
-mirror=
-# The architecture of the packages, if it is not this machine's.
-mirror_arch=
+# shellcheck disable=SC2154  # lib.sh sets it
+mirror=$cache/apt/$arch
 
-# mirror_uris: the mirrors from which the machine gets Debian's packages.
-mirror_uris() {
+# table: "SERIES SUITE..." of scripts/kernels, the default first.
+table() { grep -v '^#' "$root/scripts/kernels"; }
+
+# mirror_uri: the first mirror from which the machine gets Debian's packages.
+mirror_uri() {
+	local uri
 	# shellcheck disable=SC2016  # apt's placeholders, not the shell's
-	apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
-		awk '$1 ~ /^(https?|file|copy):/ && ($2 == "Debian" || ($2 == "" && $1 !~ /security/)) && !seen[$1]++ {print $1}'
+	uri=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
+		awk '$1 ~ /^(https?|file|copy):/ && !seen &&
+			($2 == "Debian" || ($2 == "" && $1 !~ /security/)) {print $1; seen = 1}')
+	[ -n "$uri" ] || die "apt knows no Debian mirror on this machine" \
+		"the workbench takes kernels and tools from one; see /etc/apt/sources.list"
+	echo "$uri"
 }
 
 mirror_apt() {
-	local tool=$1
-	shift
-	"$tool" -o Dir::Etc::sourcelist="$mirror/debian.sources" \
-		-o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::State::lists="$mirror/lists" \
-		-o Dir::Cache="$mirror/cache" \
+	"$@" -o Dir::Etc::sourcelist="$mirror/debian.sources" -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::State::lists="$mirror/lists" -o Dir::Cache="$mirror/cache" \
 		-o Dir::Cache::pkgcache=pkgcache.bin -o Dir::Cache::srcpkgcache=srcpkgcache.bin \
-		-o APT::Sandbox::User=root \
-		-o Acquire::Languages=none \
-		${mirror_arch:+-o APT::Architecture="$mirror_arch" -o APT::Architectures="$mirror_arch"} \
-		"$@"
+		-o APT::Architecture="$arch" -o APT::Architectures="$arch" \
+		-o APT::Sandbox::User=root -o Acquire::Languages=none \
+		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
 }
 
-# mirror_update SUITE...: fetches the lists of these suites; fails if one is not to be had,
-# while the others can be used.
-mirror_update() {
-	local uri keyring
-	uri=$(mirror_uris | head -n1)
-	[ -n "$uri" ] || die "apt knows no Debian mirror on this machine" \
-		"the workbench takes kernel source and tools from one; see /etc/apt/sources.list"
-	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-	[ -e "$keyring" ] || die "$keyring is missing" "apt-get install debian-archive-keyring"
+# lists: reads the package lists, unless that was done within an hour.
+lists() { has_lists || locked "apt-$arch" read_lists; }
+has_lists() { [ -n "$(find "$mirror/updated" -mmin -60 2>/dev/null)" ]; }
+
+read_lists() {
+	local uri suites keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	! has_lists || return 0
+	uri=$(mirror_uri)
+	suites=$({ echo trixie sid experimental; table | cut -d' ' -f2-; } | xargs -n1 | sort -u)
 	mkdir -p "$mirror/lists/partial" "$mirror/cache/archives/partial"
-	cat >"$mirror/debian.sources" <<-EOF
-		Types: deb
-		URIs: $uri
-		Suites: $*
-		Components: main
-		Signed-By: $keyring
-	EOF
-	say "reading the package lists of $*"
-	ticking "still reading" mirror_apt apt-get -qq \
-		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false update || {
-		say "apt did not take all of them; going on with those that it did"
-		return 1
-	}
+	printf '%s\n' "Types: deb" "URIs: $uri" "Suites: ${suites//$'\n'/ }" "Components: main" \
+		"Signed-By: $keyring" >"$mirror/debian.sources"
+	say "reading the package lists of ${suites//$'\n'/, }"
+	rm -f "$mirror/updated"
+	if mirror_apt apt-get -q update >&2; then touch "$mirror/updated"
+	else say "apt did not take all of them; going on with those that it did"; fi
 }
 
-# mirror_versions PACKAGE: "VERSION" per line, newest first.
-mirror_versions() {
-	mirror_apt apt-cache madison "$1" | awk -F'|' '{gsub(/ /, "", $2); print $2}' | sort -rVu
+# madison PACKAGE...: "PACKAGE VERSION SUITE" per line, newest first.
+madison() {
+	mirror_apt apt-cache madison "$@" 2>/dev/null |
+		awk '{sub("/.*", "", $6); print $1, $3, $6}' | sort -k2,2rV
 }
 
-# mirror_names REGEX: the packages whose names match.
-mirror_names() { mirror_apt apt-cache pkgnames | grep -E "$1" | sort -V || true; }
+# matching PACKAGE UPSTREAM: "VERSION SUITE" of its newest version with that upstream one.
+matching() {
+	madison "$1" | awk -v v="$2" '
+		{upstream = $2; gsub(/^[0-9]+:|[-+~].*/, "", upstream)}
+		upstream == v && !seen {print $2, $3; seen = 1}'
+}
 
-# mirror_unpack PACKAGE VERSION FOLDER [PATTERN]: unpacks the package, or what matches
-# PATTERN, without installing it.
-mirror_unpack() {
-	local tmp=$3.tmp
-	rm -rf "$tmp"
-	mkdir -p "$tmp"
+# fetch PACKAGE VERSION FOLDER [PATTERN]: unpacks the package, or what matches PATTERN, into
+# FOLDER, without installing it.
+fetch() {
+	local at=$3.deb
+	rm -rf "$at"
+	mkdir -p "$at" "$3"
 	say "fetching $1 $2"
-	(cd "$tmp" && ticking "still fetching" mirror_apt apt-get -q download "$1=$2" >&2)
-	mkdir -p "$3"
-	dpkg-deb --fsys-tarfile "$tmp"/*.deb | ticking "still unpacking" tar -C "$3" -x ${4:+--wildcards "$4"}
-	rm -rf "$tmp"
+	{
+		(cd "$at" && mirror_apt apt-get -q download "$1=$2" >&2) &&
+			dpkg-deb --fsys-tarfile "$at"/*.deb | tar -C "$3" -x ${4:+--wildcards "$4"}
+	} || die "$1 $2 could not be fetched"
+	rm -rf "$at"
+}
+
+# fetch_tool PACKAGE UPSTREAM FOLDER [PATTERN]: `fetch`es the newest package of that upstream
+# version, unless FOLDER is there; fails if no suite has it.
+fetch_tool() {
+	local version
+	[ ! -d "$3" ] || return 0
+	lists
+	read -r version _ < <(matching "$1" "$2") || return
+	rm -rf "$3.part"
+	fetch "$1" "$version" "$3.part" ${4:+"$4"}
+	mv "$3.part" "$3"
+}
+
+# fetch_library RUSTC: the source of the library of that version of rustc.
+fetch_library() { fetch_tool rust-src "$1" "$cache/tools/rust-src-$1" './usr/src/*/library/*'; }
+
+# source_of VERSION: the folder with that version of the package linux-source, or nothing.
+source_of() {
+	local mark
+	mark=$(grep -lsxF -- "$1" "$cache"/src/linux-*.version | head -n1) || true
+	echo "${mark%.version}"
+}
+
+# unpack_source SERIES VERSION: unpacks this version of the package linux-source-SERIES,
+# unless it is there; prints the folder. The file FOLDER.version has Debian's version.
+unpack_source() {
+	[ -n "$(source_of "$2")" ] || locked src make_source "$1" "$2"
+	source_of "$2"
+}
+
+make_source() {
+	local dir=$cache/src/linux-${2%%-*} revision=${2#*-}
+	[ -z "$(source_of "$2")" ] || return 0
+	# Another revision of the same release gets a folder of its own.
+	[ ! -e "$dir" ] || dir=$dir-${revision//[^0-9a-z.]/.}
+	rm -rf "$cache"/src/*.part
+	fetch "linux-source-$1" "$2" "$dir.deb.part"
+	say "unpacking Linux ${2%%-*}"
+	mkdir "$dir.part"
+	tar -C "$dir.part" --strip-components=1 -xf "$dir.deb.part/usr/src/linux-source-$1.tar.xz"
+	rm -rf "$dir.deb.part"
+	mv "$dir.part" "$dir"
+	echo "$2" >"$dir.version"
+}
+
+# relocate OUT SRC: lets the build folder OUT use the source in SRC, if the cache was
+# moved after it was made.
+relocate() { [ "$(readlink "$1/source")" = "$2" ] || make -s -C "$2" O="$1" outputmakefile >&2; }
+
+# config_changes SRC PACKAGED MADE: what differs in two configurations of that kernel. Any
+# revision of the C tools will do, though not of rustc and bindgen. COMPAT_VDSO is arm64's
+# for 32-bit programs, which takes a compiler of its own.
+config_changes() {
+	"$1/scripts/diffconfig" "$2" "$3" | sed -E '/^[-+]\w+ n$/d; /^.(THUMB2_)?COMPAT_VDSO /d
+		/^.(CC_VERSION_TEXT|(GCC|AS|LD|PAHOLE)_VERSION) /d'
 }
