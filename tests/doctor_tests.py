@@ -10,18 +10,12 @@ import kernels
 from build_tests import clone
 
 
-def doctor(kdir, **env):
-    return subprocess.run(
-        [kernels.ROOT / "scripts/doctor", kdir], env={**os.environ, **env},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
-
-
-def asks(cwd=kernels.ROOT, **env):
+def doctor(*words, cwd=kernels.ROOT, **env):
     """`make doctor` as a user calls it, with that environment; None removes a variable."""
-    mine = {k: v for k, v in os.environ.items() if k not in ("KDIR", "KERNEL", "KPROBES_LOCKED")} | env
+    mine = {k: v for k, v in os.environ.items() if k not in ("KDIR", "KERNEL", "KPROBES_LOCKED")}
     return subprocess.run(
-        ["make", "-s", "doctor"], cwd=cwd, env={k: v for k, v in mine.items() if v is not None},
+        ["make", "-s", "doctor", *words], cwd=cwd,
+        env={k: v for k, v in (mine | env).items() if v is not None},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
 
@@ -42,7 +36,8 @@ def changes_nothing(folder):
     rustup = os.environ.get("RUSTUP_HOME", f"{Path.home()}/.rustup")
     for env in ({"KERNEL": "workbench"}, {"KERNEL": "stock"}, {"KERNEL": "debug"},
                 {"KERNEL": "stock", "ARCH": "arm64"}):
-        found = asks(place, HOME=str(home), XDG_CACHE_HOME=str(cache), RUSTUP_HOME=rustup, **env)
+        found = doctor(cwd=place, HOME=str(home), XDG_CACHE_HOME=str(cache), RUSTUP_HOME=rustup,
+                       **env)
         assert found.returncode == 0 and "to make  no " in found.stdout, found.stdout
     assert seen(folder) == before and not cache.exists()
     assert Path("/var/lib/dpkg/status").stat().st_mtime_ns == dpkg
@@ -50,15 +45,11 @@ def changes_nothing(folder):
 
 def packages_at_once(folder):
     """What is not installed is named once, all of it, with the command that does it."""
-    tools = folder / "bin"
-    tools.mkdir()
     # As on a machine that has next to nothing.
-    (tools / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")
-    (tools / "dpkg-query").chmod(0o755)
-    found = asks(PATH=f"{tools}:{os.environ['PATH']}", KERNEL="workbench")
+    found = doctor(KERNEL="workbench", **put(folder, **{"dpkg-query": "exit 1"}))
     lines = [line for line in found.stdout.splitlines() if "apt-get install" in line]
     assert len(lines) == 1, found.stdout
-    for package in ("flex", "qemu-system-x86", "mmdebstrap", "libclang1-19", "python3-tqdm"):
+    for package in ("flex", "qemu-system-x86", "mmdebstrap", "libclang1-19"):
         assert f" {package}" in lines[0], lines
 
 
@@ -66,15 +57,15 @@ def places(folder):
     """Folders with which nothing works."""
     spaced = folder / "my clone"
     clone(spaced)
-    found = asks(spaced)
-    assert found.returncode != 0 and "a folder whose name has a space" in found.stdout, found.stdout
     (folder / "file").write_text("")
-    found = asks(XDG_CACHE_HOME=str(folder / "file/cache"))
-    assert found.returncode != 0 and "cannot be written" in found.stdout, found.stdout
-    found = asks(HOME=None, XDG_CACHE_HOME=None)
-    assert found.returncode != 0 and "neither HOME nor XDG_CACHE_HOME is set" in found.stdout, found.stdout
-    found = asks(XDG_CACHE_HOME="cache")
-    assert found.returncode != 0 and "not an absolute path" in found.stdout, found.stdout
+    for reason, env in (
+        ("a folder whose name has a space", {"cwd": spaced}),
+        ("cannot be written", {"XDG_CACHE_HOME": str(folder / "file/cache")}),
+        ("neither HOME nor XDG_CACHE_HOME is set", {"HOME": None, "XDG_CACHE_HOME": None}),
+        ("not an absolute path", {"XDG_CACHE_HOME": "cache"}),
+    ):
+        found = doctor(**env)
+        assert found.returncode != 0 and reason in found.stdout, found.stdout
 
 
 def put(folder, **programs):
@@ -93,7 +84,7 @@ NO_RUSTC = "echo 'error: rustup could not choose a version of rustc to run' >&2;
 
 def no_default_toolchain(folder):
     """A rustc that does not run counts as none, so make installs another one."""
-    found = asks(KERNEL="workbench", **put(folder, rustc=NO_RUSTC, **{"dpkg-query": "exit 1"}))
+    found = doctor(KERNEL="workbench", **put(folder, rustc=NO_RUSTC, **{"dpkg-query": "exit 1"}))
     assert " rustc-web" in found.stdout, found.stdout
 
 
@@ -101,11 +92,12 @@ def without_root(folder):
     """Debian's PATH of a user who is not root lacks chroot, which the tools of a stock
     kernel need. Doctor tries what they need."""
     env = {"KERNEL": "stock", "XDG_CACHE_HOME": str(folder / "cache")}
-    found = asks(PATH="/usr/local/bin:/usr/bin:/bin", **env)
-    assert found.returncode == 0 and "may run tools in a root file system" in found.stdout, found.stdout
-    found = asks(KERNEL="stock", **put(folder, unshare="exit 1"))
-    assert found.returncode != 0 and "MISSING  this machine does not let" in found.stdout, found.stdout
-    assert "allow user namespaces" in found.stdout, found.stdout
+    found = doctor(PATH="/usr/local/bin:/usr/bin:/bin", **env)
+    assert found.returncode == 0 and "MISSING" not in found.stdout, found.stdout
+    found = doctor(KERNEL="stock", **put(folder, unshare="exit 1"))
+    assert found.returncode != 0, found.stdout
+    for text in ("MISSING  this machine does not let", "or allow user namespaces"):
+        assert text in found.stdout, found.stdout
 
 
 def run(bench, results):
@@ -136,28 +128,25 @@ def run(bench, results):
 
         def option(name, value):
             conf = tree / "include/config/auto.conf"
-            lines = [l for l in conf.read_text().splitlines() if not l.startswith(f"CONFIG_{name}=")]
-            conf.write_text("\n".join(lines + ([f"CONFIG_{name}={value}"] if value else [])) + "\n")
-
-        def cached_bindgen():
-            """The one in the cache, which `make run` uses, is found without PATH."""
-            path = os.environ["PATH"].replace(f"{kernels.CACHE}/bin:", "")
-            found = doctor(bench.kdir, PATH=path)
-            assert found.returncode == 0 and "ok       bindgen 0." in found.stdout, found.stdout
+            lines = [line for line in conf.read_text().splitlines()
+                     if not line.startswith(f"CONFIG_{name}=")]
+            conf.write_text("\n".join([*lines, f"CONFIG_{name}={value}" if value else "", ""]))
 
         def good():
-            found = doctor(bench.kdir)
-            assert found.returncode == 0, found.stdout
+            # The cache's bindgen, which `make run` uses, is found without PATH.
+            path = os.environ["PATH"].replace(f"{kernels.CACHE}/bin:", "")
             fresh()
-            found = doctor(tree)
-            assert found.returncode == 0, found.stdout
+            for kdir in (bench.kdir, tree):
+                found = doctor(f"KDIR={kdir}", PATH=path)
+                assert found.returncode == 0, found.stdout
+                assert found.stdout == f"modules can be built for {kdir}\n", found.stdout
 
         def finds(break_it, *words, **env):
             def test():
                 fresh()
                 break_it()
-                found = doctor(tree, **env)
-                assert found.returncode == 1, f"it found nothing:\n{found.stdout}"
+                found = doctor(f"KDIR={tree}", **env)
+                assert found.returncode, f"it found nothing:\n{found.stdout}"
                 for word in words:
                     assert word in found.stdout, f"no {word!r} in:\n{found.stdout}"
                 # A build stops there, before it makes anything.
@@ -170,7 +159,6 @@ def run(bench, results):
             return test
 
         results.run("doctor: a good kernel is good", good)
-        results.run("doctor: the cache's bindgen", cached_bindgen)
         for what, test in {
             "a folder without a kernel": finds(
                 lambda: (tree / "Makefile").unlink(), "no kernel build folder", "KDIR is"),
@@ -192,7 +180,7 @@ def run(bench, results):
                 lambda: (option("CC_IS_CLANG", "y"), option("CLANG_VERSION", "990107")),
                 "the kernel was built by clang 99", "clang-99"),
             "rustup without a default toolchain": finds(
-                lambda: None, "rustc does not run: error: rustup could not choose", "rustup default 1.",
+                lambda: None, "rustc does not run: error: rustup could not", "rustup default 1.",
                 **put(rustc, rustc=NO_RUSTC)),
             # As with LLVM 22.
             "a bindgen that does not understand its libclang": finds(
