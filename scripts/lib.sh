@@ -86,7 +86,7 @@ lock_builds() {
 }
 
 # config_of CONFIG OPTION: the value of an option in a kernel's configuration, or nothing.
-config_of() { [ ! -d "$1" ] || set -- "$1/include/config/auto.conf" "$2"; sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
+config_of() { sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
 
 # make_target CONFIG: the variables of the kernel's make for a kernel with that configuration:
 # its architecture, and the prefix of a cross compiler or LLVM=.
@@ -115,5 +115,3 @@ lacks_metadata() {
 root_of() {
 	case $1 in "$cache"/stock/*/build) readlink -f "${1%/build}/root" || true ;; esac
 }
-
-llvm_of() { make_target "$1/include/config/auto.conf" | sed -n 's/^LLVM=//p'; }
