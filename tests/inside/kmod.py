@@ -1,30 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Common code of the tests in the guest: modules, the kernel's log and its list of
-kprobes, assertions, and KTAP."""
+"""Common code of the tests in the guest: files, modules, the kernel's log, its lists of probes,
+threads, assertions, and KTAP."""
 import ctypes
+import errno
 import os
 import re
 import subprocess
-import sys
+import threading
 import time
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
 
 import arch
+from arch import checked
+
+TRACING = Path(arch.TRACING)
+CPUS = os.cpu_count()
 
 
-def checked(result):
-    """Checks the result of a function of the C library; raises OSError."""
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
+def read(path):
+    return Path(path).read_bytes().decode("latin1")
 
 
-def insmod(path, params=b""):
+def write(path, text, truncate=os.O_TRUNC):
+    """Writes it with one write(), whose error raises OSError."""
+    fd = os.open(path, os.O_WRONLY | truncate)
+    try:
+        os.write(fd, str(text).encode("latin1"))
+    finally:
+        os.close(fd)
+
+
+def insmod(path, params=""):
     """Loads a module, without insmod. Raises OSError if it is refused."""
     fd = os.open(path, os.O_RDONLY)
     try:
+        if not isinstance(params, bytes):
+            params = params.encode("latin1")
         checked(arch.syscall("finit_module", fd, ctypes.c_char_p(params), 0))
     finally:
         os.close(fd)
@@ -35,8 +48,20 @@ def rmmod(name):
 
 
 def is_loaded(name):
-    with open("/proc/modules", encoding="ascii") as modules:
-        return any(line.startswith(name + " ") for line in modules)
+    return f"\n{name} " in "\n" + read("/proc/modules")
+
+
+@contextmanager
+def loaded(path, params=""):
+    """A module, loaded, with its log; unloaded whatever happens."""
+    name = Path(path).stem
+    with log(name) as kmsg:
+        insmod(path, params)
+        try:
+            yield kmsg
+        finally:
+            if is_loaded(name):
+                rmmod(name)
 
 
 def check_lockdep():
@@ -47,21 +72,41 @@ def check_lockdep():
 
 def probes(definitions):
     """The parameter of rust_kprobe.ko, quoted for the kernel."""
-    if isinstance(definitions, str):
-        definitions = definitions.encode()
-    return b'probes="' + definitions + b'"'
+    return f'probes="{definitions}"'
 
 
 def kprobe_list():
-    with open("/sys/kernel/debug/kprobes/list", encoding="ascii") as kprobes:
-        return kprobes.read().splitlines()
+    return read("/sys/kernel/debug/kprobes/list").splitlines()
+
+
+def traced():
+    """The functions in which ftrace calls somebody."""
+    return [line.split()[0] for line in read(TRACING / "enabled_functions").splitlines()]
+
+
+def nothing_left(*modules):
+    """No probe is registered, and none of these modules is loaded."""
+    equal(kprobe_list() + traced(), [])
+    equal([name for name in modules if is_loaded(name)], [])
+
+
+@contextmanager
+def function_tracer(*functions):
+    """The function tracer of tracefs, at these functions."""
+    write(TRACING / "set_ftrace_filter", " ".join(functions))
+    write(TRACING / "current_tracer", "function")
+    try:
+        yield
+    finally:
+        write(TRACING / "current_tracer", "nop")
+        write(TRACING / "set_ftrace_filter", "\n")
 
 
 class Log:
-    """The kernel's log from here on."""
+    """The kernel's log from here on; without a name, all of it."""
 
-    def __init__(self, name="rust_kprobe"):
-        self.prefix = name + ": "
+    def __init__(self, name):
+        self.prefix = f"{name}: " if name else ""
         self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(self.fd, 0, os.SEEK_END)
 
@@ -78,7 +123,7 @@ class Log:
             text = record.split(b";", 1)[1].split(b"\n", 1)[0].decode("ascii")
             text = re.sub(r"\\x([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text)
             # Lines of the kernel about a module have its prefix, too.
-            if text.startswith(self.prefix) and "taint" not in text:
+            if text.startswith(self.prefix) and not (self.prefix and "taint" in text):
                 found.append(text.removeprefix(self.prefix))
 
     def close(self):
@@ -94,26 +139,122 @@ def log(name="rust_kprobe"):
         opened.close()
 
 
+def check(good, what):
+    if not good:
+        raise AssertionError(what)
+
+
 def equal(got, wanted, what=""):
-    if got != wanted:
-        raise AssertionError(f"{what}{': ' if what else ''}got {got!r}, wanted {wanted!r}")
+    check(got == wanted, f"{what}{': ' if what else ''}got {got!r}, wanted {wanted!r}")
 
 
 def match(text, pattern):
     found = re.fullmatch(pattern, text)
-    if not found:
-        raise AssertionError(f"{text!r} does not match {pattern!r}")
+    check(found, f"{text!r} does not match {pattern!r}")
     return found
 
 
 def match_lines(lines, patterns):
-    if len(lines) != len(patterns):
-        raise AssertionError(f"{len(lines)} lines instead of {len(patterns)}: {lines}")
+    check(len(lines) == len(patterns), f"{len(lines)} lines instead of {len(patterns)}: {lines}")
     return [match(*pair) for pair in zip(lines, patterns)]
+
+
+def errno_name(error):
+    # Python calls them ENOTSUP and EDEADLOCK.
+    names = {errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK"}
+    return names.get(error.errno, errno.errorcode[error.errno])
+
+
+def outcome(function, *args):
+    """The name of the errno with which it fails, or nothing."""
+    try:
+        function(*args)
+    except OSError as error:
+        return errno_name(error)
+    return ""
+
+
+def refused(wanted, function, *args):
+    """It fails with this errno, or one of these."""
+    name = outcome(function, *args)
+    check(name in wanted.split(), f"got {name or 'no error'}, wanted {wanted}")
+
+
+def until(condition, what="it", seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        check(time.monotonic() < end, f"{what} took more than {seconds} s")
+        time.sleep(0.01)
+
+
+class Threads:
+    """Threads, each of which repeats a step until the `with` block ends. What one of them raises,
+    the block raises, but for errors of the class `ignored`; such a round does not count."""
+
+    def __init__(self, ignored=()):
+        self.stopped = threading.Event()
+        self.threads, self.errors, self.ignored, self.rounds = [], [], ignored, {}
+
+    def start(self, function, *args, name="step"):
+        done = self.rounds.setdefault(name, [])
+
+        def run():
+            while not self.stopped.is_set():
+                try:
+                    function(*args)
+                    done.append(None)
+                except self.ignored:
+                    pass
+                except Exception as error:
+                    self.errors.append(error)
+                    self.stopped.set()
+
+        self.threads.append(threading.Thread(target=run))
+        self.threads[-1].start()
+
+    def count(self, *names):
+        """How many rounds the threads of these names have done, or all."""
+        return sum(len(self.rounds.get(name, ())) for name in names or self.rounds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+
+def on_each_cpu(function):
+    """Runs it once on all CPUs at the same time, in a thread pinned to each."""
+    begin, failed = threading.Barrier(CPUS), []
+
+    def run(cpu):
+        os.sched_setaffinity(0, {cpu})
+        begin.wait()
+        try:
+            function()
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(cpu,)) for cpu in range(CPUS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in failed:
+        raise error
 
 
 def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):
     return rf"{name}: unregistered, {hits} hits, {missed} missed, {suppressed} lines suppressed"
+
+
+def ends(kmsg):
+    """The lines that probes log at their end, since the last call."""
+    return [line for line in kmsg.lines() if " unregistered, " in line]
 
 
 class Skip(Exception):
@@ -132,26 +273,32 @@ def run(suite, tests, wanted=()):
     exit status. A test is a name and a function that fails by raising, may raise
     Skip, and may return a remark on its success."""
     tests = [(n, t) for n, t in tests if not wanted or any(w in n for w in wanted)]
-    print("KTAP version 1")
-    print(f"1..{len(tests)}")
+    print(f"KTAP version 1\n1..{len(tests)}")
     failed = 0
     for number, (name, test) in enumerate(tests, 1):
         start = time.monotonic()
+        line, notes = f"ok {number} {suite}: {name}", []
         try:
             figures = test()
+            line += f" ({figures})" if figures else ""
         except Skip as reason:
-            print(f"ok {number} {suite}: {name} # SKIP {reason}")
+            line += f" # SKIP {reason}"
         except Exception as error:  # run the others anyway
             failed += 1
-            print(f"not ok {number} {suite}: {name}")
-            lines = [f"{type(error).__name__}: {error}"]
-            if not isinstance(error, AssertionError):
-                lines += traceback.format_exc().splitlines()
-            print("".join(f"# {line}\n" for line in lines), end="")
-        else:
-            print(f"ok {number} {suite}: {name}{f' ({figures})' if figures else ''}")
+            line = f"not {line}"
+            notes = [f"{type(error).__name__}: {error}",
+                     *"".join(traceback.format_tb(error.__traceback__)).splitlines()]
         took = time.monotonic() - start
         if took > 60:
-            print(f"# took {took:.0f} s")
-        sys.stdout.flush()
+            notes.insert(0, f"took {took:.0f} s")
+        print("\n# ".join([line, *notes]), flush=True)
     return failed != 0
+
+
+def stress_device(suite, tests, wanted=()):
+    """As run(), with stress.ko loaded."""
+    insmod("tests/stress/stress.ko")
+    status = run(suite, tests, wanted)
+    nothing_left()
+    rmmod("stress")
+    return status

@@ -1,24 +1,118 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, and
-compares the log with what README.md promises. Prints KTAP.
+"""Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, compares the log with what
+README.md promises, and what insmod refuses with rust_kprobe.rs. Prints KTAP.
 
 usage: module.py [TEST...]
 """
+import functools
+import subprocess
 import sys
 
+import arch
 import kmod
 import module_lines
-import module_loads
 import module_places
-import module_refusals
+from kmod import log, match, match_lines, probes, refused, unregistered
+from module_loaded import INSIDE, MODULE, TARGET, WITHIN, probing, registered, rmmod, trigger
+
+
+def test_100_rounds_of_load_and_unload():
+    for _ in range(100):
+        with probing(f"p:enter {TARGET}; p:in {TARGET}+{INSIDE}; r:leave {TARGET}") as kmsg:
+            trigger()
+            rmmod()
+            match_lines(kmsg.lines()[-3:],
+                        [unregistered(name, 1, 0, 0) for name in ("enter", "in", "leave")])
+
+
+def test_a_shell_loads_it():
+    """As README.md has it, through insmod and rmmod."""
+    with log() as kmsg:
+        definitions = probes(f"p:enter {TARGET}; r:leave {TARGET}")
+        subprocess.run(["insmod", MODULE, definitions], check=True)
+        trigger(2)
+        subprocess.run(["rmmod", "rust_kprobe"], check=True)
+        lines = kmsg.lines()
+        match_lines(lines[:2], [registered("enter", "p", arch.entry(TARGET)),
+                                registered("leave", "r", arch.entry(TARGET))])
+        match_lines(lines[-2:], [unregistered(name, 2, 0, 0) for name in ("enter", "leave")])
+    kmod.nothing_left("rust_kprobe")
+
+
+def test_modinfo_describes_the_parameter():
+    out = subprocess.run(["modinfo", "-p", MODULE], check=True, capture_output=True, text=True)
+    match(out.stdout.strip(), r"probes:p\[:NAME\] .* \(string\)")
+
+
+def refusal(params, number, *lines):
+    with log() as kmsg:
+        refused(number, kmod.insmod, MODULE, params)
+        # A line of the kernel's own that is too long ends with the next one.
+        kmod.write("/dev/kmsg", "end")
+        match_lines(kmsg.lines(), lines)
+    kmod.nothing_left("rust_kprobe")
+
+
+NO_SYMBOL = r"no such symbol \(ENOENT\)"
+NO_PLACE = r"this place cannot be probed: .* \(EINVAL\)"
+NO_ENTRY = r"not the entry of a function .* \(EINVAL\)"
+NO_DEFINITION = r'1 "", column 1: no definition \(EINVAL\)'
+NO_INSTRUCTION = {"EILSEQ": r"the offset is not the start of an instruction \(EILSEQ\)",
+                  "EINVAL": NO_PLACE}[arch.WITHIN]
+AT_MOST = r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(EINVAL\)'
+
+# What is refused, where the kernel or the line has a part in it; all that the parser refuses
+# stands in tests/parser.rs. The parameter, the errno, and the line behind "probes: definition ".
+DEFINITIONS = {
+    "unknown symbol": (
+        "p:x no_such_function", "ENOENT", rf'1 "p:x no_such_function", column 5: {NO_SYMBOL}'),
+    "unknown symbol in the second": (
+        f"p {TARGET}; r:x no_such_function", "ENOENT",
+        rf'2 "r:x no_such_function", column 5: {NO_SYMBOL}'),
+    "unknown module": ("p nomodule:f", "ENOENT", rf'1 "p nomodule:f", column 3: {NO_SYMBOL}'),
+    "offset within an instruction": (
+        f"p {TARGET}+{WITHIN}", arch.WITHIN,
+        rf'1 "p {TARGET}\+{WITHIN}", column 3: {NO_INSTRUCTION}'),
+    "offset beyond the kernel": (
+        f"p {TARGET}+0x7fffffff", "ENOENT", rf'1 "p {TARGET}\+0x7fffffff", column 3: {NO_SYMBOL}'),
+    "NOKPROBE function": ("p get_kprobe", "EINVAL", rf'1 "p get_kprobe", column 3: {NO_PLACE}'),
+    "NOKPROBE function at return": (
+        "r get_kprobe", "EINVAL",
+        r'1 "r get_kprobe", column 3: not the entry of a function .*, or NOKPROBE \(EINVAL\)'),
+    "assembly at return": (
+        f"r {arch.ASSEMBLY}", "EINVAL", rf'1 "r {arch.ASSEMBLY}", column 3: {NO_ENTRY}'),
+    "function without ftrace at return": (
+        "r vsnprintf", "EINVAL", rf'1 "r vsnprintf", column 3: {NO_ENTRY}'),
+    "not a function": ("p jiffies", "EINVAL", rf'1 "p jiffies", column 3: {NO_PLACE}'),
+    "empty parameter": ("", "EINVAL", NO_DEFINITION),
+    "only separators": (" ;\n; ", "EINVAL", NO_DEFINITION),
+    "one name twice": (
+        f"p:x {TARGET}; r:x {TARGET}", "EINVAL",
+        r'2 "r:x .*", column 1: an earlier definition has the same name \(EINVAL\)'),
+    "4096 characters": ("p " + 4094 * "x", "EINVAL", AT_MOST),
+    "garbage": (
+        "\xff\xfe\x01\x80\x7f", "EINVAL",
+        r'1 "\\xff\\xfe\\x01\\x80\\x7f", column 1: a definition begins with p or r \(EINVAL\)'),
+    "terminal codes": (
+        "p:x\x1b[31m y", "EINVAL",
+        r'1 "p:x\\x1b\[31m y", column 4: a name has letters, digits and \'_\' \(EINVAL\)'),
+}
+REFUSALS = {name: (probes(params), number, "probes: definition " + line)
+            for name, (params, number, line) in DEFINITIONS.items()} | {
+    "4097 characters": (probes("p " + 4095 * "x"), "ENOSPC",
+                        r"probes: the value has at most 4096 characters \(ENOSPC\)", "`p x+.*"),
+    "the parameter twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
+}
 
 
 def main():
     tests = []
-    for part in (module_lines, module_loads, module_places):
-        tests += kmod.tests(vars(part))
-    return kmod.run("module", tests + module_refusals.TESTS, sys.argv[1:])
+    for part in vars(module_lines), vars(module_places), globals():
+        tests += kmod.tests(part)
+    tests += [(f"refused: {name}", functools.partial(refusal, *what))
+              for name, what in REFUSALS.items()]
+    return kmod.run("module", tests, sys.argv[1:])
 
 
 if __name__ == "__main__":

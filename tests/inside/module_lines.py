@@ -7,9 +7,9 @@ import time
 
 import arch
 from arch import LIBC
-from kmod import equal, match, match_lines, probes, unregistered
-from loaded import (BURST, NAP, TARGET, hit, loaded, nothing_left, registered, returned, rmmod,
-                    trigger)
+from kmod import check, ends, equal, match, match_lines, outcome, unregistered
+from module_loaded import (BURST, NAP, TARGET, hit, mine, probing, registered, returned, rmmod,
+                           trigger)
 
 PR_SET_NAME = 15
 HASH = r"(0{8}[0-9a-f]{8}|\(____ptrval____\))"
@@ -17,61 +17,42 @@ HASH = r"(0{8}[0-9a-f]{8}|\(____ptrval____\))"
 
 def test_default_probes_kernel_clone_before_after_and_at_return():
     me = os.getpid()
-    with loaded() as kmsg:
+    with probing(None) as kmsg:
         # Somebody may have forked already.
-        match_lines(
-            [line for line in kmsg.lines() if ": registered " in line],
-            [
-                registered("clone", "p", arch.entry("kernel_clone"), arch.ENTRY),
-                registered("cloned", "r", arch.entry("kernel_clone"), arch.ENTRY),
-            ],
-        )
+        match_lines([line for line in kmsg.lines() if ": registered " in line],
+                    [registered("clone", "p", arch.entry("kernel_clone"), arch.ENTRY),
+                     registered("cloned", "r", arch.entry("kernel_clone"), arch.ENTRY)])
         child = os.fork()
         if child == 0:
             os._exit(0)
         os.waitpid(child, 0)
-        mine = [line for line in kmsg.lines() if f" pid={me} " in line]
         comm = re.escape(open("/proc/self/comm").read().strip())
-        match_lines(
-            mine,
-            [
-                hit("clone", "pre", me, comm),
-                hit("clone", "post", me, comm),
-                returned("cloned", child, me, comm),
-            ],
-        )
+        match_lines(mine(kmsg), [hit("clone", "pre", me, comm), hit("clone", "post", me, comm),
+                                 returned("cloned", child, me, comm)])
         rmmod()
         # Others may have forked too; nobody forks twice in so short a time.
-        ends = [line for line in kmsg.lines() if "unregistered" in line]
-        match_lines(ends, [unregistered("clone"), unregistered("cloned")])
-        for line in ends:
-            hits, missed, suppressed = map(int, re.findall(r"(\d+) (?:hits|missed|lines)", line))
-            if hits < 1 or missed or suppressed:
-                raise AssertionError(line)
-    nothing_left()
+        for found in match_lines(ends(kmsg), [unregistered("clone", missed=0, suppressed=0),
+                                              unregistered("cloned", missed=0, suppressed=0)]):
+            check(int(found[1]) >= 1, found[0])
 
 
 def test_250_triggers_give_250_hits_and_the_log_is_limited():
-    definitions = f"p:enter {TARGET}; r:leave {TARGET}"
-    with loaded(probes(definitions)) as kmsg:
+    with probing(f"p:enter {TARGET}; r:leave {TARGET}") as kmsg:
         kmsg.lines()
         trigger(250)
         said = kmsg.lines()
         rmmod()
-        ends = kmsg.lines()
-        found = match_lines(ends, [unregistered("enter"), unregistered("leave")])
-        for name, end in zip(("enter", "leave"), found):
-            hits, missed, suppressed = map(int, end.groups())
-            equal((hits, missed), (250, 0))
-            lines = [l for l in said if re.match(rf"{name}: (pre|return) ", l)]
+        names = "enter", "leave"
+        found = match_lines(kmsg.lines(), [unregistered(name, 250, 0) for name in names])
+        for name, end in zip(names, found):
+            lines = [line for line in said if re.match(rf"{name}: (pre|return) ", line)]
+            suppressed = int(end[1])
             equal(len(lines) + suppressed, 250)
-            if len(lines) < BURST or suppressed == 0:
-                raise AssertionError(f"{len(lines)} lines, {suppressed} suppressed")
-    nothing_left()
+            check(len(lines) >= BURST and suppressed, f"{len(lines)} lines of 250")
 
 
 def test_what_was_suppressed_is_told_when_lines_pass_again():
-    with loaded(probes(f"p:enter {TARGET}")) as kmsg:
+    with probing(f"p:enter {TARGET}") as kmsg:
         trigger(BURST + 20)
         kmsg.lines()
         time.sleep(6)
@@ -80,102 +61,83 @@ def test_what_was_suppressed_is_told_when_lines_pass_again():
 
 
 def test_return_tells_value_and_duration():
-    with loaded(probes(f"r:nap {NAP}")) as kmsg:
+    with probing(f"r:nap {NAP}") as kmsg:
         kmsg.lines()
         # Relative, unlike time.sleep(): that loses what passes before the call.
         LIBC.usleep(100_000)
-        line = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l][0]
+        line = mine(kmsg)[0]
         match(line, returned("nap", 0, os.getpid()))
         ns = int(line.rsplit("=", 1)[1])
-        if not 100_000_000 <= ns < 5_000_000_000:
-            raise AssertionError(f"0.1 s took {ns} ns")
+        check(100_000_000 <= ns < 5_000_000_000, f"0.1 s took {ns} ns")
 
 
 def test_negative_results_are_signed():
-    with loaded(probes(f"r:leave {TARGET}")) as kmsg:
+    with probing(f"r:leave {TARGET}") as kmsg:
         kmsg.lines()
         arch.syscall("getpriority", 99, 0)
-        line = kmsg.lines()[0]
-        match(line, r"leave: return .* ret=-22 \(0xffffffffffffffea, EINVAL\) ns=\d+")
+        match(kmsg.lines()[0], r"leave: return .* ret=-22 \(0xffffffffffffffea, EINVAL\) ns=\d+")
 
 
 def test_the_errno_of_a_function_that_returns_int():
     """It leaves the upper half of the register zero, as do_sys_openat2() does."""
-    with loaded(probes("r:opened do_sys_openat2")) as kmsg:
-        try:
-            os.open("/no such file", os.O_RDONLY)
-        except FileNotFoundError:
-            pass
-        line = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l][0]
-        match(line, r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
+    with probing("r:opened do_sys_openat2") as kmsg:
+        equal(outcome(os.open, "/no such file", os.O_RDONLY), "ENOENT")
+        match(mine(kmsg)[0], r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
 
 
 def test_results_that_may_be_part_of_an_address_are_hidden():
     """Up to the largest PID they are shown: also halves of addresses, and an errno that is none."""
     hidden = [2**22, 0x12345601, 2**31, 2**32 - 4095, 2**32 - 255, 2**32, 0x888012345601]
-    with loaded(probes("r:sought " + arch.handler_of("lseek"))) as kmsg:
+    with probing("r:sought " + arch.handler_of("lseek")) as kmsg:
         kmsg.lines()
         fd = os.memfd_create("rust_kprobe")
         shown = [0, 1, 2**22 - 1]
         for value in [*shown, *hidden]:
             os.lseek(fd, value, os.SEEK_SET)
         os.close(fd)
-        lines = [l for l in kmsg.lines() if f" pid={os.getpid()} " in l]
-        match_lines(lines, [returned("sought", value) for value in shown]
+        match_lines(mine(kmsg), [returned("sought", value) for value in shown]
                     + len(hidden) * [rf"sought: return .* ret=hidden \({HASH}\) ns=\d+"])
 
 
 def test_pointers_are_hashed():
     """No line shows where the kernel's memory lies to those who may read the log."""
-    with loaded(probes("r:opened do_file_open; p:enter kernel_clone")) as kmsg:
+    with probing("r:opened do_file_open; p:enter kernel_clone") as kmsg:
         os.close(os.open("/", os.O_RDONLY))
-        try:
-            os.open("/no such file", os.O_RDONLY)
-        except FileNotFoundError:
-            pass
+        equal(outcome(os.open, "/no such file", os.O_RDONLY), "ENOENT")
         lines = kmsg.lines()
-        mine = [line for line in lines if f" pid={os.getpid()} " in line]
-        match_lines(
-            mine,
-            [
-                rf"opened: return .* ret=hidden \({HASH}\) ns=\d+",
-                r"opened: return .* ret=-2 \(0xfffffffffffffffe, ENOENT\) ns=\d+",
-            ],
-        )
+        match_lines([line for line in lines if f" pid={os.getpid()} " in line],
+                    [rf"opened: return .* ret=hidden \({HASH}\) ns=\d+",
+                     r"opened: return .* ret=-2 \(0xfffffffffffffffe, ENOENT\) ns=\d+"])
         shown = [n for line in lines for n in re.findall(r"[0-9a-f]{16}", line)]
         # But errors are shown as they are.
         equal([n for n in shown if n.startswith("ff") and int(n, 16) < 2**64 - 4095], [])
-        if not shown:
-            raise AssertionError(f"no address in {lines}")
+        check(shown, f"no address in {lines}")
 
 
 def test_a_dry_pool_counts_as_missed():
-    with loaded(probes(f"r1:nap {NAP}")) as kmsg:
+    with probing(f"r1:nap {NAP}") as kmsg:
         threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         rmmod()
-        hits, missed, _ = map(int, match(kmsg.lines()[-1], unregistered("nap")).groups())
         # Somebody else may have slept as well.
-        if hits < 1 or missed < 2:
-            raise AssertionError(f"{hits} hits, {missed} missed")
+        hits, missed, _ = map(int, match(kmsg.lines()[-1], unregistered("nap")).groups())
+        check(hits >= 1 and missed >= 2, f"{hits} hits, {missed} missed")
 
 
 def test_a_probe_in_printk_itself_does_no_harm():
-    with loaded(probes(f"p:say vprintk_emit; p:enter {TARGET}")) as kmsg:
+    with probing(f"p:say vprintk_emit; p:enter {TARGET}") as kmsg:
         kmsg.lines()
         trigger(3)
         rmmod()
-        found = match_lines(kmsg.lines()[-2:], [unregistered("say"), unregistered("enter", 3, 0, 0)])
-        if int(found[0][2]) < 3:
-            raise AssertionError(f"hits in a handler were not counted as missed: {found[0][0]}")
-    nothing_left()
+        found = match_lines(ends(kmsg), [unregistered("say"), unregistered("enter", 3, 0, 0)])
+        check(int(found[0][2]) >= 3, f"hits in a handler were not counted as missed: {found[0][0]}")
 
 
 def test_a_program_cannot_forge_lines_by_its_name():
-    with loaded(probes(f"p:enter {TARGET}")) as kmsg:
+    with probing(f"p:enter {TARGET}") as kmsg:
         kmsg.lines()
         before = open("/proc/self/comm", "rb").read().strip()
         for name in (b"a\nrust\x1b[31m", b'x" ret=0 (0x0)', b"x\\"):
