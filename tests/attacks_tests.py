@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Makes the attacks of tests/attacks: those that are refused or harmless one after
-the other in one guest, some of them on four CPUs that really run at once, and
-those that the kernel stops or tells of in a guest each.
+"""Makes the attacks of tests/attacks, and the mistakes of tests/stress/stress_mistakes.rs: those
+that are refused or harmless one after the other in one guest, some of them on four CPUs that
+really run at once, and those that the kernel stops or tells of in a guest each.
 
-With ATTACKS='FILE/CASE ...' only those, or all where it is empty, and the results as
+With ATTACKS='FILE FILE/CASE ...' only those, or all where it is empty, and the results as
 they come."""
 import os
 import sys
@@ -13,27 +13,18 @@ import kernels
 
 sys.path.append(str(kernels.ROOT / "tests/inside"))
 
-import cases
-
-
-def chosen(found):
-    """Those that ATTACKS names, or all."""
-    wanted = os.environ.get("ATTACKS", "").split()
-    return [case for case in found if not wanted or case.name in wanted]
+import attacks_cases
 
 
 def echo(line):
     print("# attacks:", line, end="", file=sys.stderr, flush=True)
 
 
-def together(bench, results, what, **options):
-    wanted = [case.name for case in chosen(cases.of(("harmless", "refused")))
-              if what == "all" or case.races]
-    if not wanted:
-        return
-    bench.ktap(results, f"attacks ({what})", "attacks.py", what,
-               *(wanted if os.environ.get("ATTACKS") else ()),
-               limit=600, leaks="watched", echo=echo if "ATTACKS" in os.environ else None, **options)
+def together(bench, results, what, names, **options):
+    cases = attacks_cases.of(("harmless", "refused"), names)
+    if any(case.races or what == "all" for case in cases):
+        bench.ktap(results, f"attacks ({what})", "attacks.py", what, *names, limit=600,
+                   leaks="watched", echo=echo if "ATTACKS" in os.environ else None, **options)
 
 
 def alone(bench, results, case):
@@ -45,13 +36,13 @@ def alone(bench, results, case):
 
 
 def run(bench, results):
+    names = os.environ.get("ATTACKS", "").split()
     bench.build("tests/attacks")
-    together(bench, results, "all")
-    together(bench, results, "races", cpus=4, threads="multi")
-    for case in chosen(cases.of(("stopped",))):
-        alone(bench, results, case)
-    for case in chosen(cases.of(("complains",))):
-        if bench.has("DEBUG_ATOMIC_SLEEP"):
+    bench.build("tests/stress")
+    together(bench, results, "all", names)
+    together(bench, results, "races", names, cpus=4, threads="multi")
+    for case in attacks_cases.of(("stopped", "complains"), names):
+        if case.outcome == "stopped" or bench.has("DEBUG_ATOMIC_SLEEP"):
             alone(bench, results, case)
         else:
             results.say(f"# attacks: {case.name} left out, this kernel does not look")

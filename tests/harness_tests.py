@@ -81,7 +81,7 @@ def lockdep(bench, results):
         )
 
     def before():
-        command = f"{load}off && python3 tests/inside/mistakes.py rcu"
+        command = f"{load}off && python3 tests/inside/attacks.py mistakes/rcu"
         outcome = bench.run(["/bin/bash", "-c", command], limit=120, leaks="ignored")
         found = Results()
         deliberate.told(found, "rcu", outcome, "kernel BUG at ")

@@ -24,7 +24,6 @@ import intruder_tests
 import kernels
 import kunit_tests
 import mirror_tests
-import mistakes_tests
 import parser_tests
 import rust_tests
 import sample_tests
@@ -88,7 +87,6 @@ SUITES = {suite.name: suite for suite in (
     Suite("events", events_tests.run, option("EVENT_TRACING", "this kernel has no trace events")),
     Suite("samples", sample_tests.run),
     Suite("module", program("module", "module.py", limit=300)),
-    Suite("mistakes", mistakes_tests.run),
     Suite("rust", rust_tests.run),
     Suite("compile", compile_tests.run),
     Suite("build", build_tests.run, ONCE),

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The cases of tests/attacks, as its files state them: tests/attacks/attacks.rs says how. And
+those of tests/stress/stress_mistakes.rs."""
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "attacks"
+
+
+@dataclass
+class Case:
+    """An attack, and what must come of it."""
+
+    name: str
+    outcome: str
+    wanted: str  # the errno, or the line
+    says: list = field(default_factory=list)
+    held: int | None = None
+    races: bool = False
+    given: str = ""
+    opens: str = ""
+    since: str = "0"
+    leaks: bool = False
+    rounds: int = 1
+    module: str = "attacks"
+
+    @property
+    def leaves(self):
+        """Whether it leaves something behind, whose memory stays allocated."""
+        return self.leaks or any("left registered" in pattern for pattern, _ in self.says)
+
+    def is_one_of(self, names):
+        """Whether that is its name, or that of its file. No name is every name."""
+        return not names or self.name in names or self.name.split("/")[0] in names
+
+
+PLACE = r"__\w+_sys_getpriority\+0x[04]/\S+"
+ONE_OF_EACH = [(rf"left registered: {what}; unregistered now", False) for what in (
+    "a watch for modules that go", "a handler at the tracepoint kmalloc",
+    *2 * [f"2 at {PLACE}"], *3 * [f"1 at {PLACE}"])]
+DROPPED = ("stress_mistakes: a probe is dropped in a handler, under a lock or where else one must "
+           "not sleep; stopped before it is freed")
+MISTAKES = [
+    Case("forget", "harmless", "", ONE_OF_EACH, rounds=3),
+    Case("static", "harmless", "", ONE_OF_EACH[-1:]),
+    Case("init", "refused", "EIO", ONE_OF_EACH),
+    *(Case(where, "stopped", DROPPED) for where in ("handler", "lock", "rcu", "tracepoint")),
+]
+for mistake in MISTAKES:
+    mistake.module, mistake.given = "stress_mistakes", f"how={mistake.name}"
+    mistake.name = f"mistakes/{mistake.name}"
+
+
+def of(outcomes, names=()):
+    """The cases with these outcomes."""
+    return [case for case in cases() if case.outcome in outcomes and case.is_one_of(names)]
+
+
+def cases():
+    found = []
+    for source in sorted(FOLDER.glob("*.rs")):
+        if source.stem == "attacks":
+            continue
+        of_this = []
+        for line in source.read_text(encoding="utf-8").splitlines():
+            new = re.fullmatch(
+                r"// case ?(\w*): (harmless|refused|stopped|complains) ?(.*)", line)
+            more = re.fullmatch(
+                r"// (says|says some|held|given|opens|since|races|leaks)(?:: (.*))?", line)
+            if new:
+                name = source.stem + (f"/{new[1]}" if new[1] else "")
+                of_this.append(Case(name, new[2], new[3]))
+            elif more and more[1].startswith("says"):
+                of_this[-1].says.append((more[2], more[1] == "says some"))
+            elif more:
+                value = int(more[2]) if more[1] == "held" else more[2] or True
+                setattr(of_this[-1], more[1], value)
+        if not of_this:
+            raise ValueError(f"{source.name} states no case")
+        found += of_this
+    for case in found:
+        case.given = f"attack={case.name} {case.given}"
+    return found + MISTAKES
