@@ -1,19 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0
-"""/dev/stress, of tests/stress/stress.rs."""
+"""The modules of tests/stress: /dev/stress of stress.ko and its probes, which must have seen each
+call; stress_victim.ko; and what stress_late.ko holds."""
+import contextlib
 import ctypes
 import os
+import threading
 
-from arch import LIBC
-from kmod import checked
+from arch import LIBC, checked, inside
+from kmod import (CPUS, Threads, check, equal, insmod, loaded, nothing_left, read, rmmod, until,
+                  write)
+from kmod import run as kmod_run
 
 # tests/stress/targets.h
 TARGET, EXACT, INNER, IRQ, SOFTIRQ, SLEEP, USER = range(7)
+NUMBERS = {"target": TARGET, "exact": EXACT, "inner": INNER, "irq": IRQ, "softirq": SOFTIRQ,
+           "user": USER}
+AT = {number: f"stress:stress_{name}" for name, number in NUMBERS.items()}
 # tests/stress/stress.rs
 (BEFORE, AROUND, NESTED, READER, FOLLOWED, SET, RETURN_SET, TRACED, ENTRY, ENTRY_SET,
  ENTRY_NESTED, MATCHING, ENTRY_ALONE) = range(13)
 HITS, MISSED, RETURNS, WRONG, FAULTS, OPTIMIZED = range(6)
 (IO_CALL, IO_COUNTED, IO_TIMERS, IO_SLEEP, IO_USER, IO_ADD, IO_DROP, IO_ENABLE, IO_DISABLE,
  IO_ASK, IO_REFUSED) = (ord("k") << 8 | n for n in range(11))
+
+# Probes for exact(): kinds, and whether inside the function.
+ALL_KINDS = ((BEFORE, False), (BEFORE, True), (FOLLOWED, False))
+TWO_ENTRIES = ((ENTRY, False), (ENTRY, False))
+VICTIM = "stress_victim:stress_victim"
+
+
+def stress(module, params=""):
+    return loaded(f"tests/stress/{module}.ko", params)
 
 
 class Device:
@@ -46,9 +63,6 @@ class Device:
     def counted(self, which):
         return self.ask(IO_COUNTED, which)
 
-    def sleep(self, ms):
-        return self.ioctl(IO_SLEEP, ms)
-
 
 class Held:
     """A probe, or a set of them."""
@@ -56,14 +70,154 @@ class Held:
     def __init__(self, device, index):
         self.device, self.index = device, index
 
-    def ask(self, what):
-        return self.device.ask(IO_ASK, what | self.index << 8)
+    def ask(self, *what):
+        """One of its figures, or several."""
+        found = tuple(self.device.ask(IO_ASK, one | self.index << 8) for one in what)
+        return found if len(found) > 1 else found[0]
 
     def seen(self):
-        return self.ask(HITS) + self.ask(MISSED)
+        return sum(self.ask(HITS, MISSED))
 
     def enable(self, on):
         self.device.ioctl(IO_ENABLE if on else IO_DISABLE, self.index)
 
     def drop(self):
         self.device.ioctl(IO_DROP, self.index)
+
+
+def drop(*helds):
+    for held in helds:
+        held.drop()
+
+
+@contextlib.contextmanager
+def fire(device, *which):
+    """Every CPU calls these functions while the block runs."""
+    with Threads() as threads:
+        for target in which * CPUS:
+            threads.start(device.call, target, 500, name="fire")
+        yield threads
+
+
+@contextlib.contextmanager
+def exact(device, **kinds):
+    """Probes on functions that stay while the block runs: {function: kinds}.
+
+    They have seen each call when it ends, whatever came and went meanwhile.
+    """
+    held = []
+    for name, wanted in kinds.items():
+        function = AT[NUMBERS[name]]
+        for kind, within in wanted:
+            place = inside(function) if within else function
+            held.append((name, kind, place, device.add(kind, place, max_active=64)))
+    before = {name: device.counted(NUMBERS[name]) for name in kinds}
+    # What was called between the registration and here; there is nobody yet.
+    started = [probe.seen() for *_, probe in held]
+    figures = Figures()
+    yield figures
+    calls = {name: device.counted(NUMBERS[name]) - before[name] for name in kinds}
+    figures.calls = sum(calls.values())
+    for (name, kind, place, probe), start in zip(held, started):
+        what = f"kind {kind} at {place}"
+        equal(probe.seen() - start, calls[name], what)
+        figures.missed += probe.ask(MISSED)
+        if kind == FOLLOWED:
+            equal(probe.ask(RETURNS), probe.ask(HITS), what + ": returns")
+            equal(probe.ask(WRONG), 0, what + ": wrong data")
+        elif kind == AROUND:
+            equal(probe.ask(RETURNS), probe.ask(HITS), what + ": after")
+        probe.drop()
+
+
+class Figures:
+    """What exact() has counted."""
+
+    calls = missed = 0
+
+    def __str__(self):
+        return f"{self.calls} calls = hits + missed, {self.missed} of them missed"
+
+
+def come_and_go(threads, *churns):
+    """Threads register and drop probes, each `(kind, place...)`, three times and again, while the
+    block runs."""
+    def churn(kind, *places):
+        with Device() as mine:
+            for _ in range(3):
+                mine.add(kind, *places, max_active=8).drop()
+
+    for one in churns:
+        threads.start(churn, *one, name="churn")
+
+
+def toggled(device, seconds, *probes):
+    """Threads enable and disable probes, each `(kind, place)` in TARGET, under fire; how often.
+    Afterwards they are hit while they are enabled, and only then."""
+    helds = [device.add(*probe) for probe in probes]
+    with fire(device, TARGET) as threads:
+        for held in helds:
+            for on in True, False:
+                threads.start(held.enable, on, name="toggle")
+        threads.stopped.wait(seconds)
+    calls = device.counted(TARGET)
+    for held in helds:
+        check(held.seen() <= calls, f"{held.seen()} hits of {calls} calls")
+        held.enable(True)
+        before = held.seen()
+        for on in True, False:
+            held.enable(on)
+            device.call(TARGET, 10)
+            equal(held.seen(), before + 10, f"enabled: {on}")
+        held.drop()
+    return threads.count("toggle")
+
+
+def call_victim(times):
+    write("/sys/module/stress_victim/parameters/call", times)
+
+
+@contextlib.contextmanager
+def held_late(change):
+    """Runs `change`, which stress_late holds until the end."""
+    held = "/sys/module/stress_late/parameters/held"
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        until(lambda: read(held) == "Y\n", "stress_late")
+        yield
+    finally:
+        write(held, "N")
+        changing.join()
+
+
+@contextlib.contextmanager
+def cpu_held_offline():
+    """Takes the last CPU offline, where stress_late, loaded with offline=1, holds it until the
+    end. Then it is online again."""
+    online = f"/sys/devices/system/cpu/cpu{CPUS - 1}/online"
+    try:
+        with held_late(lambda: write(online, 0)):
+            yield
+    finally:
+        write(online, 1)
+
+
+def waits_for_a_cpu(step):
+    """The step does not end while a CPU goes offline. RCU ignores that CPU in its last steps, in
+    which functions are probed and handlers emit records."""
+    done = threading.Event()
+    doing = threading.Thread(target=lambda: (step(), done.set()))
+    with cpu_held_offline():
+        doing.start()
+        check(not done.wait(1), "it ended while the CPU goes offline")
+    doing.join()
+
+
+def run(suite, tests, wanted=()):
+    """As kmod.run(), with stress.ko loaded."""
+    insmod("tests/stress/stress.ko")
+    status = kmod_run(suite, tests, wanted)
+    nothing_left()
+    rmmod("stress")
+    return status

@@ -7,29 +7,28 @@ leave anything behind. For the debug kernel. Prints KTAP.
 usage: faults.py [TEST...]
 """
 import collections
-import errno
+import functools
 import os
 import shutil
 import sys
 
 import kmod
-from device import (AROUND, BEFORE, ENTRY, ENTRY_SET, FOLLOWED, IO_REFUSED, MATCHING, RETURN_SET,
-                    SET, TARGET, TRACED, Device)
-from kmod import equal, kprobe_list, probes
+from device import (AROUND, AT, BEFORE, ENTRY, ENTRY_SET, EXACT, FOLLOWED, INNER, IO_REFUSED, IRQ,
+                    MATCHING, RETURN_SET, SET, SOFTIRQ, TARGET, TRACED, Device, run)
+from kmod import check, equal, kprobe_list, probes, write
 
 FAILSLAB = "/sys/kernel/debug/failslab"
-PLACES = [f"stress:stress_{name}" for name in ("target", "exact", "inner", "irq", "softirq")]
+PLACES = [AT[which] for which in (TARGET, EXACT, INNER, IRQ, SOFTIRQ)]
 
 
-def write(path, value):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(str(value))
+def nothing_left():
+    equal(kprobe_list(), [])
+    equal(kmod.is_loaded("rust_kprobe"), False)
 
 
-def inject(action, undo, check):
-    """Runs `action` with its first allocation failing, then with its second,
-    until there is none left. Gives how often it failed, by errno, and how often
-    it went well all the same."""
+def inject(action, undo, then=nothing_left, at_least=1):
+    """Runs `action` with its first allocation failing, then with its second, until there is none
+    left. It fails with nothing but ENOMEM, and as often as `at_least`."""
     failed, survived = collections.Counter(), 0
     # Opened before, because that allocates.
     nth = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
@@ -43,113 +42,78 @@ def inject(action, undo, check):
             left = int(os.pread(nth, 32, 0))
             os.pwrite(nth, b"0", 0)
             if isinstance(result, OSError):
-                failed[errno.errorcode[result.errno]] += 1
-                check()
-                if left:
-                    raise AssertionError(
-                        f"{result} at {n}, although no allocation failed: {left} left, "
-                        f"{failed}, {survived}"
-                    )
-            else:
-                undo(result)
-                check()
-                if left:
-                    return failed, survived
-                survived += 1
+                failed[kmod.errno_name(result)] += 1
+                then()
+                check(not left, f"{result} at {n}, although no allocation failed: {left} left, "
+                      f"{failed}, {survived}")
+                continue
+            undo(result)
+            then()
+            if left:
+                break
+            survived += 1
+        else:
+            raise AssertionError("there is no end of allocations")
     finally:
         os.close(nth)
-    raise AssertionError("there is no end of allocations")
-
-
-def told(failed, survived, at_least=1):
-    """Summarises the outcome. Only ENOMEM is acceptable."""
     equal([name for name in failed if name != "ENOMEM"], [])
-    if failed["ENOMEM"] < at_least:
-        raise AssertionError(f"{failed} failures, {survived} survived")
+    check(failed["ENOMEM"] >= at_least, f"{failed} failures, {survived} survived")
     return f"{failed['ENOMEM']} times ENOMEM, {survived} times without an effect"
 
 
-def nothing_left():
-    equal(kprobe_list(), [])
-    equal(kmod.is_loaded("rust_kprobe"), False)
-
-
-def module(definitions):
+def of_module(definitions):
     # Failures while it is read through 9p would break the root file system.
-    copy = "/tmp/rust_kprobe.ko"
-    shutil.copy("rust_kprobe.ko", copy)
-
-    def load():
-        kmod.insmod(copy, definitions)
-
-    def unload(_):
-        kmod.rmmod("rust_kprobe")
-
-    return told(*inject(load, unload, nothing_left), at_least=20)
+    copy = shutil.copy("rust_kprobe.ko", "/tmp/rust_kprobe.ko")
+    return inject(lambda: kmod.insmod(copy, definitions), lambda _: kmod.rmmod("rust_kprobe"),
+                  at_least=20)
 
 
-def test_insmod_with_its_own_probes():
-    return module(b"")
+def of_probe(kind, *places):
+    def drop(held):
+        # It works.
+        if PLACES[0] in places:
+            before = held.seen()
+            device.call(TARGET, 3)
+            equal(held.seen(), before + 3)
+        held.drop()
+
+    with Device() as device:
+        return inject(lambda: device.add(kind, *places), drop)
 
 
-def test_insmod_with_a_definition_of_each_kind():
-    return module(probes("p:a kernel_clone; r8:b kernel_clone; p:c do_exit+0; r:d do_exit"))
-
-
-def device_test(kind, *places):
-    def test():
-        with Device() as device:
-            def add():
-                return device.add(kind, *places)
-
-            def drop(held):
-                # It works.
-                if PLACES[0] in places:
-                    before = held.seen()
-                    device.call(TARGET, 3)
-                    equal(held.seen(), before + 3)
-                held.drop()
-
-            return told(*inject(add, drop, nothing_left))
-
-    return test
-
-
-def test_a_kth_member_without_memory_leaves_no_other():
+def kth_member():
     """The members before it are already registered when it is refused."""
     refused = set()
-    with Device() as device:
-        def check():
-            nothing_left()
-            refused.add(device.ioctl(IO_REFUSED))
 
-        inject(lambda: device.add(SET, *PLACES), lambda held: held.drop(), check)
-    if len(refused) < 3:
-        raise AssertionError(f"only members {refused} were refused")
+    def then():
+        nothing_left()
+        refused.add(device.ioctl(IO_REFUSED))
+
+    with Device() as device:
+        inject(lambda: device.add(SET, *PLACES), lambda held: held.drop(), then)
+    check(len(refused) >= 3, f"only members {refused} were refused")
     return f"members {', '.join(map(str, sorted(refused)))}"
 
 
-def main():
-    write(f"{FAILSLAB}/ignore-gfp-wait", "N")
-    write(f"{FAILSLAB}/verbose", 0)
-    kinds = {
-        "a kprobe": (BEFORE, PLACES[0]),
-        "a kprobe with a post handler": (AROUND, PLACES[0]),
-        "a kretprobe": (FOLLOWED, PLACES[0]),
-        "a set of kprobes": (SET, *PLACES),
-        "a set of kretprobes": (RETURN_SET, *PLACES),
-        "a tracepoint": (TRACED, "sched_process_exec"),
-        "an entry probe": (ENTRY, PLACES[0]),
-        "a set of entry probes": (ENTRY_SET, *PLACES),
-        "entry probes by a pattern": (MATCHING, "stress_*"),
-    }
-    tests = [(f"each allocation of {name} fails", device_test(*what)) for name, what in kinds.items()]
-    tests += kmod.tests(globals())
-    kmod.insmod("tests/stress/stress.ko")
-    status = kmod.run("faults", tests, sys.argv[1:])
-    kmod.rmmod("stress")
-    return status
+OF_EACH_KIND = probes("p:a kernel_clone; r8:b kernel_clone; p:c do_exit+0; r:d do_exit")
+TESTS = {
+    "each allocation of a kprobe fails": (of_probe, BEFORE, PLACES[0]),
+    "each allocation of a kprobe with a post handler fails": (of_probe, AROUND, PLACES[0]),
+    "each allocation of a kretprobe fails": (of_probe, FOLLOWED, PLACES[0]),
+    "each allocation of a set of kprobes fails": (of_probe, SET, *PLACES),
+    "each allocation of a set of kretprobes fails": (of_probe, RETURN_SET, *PLACES),
+    "each allocation of a tracepoint fails": (of_probe, TRACED, "sched_process_exec"),
+    "each allocation of an entry probe fails": (of_probe, ENTRY, PLACES[0]),
+    "each allocation of a set of entry probes fails": (of_probe, ENTRY_SET, *PLACES),
+    "each allocation of entry probes by a pattern fails": (of_probe, MATCHING, "stress_*"),
+    "insmod with its own probes": (of_module, ""),
+    "insmod with a definition of each kind": (of_module, OF_EACH_KIND),
+    "a kth member without memory leaves no other": (kth_member,),
+}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    write(f"{FAILSLAB}/ignore-gfp-wait", "N")
+    write(f"{FAILSLAB}/verbose", 0)
+    tests = [(name, functools.partial(*what)) for name, what in TESTS.items()]
+    sys.exit(run("faults", tests, sys.argv[1:]))

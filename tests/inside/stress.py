@@ -15,14 +15,12 @@ missed it. The functions count their own calls.
 import sys
 
 import kmod
-import stress_contexts
 import stress_entries
 import stress_everything
 import stress_in_flight
-import stress_lifetime
-from fire import CPUS
-from form import EVERY
-
+import stress_probes
+from device import run
+from stress_form import EVERY
 
 # Tests in other files that are on all functions.
 ON_ALL = ("all functions under fire", "a module leaves its entry probes")
@@ -30,14 +28,10 @@ ON_ALL = ("all functions under fire", "a module leaves its entry probes")
 
 def main():
     tests = []
-    for part in (stress_lifetime, stress_in_flight, stress_contexts, stress_entries,
-                 stress_everything):
+    for part in stress_probes, stress_in_flight, stress_entries, stress_everything:
         tests += [(name, test) for name, test in kmod.tests(vars(part))
                   if EVERY or part is not stress_everything and name not in ON_ALL]
-    kmod.insmod("tests/stress/stress.ko")
-    status = kmod.run(f"stress on {CPUS} CPUs", tests, sys.argv[4:])
-    kmod.rmmod("stress")
-    return status
+    return run(f"stress on {kmod.CPUS} CPUs", tests, sys.argv[4:])
 
 
 if __name__ == "__main__":

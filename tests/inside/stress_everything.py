@@ -1,79 +1,114 @@
 # SPDX-License-Identifier: GPL-2.0
 """Probes on every function of the kernel, and return probes on every symbol."""
-import errno
-import os
+import bisect
+import hashlib
+import struct
 import subprocess
-import threading
 import time
 
-import text
+import arch
 from device import FOLLOWED, HITS, IO_REFUSED, SET, Device
-from form import EVERY
-from kmod import equal, kprobe_list
+from kmod import TRACING, Skip, Threads, check, equal, errno_name, kprobe_list, read
+from stress_form import EVERY
+
+PAGE = 4096
 
 
-def workload(stopped):
+def workload():
     """What a machine does all day: processes, files, pipes, sockets, memory."""
-    while not stopped.is_set():
-        subprocess.run(
-            ["/bin/bash", "-c",
-             "cat /proc/self/maps /proc/meminfo /proc/interrupts >/dev/null; ls -lR /sys/kernel "
-             ">/dev/null; head -c 300000 /dev/urandom | gzip | gunzip | wc -c >/dev/null; "
-             "echo x >/tmp/stress.$$; mv /tmp/stress.$$ /tmp/stress; rm /tmp/stress; "
-             "ip link add s0 type veth peer name s1 2>/dev/null; ip link set s0 up; "
-             "ip link del s0; sleep 0.05"],
-            check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+    subprocess.run(
+        ["/bin/bash", "-c",
+         "cat /proc/self/maps /proc/meminfo /proc/interrupts >/dev/null; ls -lR /sys/kernel "
+         ">/dev/null; head -c 300000 /dev/urandom | gzip | gunzip | wc -c >/dev/null; "
+         "echo x >/tmp/stress.$$; mv /tmp/stress.$$ /tmp/stress; rm /tmp/stress; "
+         "ip link add s0 type veth peer name s1 2>/dev/null; ip link set s0 up; "
+         "ip link del s0; sleep 0.05"],
+        check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
 
 
 def functions():
-    with open("/sys/kernel/tracing/available_filter_functions", encoding="ascii") as file:
-        lines = [line.split() for line in file]
+    lines = [line.split() for line in read(TRACING / "available_filter_functions").splitlines()]
     # MODULE:FUNCTION for what is not in the kernel itself.
     return [f"{l[1].strip('[]')}:{l[0]}" if len(l) > 1 else l[0] for l in lines]
 
 
-def test_every_function_of_the_kernel():
-    everything = list(dict.fromkeys(functions()))
-    every = everything[::EVERY]
-    refused = {}
-    hits = attached = 0
-    stopped = threading.Event()
-    worker = threading.Thread(target=workload, args=(stopped,))
-    worker.start()
-    try:
-        time.sleep(3)  # What it patches at first, as static keys, it has patched.
-        before = text.pages()
-        with Device() as device:
-            for at in range(0, len(every), 500):
-                batch = every[at:at + 500]
-                while batch:
-                    try:
-                        held = device.add(SET, *batch)
-                    except OSError as error:
-                        name = errno.errorcode.get(error.errno, str(error.errno))
-                        refused.setdefault(name, []).append(batch.pop(device.ioctl(IO_REFUSED)))
-                    else:
-                        break
-                if batch:
-                    time.sleep(0.3)
-                    attached += len(batch)
-                    hits += held.ask(HITS)
-                    held.drop()
-                print(f"# {min(at + 500, len(every))} of {len(every)}", flush=True)
-    finally:
-        stopped.set()
-        worker.join()
-    equal(kprobe_list(), [])
-    changed = text.changed(before)
-    equal(changed, [], "the kernel's text has changed at")
-    equal(attached + sum(map(len, refused.values())), len(every))
-    if hits == 0:
-        raise AssertionError("nothing was hit")
+def text_symbols():
+    """(address, name) of the kernel's text, in order."""
+    lines = [line.split() for line in read("/proc/kallsyms").splitlines()]
+    # kallsyms may show _etext as a symbol of the next section.
+    return sorted((int(line[0], 16), line[2]) for line in lines
+                  if line[1] in "tT" or line[2] == "_etext")
+
+
+def text_pages():
+    """{address: digest} of each page of the kernel's text, by /proc/kcore."""
+    at = {name: address for address, name in text_symbols()}
+    start, end = at["_stext"], at["_etext"]
+    with open("/proc/kcore", "rb") as kcore:
+        header = kcore.read(64)
+        kcore.seek(*struct.unpack_from("<Q", header, 32))
+        size, count = struct.unpack_from("<HH", header, 54)
+        segments = [struct.unpack_from("<IIQQQQ", kcore.read(size)) for _ in range(count)]
+        found = [offset + start - address for kind, _, offset, address, _, length in segments
+                 if kind == 1 and address <= start and end <= address + length]
+        check(found, "/proc/kcore does not show the kernel's text")
+        kcore.seek(found[0])
+        pages = {page: kcore.read(min(PAGE, end - page)) for page in range(start, end, PAGE)}
+    # Only the padding at the end of the text is blank.
+    blank = [page for page, data in pages.items() if not any(data)]
+    check(not blank or end - blank[0] <= 1 << 16 and blank == list(range(blank[0], end, PAGE)),
+          f"/proc/kcore shows nothing at {blank[:1]}")
+    return {page: hashlib.sha256(data).digest() for page, data in pages.items() if any(data)}
+
+
+def text_changed(before):
+    """The symbols in the pages that have changed."""
+    now, symbols = text_pages(), text_symbols()
+    at = [page for page in before if now.get(page) != before[page]]
+    return [symbols[bisect.bisect_right(symbols, (page, "~")) - 1][1] for page in at]
+
+
+def summary(refused):
+    """What was refused, by errno."""
     for name, which in refused.items():
         print(f"# {name}: {len(which)}, as {', '.join(which[:5])}")
-    told = ", ".join(f"{len(which)} {name}" for name, which in refused.items()) or "none"
-    return (f"{attached} of {len(every)} attached, refused: {told}; {hits} hits; "
+    return ", ".join(f"{len(which)} {name}" for name, which in refused.items()) or "none"
+
+
+def attached(device, batch, refused):
+    """The set of what can be probed in `batch`, from which the rest is taken."""
+    while batch:
+        try:
+            return device.add(SET, *batch)
+        except OSError as error:
+            name = batch.pop(device.ioctl(IO_REFUSED))
+            refused.setdefault(errno_name(error), []).append(name)
+    return None
+
+
+def test_every_function_of_the_kernel():
+    every = list(dict.fromkeys(functions()))[::EVERY]
+    refused = {}
+    hits = probed = 0
+    with Threads() as working, Device() as device:
+        working.start(workload)
+        time.sleep(3)  # What it patches at first, as static keys, it has patched.
+        before = text_pages()
+        for at in range(0, len(every), 500):
+            batch = every[at:at + 500]
+            held = attached(device, batch, refused)
+            if held:
+                time.sleep(0.3)
+                probed += len(batch)
+                hits += held.ask(HITS)
+                held.drop()
+            print(f"# {min(at + 500, len(every))} of {len(every)}", flush=True)
+    equal(kprobe_list(), [])
+    equal(text_changed(before), [], "the kernel's text has changed at")
+    equal(probed + sum(map(len, refused.values())), len(every))
+    check(hits, "nothing was hit")
+    return (f"{probed} of {len(every)} attached, refused: {summary(refused)}; {hits} hits; "
             f"text as before, {len(before)} pages")
 
 
@@ -138,19 +173,18 @@ NO_FUNCTIONS = ("ret_from_fork_asm", "__switch_to_asm")
 
 def test_a_return_probe_on_every_symbol():
     """Only functions take one; and with it, programs keep their registers."""
-    if os.uname().machine != "x86_64":
-        return "the program is one of x86-64"
+    if not arch.X86_64:
+        raise Skip("the program is one of x86-64")
     binary = "/tmp/stress-marked"
     subprocess.run(["gcc", "-O1", "-mno-red-zone", "-w", "-x", "c", "-", "-o", binary],
                    input=MARKED, text=True, check=True)
-    with open("/proc/kallsyms", encoding="ascii") as file:
-        lines = [line.split() for line in file]
+    lines = [line.split() for line in read("/proc/kallsyms").splitlines()]
     symbols = list(dict.fromkeys(l[2] for l in lines if len(l) == 3 and l[1] in "tTwW"))
     cold = [s for s in symbols if s.endswith(".cold")][:20]
-    wanted = [s for s in (*NO_FUNCTIONS, *cold) if s in symbols]
-    wanted += [s for s in symbols[::EVERY] if s not in wanted]
+    never = [s for s in (*NO_FUNCTIONS, *cold) if s in symbols]
+    wanted = never + [s for s in symbols[::EVERY] if s not in never]
     # By address: ftrace's list has one of several names of a function.
-    address = {l[2]: l[0] for l in reversed(lines)}
+    address = arch.symbols()
     known = {address.get(name.split(":")[-1]) for name in functions()}
     refused, taken = {}, []
 
@@ -164,19 +198,16 @@ def test_a_return_probe_on_every_symbol():
             for name in wanted[at:at + 100]:
                 try:
                     device.add(FOLLOWED, name, max_active=64)
-                except OSError as error:
-                    code = errno.errorcode.get(error.errno, str(error.errno))
-                    refused.setdefault(code, []).append(name)
-                else:
                     batch.append(name)
+                except OSError as error:
+                    refused.setdefault(errno_name(error), []).append(name)
             compare(batch)
         taken += batch
         if EVERY == 1:
             print(f"# {at + 100} of {len(wanted)}", flush=True)
     compare([])
     equal([s for s in taken if address[s] not in known], [], "taken, and not in ftrace's list")
-    missing = [s for s in (*NO_FUNCTIONS, *cold) if s in wanted and s not in refused["EINVAL"]]
-    equal(missing, [], "not refused")
+    equal([s for s in never if s not in refused["EINVAL"]], [], "not refused")
     equal(kprobe_list(), [])
-    told = ", ".join(f"{len(which)} {code}" for code, which in refused.items())
-    return f"{len(taken)} of {len(wanted)} taken, refused: {told}; registers as they were"
+    return (f"{len(taken)} of {len(wanted)} taken, refused: {summary(refused)}; "
+            "registers as they were")
