@@ -9,20 +9,16 @@ On the debug kernel there are fewer rounds, unless it is --long. With words, onl
 tests whose names have one of them.
 """
 import sys
-from pathlib import Path
 
 import events_arming
 import events_records
 import events_rounds
 import kmod
-from listening import TRACING, run
 
 
 def main():
-    for name, folder in (("tracefs", TRACING), ("debugfs", Path("/sys/kernel/debug"))):
-        if not any(folder.iterdir()):
-            run("mount", "-t", name, "nodev", str(folder))
-    Path("/proc/self/comm").write_text("python3", encoding="ascii")
+    kmod.mount_tracing()
+    kmod.write("/proc/self/comm", "python3")
     tests = []
     for part in (events_records, events_arming, events_rounds):
         tests += kmod.tests(vars(part))

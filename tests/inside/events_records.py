@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """Records of trace events: where their fields are, and how tracefs and the tools that read
 them print them."""
-import errno
 import os
 import re
 import struct
-import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
-import kmod
-from kmod import equal, match
-from listening import (ALL, CALL, TRACING, address_of, armed, call, instance, loaded, perf_record,
-                       put, refused, run, sender, tool, with_module)
-
+from kmod import TRACING, check, equal, match, read, refused, rmmod, write
+from listening import (ALL, address_of, armed, by_bpftrace, by_perf, call, instance, module, run,
+                       sender, tool, with_module)
 
 FIELDS = """\
 unsigned char small;	offset:8;	size:1;	signed:0;
@@ -35,34 +30,35 @@ unsigned char last;	offset:88;	size:1;	signed:0;
 """
 
 
+PRINTED = (
+    '"small=%u negative=%lld truth=%u word=%u hex=0x%x list=%s bytes=%s task=%s '
+    'at=%p function=%pS minus=%hd text=%s result=%d more=%s last=%u", REC->small, REC->negative, '
+    'REC->truth, REC->word, REC->hex, __print_array(REC->list, 3, 2), '
+    '__print_array(REC->bytes, 2, 1), REC->task, REC->at, (void *)REC->function, REC->minus, '
+    '__get_str(text), REC->result, __get_str(more), REC->last')
+HELLO = (
+    r"everything: small=200 negative=-5 truth=1 word=4660 hex=0xbeef list={0x1,0x2,0xffff} "
+    r"bytes={0xff,0x2} task=python3 at=(0{8}[0-9a-f]{8}) "
+    r"function=events_text\+0x[04]/0x[0-9a-f]+ \[events\] minus=-3 text=hello result=-2 more=hello "
+    r"last=7")
+
+
 @with_module
 def test_format_says_where_the_fields_are():
-    text = (ALL["everything"] / "format").read_text()
+    text = read(ALL["everything"] / "format")
     common, fields, rest = text.split("\n\n", 2)
     equal(common.splitlines()[0], "name: everything")
     equal(fields + "\n", "".join(f"\tfield:{line}\n" for line in FIELDS.splitlines()))
-    equal(rest, 'print fmt: "small=%u negative=%lld truth=%u word=%u hex=0x%x list=%s bytes=%s task=%s '
-          'at=%p function=%pS minus=%hd text=%s result=%d more=%s last=%u", REC->small, REC->negative, '
-          'REC->truth, REC->word, REC->hex, __print_array(REC->list, 3, 2), '
-          '__print_array(REC->bytes, 2, 1), REC->task, REC->at, (void *)REC->function, REC->minus, '
-          '__get_str(text), REC->result, __get_str(more), REC->last\n')
-    text = (ALL["line"] / "format").read_text()
+    equal(rest, f"print fmt: {PRINTED}\n")
+    text = read(ALL["line"] / "format")
     equal(text.splitlines()[-1], 'print fmt: "100%% \\"%d\\" is {%d}", REC->n, REC->result')
-    number = int((ALL["number"] / "id").read_text())
-    if f"ID: {number}\n" not in (ALL["number"] / "format").read_text():
-        raise AssertionError(number)
-
-
-def expected(text, length):
-    short = text[:16]
-    return (rf"everything: small=200 negative=-{length} truth=1 word=4660 hex=0xbeef "
-            rf"list={{0x1,0x2,0xffff}} bytes={{0xff,0x2}} task=python3 at=[0-9a-f]{{16}} "
-            rf"function=events_text\+0x[04]/0x[0-9a-f]+ \[events\] minus=-3 text={re.escape(short)} "
-            rf"result=-2 more={re.escape(text)} last=7")
+    number = read(ALL["number"] / "id")
+    check(f"ID: {number}" in read(ALL["number"] / "format"), number)
 
 
 @with_module
 def test_records_are_printed():
+    """Pointers are hashed."""
     with ALL.listening("number", "everything", "line", "other", "set"):
         call("number 5 2")
         call("text hello")
@@ -70,146 +66,117 @@ def test_records_are_printed():
         call("bound 4000000")
         call("number 18446744073709551615 1")
         lines = ALL.lines()
-    equal([line for line in lines if not line.startswith("everything")], [
-        "number: value=5", "number: value=6", "set: index=0", "set: index=1", 'line: 100% "2" is {-2}',
-        "other: n=2", "set: index=1", 'line: 100% "4000000" is {0}', "other: n=4000000",
-        "number: value=18446744073709551615"])
-    match([line for line in lines if line.startswith("everything")][0], expected("hello", 5))
+    match(lines.pop(next(n for n, line in enumerate(lines) if "everything" in line)), HELLO)
+    equal(lines, [
+        "number: value=5", "number: value=6", "set: index=0", "set: index=1",
+        'line: 100% "2" is {-2}', "other: n=2", "set: index=1", 'line: 100% "4000000" is {0}',
+        "other: n=4000000", "number: value=18446744073709551615"])
 
 
 @with_module
 def test_strings_are_escaped_and_cut():
-    for text in ("a\tb\x1b[31m\xff\\ 16", "x" * 16, "x" * 17, "x" * 299, "x" * 300, "x" * 301, "x" * 310, ""):
+    lengths = 16, 17, 299, 300, 301, 310, 0
+    for text in ("a\tb\x1b[31m\xff\\ 16", *(length * "x" for length in lengths)):
         with ALL.listening("everything"):
             call(f"text {text}")
             line = [line for line in ALL.lines() if line.startswith("everything")][0]
         shown = [re.sub(r"[^ -~]", lambda m: {"\t": "\\t"}.get(m[0], f"\\x{ord(m[0]):02x}"),
-                        text if len(text) <= most else f"{text[:most - 3]}...") for most in (16, 300)]
+                        text if len(text) <= most else f"{text[:most - 3]}...")
+                 for most in (16, 300)]
         words = re.search(r" text=(.*) result=-2 more=(.*) last=7$", line)
         equal([words[1], words[2]], shown)
 
 
 def test_redefined_names_change_no_record():
     """A module that has its own `core`, macros, primitive types, constants and methods."""
-    with loaded("events_hostile"), ALL.listening("strange", "own"):
+    with module("events_hostile"), ALL.listening("strange", "own"):
         os.getpriority(os.PRIO_PROCESS, 0)
         equal(ALL.lines()[:2], [
             "strange: entry=1 life={0x2,0x3,0x4} record=text self_=0x5 at={0x6,0x7}",
             "own: bytes={0x8,0x9,0xa,0xb,0xc} next=13"])
         fields = re.findall(r"field:(.*?);.*offset:(\d+);.*size:(\d+);",
-                            (ALL["strange"] / "format").read_text())[-5:]
+                            read(ALL["strange"] / "format"))[-5:]
     equal(fields, [("unsigned int entry", "8", "4"), ("unsigned short life[3]", "12", "6"),
                    ("__data_loc char[] record", "20", "4"),
                    ("unsigned long long self_", "24", "8"), ("unsigned short at[2]", "32", "4")])
 
 
+def piped(path):
+    """What can be read there now, page by page."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    data = b""
+    try:
+        while page := os.read(fd, os.sysconf("SC_PAGESIZE")):
+            data += page
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(fd)
+    return data
+
+
 def test_a_long_line_is_cut_and_marked():
-    with loaded("events_hostile"), ALL.listening("wide"):
+    with module("events_hostile"), ALL.listening("wide"):
         for _ in range(3):
             os.getpriority(os.PRIO_PROCESS, 0)
-        lines = ALL.lines()
-        pipe = os.open(TRACING / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-        piped = b""
-        try:
-            while part := os.read(pipe, 65536):
-                piped += part
-        except BlockingIOError:
-            pass
-        os.close(pipe)
-    equal(len(lines), 3)
-    equal(len(piped.splitlines()), 3)
-    for line in [*lines, *piped.decode().splitlines()]:
-        if not re.search(r"wide: all=\{0xff(,0xff){1300,}\}\.\.\.$", line):
-            raise AssertionError(line)
+        lines = ALL.lines(), piped(TRACING / "trace_pipe").decode().splitlines()
+    equal([len(of_one) for of_one in lines], [3, 3])
+    for line in sum(lines, []):
+        check(re.search(r"wide: all=\{0xff(,0xff){1300,}\}\.\.\.$", line), line)
 
 
-@with_module
-def test_pointers_are_hashed():
-    with ALL.listening("everything"):
-        call("text a")
-        shown = re.search(r" at=([0-9a-f]+) ", ALL.lines()[-1])[1]
-    if not shown.startswith("00000000"):
-        raise AssertionError(shown)
-
-
-def patterns():
+def pattern():
     """The record of "text ab" as bytes, after the common fields."""
-    first = struct.pack("<B7xqBxHI3H2b16s", 200, -2, 1, 0x1234, 0xbeef, 1, 2, 0xffff, -1, 2, b"python3")
-    second = struct.pack("<Qh2xIiIB7x", address_of("events_text"), -3, 96 | 3 << 16, -2, 99 | 3 << 16, 7)
+    first = struct.pack("<B7xqBxHI3H2b16s", 200, -2, 1, 0x1234, 0xbeef, 1, 2, 0xffff, -1, 2,
+                        b"python3")
+    second = struct.pack("<Qh2xIiIB7x", address_of("events_text"), -3, 96 | 3 << 16, -2,
+                         99 | 3 << 16, 7)
     return re.compile(re.escape(first) + b".{8}" + re.escape(second) + b"ab\0ab\0\0\0", re.DOTALL)
 
 
-def fill_and_emit():
-    """Leaves no zero where a record could leave a gap, then emits 3 of them."""
-    for _ in range(60):
-        call("text " + "\xff" * 299)
-    for _ in range(3):
-        call("text ab")
-
-
-def pages(of):
-    """What is in the buffer of an instance, as the kernel has it."""
-    data = b""
-    for cpu in (of.folder / "per_cpu").iterdir():
-        fd = os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            while page := os.read(fd, os.sysconf("SC_PAGESIZE")):
-                data += page
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(fd)
-    return data
+# Leaves no zero where a record could leave a gap, then emits 3 of them.
+FILL_AND_EMIT = 60 * ["text " + "\xff" * 299] + 3 * ["text ab"]
 
 
 @with_module
 def test_nothing_unwritten_goes_to_tracefs():
     with instance("raw") as raw:
-        put(raw.folder / "buffer_size_kb", "8")
-        with raw.listening("everything"):
-            fill_and_emit()
-        equal(len(patterns().findall(pages(raw))), 3)
+        write(raw.folder / "buffer_size_kb", 8)
         # With a filter, records go by way of another page.
-        put(raw["everything"] / "filter", "small == 200")
-        with raw.listening("everything"):
-            fill_and_emit()
-        equal(len(patterns().findall(pages(raw))), 3, "with a filter")
+        for text in "0", "small == 200":
+            raw.filter("everything", text)
+            with raw.listening("everything"):
+                for words in FILL_AND_EMIT:
+                    call(words)
+            data = b"".join(piped(cpu / "trace_pipe_raw") for cpu in
+                            (raw.folder / "per_cpu").iterdir())
+            equal(len(pattern().findall(data)), 3, f"with the filter {text}")
 
 
 @with_module
 def test_nothing_unwritten_goes_to_perf():
-    tool("perf")
-    script = ("import os\n"
-              f"def call(w):\n f=os.open('{CALL}', os.O_WRONLY); os.write(f, w.encode('latin1')); os.close(f)\n"
-              "open('/proc/self/comm','w').write('python3')\n"
-              "for _ in range(60): call('text ' + '\\xff' * 299)\n"
-              "for _ in range(3): call('text ab')\n")
-    with tempfile.TemporaryDirectory() as directory:
-        # Records of all events are made in the same memory.
-        data = perf_record(directory, "everything", "filler", script=script)
-        equal(len(patterns().findall(Path(data).read_bytes())), 3)
+    # Records of all events are made in the same memory.
+    *_, data = by_perf(sender(*FILL_AND_EMIT), "everything", "filler")
+    equal(len(pattern().findall(data)), 3)
 
 
 @with_module
 def test_perf_record_and_script():
-    tool("perf")
-    with tempfile.TemporaryDirectory() as directory:
-        data = perf_record(directory, "number", "everything", "line",
-                           script=sender("number 77 2", "text Hallo", "bound 3"))
-        out = run("perf", "script", "-F", "event,trace", "-i", data).stdout.splitlines()
-    lines = [line.strip() for line in out if line.strip()]
-    equal([re.sub(r" +", " ", line) for line in lines if "everything" not in line],
-          ["events_test:number: value=77", "events_test:number: value=78",
-           'events_test:line: 100% "3" is {-3}'])
-    line = next(line for line in lines if "everything" in line)
+    script = sender("number 77 2", "text Hallo", "bound 3")
+    lines, chains, _ = by_perf(script, "number", "everything", "line",
+                               fields=("event,trace", "ip,sym"))
+    lines = [line for line in lines if line.startswith("events_test:")]
+    line = lines.pop(next(n for n, line in enumerate(lines) if "everything" in line))
+    equal(lines, ["events_test:number: value=77", "events_test:number: value=78",
+                  'events_test:line: 100% "3" is {-3}'])
     for part in ("negative=-5", "truth=1", "hex=0xbeef", "task=python3", "minus=-3", "text=Hallo",
                  "result=-2", "last=7"):
-        if f" {part}" not in line:
-            raise AssertionError(f"no {part} in {line}")
-    # perf does not know the functions of every module.
+        check(f" {part}" in line, f"no {part} in {line}")
+    # perf does not know the functions of every module, nor the module's own symbols.
     function = re.search(r" function=(\S+)", line)[1].split("+")[0]
-    if function not in ("events_text", hex(address_of("events_text"))):
-        raise AssertionError(line)
+    check(function in ("events_text", hex(address_of("events_text"))), line)
+    for name in ("param_attr_store", "vfs_write"):
+        check(any(name in words for words in chains), chains)
     equal(armed("events_number"), [False])
 
 
@@ -219,25 +186,9 @@ def test_perf_stat_counts_and_filters():
     out = run("perf", "stat", "-x,", "-a", "-e", "events_test:number", sys.executable, "-c",
               sender("number 1 12345")).stderr
     equal(out.split(",")[0], "12345")
-    with tempfile.TemporaryDirectory() as directory:
-        data = perf_record(directory, "number", script=sender("number 1 9"),
-                           options=("--filter", "value > 2 && value < 5"))
-        out = run("perf", "script", "-F", "trace", "-i", data).stdout.split()
-    equal(out, ["value=3", "value=4"])
-
-
-@with_module
-def test_perf_has_call_chains():
-    tool("perf")
-    with tempfile.TemporaryDirectory() as directory:
-        data = f"{directory}/perf.data"
-        run("perf", "record", "-q", "-a", "-g", "-e", "events_test:number", "-o", data, "--",
-            sys.executable, "-c", sender("number 1 1"))
-        out = run("perf", "script", "-F", "ip,sym", "-i", data).stdout
-    # perf does not find the module's own symbols.
-    for name in ("param_attr_store", "vfs_write"):
-        if name not in out:
-            raise AssertionError(repr(out))
+    lines, _ = by_perf(sender("number 1 9"), "number", fields=("trace",),
+                       options=("--filter", "value > 2 && value < 5"))
+    equal(lines, ["value=3", "value=4"])
 
 
 @with_module
@@ -255,25 +206,16 @@ def test_trace_cmd():
 
 @with_module
 def test_bpftrace():
-    tool("bpftrace")
+    def step():
+        equal(armed("events_number"), [True])
+        refused("EAGAIN", rmmod, "events")
+        call("number 5 3")
+        call("number 6 1")
+        call("text bpf")
+
     # Not args->text: bpftrace 0.23 finds no string that is behind its record, of no event.
     program = ('tracepoint:events_test:everything { printf("%s %d %d %d\\n", args->task, '
                'args->small, args->list[2], args->minus); exit() } '
-               'tracepoint:events_test:number { @[args->value] = count(); } '
-               'interval:s:1 { printf("tick\\n"); }')
-    with subprocess.Popen(["bpftrace", "-B", "line", "-e", program], stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.STDOUT) as tracer:
-        lines = []
-        for line in tracer.stdout:
-            lines.append(line.strip())
-            if line == "tick\n":
-                equal(armed("events_number"), [True])
-                refused(errno.EAGAIN, kmod.rmmod, "events")
-                call("number 5 3")
-                call("number 6 1")
-                call("text bpf")
-                break
-        lines += [line.strip() for line in tracer.stdout]
-    lines = [line for line in lines if line and line != "tick" and not line.startswith("Attaching")]
-    equal(sorted(lines), ["@[5]: 1", "@[6]: 2", "@[7]: 1", "python3 200 65535 -3"])
+               'tracepoint:events_test:number { @[args->value] = count(); }')
+    equal(by_bpftrace(program, step), ["@[5]: 1", "@[6]: 2", "@[7]: 1", "python3 200 65535 -3"])
     equal(armed("events_number"), [False])

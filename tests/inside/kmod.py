@@ -87,6 +87,12 @@ def traced():
     return [line.split()[0] for line in read(TRACING / "enabled_functions").splitlines()]
 
 
+def mount_tracing():
+    for name, folder in ("tracefs", TRACING), ("debugfs", "/sys/kernel/debug"):
+        if not os.listdir(folder):
+            subprocess.run(["mount", "-t", name, "nodev", folder], check=True)
+
+
 def nothing_left(*modules):
     """No probe is registered, and none of these modules is loaded."""
     equal(kprobe_list() + traced(), [])
@@ -218,6 +224,9 @@ class Threads:
     def count(self, *names):
         """How many rounds the threads of these names have done, or all."""
         return sum(len(self.rounds.get(name, ())) for name in names or self.rounds)
+
+    def told(self):
+        return ", ".join(f"{len(done)} {name}" for name, done in self.rounds.items())
 
     def __enter__(self):
         return self

@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 """Listening to the trace events of tests/events, and what of theirs is armed."""
-import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import kmod
-from kmod import equal, match
+from kmod import TRACING, equal, match, read, write
 
-FOLDER = Path(__file__).resolve().parent.parent / "events"
-TRACING = Path("/sys/kernel/tracing")
-CALL = Path("/sys/module/events/parameters/call")
+CALL = "/sys/module/events/parameters/call"
 LINE = r"\s*(.+)-(\d+)\s+\[\d+\] \S+ +\d+\.\d+: (.*)"
-LEAKS_ARE_SEEN = Path("/sys/kernel/debug/kmemleak")
+LEAKS_ARE_SEEN = os.path.exists("/sys/kernel/debug/kmemleak")
 
 
 class Instance:
@@ -32,15 +30,21 @@ class Instance:
         return self.folder / "events/events_test" / event
 
     def set(self, event, on=True):
-        put(self[event] / "enable", "1" if on else "0")
+        write(self[event] / "enable", int(on))
+
+    def filter(self, event, text="0"):
+        write(self[event] / "filter", text)
+
+    def trigger(self, event, text):
+        write(self[event] / "trigger", text)
 
     def clear(self):
-        put(self.folder / "trace", "")
+        write(self.folder / "trace", "")
 
     def lines(self):
         """What was printed, without the time and the CPU."""
-        text = (self.folder / "trace").read_bytes().decode("ascii").splitlines()
-        return [match(line, LINE)[3] for line in text if not line.startswith("#")]
+        lines = read(self.folder / "trace").splitlines()
+        return [match(line, LINE)[3] for line in lines if not line.startswith("#")]
 
     @contextmanager
     def listening(self, *events):
@@ -57,17 +61,8 @@ class Instance:
 ALL = Instance()
 
 
-def put(path, text):
-    """Writes it with one write(), whose error raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
-    try:
-        os.write(fd, text.encode("latin1"))
-    finally:
-        os.close(fd)
-
-
 def call(words):
-    put(CALL, words)
+    write(CALL, words)
 
 
 @contextmanager
@@ -81,32 +76,20 @@ def instance(name):
             folder.rmdir()
 
 
-@contextmanager
-def loaded(name="events"):
-    kmod.insmod(FOLDER / f"{name}.ko")
-    try:
-        yield
-    finally:
-        if kmod.is_loaded(name):
-            kmod.rmmod(name)
+def ko(name):
+    return f"tests/events/{name}.ko"
+
+
+def module(name="events"):
+    return kmod.loaded(ko(name))
 
 
 def with_module(test):
     def wrapped():
-        with loaded():
+        with module():
             return test()
 
-    wrapped.__name__ = test.__name__
     return wrapped
-
-
-def refused(number, function, *arguments):
-    try:
-        function(*arguments)
-    except OSError as error:
-        equal(errno.errorcode[error.errno], errno.errorcode[number])
-    else:
-        raise AssertionError("it was not refused")
 
 
 def kprobes_at(function):
@@ -119,22 +102,17 @@ def address_of(function):
     return int(kprobes_at(function)[0].split()[0], 16)
 
 
-def are_enabled(lines):
-    return ["[DISABLED]" not in line for line in lines]
-
-
 def armed(function):
     """Whether each kprobe there is armed, as kprobes/list and ftrace say. The kernel
     changes one of them after the other, so they may need a moment to agree."""
-    enabled = TRACING / "enabled_functions"
     end = time.monotonic() + 10
     while True:
         lines = kprobes_at(function)
-        states = are_enabled(lines)
+        states = ["[DISABLED]" not in line for line in lines]
         # arm64 has breakpoints.
-        if not any("[FTRACE]" in line for line in lines) or not enabled.exists():
+        if not any("[FTRACE]" in line for line in lines):
             return states
-        there = any(line.split()[0] == function for line in enabled.read_text().splitlines())
+        there = function in kmod.traced()
         if there == any(states):
             return states
         if time.monotonic() > end:
@@ -143,8 +121,8 @@ def armed(function):
 
 
 def traced():
-    """Which functions of the module's are in enabled_functions."""
-    return sorted(re.findall(r"^events_\w+", (TRACING / "enabled_functions").read_text(), re.M))
+    """The functions of the module in which ftrace calls somebody."""
+    return sorted(name for name in kmod.traced() if name.startswith("events_"))
 
 
 def run(*command, **options):
@@ -157,54 +135,6 @@ def tool(name):
         raise kmod.Skip(f"{name} is not installed")
 
 
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("it took too long")
-        time.sleep(0.05)
-
-
-class Loops:
-    """Steps that threads repeat until it ends. Those that fail are not counted: the module,
-    or the event, is away."""
-
-    def __init__(self, pause=lambda: 0):
-        self.rounds = {}
-        self.pause = pause
-        self.threads = []
-        self.stop = threading.Event()
-
-    def add(self, name, *steps):
-        def loop():
-            while not self.stop.is_set():
-                try:
-                    for step in steps:
-                        step()
-                    self.rounds[name] += 1
-                except OSError:
-                    pass
-                time.sleep(self.pause())
-
-        self.rounds[name] = 0
-        self.threads.append(threading.Thread(target=loop))
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-    def told(self):
-        """How often each was done, all of which have to be."""
-        if not all(self.rounds.values()):
-            raise AssertionError(self.rounds)
-        return ", ".join(f"{n} {name}" for name, n in self.rounds.items())
-
-
 def listen_by_perf(event):
     """For a moment. Raises OSError where the event is away."""
     done = subprocess.run(["perf", "stat", "-a", "-e", f"events_test:{event}", "true"],
@@ -213,13 +143,38 @@ def listen_by_perf(event):
         raise OSError
 
 
-def perf_record(directory, *events, script, options=()):
-    data = f"{directory}/perf.data"
+def by_perf(script, *events, options=(), fields=("event,trace",)):
+    """Records events while a Python script runs: the lines of `perf script` with each of
+    `fields`, and the bytes of the file."""
+    tool("perf")
     names = [word for event in events for word in ("-e", f"events_test:{event}", *options)]
-    run("perf", "record", "-q", "-a", *names, "-o", data, "--", sys.executable, "-c", script)
-    return data
+    with tempfile.TemporaryDirectory() as directory:
+        data = f"{directory}/perf.data"
+        run("perf", "record", "-q", "-a", "-g", *names, "-o", data, "--",
+            sys.executable, "-c", script)
+        out = [run("perf", "script", "-F", which, "-i", data).stdout for which in fields]
+        lines = [[" ".join(line.split()) for line in text.splitlines() if line.strip()]
+                 for text in out]
+        return *lines, Path(data).read_bytes()
+
+
+def by_bpftrace(program, step):
+    """What it prints, sorted, while the step is done; its program ends itself then, or is
+    interrupted."""
+    tool("bpftrace")
+    program += ' interval:s:1 { printf("tick\\n"); }'
+    with subprocess.Popen(["bpftrace", "-B", "line", "-e", program], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as tracer:
+        for line in tracer.stdout:
+            if line == "tick\n":
+                break
+        step()
+        if "exit()" not in program:
+            tracer.send_signal(signal.SIGINT)
+        lines = tracer.stdout.read().splitlines()
+    return sorted(line for line in lines if line not in ("", "tick"))
 
 
 def sender(*words):
-    calls = "".join(f"open('{CALL}', 'w').write('{word}')\n" for word in words)
-    return f"open('/proc/self/comm', 'w').write('python3')\n{calls}"
+    calls = "".join(f"f.write({word.encode('latin1')!r})\n" for word in words)
+    return (f"open('/proc/self/comm', 'w').write('python3')\nf = open('{CALL}', 'wb', 0)\n{calls}")
