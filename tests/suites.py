@@ -26,7 +26,7 @@ import kunit_tests
 import mirror_tests
 import parser_tests
 import rust_tests
-import sample_tests
+import samples_tests
 import stock_tests
 import stress_tests
 import troubleshooting_tests
@@ -85,7 +85,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("faults", program("faults", "faults.py", folders=("tests/stress",), limit=200), option(
         "FAILSLAB", "this kernel cannot let an allocation fail; KERNEL=debug can")),
     Suite("events", events_tests.run, option("EVENT_TRACING", "this kernel has no trace events")),
-    Suite("samples", sample_tests.run),
+    Suite("samples", samples_tests.run),
     Suite("module", program("module", "module.py", limit=300)),
     Suite("rust", rust_tests.run),
     Suite("compile", compile_tests.run),

@@ -54,7 +54,7 @@ def names():
 
 def with_bpftrace(bench, results):
     """The sample nanosleep and bpftrace's one-liners count the same calls."""
-    outcome = bench.run(["tests/inside/nanosleep_and_bpftrace"], limit=120)
+    outcome = bench.run(["tests/inside/samples_bpftrace"], limit=120)
     counts = outcome.output.splitlines()
     if counts and counts[0].startswith("no "):
         results.say(f"# sample: {counts[0]} in the guest, nothing to compare nanosleep with")
@@ -96,4 +96,4 @@ def run(bench, results):
         with_bpftrace(bench, results)
     results.verdict("sample", outcome)
     # Its events beside those of tracefs, also with perf.
-    bench.ktap(results, "sensor", "sensor.py", limit=300, memory="2G")
+    bench.ktap(results, "sensor", "samples_sensor.py", limit=300, memory="2G")

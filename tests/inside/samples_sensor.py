@@ -1,0 +1,443 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""The sample sensor beside events of tracefs for the same functions and the kernel's own: the
+same events with the same values. Also calls by which a sensor can be misled, with the sample
+open_names, too, and sensor_live. Prints KTAP.
+
+usage: samples_sensor.py [WORD...]	(only tests whose name has one of the words)
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import kmod
+from arch import takes_32_bits
+from kmod import TRACING, equal, until, write
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LIVE = ROOT / "samples/sensor_live"
+# No .pyc files, which python would rename.
+CALLS = [sys.executable, "-B", ROOT / "tests/inside/samples_calls.py"]
+# A family of sockets that no kernel has any more, so that it looks for a module.
+ECONET = 19
+IDS = ("uid", "gid", "suid", "sgid", "euid", "egid", "fsuid", "fsgid")
+
+# Functions and arguments are those of today's kernels: struct filename begins with the name.
+SEED = {
+    "commit_creds": "commit_creds usage=+0($arg1):u64 "
+    + " ".join(f"{name}=+{8 + 4 * n}($arg1):u32" for n, name in enumerate(IDS)),
+    "rename": "filename_renameat2 oldname=+0(+0($arg2)):string newname=+0(+0($arg4)):string",
+    "unlink": "filename_unlinkat pathname=+0(+0($arg2)):string",
+    "rmdir": "filename_rmdir pathname=+0(+0($arg2)):string",
+    "connect": "security_socket_connect family=+0($arg2):u16 length=$arg3:u32",
+}
+# What the sample probes. The tracepoint is not among ftrace's functions.
+PROBED = {definition.split()[0] for definition in SEED.values()}
+
+N = "n" * 100
+PATH = "p" * 253 + "..."
+RENAMED = [("old 0", "new0"), ("old 1", "new1"), ("old 2", N), ("folder0", "folder3"),
+           ("none", "none either"), ("no", "folder")]
+# The names, and the folders in which they were.
+UNLINKED = [
+    ("new0", "/work"), ("new1", "/work"), (N, "/work"), ("nothing", "/work"), ("/nothing", "/"),
+    ("nothing", "..." + "/d" * 16), ("nothing", ".../" + "b" * 99 + "/" + "c" * 99),
+    ("/nothing", "/work/d"), (PATH, "/work")]
+REMOVED = ["folder1", "folder2", "folder3"]
+CONNECTED = [("2", "9", "127.0.0.1"), ("10", "443", "::1"), ("1", "0", "/no/such"),
+             ("1", "0", r"\0hidden"), ("1", "0", "x" * 108), ("1", "0", ""), ("0", "0", ""),
+             ("2", "0", ""), ("0", "0", "")]
+ARGUMENTS = [["true"], ["true", "", "three words here"], list("abcdef"),
+             ["./suspect", "one argument", "./script", "one"]]
+CREDENTIALS = ["0 1 0 3 0 2 0 2", "4 1 6 3 5 2 5 2", "0 0 0 0 0 0 7 0", "0 0 0 0 9 8 9 8"]
+
+
+@contextmanager
+def loaded(seed=()):
+    """The sample, and events of the seed."""
+    with kmod.loaded(ROOT / "samples/sensor.ko"):
+        try:
+            for name in seed:
+                write(TRACING / "kprobe_events", f"p:seed/{name} {SEED[name]}\n", truncate=0)
+            yield
+        finally:
+            for name in seed:
+                write(TRACING / "kprobe_events", f"-:seed/{name}\n", truncate=0)
+
+
+class Listener:
+    """An instance of tracefs in which events are enabled."""
+
+    def __init__(self, folder):
+        self.pipe = os.open(folder / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    def records(self):
+        """The records since the last call: (event, text)."""
+        data = b""
+        try:
+            while more := os.read(self.pipe, 65536):
+                data += more
+        except BlockingIOError:
+            pass
+        return [tuple(line.split(": ", 1)) for line in data.decode("latin1").split("\n")[:-1]]
+
+    def called(self, folder, *words):
+        """What samples_calls.py does; the records: (event, fields)."""
+        self.records()
+        subprocess.run([*CALLS, *words], cwd=folder)
+        seen = [(event, fields(text)) for event, text in self.records()]
+        # Not what python does to run it.
+        return [(event, values) for event, values in seen
+                if values.get("filename") != sys.executable and event != "commit_creds"]
+
+
+@contextmanager
+def listening(*events, filter="0"):
+    folder = TRACING / "instances/sensor"
+    folder.mkdir()
+    write(folder / "options/context-info", 0)
+    for event in events:
+        write(folder / f"events/{event}/filter", filter)
+        write(folder / f"events/{event}/enable", 1)
+    listener = Listener(folder)
+    try:
+        yield listener
+    finally:
+        os.close(listener.pipe)
+        folder.rmdir()
+
+
+@contextmanager
+def place():
+    """An empty file system."""
+    folder = tempfile.mkdtemp()
+    subprocess.run(["mount", "-t", "tmpfs", "nodev", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        os.rmdir(folder)
+
+
+def work(folder, *before):
+    """Does the work; what it has printed."""
+    done = subprocess.run([*before, *CALLS, "work"], cwd=folder, check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def traced():
+    """The functions of ftrace's that something is at."""
+    return sorted(set(kmod.traced()) & PROBED)
+
+
+def fields(text):
+    """{name: value} of a record, whose values have no equals sign."""
+    found = re.findall(r"(\w+)=(\"[^\"]*\"|.*?)(?= \w+=|$)", text)
+    return {name: value.strip('"') for name, value in found}
+
+
+def only(records, *names):
+    return [tuple(values[name] for name in names) for values in records]
+
+
+def argv(values):
+    """The arguments in a record of an exec: the first six, or as many as there are."""
+    return [values[f"argv{n}"] for n in range(min(int(values["argc"]), 6))]
+
+
+def files(records, prefix=""):
+    return [[int(values[prefix + name]) for name in ("major", "minor", "inode")]
+            for values in records]
+
+
+def length(name):
+    # The sample says how long a name is that it has not all of.
+    return "300" if name == PATH else str(len(name))
+
+
+def compare(seen, facts):
+    """Checks a list of (system, event, fields)."""
+    def of(system, event):
+        return [values for s, e, values in seen if (s, e) == (system, event)]
+
+    creds = of("sensor", "commit_creds")
+    equal(only(creds, "usage", *IDS), only(of("seed", "commit_creds"), "usage", *IDS))
+    changes = [" ".join(change) for change in only(creds, *IDS)]
+    equal([wanted for wanted in CREDENTIALS if wanted not in changes], [], changes)
+
+    work = facts["work"]
+    renamed = of("sensor", "rename")
+    equal(only(of("seed", "rename"), "oldname", "newname"), RENAMED)
+    equal(only(renamed, "oldname", "newname"), RENAMED)
+    equal(only(renamed, "oldlength", "newlength"), [(length(a), length(b)) for a, b in RENAMED])
+    equal(only(renamed, "oldfolder", "newfolder"), [("/work", "/work")] * 5 + [("(none)", "/work")])
+    equal((files(renamed, "old"), files(renamed, "new")), ([work] * 5 + [[0, 0, 0]], [work] * 6))
+
+    unlinked, removed = ([values for values in of("sensor", "unlink") if values["directory"] == one]
+                         for one in "01")
+    equal(only(unlinked, "pathname", "folder"), UNLINKED)
+    equal(only(unlinked, "length"), [(length(name),) for name, _ in UNLINKED])
+    equal(files(unlinked[:5] + unlinked[7:8]), [work] * 4 + [facts["root"], facts["d"]])
+    equal([values["pathname"] for values in removed], REMOVED)
+    equal(files(removed), [work] * 3)
+    # The seed has all of a long one.
+    equal([values["pathname"][:253] for values in of("seed", "unlink") + of("seed", "rmdir")],
+          [name[:253] for name, _ in UNLINKED] + REMOVED)
+
+    equal(only(of("sensor", "connect"), "family", "port", "address"), CONNECTED)
+    # Without a length, the family is whatever was on the kernel's stack.
+    equal([values["family"] if int(values["length"]) >= 2 else "0"
+           for values in of("seed", "connect")], [family for family, _, _ in CONNECTED])
+
+    executed, by_kernel = of("sensor", "exec"), of("sched", "sched_process_exec")
+    names = ["suspect", "./suspect", f"/dev/fd/{facts['descriptor']}", "./script"]
+    equal(only(executed, "filename", "pid"), only(by_kernel, "filename", "pid"))
+    equal(only(executed, "filename", "interp", "argc", "length"), [
+        (name, interp, argc, length(name))
+        for name, interp, argc in zip(names, names[:3] + ["./suspect"], "1384")])
+    equal([argv(values) for values in executed], ARGUMENTS)
+    equal(files(executed), [facts["suspect"]] * 4)
+    equal(only(of("sensor", "exec_failed"), "fd", "path", "length", "error"),
+          [("-100", "/no/such", "8", "-2"), (str(facts["directory"]), "", "0", "-13"),
+           ("-100", PATH, "1000", "-36")])
+    return f"{len(seen)} events"
+
+
+def test_by_trace_pipe():
+    equal(traced(), [])
+    with loaded(SEED), place() as folder:
+        equal(traced(), [])
+        comms = 'comm == "suspect" || comm == "script"'
+        with listening("seed", "sensor", "sched/sched_process_exec", filter=comms) as listener:
+            equal(len(traced()), len(PROBED))
+            facts = work(folder)
+            records = listener.records()
+        equal(traced(), [])
+    # The seed's have the address.
+    return compare([("sched" if event.startswith("sched_") else "seed" if text.startswith("(")
+                     else "sensor", event, fields(text)) for event, text in records], facts)
+
+
+def test_by_perf():
+    if not shutil.which("perf"):
+        raise kmod.Skip("perf is not installed")
+    with loaded(SEED), place() as folder, tempfile.TemporaryDirectory() as directory:
+        data = f"{directory}/perf.data"
+        facts = work(folder, "perf", "record", "-q", "-a", "-e", "seed:*", "-e", "sensor:*", "-e",
+                     "sched:sched_process_exec", "-o", data, "--")
+        out = subprocess.run(["perf", "script", "-F", "comm,event,trace", "-i", data], check=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                             encoding="latin1").stdout
+        equal(traced(), [])
+    found = re.findall(r"^\s*(?:suspect|script) +(seed|sensor|sched):(\w+): (.*?) *$", out, re.M)
+    return compare([(system, event, fields(text)) for system, event, text in found], facts)
+
+
+def test_memory_that_is_not_present():
+    with loaded(["connect"]), place() as folder, listening("sensor", "seed") as listener:
+        [(event, values)] = listener.called(folder, "exec", "/bin/true")
+        equal((event, values["filename"]), ("exec", "/bin/true"))
+        equal(argv(values), ["/bin/true", "cold argument", "warm"])
+        [(event, values)] = listener.called(folder, "exec-fails")
+        equal((event, values["path"], values["error"]), ("exec_failed", "/cold/name", "-2"))
+        seen = listener.called(folder, "connect")
+        equal([(event, values["family"]) for event, values in seen], [("connect", "2")] * 2)
+        equal(only([values for _, values in seen if "port" in values], "port", "address"),
+              [("9", "127.0.0.1")])
+        seen = listener.called(folder, "remove")
+        equal([values.get("pathname") or (values["oldname"], values["newname"])
+               for _, values in seen],
+              ["/cold/name", "/cold/folder", ("/cold/old", "/cold/new")])
+
+
+def test_arguments_of_all_kinds():
+    with loaded(), place() as folder, \
+            listening("sensor", "sched/sched_process_exec") as listener:
+        seen = listener.called(folder, "argvs", "/bin/true")
+    executed, by_kernel, failed = ([values for event, values in seen if event == name] for name in (
+        "exec", "sched_process_exec", "exec_failed"))
+    equal(only(executed, "filename", "pid"), only(by_kernel, "filename", "pid"))
+    equal([(values["argc"], argv(values)) for values in executed], [
+        ("1", [""]), ("1", [""]), ("4", ["/bin/true", "", "after", ""]), ("6", list("012345")),
+        ("7", list("012345")), ("2", ["x" * 61 + "...", "after"])])
+    equal([(values["path"], values["error"]) for values in failed],
+          [("/bin/true", "-14"), ("", "-2"), ("(fault)", "-14")])
+
+
+def test_names_of_unix_sockets():
+    with loaded(), place() as folder, listening("sensor/connect") as listener:
+        seen = listener.called(folder, "unixes")
+    equal([values["address"] for _, values in seen], [
+        r"\0good\0evil", r"\0" * 4, r"\0" * 108, "/" + "p" * 106 + "E", "/tmp/none", "/tmp/none",
+        r"\\0none", ""])
+
+
+def test_32_bit_system_calls():
+    if not takes_32_bits():
+        raise kmod.Skip("the kernel takes no 32-bit system calls")
+    with loaded(), place() as folder, listening("sensor") as listener:
+        seen = listener.called(folder, "int80", "/bin/true")
+    equal([event for event, _ in seen], ["unlink", "rename", "connect", "connect", "exec"])
+    unlink, rename, *connects, execed = (values for _, values in seen)
+    equal((unlink["pathname"], unlink["folder"], rename["newname"]), ("by-int80", "/", "by-int80"))
+    equal(only(connects, "family", "port", "address"), [("2", "9", "127.0.0.1")] * 2)
+    equal((execed["filename"], argv(execed)), ("/bin/true", ["by-int80"] * 2))
+
+
+def test_io_uring():
+    with loaded(), place() as folder, listening("sensor") as listener:
+        seen = listener.called(folder, "io_uring")
+    # It may try to connect more than once.
+    kinds = [event for n, (event, _) in enumerate(seen) if event != "connect" or n == 0]
+    equal(kinds, ["connect", "unlink", "rename"])
+    equal({(values["address"], values["port"]) for event, values in seen if event == "connect"},
+          {("127.0.0.1", "9")})
+    equal([(values.get("pathname") or values["oldname"],
+            values.get("folder") or values["oldfolder"])
+           for event, values in seen if event != "connect"], [("by-io_uring", "/")] * 2)
+
+
+def test_names_of_opened_files():
+    with place() as folder, kmod.loaded(ROOT / "samples/open_names.ko") as log:
+        for what in ("open", *["int80"] * takes_32_bits(), "io_uring"):
+            subprocess.run([*CALLS, what, *["/bin/true"] * (what == "int80")], cwd=folder)
+        names = [line.split("filename=")[1] for line in log.lines()
+                 if line.startswith("comm=callers dfd=-100 ")]
+    wanted = ["/cold/name", *["by-int80", "/bin/true"] * takes_32_bits(), "by-io_uring"]
+    # Those of the interpreter of /bin/true, too.
+    equal([name for name in names if name in wanted], wanted, names)
+
+
+def built(text, path, *options):
+    """Whether the compiler makes that program."""
+    return shutil.which("gcc") and subprocess.run(
+        ["gcc", *options, "-x", "c", "-", "-o", path], input=text, text=True,
+        stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_programs_that_the_kernel_starts():
+    # Their root is that of the first process.
+    helper, setting = "/run/sensor_helper", "/proc/sys/kernel/modprobe"
+    before = kmod.read(setting)
+    if not built("int main(void) { return 0; }", helper, "-static"):
+        raise kmod.Skip("there is no compiler")
+    with loaded(), listening("sensor/exec", "sched/sched_process_exec") as listener:
+        write(setting, helper)
+        kmod.outcome(socket.socket, ECONET, socket.SOCK_DGRAM)
+        write(setting, before)
+        os.unlink(helper)
+        seen = [(event, fields(text)) for event, text in listener.records()]
+    equal({values["filename"] for _, values in seen}, {helper})
+    executed = [values for event, values in seen if event == "exec"]
+    equal(len(executed) * 2, len(seen))
+    equal(argv(executed[0]), [helper, "-q", "--", f"net-pf-{ECONET}"])
+
+
+def test_32_bit_programs():
+    text = 'void _start(void) { asm("int $0x80" :: "a"(1), "b"(0)); }'
+    with loaded(), place() as folder, listening("sensor/exec") as listener:
+        program = f"{folder}/thirty-two"
+        if not takes_32_bits() or not built(text, program, "-m32", "-nostdlib", "-static",
+                                            "-fno-pie", "-no-pie"):
+            raise kmod.Skip("there are no 32-bit programs here")
+        listener.records()
+        subprocess.run([program, "an argument"], check=True)
+        [values] = [fields(text) for _, text in listener.records()]
+        equal((values["filename"], argv(values)), (program, [program, "an argument"]))
+        equal(int(values["inode"]), os.stat(program).st_ino)
+
+
+def test_a_program_that_fails_when_the_old_one_is_gone():
+    """Its only segment is in no program's memory."""
+    machine = {"x86_64": 62, "aarch64": 183}[os.uname().machine]
+    identity = b"\x7fELF\2\1\1".ljust(16, b"\0")
+    header = struct.pack("=16sHHIQQQIHHHHHH", identity, 2, machine, 1, 0, 64, 0, 0, 64, 56, 1,
+                         0, 0, 0)
+    segment = struct.pack("=IIQQQQQQ", 1, 5, 0, 0xFFFF << 48, 0xFFFF << 48, 64, 64, 0)
+    with loaded(), place() as folder, listening("sensor/exec", "sensor/exec_failed") as listener:
+        bad = Path(folder) / "bad"
+        bad.write_bytes(header + segment)
+        bad.chmod(0o755)
+        pid = os.fork()
+        if pid == 0:
+            os.execv(bad, ["bad"])
+        equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGSEGV)
+        [(event, text)] = listener.records()
+        values = fields(text)
+        equal(event, "exec_failed")
+        equal(only([values], "path", "pid", "comm"), [("(gone)", str(pid), "bad")])
+
+
+def unlinks_by_name(name, times=1):
+    subprocess.run([*CALLS, "unlink", name.hex(), str(times)], check=True)
+
+
+@contextmanager
+def live(*arguments):
+    """sensor_live, which listens."""
+    process = subprocess.Popen([LIVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        equal(process.stdout.readline(), b"# listening\n")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def nothing_stays():
+    until(lambda: not [*(TRACING / "instances").glob("sensor_*"), *traced()], "leaving", 20)
+
+
+def test_sensor_live_escapes_names():
+    names = {b"caf\xc3\xa9": r"caf\xc3\xa9", b"a\x1b[31mred": r"a\x1b[31mred",
+             b"x\nfake-1 [0] x": r"x\nfake-1 [0] x"}
+    with loaded():
+        with live("unlink", "-f", 'pathname == "not there"') as process:
+            for name in names:
+                unlinks_by_name(name)
+            process.terminate()
+            out, err = process.communicate()
+        equal((err, process.returncode), (b"", 0))
+        equal(re.findall(r"comm=(.*) directory=", out.decode("ascii")), list(names.values()))
+        equal(len(out.splitlines()), len(names))
+        nothing_stays()
+
+
+def test_sensor_live_leaves_nothing():
+    with loaded():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL,
+                       signal.SIGQUIT):
+            with live() as process:
+                equal(traced() == [], False, number.name)
+                process.send_signal(number)
+                process.stdout.read()
+                err = process.stderr.read()
+                equal(err, b"", number.name)
+            nothing_stays()
+        # Its reader leaves, and an event comes, or none.
+        for times in (0, 3):
+            with live("rename" if times == 0 else "unlink") as process:
+                process.stdout.close()
+                unlinks_by_name(b"plain", times)
+                equal(process.wait(timeout=20), 0)
+                equal(process.stderr.read(), b"")
+            nothing_stays()
+        # What it was asked for is wrong.
+        for wrong in (["-f", "no_such_field == 1"], ["no_such_event"]):
+            done = subprocess.run([LIVE, *wrong], capture_output=True, text=True)
+            equal((done.returncode, len(done.stderr.splitlines())), (1, 1), done.stderr)
+            nothing_stays()
+
+
+if __name__ == "__main__":
+    kmod.mount_tracing()
+    sys.exit(kmod.run("sensor", kmod.tests(globals()), sys.argv[1:]))
