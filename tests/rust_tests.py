@@ -168,7 +168,7 @@ def consumer(bench, results):
                     build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
-        outcome = bench.run(["tests/inside/consumer", str(folder / "consumer.ko")], limit=120)
+        outcome = bench.run(["tests/inside/rust_consumer", str(folder / "consumer.ko")], limit=120)
     lines = outcome.output.splitlines()
 
     def said(name, line, times=1):

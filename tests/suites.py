@@ -91,12 +91,10 @@ SUITES = {suite.name: suite for suite in (
     Suite("compile", compile_tests.run),
     Suite("build", build_tests.run, ONCE),
     Suite("bench", bench_tests.run, own("what a hit costs is measured on the workbench kernel")),
-    Suite("kunit", kunit_tests.run, option("KUNIT", "this kernel has no KUnit; see behaviour")),
+    Suite("kunit", kunit_tests.run, option("KUNIT", "this kernel has no KUnit; stress has probes of each kind")),
     Suite("code", code_tests.run, Needs(
         lambda bench: bench.native and kernels.HOST == "amd64" and bench.has("KUNIT"),
         "it reads the code of amd64 in the module with the KUnit suites")),
-    Suite("behaviour", program("behaviour", "behaviour.py", folders=("tests/stress",), limit=120), Needs(
-        lambda bench: not bench.has("KUNIT"), "KUnit's suites say more")),
     Suite("harness", harness_tests.run, option("LKDTM", "this kernel has no LKDTM to go wrong with")),
     Suite("leaks", harness_tests.leaks, option(
         "DEBUG_KMEMLEAK", "this kernel has no kmemleak; KERNEL=debug has")),

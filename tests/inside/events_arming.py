@@ -11,10 +11,8 @@ import threading
 import device
 from kmod import (TRACING, Skip, Threads, check, equal, insmod, is_loaded, log, outcome, read,
                   refused, rmmod, until, write)
-from listening import (ALL, LEAKS_ARE_SEEN, armed, by_bpftrace, by_perf, call, instance, ko, module,
-                       sender, tool, traced, with_module)
-
-BOTH = ["events_entered", "events_entered_too"]
+from listening import (ALL, BOTH, LEAKS_ARE_SEEN, armed, call, instance, ko, module, tool, traced,
+                       with_module)
 
 
 @with_module
@@ -52,28 +50,6 @@ def test_entry_probes_are_armed_by_listeners():
         equal(traced(), [])
         call("entered 5 1")
         equal(ALL.lines(), ["entered: value=2", "entered: value=3"])
-
-
-@with_module
-def test_entry_probes_are_armed_by_perf():
-    lines, _ = by_perf(sender("entered 77 2"), "entered", "both")
-    equal([line for line in lines if line.startswith("events_test:")], [
-        line for n in (77, 78) for line in (
-            f"events_test:both: value={n} index=0", f"events_test:entered: value={n}",
-            f"events_test:both: value={n} index=1")])
-    equal(traced(), [])
-
-
-@with_module
-def test_entry_probes_are_armed_by_bpf():
-    def step():
-        equal(traced(), BOTH)
-        call("entered 5 2")
-
-    program = "tracepoint:events_test:both { @[args->value, args->index] = count(); }"
-    counted = [line for line in by_bpftrace(program, step) if line.startswith("@")]
-    equal(counted, ["@[5, 0]: 1", "@[5, 1]: 1", "@[6, 0]: 1", "@[6, 1]: 1"])
-    equal(traced(), [])
 
 
 @with_module

@@ -16,6 +16,8 @@ from kmod import TRACING, equal, match, read, write
 
 CALL = "/sys/module/events/parameters/call"
 LINE = r"\s*(.+)-(\d+)\s+\[\d+\] \S+ +\d+\.\d+: (.*)"
+# The functions of the entry probes of the event `both`.
+BOTH = ["events_entered", "events_entered_too"]
 LEAKS_ARE_SEEN = os.path.exists("/sys/kernel/debug/kmemleak")
 
 

@@ -61,49 +61,53 @@ def test_what_was_suppressed_is_told_when_lines_pass_again():
 
 
 def test_return_tells_value_and_duration():
-    with probing(f"r:nap {NAP}") as kmsg:
+    # Relative, unlike time.sleep(): that loses what passes before the call.
+    line = lines_of(f"r:nap {NAP}", lambda: LIBC.usleep(100_000))[0]
+    match(line, returned("nap", 0, os.getpid()))
+    ns = int(line.rsplit("=", 1)[1])
+    check(100_000_000 <= ns < 5_000_000_000, f"0.1 s took {ns} ns")
+
+
+def lines_of(definition, action):
+    """What the module says of this task while it does that."""
+    with probing(definition) as kmsg:
         kmsg.lines()
-        # Relative, unlike time.sleep(): that loses what passes before the call.
-        LIBC.usleep(100_000)
-        line = mine(kmsg)[0]
-        match(line, returned("nap", 0, os.getpid()))
-        ns = int(line.rsplit("=", 1)[1])
-        check(100_000_000 <= ns < 5_000_000_000, f"0.1 s took {ns} ns")
+        action()
+        return mine(kmsg)
 
 
 def test_negative_results_are_signed():
-    with probing(f"r:leave {TARGET}") as kmsg:
-        kmsg.lines()
-        arch.syscall("getpriority", 99, 0)
-        match(kmsg.lines()[0], r"leave: return .* ret=-22 \(0xffffffffffffffea, EINVAL\) ns=\d+")
+    match_lines(lines_of(f"r:leave {TARGET}", lambda: arch.syscall("getpriority", 99, 0)),
+                [r"leave: return .* ret=-22 \(0xffffffffffffffea, EINVAL\) ns=\d+"])
+
+
+def opens():
+    os.close(os.open("/", os.O_RDONLY))
+    equal(outcome(os.open, "/no such file", os.O_RDONLY), "ENOENT")
 
 
 def test_the_errno_of_a_function_that_returns_int():
     """It leaves the upper half of the register zero, as do_sys_openat2() does."""
-    with probing("r:opened do_sys_openat2") as kmsg:
-        equal(outcome(os.open, "/no such file", os.O_RDONLY), "ENOENT")
-        match(mine(kmsg)[0], r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
+    match(lines_of("r:opened do_sys_openat2", opens)[-1],
+          r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
 
 
 def test_results_that_may_be_part_of_an_address_are_hidden():
     """Up to the largest PID they are shown: also halves of addresses, and an errno that is none."""
+    shown = [0, 1, 2**22 - 1]
     hidden = [2**22, 0x12345601, 2**31, 2**32 - 4095, 2**32 - 255, 2**32, 0x888012345601]
-    with probing("r:sought " + arch.handler_of("lseek")) as kmsg:
-        kmsg.lines()
-        fd = os.memfd_create("rust_kprobe")
-        shown = [0, 1, 2**22 - 1]
-        for value in [*shown, *hidden]:
-            os.lseek(fd, value, os.SEEK_SET)
-        os.close(fd)
-        match_lines(mine(kmsg), [returned("sought", value) for value in shown]
-                    + len(hidden) * [rf"sought: return .* ret=hidden \({HASH}\) ns=\d+"])
+    fd = os.memfd_create("rust_kprobe")
+    lines = lines_of("r:sought " + arch.handler_of("lseek"),
+                     lambda: [os.lseek(fd, value, os.SEEK_SET) for value in [*shown, *hidden]])
+    os.close(fd)
+    match_lines(lines, [returned("sought", value) for value in shown]
+                + len(hidden) * [rf"sought: return .* ret=hidden \({HASH}\) ns=\d+"])
 
 
 def test_pointers_are_hashed():
     """No line shows where the kernel's memory lies to those who may read the log."""
     with probing("r:opened do_file_open; p:enter kernel_clone") as kmsg:
-        os.close(os.open("/", os.O_RDONLY))
-        equal(outcome(os.open, "/no such file", os.O_RDONLY), "ENOENT")
+        opens()
         lines = kmsg.lines()
         match_lines([line for line in lines if f" pid={os.getpid()} " in line],
                     [rf"opened: return .* ret=hidden \({HASH}\) ns=\d+",

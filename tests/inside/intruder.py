@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Other modules make the kernel unable to disarm our probe, see tests/stress/stress_intruder.c, or
+ftrace disable itself after an error, see tests/stress/stress_breaker.c. The kernel warns. Our
+module must stay, with its probes, which may be hit for ever, and the system must keep working.
+Prints KTAP.
+
+usage: intruder.py disarm | attached | attaching
+	ftrace disables itself while there are entry probes, or while they are registered
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+import kmod
+from arch import handler_of
+from kmod import TRACING, check, insmod, is_loaded, outcome, probes, refused, rmmod, until, write
+
+TARGET = handler_of("getpriority")
+HOW = sys.argv[1]
+log, seen = kmod.Log(""), []
+
+
+def logged(pattern):
+    """The log gets such a line within 10 seconds."""
+    def there():
+        seen.extend(log.lines())
+        return any(re.search(pattern, line) for line in seen)
+
+    until(there, f"{pattern!r}", 10)
+
+
+def stays():
+    """The command that waits until the next boot."""
+    check(blocked[0].poll() is None, "it does not wait")
+
+
+def in_turn(module):
+    insmod(f"tests/stress/{module}.ko")
+    rmmod(module)
+
+
+blocked = []
+
+
+def block(*command):
+    blocked.append(subprocess.Popen(command))
+
+
+def it_says_so():
+    # Beside another tracer, the module takes a kprobe.
+    with kmod.function_tracer(TARGET):
+        insmod("rust_kprobe.ko", probes(f"p:enter {TARGET}"))
+        logged("rust_kprobe: enter: registered p .* by ftrace")
+    insmod("tests/stress/stress_intruder.ko", f"symbol={TARGET}")
+    rmmod("stress_intruder")
+    # The task that waits must not look like one that hangs.
+    write("/proc/sys/kernel/hung_task_timeout_secs", 2)
+    write("/proc/sys/kernel/hung_task_panic", 1)
+    block("rmmod", "rust_kprobe")
+    logged(rf"kprobes: cannot disarm {TARGET}\+0x0/")
+
+
+def it_stays():
+    check(is_loaded("rust_kprobe"), "it is not loaded")
+    stays()
+
+
+def its_handler_runs():
+    """In memory that was not freed."""
+    seen.extend(log.lines())
+    seen.clear()
+    os.getpriority(os.PRIO_PROCESS, 0)
+    logged("rust_kprobe: enter: pre ")
+
+
+def ftrace_disables_itself():
+    insmod("tests/stress/stress_victim.ko")
+    breaker = "tests/stress/stress_breaker.ko", "symbol=stress_victim:stress_victim"
+    if HOW == "attached":
+        insmod("samples/funccount.ko", "functions=vfs_*")
+        insmod(*breaker)
+        write(TRACING / "set_ftrace_filter", "stress_victim")
+        # It says that all is well.
+        outcome(write, TRACING / "current_tracer", "function")
+    else:
+        insmod(*breaker)
+        block("insmod", "samples/funccount.ko", "functions=vfs_*,stress_victim")
+    logged("WARNING: kernel/trace/ftrace.c")
+
+
+def it_says_so_of_ftrace():
+    if HOW == "attached":
+        refused("ENODEV", insmod, "rust_kprobe.ko", probes(f"p:enter {TARGET}"))
+        logged(r"the kernel has disabled ftrace after an error \(ENODEV\)")
+        block("rmmod", "funccount")
+    logged("funccount: ftrace cannot unregister the entry probes: .* blocks until the next boot")
+
+
+def the_system_works():
+    # Not all of /: this machine's other guests come and go in its /tmp.
+    subprocess.run(["find", "/usr", "-xdev", "-maxdepth", "3"], check=True,
+                   stdout=subprocess.DEVNULL)
+    in_turn("stress")
+
+
+OF_DISARM = {
+    "it says so": it_says_so, "it stays": it_stays, "its handler runs": its_handler_runs,
+    "others come and go": lambda: in_turn("stress_victim"),
+    "no hung task is detected": lambda: time.sleep(6),
+}
+# /proc/modules does not show it any more, but its memory is not freed.
+OF_FTRACE = {
+    "ftrace has disabled itself": ftrace_disables_itself, "it says so": it_says_so_of_ftrace,
+    "it stays": stays, "the system works": the_system_works,
+}
+
+if __name__ == "__main__":
+    of_this = OF_DISARM if HOW == "disarm" else OF_FTRACE
+    sys.exit(kmod.run(f"intruder: {HOW}", of_this.items()))
