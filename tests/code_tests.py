@@ -12,7 +12,8 @@ import kernels
 MODULE = "tests/kunit/kprobes_kunit.ko"
 SECTION = ".kprobes.text"
 # The functions of that path, by their mangled names.
-PATH = re.compile(r"7kprobes5entry3hit|^kprobes_preempt_schedule$|7kprobes5entry5table.*5Table4find$")
+PATH = re.compile(r"7kprobes5entry3hit|^kprobes_preempt_schedule$|"
+                  r"7kprobes5entry5table.*5Table4find$")
 # The callback of a handler: what it calls before it leaves the guard is the handler's.
 HANDLER = "5entry3hit3run"
 LEAVES_GUARD = re.compile(r"\tbtrl? ")
@@ -44,7 +45,8 @@ def bodies():
 
 def after_the_guard(lines):
     """The instructions that may run once the guard has been left, with their relocations."""
-    at = {match[1]: n for n, line in enumerate(lines) if (match := re.match(r" +([0-9a-f]+):\t", line))}
+    at = {match[1]: n for n, line in enumerate(lines)
+          if (match := re.match(r" +([0-9a-f]+):\t", line))}
     waiting = [n for n, line in enumerate(lines) if LEAVES_GUARD.search(line)]
     seen = set()
     while waiting:

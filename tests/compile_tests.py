@@ -29,7 +29,7 @@ def run(bench, results):
                 results.say(f"# compile: {what} left out, this kernel has no KUNIT")
                 continue
             if place == "bench" and not bench.native:
-                results.say(f"# compile: {what} left out, its peers in C are for this machine's CPU")
+                results.say(f"# compile: {what} left out, its peers in C are for another CPU")
                 continue
             build = subprocess.run(
                 [folder / "scripts/build", "-C", folder / place],

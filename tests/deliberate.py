@@ -19,7 +19,8 @@ def told(results, name, outcome, wanted, then=""):
     found = re.search(wanted, console)
     results.add(bool(found) and then in console[found.start():], f"{name}: it is told",
                 console.splitlines()[-40:])
-    before = verdict.faults(console[:console.rfind("\n", 0, found.start()) + 1] if found else console)
+    end = console.rfind("\n", 0, found.start()) + 1 if found else len(console)
+    before = verdict.faults(console[:end])
     results.add(not before, f"{name}: the kernel complains of nothing before", before)
     damage = [line for line in verdict.faults(console) if DAMAGE.search(line)]
     results.add(not damage, f"{name}: memory is whole", damage)

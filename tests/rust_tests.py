@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import doc_links
@@ -30,6 +31,21 @@ impl kernel::ModuleMetadata for LocalModule {
     };
 }
 """
+
+
+@contextmanager
+def elsewhere(*copied):
+    """A folder outside of this one, with copies of folders and files of this one."""
+    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
+        folder = Path(name).resolve() / "elsewhere"
+        folder.mkdir()
+        for path in copied:
+            if (ROOT / path).is_dir():
+                shutil.copytree(ROOT / path, folder, dirs_exist_ok=True,
+                                ignore=shutil.ignore_patterns("*.o"))
+            else:
+                shutil.copy2(ROOT / path, folder)
+        yield folder
 
 
 def compile_each(bench, folder, names):
@@ -60,14 +76,16 @@ def compile_each(bench, folder, names):
 
 def errors(messages, name):
     """The errors of NAME.rs among rustc's messages, each as its line and text."""
-    found = re.findall(r"^error(?:\[E\d+\])?: (.*)\n *--> (?:.*/)?(\S+):(\d+):\d+$", messages, re.MULTILINE)
+    found = re.findall(r"^error(?:\[E\d+\])?: (.*)\n *--> (?:.*/)?(\S+):(\d+):\d+$", messages,
+                       re.MULTILINE)
     return [(int(line) if file == f"{name}.rs" else file, text) for text, file, line in found]
 
 
 def at_their_lines(messages, source):
     """What is wrong with the errors of a program whose lines say `//~ TEXT`: there has to be
     such an error at this line, and no other one."""
-    wanted = [(number, text.strip()) for number, line in enumerate(source.read_text().splitlines(), 1)
+    lines = source.read_text().splitlines()
+    wanted = [(number, text.strip()) for number, line in enumerate(lines, 1)
               for text in line.split("//~")[1:]]
     got = errors(messages, source.stem)
 
@@ -84,18 +102,15 @@ def at_their_lines(messages, source):
 
 def must_not_compile(bench, results):
     sources = sorted((ROOT / "tests/compile_fail").glob("*.rs"))
-    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
-        folder = Path(name)
-        for source in sources:
-            shutil.copy2(source, folder)
+    with elsewhere(*sources) as folder:
         messages = compile_each(bench, folder, [s.stem for s in sources])
         # build_assert!() leaves an undefined symbol, so only linking fails.
         for source in sources:
             unlinkable = folder / f"{source.stem}_main.o"
             if unlinkable.exists():
-                symbols = subprocess.run(["nm", "-u", unlinkable], stdout=subprocess.PIPE, text=True)
-                if "rust_build_error" in symbols.stdout:
-                    messages[source.stem] = symbols.stdout
+                symbols = subprocess.check_output(["nm", "-u", unlinkable], text=True)
+                if "rust_build_error" in symbols:
+                    messages[source.stem] = symbols
     for source in sources:
         got = messages[source.stem]
         wanted = re.search(r"^// error: (.*)$", source.read_text(), re.MULTILINE)
@@ -143,8 +158,7 @@ def readme_example():
 
 def documentation(bench, results):
     found = [readme_example(), *examples()]
-    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
-        folder = Path(name)
+    with elsewhere() as folder:
         for number, (_, code) in enumerate(found):
             (folder / f"example{number}.rs").write_text(
                 "//! An example.\n"
@@ -160,9 +174,7 @@ def documentation(bench, results):
 
 
 def consumer(bench, results):
-    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
-        folder = Path(name) / "elsewhere"
-        shutil.copytree(ROOT / "tests/consumer", folder)
+    with elsewhere("tests/consumer") as folder:
         build = bench.make(folder, KPROBES=str(ROOT))
         results.add(build.returncode == 0, "consumer: it builds outside of this folder",
                     build.stdout.splitlines()[-20:])
@@ -187,9 +199,7 @@ def consumer(bench, results):
 def links(bench, results):
     """The documentation, built for a module outside of this folder: its links, and that its
     guide leads everywhere."""
-    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
-        folder = Path(name) / "elsewhere"
-        shutil.copytree(ROOT / "tests/consumer", folder)
+    with elsewhere("tests/consumer") as folder:
         build = bench.make(folder, "modules", KPROBES=str(ROOT), KPROBES_DOC="1")
         results.add(build.returncode == 0 and "warning" not in build.stdout,
                     "doc: it builds without a warning", build.stdout.splitlines()[-20:])
@@ -246,11 +256,8 @@ def editor(bench, results):
             "consumer": "tests/consumer/consumer.rs",
         })
 
-    def elsewhere():
-        with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
-            folder = Path(name).resolve() / "elsewhere"
-            shutil.copytree(ROOT / "tests/consumer", folder, ignore=shutil.ignore_patterns("*.o"))
-            shutil.copy2(ROOT / "samples/first_probe.rs", folder)
+    def outside():
+        with elsewhere("tests/consumer", "samples/first_probe.rs") as folder:
             (folder / "Kbuild").write_text(
                 "obj-m := consumer.o first_probe.o\nkprobes-modules := consumer first_probe\n"
                 f"include {ROOT}/src/kprobes.mk\n"
@@ -260,14 +267,15 @@ def editor(bench, results):
             (folder / "other/Kbuild").write_text("obj-m := other.o\n")
             (folder / "other/other.rs").write_text("//! Another.\n")
             made = subprocess.run(
-                ["make", "-s", "-C", ROOT, "rust-analyzer", f"MODULE={folder}", f"KDIR={bench.kdir}"],
+                ["make", "-s", "-C", ROOT, "rust-analyzer", f"MODULE={folder}",
+                 f"KDIR={bench.kdir}"],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )
             assert made.returncode == 0, made.stdout[-3000:]
             check(folder, {"consumer": "consumer.rs", "first_probe": "first_probe.rs"})
 
     results.run("editor: rust-project.json is whole", here)
-    results.run("editor: it covers a module elsewhere", elsewhere)
+    results.run("editor: it covers a module elsewhere", outside)
 
 
 def run(bench, results):

@@ -41,7 +41,8 @@ def compare(name, said):
     rest = once(said)
     for line in wanted:
         if not rest or not re.fullmatch(pattern(line), rest[0]):
-            return [f"wanted: {line}", f"got:    {rest[0] if rest else 'nothing'}", "all of it:", *said]
+            got = rest[0] if rest else "nothing"
+            return [f"wanted: {line}", f"got:    {got}", "all of it:", *said]
         rest.pop(0)
         while wanted.count(line) == 1 and rest and re.fullmatch(pattern(line), rest[0]):
             rest.pop(0)

@@ -48,5 +48,6 @@ def on(cpus):
 def races(bench, results):
     """What the figures are worth if CPUs do not take turns."""
     bench.build("tests/stress")
-    bench.ktap(results, "races on 4 CPUs", "races.py", str(2_000_000 if form(bench)[2] else 100_000),
-               limit=form(bench)[1], cpus=4, threads="multi")
+    _, limit, long = form(bench)
+    bench.ktap(results, "races on 4 CPUs", "races.py", str(2_000_000 if long else 100_000),
+               limit=limit, cpus=4, threads="multi")

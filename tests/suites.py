@@ -78,7 +78,8 @@ class Suite:
 SUITES = {suite.name: suite for suite in (
     Suite("commands", commands_tests.run, ONCE),
     Suite("attacks", attacks_tests.run, Needs(
-        lambda bench: bench.native, "its places and errnos are those of this machine's architecture")),
+        lambda bench: bench.native,
+        "its places and errnos are those of this machine's architecture")),
     Suite("fuzz", fuzz_tests.run, ONCE),
     Suite("stress4", stress_tests.on(4), own("two CPUs, emulated in turn, will do")),
     Suite("stress", stress_tests.on(2)),
@@ -91,11 +92,13 @@ SUITES = {suite.name: suite for suite in (
     Suite("compile", compile_tests.run),
     Suite("build", build_tests.run, ONCE),
     Suite("bench", bench_tests.run, own("what a hit costs is measured on the workbench kernel")),
-    Suite("kunit", kunit_tests.run, option("KUNIT", "this kernel has no KUnit; stress has probes of each kind")),
+    Suite("kunit", kunit_tests.run, option(
+        "KUNIT", "this kernel has no KUnit; stress has probes of each kind")),
     Suite("code", code_tests.run, Needs(
         lambda bench: bench.native and kernels.HOST == "amd64" and bench.has("KUNIT"),
         "it reads the code of amd64 in the module with the KUnit suites")),
-    Suite("harness", harness_tests.run, option("LKDTM", "this kernel has no LKDTM to go wrong with")),
+    Suite("harness", harness_tests.run, option(
+        "LKDTM", "this kernel has no LKDTM to go wrong with")),
     Suite("leaks", harness_tests.leaks, option(
         "DEBUG_KMEMLEAK", "this kernel has no kmemleak; KERNEL=debug has")),
     Suite("lockdep", harness_tests.lockdep, option(
