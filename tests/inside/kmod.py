@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Common code of the tests in the guest: files, modules, the kernel's log, its lists of probes,
 threads, assertions, and KTAP."""
-import ctypes
 import errno
 import os
 import re
@@ -39,9 +38,7 @@ def insmod(path, params=""):
     """Loads a module, without insmod. Raises OSError if it is refused."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        if not isinstance(params, bytes):
-            params = params.encode("latin1")
-        checked(arch.syscall("finit_module", fd, ctypes.c_char_p(params), 0))
+        checked(arch.syscall("finit_module", fd, params.encode("latin1"), 0))
     finally:
         os.close(fd)
 
