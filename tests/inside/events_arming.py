@@ -9,8 +9,8 @@ import subprocess
 import threading
 
 import device
-from kmod import (TRACING, Skip, Threads, check, equal, insmod, is_loaded, log, outcome, read,
-                  refused, rmmod, until, write)
+from kmod import (TRACING, Skip, Threads, at_once, check, equal, insmod, is_loaded, log, outcome,
+                  read, refused, rmmod, until, write)
 from listening import (ALL, BOTH, LEAKS_ARE_SEEN, armed, call, instance, ko, module, tool, traced,
                        with_module)
 
@@ -175,16 +175,12 @@ def test_a_name_that_is_taken_and_free_again():
 
 def test_one_of_two_modules_that_load_at_once_gets_the_name():
     """Meanwhile, each event of each new instance has its name."""
-    loads, looks = {"events": 0, "events_twice": 0}, []
+    names, looks = ("events", "events_twice"), []
     begin = threading.Barrier(2)
-    wrong = []
 
     def load(name):
         begin.wait()
-        number = outcome(insmod, ko(name))
-        loads[name] += not number
-        if number not in ("", "EBUSY"):
-            wrong.append((name, number))
+        return outcome(insmod, ko(name))
 
     def look():
         with instance("names") as other:
@@ -197,15 +193,10 @@ def test_one_of_two_modules_that_load_at_once_gets_the_name():
 
     with Threads() as looker:
         looker.start(look)
-        for total in range(1, 26):
-            threads = [threading.Thread(target=load, args=(name,)) for name in loads]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            equal((sum(loads.values()), wrong, looker.errors), (total, [], []))
-            rmmod(next(name for name in loads if is_loaded(name)))
-    check(any("number" in names for names in looks), "no instance was made while one was loaded")
+        for _ in range(25):
+            equal((sorted(at_once(load, names)), looker.errors), (["", "EBUSY"], []))
+            rmmod(next(name for name in names if is_loaded(name)))
+    check(any("number" in events for events in looks), "no instance was made while one was loaded")
 
 
 def test_enabled_before_the_module_is_loaded():

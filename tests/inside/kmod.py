@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -236,25 +237,22 @@ class Threads:
             raise self.errors[0]
 
 
+def at_once(function, arguments):
+    """Runs it with each of these in a thread; the results. What one of them raises, it raises."""
+    with ThreadPoolExecutor(len(arguments)) as threads:
+        return list(threads.map(function, arguments))
+
+
 def on_each_cpu(function):
     """Runs it once on all CPUs at the same time, in a thread pinned to each."""
-    begin, failed = threading.Barrier(CPUS), []
+    begin = threading.Barrier(CPUS)
 
     def run(cpu):
         os.sched_setaffinity(0, {cpu})
         begin.wait()
-        try:
-            function()
-        except Exception as error:
-            failed.append(error)
+        function()
 
-    threads = [threading.Thread(target=run, args=(cpu,)) for cpu in range(CPUS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for error in failed:
-        raise error
+    at_once(run, range(CPUS))
 
 
 def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):

@@ -2,12 +2,11 @@
 """What the module says of a hit, as README.md promises."""
 import os
 import re
-import threading
 import time
 
 import arch
 from arch import LIBC
-from kmod import check, ends, equal, match, match_lines, outcome, unregistered
+from kmod import at_once, check, ends, equal, match, match_lines, outcome, unregistered
 from module_loaded import (BURST, NAP, TARGET, hit, mine, probing, registered, returned, rmmod,
                            trigger)
 
@@ -120,11 +119,7 @@ def test_pointers_are_hashed():
 
 def test_a_dry_pool_counts_as_missed():
     with probing(f"r1:nap {NAP}") as kmsg:
-        threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(time.sleep, 3 * [0.5])
         rmmod()
         # Somebody else may have slept as well.
         hits, missed, _ = map(int, match(kmsg.lines()[-1], unregistered("nap")).groups())
