@@ -54,8 +54,9 @@ use kernel::{
     sync::Arc, //
 };
 use kprobes::{
-    entry, kprobe, module, timed, AtEntry, Context, Entry, Kprobe, Kretprobe, ModuleWatch, Post,
-    Return, Target, Timed,
+    entry, kprobe, kretprobe, module,
+    probe::{self, Probe},
+    timed, Entry, Kprobe, ModuleWatch, Target, Timed,
 };
 use report::Report;
 
@@ -69,24 +70,14 @@ module! {
 
 kprobes::string_param!(
     probes,
-    "p[:NAME] [MODULE:]SYMBOL[+OFFSET] or r[MAXACTIVE][:NAME] [MODULE:]SYMBOL, several separated by ';'. Default: kernel_clone before, after and at return",
+    "p[:NAME] [MODULE:]SYMBOL[+OFFSET] or r[MAXACTIVE][:NAME] [MODULE:]SYMBOL, several separated \
+     by ';'. Default: kernel_clone before, after and at return",
     MAX_LEN
 );
 
 #[vtable]
 impl kprobe::Handler for Report {
-    fn pre(&self, cx: &Context<'_>) {
-        self.count();
-        self.hit("pre", cx);
-    }
-
-    fn unregistered(&self, missed: usize) {
-        self.finish(missed as u64);
-    }
-}
-
-impl entry::Handler for Report {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         self.count();
         self.hit("pre", cx);
     }
@@ -96,15 +87,25 @@ impl entry::Handler for Report {
     }
 }
 
-#[vtable]
+impl entry::Handler for Report {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        self.count();
+        self.hit("pre", cx);
+    }
+
+    fn unregistered(&self, missed: u64) {
+        self.finish(missed);
+    }
+}
+
 impl timed::Handler for Report {
-    fn ret(&self, cx: &Context<'_, Return>, ns: u64) {
+    fn ret(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
         self.count();
         self.returned(cx, ns);
     }
 
-    fn unregistered(&self, missed: usize) {
-        self.finish(missed as u64);
+    fn unregistered(&self, missed: u64) {
+        self.finish(missed);
     }
 }
 
@@ -117,105 +118,99 @@ struct Around {
 
 #[vtable]
 impl kprobe::Handler for Around {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         kprobe::Handler::pre(&self.report, cx);
     }
 
-    fn post(&self, cx: &Context<'_, Post>) {
+    fn post(&self, cx: &kprobe::PostContext<'_>) {
         self.report.hit("post", cx);
     }
 
-    fn unregistered(&self, missed: usize) {
-        self.report.finish(missed as u64);
+    fn unregistered(&self, missed: u64) {
+        self.report.finish(missed);
+    }
+}
+
+impl AsRef<Report> for Around {
+    fn as_ref(&self) -> &Report {
+        &self.report
     }
 }
 
 /// A registered probe of any kind.
-enum Probe {
-    Entry(Pin<KBox<Entry<Report>>>),
-    Before(Pin<KBox<Kprobe<Report>>>),
-    Around(Pin<KBox<Kprobe<Around>>>),
-    Return(Pin<KBox<Kretprobe<Timed<Report>>>>),
-}
-
-impl Probe {
-    /// At the entry of a function, where ftrace calls nobody else: it would cost them
-    /// more.
-    fn at_entry(name: CString, target: Target<'_>) -> Result<Self> {
-        let probe = Entry::alone(target, Report::new(name));
-        Ok(Self::Entry(KBox::pin_init(probe, GFP_KERNEL)?))
-    }
-
-    fn before(name: CString, target: Target<'_>) -> Result<Self> {
-        let probe = Kprobe::new(target, Report::new(name));
-        Ok(Self::Before(KBox::pin_init(probe, GFP_KERNEL)?))
-    }
-
-    fn around(name: CString, target: Target<'_>) -> Result<Self> {
-        let handler = try_pin_init!(Around { report <- Report::new(name) });
-        let probe = Kprobe::new(target, handler);
-        Ok(Self::Around(KBox::pin_init(probe, GFP_KERNEL)?))
-    }
-
-    fn at_return(name: CString, target: Target<'_>, max_active: u16) -> Result<Self> {
-        let handler = Timed::new(Report::new(name));
-        let probe = Kretprobe::with_max_active(target, max_active, handler);
-        Ok(Self::Return(KBox::pin_init(probe, GFP_KERNEL)?))
-    }
-
-    /// Registers the cheapest kind of probe that does what one of `all` says.
-    fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<Self> {
-        let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
-        let target = Target::symbol(&symbol);
-        let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
-        match definition.kind {
-            Kind::Probe { offset: 0 } if definition.may_be_at_entry(all) => {
-                // What is wrong with a place is for the kprobe to say.
-                Self::at_entry(name()?, target).or_else(|_| Self::before(name()?, target))
-            }
-            Kind::Probe { offset } => Self::before(name()?, target.offset(offset)),
-            Kind::Return { max_active } => Self::at_return(name()?, target, max_active),
-        }
-    }
+trait Registered: Send + Sync {
+    /// Reports the probe as registered.
+    fn announce(&self);
 
     /// Reports the probe if the probed module has been unloaded.
-    fn tell_gone(&self) {
-        let (report, gone) = match self {
-            Self::Entry(probe) => (probe.handler(), probe.is_gone()),
-            Self::Before(probe) => (probe.handler(), probe.is_gone()),
-            Self::Around(probe) => (&probe.handler().report, probe.is_gone()),
-            Self::Return(probe) => (&**probe.handler(), probe.is_gone()),
-        };
-        if gone {
-            report.gone();
-        }
+    fn report_gone(&self);
+}
+
+impl<K: probe::Kind, H: probe::Handles<K> + AsRef<Report>> Registered for Probe<K, H> {
+    fn announce(&self) {
+        let report = self.handler().as_ref();
+        report.registered(self.address(), self.mechanism());
     }
 
-    fn announce(&self) {
-        let by_kprobe = |report: &Report, kind, probe: &kprobes::Probe| {
-            report.registered(kind, probe.address(), probe.mechanism().name());
-        };
-        match self {
-            Self::Entry(probe) => probe.handler().registered("p", probe.address(), "entry"),
-            Self::Before(probe) => by_kprobe(probe.handler(), "p", probe),
-            Self::Around(probe) => by_kprobe(&probe.handler().report, "p", probe),
-            Self::Return(probe) => by_kprobe(probe.handler(), "r", probe),
+    fn report_gone(&self) {
+        if self.is_gone() {
+            self.handler().as_ref().gone();
         }
     }
 }
 
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.tell_gone();
+type AnyProbe = Arc<dyn Registered>;
+
+fn before(name: CString, target: Target<'_>) -> Result<AnyProbe> {
+    let probe = Kprobe::new(target, Report::new("p", name));
+    Ok(Arc::pin_init(probe, GFP_KERNEL)?)
+}
+
+fn around(name: CString, target: Target<'_>) -> Result<AnyProbe> {
+    let handler = try_pin_init!(Around { report <- Report::new("p", name) });
+    Ok(Arc::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?)
+}
+
+/// At the entry of a function that has no other tracer: an entry probe would slow that one down.
+fn at_entry(name: CString, target: Target<'_>) -> Result<AnyProbe> {
+    let exclusive = entry::Options::default().exclusive();
+    let probe = Entry::with_options(target, exclusive, Report::new("p", name));
+    Ok(Arc::pin_init(probe, GFP_KERNEL)?)
+}
+
+fn at_return(name: CString, target: Target<'_>, max_active: u16) -> Result<AnyProbe> {
+    let options = kretprobe::Options::default().max_active(max_active);
+    let probe = Timed::with_options(target, options, Report::new("r", name));
+    Ok(Arc::pin_init(probe, GFP_KERNEL)?)
+}
+
+/// Registers the cheapest kind of probe that does what one of `all` says.
+fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProbe> {
+    let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
+    let target = Target::symbol(&symbol);
+    let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
+    match definition.kind {
+        Kind::Probe { offset: 0 } if definition.may_be_at_entry(all) => {
+            // What is wrong with a place is for the kprobe to say.
+            at_entry(name()?, target).or_else(|_| before(name()?, target))
+        }
+        Kind::Probe { offset } => before(name()?, target.offset(offset)),
+        Kind::Return { max_active } => at_return(name()?, target, max_active),
     }
 }
 
 /// All probes, unregistered in this order.
-struct Probes(KVec<Probe>);
+struct Probes(KVec<AnyProbe>);
 
 impl Probes {
-    fn tell_gone(&self) {
-        self.0.iter().for_each(Probe::tell_gone);
+    fn report_gone(&self) {
+        self.0.iter().for_each(|probe| probe.report_gone());
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        self.report_gone();
     }
 }
 
@@ -224,7 +219,7 @@ struct Leaving(Arc<Probes>);
 
 impl module::Handler for Leaving {
     fn gone(&self) {
-        self.0.tell_gone();
+        self.0.report_gone();
     }
 }
 
@@ -242,27 +237,24 @@ impl kernel::Module for RustKprobe {
         let _probes = Arc::new(Probes(all), GFP_KERNEL)?;
         let watch = ModuleWatch::new(Leaving(_probes.clone()));
         let _watch = KBox::pin_init(watch, GFP_KERNEL)?;
-        _probes.0.iter().for_each(Probe::announce);
+        _probes.0.iter().for_each(|probe| probe.announce());
         // Modules may have been unloaded before the watch was registered.
-        _probes.tell_gone();
+        _probes.report_gone();
         Ok(Self { _watch, _probes })
     }
 }
 
 /// The default: `kernel_clone` before, after and at its return.
-fn defaults() -> Result<KVec<Probe>> {
+fn defaults() -> Result<KVec<AnyProbe>> {
     let target = Target::symbol(c"kernel_clone");
     let mut all = KVec::with_capacity(2, GFP_KERNEL)?;
-    all.push(Probe::around(c"clone".try_into()?, target)?, GFP_KERNEL)?;
-    all.push(
-        Probe::at_return(c"cloned".try_into()?, target, 0)?,
-        GFP_KERNEL,
-    )?;
+    all.push(around(c"clone".try_into()?, target)?, GFP_KERNEL)?;
+    all.push(at_return(c"cloned".try_into()?, target, 0)?, GFP_KERNEL)?;
     Ok(all)
 }
 
 /// Registers all definitions, or none and reports the one that was refused.
-fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
+fn register(parameter: &[u8]) -> Result<KVec<AnyProbe>> {
     let refuse = |n, text, column, reason, errno| {
         report::bad_definition(n, text, column, reason, errno);
         errno
@@ -282,7 +274,7 @@ fn register(parameter: &[u8]) -> Result<KVec<Probe>> {
 
     let mut all = KVec::with_capacity(definitions.len(), GFP_KERNEL)?;
     for ((n, text), definition) in definition::split(parameter).enumerate().zip(&definitions) {
-        let probe = Probe::define(definition, &definitions).inspect_err(|&errno| {
+        let probe = define(definition, &definitions).inspect_err(|&errno| {
             let reason = match definition.kind {
                 Kind::Return { .. } if errno == EINVAL => report::NO_FUNCTION,
                 _ => report::explain(errno).1,

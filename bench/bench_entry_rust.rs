@@ -6,7 +6,7 @@
 
 use kernel::prelude::*;
 use kernel::time::{Instant, Monotonic};
-use kprobes::{entry, AtEntry, Context, Count, Entry, EntrySet, PerCpuCounts, Target};
+use kprobes::{entry, Count, Entry, EntrySet, PerCpuCounts, Target};
 
 module! {
     type: Bench,
@@ -22,13 +22,13 @@ kprobes::string_param!(pattern, "the functions; by default, bench_call by its na
 struct Empty;
 
 impl entry::Handler for Empty {
-    fn entry(&self, _cx: &Context<'_, AtEntry>) {}
+    fn entry(&self, _cx: &entry::Context<'_>) {}
 }
 
 struct Counting(Count);
 
 impl entry::Handler for Counting {
-    fn entry(&self, _cx: &Context<'_, AtEntry>) {
+    fn entry(&self, _cx: &entry::Context<'_>) {
         self.0.add(1);
     }
 }
@@ -36,7 +36,7 @@ impl entry::Handler for Counting {
 struct PerCpu(PerCpuCounts<1>);
 
 impl entry::Handler for PerCpu {
-    fn entry(&self, _cx: &Context<'_, AtEntry>) {
+    fn entry(&self, _cx: &entry::Context<'_>) {
         self.0.inc(0);
     }
 }
@@ -44,7 +44,7 @@ impl entry::Handler for PerCpu {
 struct Arguments(PerCpuCounts<1>);
 
 impl entry::Handler for Arguments {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         let (a, b): (u64, u64) = cx.args();
         if a == 42 && b != 0 {
             self.0.inc(0);

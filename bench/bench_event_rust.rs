@@ -9,7 +9,7 @@ use kprobes::{
     event::{Armed, Str},
     kprobe,
     nofault::UserStr,
-    AtEntry, Context, Entry, Kprobe, Target,
+    Entry, Kprobe, Target,
 };
 
 module! {
@@ -42,8 +42,8 @@ struct Values;
 
 #[vtable]
 impl kprobe::Handler for Values {
-    fn pre(&self, cx: &Context<'_>) {
-        Value { value: cx.arg(0) }.emit(cx);
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        Value { value: cx.arg0() }.emit(cx);
     }
 }
 
@@ -51,7 +51,7 @@ struct Texts;
 
 #[vtable]
 impl kprobe::Handler for Texts {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         let (value, text): (u64, UserStr) = cx.args();
         let mut buf = [0; 32];
         let text = text.read(&mut buf).into();
@@ -60,13 +60,13 @@ impl kprobe::Handler for Texts {
 }
 
 impl entry::Handler for Values {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
-        Value { value: cx.arg(0) }.emit(cx);
+    fn entry(&self, cx: &entry::Context<'_>) {
+        Value { value: cx.arg0() }.emit(cx);
     }
 }
 
 impl entry::Handler for Texts {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         let (value, text): (u64, UserStr) = cx.args();
         let mut buf = [0; 32];
         let text = text.read(&mut buf).into();
@@ -84,22 +84,24 @@ enum Bench {
 
 impl kernel::Module for Bench {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let call = Target::symbol(c"bench_call").disabled();
+        let call = Target::symbol(c"bench_call");
+        let kprobe = kprobe::Options::default().disabled();
+        let entry = entry::Options::default().disabled();
         Ok(match kind.value().map(|text| text.to_bytes()) {
             Some(b"text") => {
-                let texts = Text::arms(Kprobe::new(call, Texts));
+                let texts = Text::arms(Kprobe::with_options(call, kprobe, Texts));
                 Self::Texts(KBox::pin_init(texts, GFP_KERNEL)?)
             }
             Some(b"text_entry") => {
-                let texts = Text::arms(Entry::new(call, Texts));
+                let texts = Text::arms(Entry::with_options(call, entry, Texts));
                 Self::TextsByEntry(KBox::pin_init(texts, GFP_KERNEL)?)
             }
             Some(b"value_entry") => {
-                let values = Value::arms(Entry::new(call, Values));
+                let values = Value::arms(Entry::with_options(call, entry, Values));
                 Self::ValuesByEntry(KBox::pin_init(values, GFP_KERNEL)?)
             }
             _ => {
-                let values = Value::arms(Kprobe::new(call, Values));
+                let values = Value::arms(Kprobe::with_options(call, kprobe, Values));
                 Self::Values(KBox::pin_init(values, GFP_KERNEL)?)
             }
         })

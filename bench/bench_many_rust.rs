@@ -6,7 +6,7 @@
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::time::{Instant, Monotonic};
-use kprobes::{kprobe, Context, Count, Kprobe, KprobeSet, Target};
+use kprobes::{kprobe, Count, Kprobe, KprobeSet, Target};
 
 module! {
     type: Many,
@@ -32,7 +32,7 @@ struct Counting;
 
 #[vtable]
 impl kprobe::Handler for Counting {
-    fn pre(&self, _cx: &Context<'_>) {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         COUNT.add(1);
     }
 }

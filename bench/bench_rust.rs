@@ -5,8 +5,8 @@
 
 use kernel::prelude::*;
 use kprobes::{
-    kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Context, Count, Kprobe, Kretprobe,
-    PerCpuCounts, Post, Return, Target, Timed, Trace, Tracepoint,
+    kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Count, Kprobe, Kretprobe, PerCpuCounts,
+    Target, Timed, Tracepoint,
 };
 
 module! {
@@ -29,14 +29,14 @@ struct Empty;
 
 #[vtable]
 impl kprobe::Handler for Empty {
-    fn pre(&self, _cx: &Context<'_>) {}
+    fn pre(&self, _cx: &kprobe::Context<'_>) {}
 }
 
 struct Counting(Count);
 
 #[vtable]
 impl kprobe::Handler for Counting {
-    fn pre(&self, _cx: &Context<'_>) {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         self.0.add(1);
     }
 }
@@ -45,7 +45,7 @@ struct PerCpu(PerCpuCounts<1>);
 
 #[vtable]
 impl kprobe::Handler for PerCpu {
-    fn pre(&self, _cx: &Context<'_>) {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         self.0.inc(0);
     }
 }
@@ -54,19 +54,19 @@ struct WithPost(Count);
 
 #[vtable]
 impl kprobe::Handler for WithPost {
-    fn pre(&self, _cx: &Context<'_>) {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         self.0.add(1);
     }
 
-    fn post(&self, _cx: &Context<'_, Post>) {}
+    fn post(&self, _cx: &kprobe::PostContext<'_>) {}
 }
 
 struct If<const VALUE: u64>(Count);
 
 #[vtable]
 impl<const VALUE: u64> kprobe::Handler for If<VALUE> {
-    fn pre(&self, cx: &Context<'_>) {
-        if cx.arg::<u64>(0) == VALUE {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        if cx.arg0::<u64>() == VALUE {
             self.0.add(1);
         }
     }
@@ -76,8 +76,8 @@ struct String16(Count);
 
 #[vtable]
 impl kprobe::Handler for String16 {
-    fn pre(&self, cx: &Context<'_>) {
-        let string: UserPtr<[u8; 16]> = cx.arg(1);
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        let string: UserPtr<[u8; 16]> = cx.arg1();
         if let Ok(bytes) = string.read() {
             self.0.add(u64::from(bytes[0]));
         }
@@ -90,7 +90,7 @@ struct RetEmpty;
 impl kretprobe::Handler for RetEmpty {
     type Data = ();
 
-    fn ret(&self, _cx: &Context<'_, Return>, (): ()) {}
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, (): ()) {}
 }
 
 struct RetData(Count);
@@ -99,11 +99,11 @@ struct RetData(Count);
 impl kretprobe::Handler for RetData {
     type Data = u64;
 
-    fn entry(&self, cx: &Context<'_>) -> Option<u64> {
-        Some(cx.arg(0))
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<u64> {
+        Some(cx.arg0())
     }
 
-    fn ret(&self, _cx: &Context<'_, Return>, data: u64) {
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, data: u64) {
         self.0.add(data);
     }
 }
@@ -114,9 +114,8 @@ kprobes::per_cpu_counts! {
 
 struct Histogram;
 
-#[vtable]
 impl timed::Handler for Histogram {
-    fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
+    fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
         LATENCIES.inc(((ns | 1).ilog2() as usize).min(39));
     }
 }
@@ -126,7 +125,7 @@ struct Kmalloc(Count);
 impl tracepoint::Handler for Kmalloc {
     type Args = ();
 
-    fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
+    fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {
         self.0.add(1);
     }
 }
@@ -143,7 +142,7 @@ enum Bench {
     String16(Pin<KBox<Kprobe<String16>>>),
     RetEmpty(Pin<KBox<Kretprobe<RetEmpty>>>),
     RetData(Pin<KBox<Kretprobe<RetData>>>),
-    Histogram(Pin<KBox<Kretprobe<Timed<Histogram>>>>),
+    Histogram(Pin<KBox<Timed<Histogram>>>),
     Kmalloc(Pin<KBox<Tracepoint<Kmalloc>>>),
 }
 
@@ -177,7 +176,7 @@ impl kernel::Module for Bench {
             Some(b"kretprobe_empty") => Self::RetEmpty(kretprobe(call, RetEmpty)?),
             Some(b"kretprobe_data") => Self::RetData(kretprobe(call, RetData(count))?),
             Some(b"kretprobe_histogram") => {
-                Self::Histogram(kretprobe(call, Timed::new(Histogram))?)
+                Self::Histogram(KBox::pin_init(Timed::new(call, Histogram), GFP_KERNEL)?)
             }
             Some(b"tracepoint") => {
                 let tracepoint = Tracepoint::new(c"kmalloc", Kmalloc(count));

@@ -192,8 +192,10 @@ def many():
                 with module("samples/funccount", "functions=synchronize_rcu"):
                     with module(f"bench/bench_many_{language}", f"n={n}", f"set={how == 'set':d}"):
                         pass
-                log = subprocess.run(["dmesg"], check=True, stdout=subprocess.PIPE, text=True).stdout
-                seen = {w: int(v) for w, v in re.findall(r"\b(attach|detach|bytes) (\d+)$", log, re.M)}
+                log = subprocess.run(["dmesg"], check=True, stdout=subprocess.PIPE,
+                                     text=True).stdout
+                seen = re.findall(r"\b(attach|detach|bytes) (\d+)$", log, re.M)
+                seen = {what: int(value) for what, value in seen}
                 waits = int(re.search(r"(\d+) synchronize_rcu", log)[1])
                 for what in ("attach", "detach"):
                     print(f"{what}_{n}_{how} {language} {seen[what] / n:.0f}", flush=True)

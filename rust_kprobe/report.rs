@@ -17,7 +17,7 @@ use kernel::{
         Relaxed, //
     }, //
 };
-use kprobes::{Address, Context, Count, Place, RateLimit, Return};
+use kprobes::{probe::Mechanism, timed, Address, Context, Count, Place, RateLimit};
 
 /// A probe may log this many lines in each interval.
 const BURST: u32 = 100;
@@ -29,6 +29,7 @@ const SHOWN: usize = 80;
 /// Reports on one probe: its name, its hits, and its rate limit.
 #[pin_data]
 pub(crate) struct Report {
+    kind: &'static str,
     name: CString,
     hits: Count,
     announced: Atomic<bool>,
@@ -38,8 +39,9 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(name: CString) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(kind: &'static str, name: CString) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            kind,
             name,
             hits: Count::new(),
             announced: Atomic::new(false),
@@ -49,12 +51,15 @@ impl Report {
     }
 
     /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`
-    pub(crate) fn registered(&self, kind: &str, at: Address, mechanism: &str) {
+    pub(crate) fn registered(&self, at: Option<Address>, by: Mechanism) {
+        let Some(at) = at else { return };
         self.announced.store(true, Relaxed);
         pr_info!(
-            "{}: registered {kind} at {} {at} by {mechanism}\n",
+            "{}: registered {} at {} {at} by {}\n",
             &*self.name,
-            at.location()
+            self.kind,
+            at.location(),
+            by.name()
         );
     }
 
@@ -74,7 +79,7 @@ impl Report {
     }
 
     /// `NAME: return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION`
-    pub(crate) fn returned(&self, cx: &Context<'_, Return>, ns: u64) {
+    pub(crate) fn returned(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
         self.say(fmt!(
             "return pid={} cpu={} comm={:?} ret={} ns={ns}",
             cx.pid(),
@@ -125,6 +130,12 @@ impl Report {
                 ""
             }
         );
+    }
+}
+
+impl AsRef<Report> for Report {
+    fn as_ref(&self) -> &Report {
+        self
     }
 }
 

@@ -4,7 +4,7 @@
 //! entry, the memory at the return. Only large allocations are logged.
 
 use kernel::prelude::*;
-use kprobes::{kretprobe, nofault::KernelPtr, Context, Kretprobe, Return, Target};
+use kprobes::{kretprobe, nofault::KernelPtr, Kretprobe, Target};
 
 module! {
     type: Allocator,
@@ -28,11 +28,11 @@ struct Allocation {
 impl kretprobe::Handler for Allocation {
     type Data = usize;
 
-    fn entry(&self, cx: &Context<'_>) -> Option<usize> {
-        Some(cx.arg(0)).filter(|&size| size >= self.at_least)
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<usize> {
+        Some(cx.arg0()).filter(|&size| size >= self.at_least)
     }
 
-    fn ret(&self, cx: &Context<'_, Return>, size: usize) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, size: usize) {
         let memory: KernelPtr = cx.ret();
         let what = if memory.is_null() {
             "nothing"

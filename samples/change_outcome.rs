@@ -6,7 +6,7 @@
 //! This is the only sample that needs `unsafe`.
 
 use kernel::prelude::*;
-use kprobes::{overrides, Context, Override};
+use kprobes::{overrides, Override};
 
 module! {
     type: ChangeOutcome,
@@ -19,7 +19,7 @@ module! {
 struct Refuse;
 
 impl overrides::Handler for Refuse {
-    fn entry(&self, cx: &Context<'_>) -> Option<usize> {
+    fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
         if cx.comm().as_bytes() != b"victim" {
             return None;
         }

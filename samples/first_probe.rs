@@ -4,7 +4,7 @@
 //! `do_sys_openat2`, which is behind the system calls open, openat and openat2.
 
 use kernel::prelude::*;
-use kprobes::{kprobe, Context, Kprobe, Target};
+use kprobes::{kprobe, Kprobe, Target};
 
 module! {
     type: FirstProbe,
@@ -18,11 +18,11 @@ struct Open;
 
 #[vtable]
 impl kprobe::Handler for Open {
-    fn pre(&self, _cx: &Context<'_>) {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         pr_info!("do_sys_openat2 called\n");
     }
 
-    fn unregistered(&self, _missed: usize) {
+    fn unregistered(&self, _missed: u64) {
         pr_info!("Kprobe unregistered\n");
     }
 }

@@ -4,11 +4,10 @@
 //! functions are a parameter, as names or patterns like `vfs_*`. Those that are called
 //! the most are printed on unload.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
-use kprobes::{entry, Address, AtEntry, Context, EntrySet};
+use kprobes::{entry, Address, Count, EntrySet};
 
 module! {
     type: FuncCount,
@@ -29,26 +28,26 @@ kprobes::string_param!(functions, "Names or patterns, separated by commas");
 /// A count for each function on each CPU.
 struct Table {
     addresses: KVVec<Address>,
-    counts: KVVec<AtomicU64>,
+    counts: KVVec<Count>,
 }
 
 impl Table {
     fn new(set: &EntrySet<Counts>) -> Result<Self> {
         let mut addresses = KVVec::with_capacity(set.len(), GFP_KERNEL)?;
         for (_, probe) in set.iter() {
-            addresses.push(probe.address(), GFP_KERNEL)?;
+            addresses.push(probe.address().ok_or(EINVAL)?, GFP_KERNEL)?;
         }
         let all = addresses.len() * nr_cpu_ids() as usize;
         let mut counts = KVVec::with_capacity(all, GFP_KERNEL)?;
         for _ in 0..all {
-            counts.push(AtomicU64::new(0), GFP_KERNEL)?;
+            counts.push(Count::new(), GFP_KERNEL)?;
         }
         Ok(Self { addresses, counts })
     }
 
     fn calls(&self, index: usize) -> u64 {
         let of_each_cpu = self.counts.iter().skip(index).step_by(self.addresses.len());
-        of_each_cpu.map(|count| count.load(Relaxed)).sum()
+        of_each_cpu.map(|count| count.get()).sum()
     }
 }
 
@@ -56,11 +55,11 @@ impl Table {
 struct Counts(SetOnce<Table>);
 
 impl entry::Handler for Counts {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         if let Some(table) = self.0.as_ref() {
             let at = cx.cpu() as usize * table.addresses.len() + cx.index();
             if let Some(count) = table.counts.get(at) {
-                count.fetch_add(1, Relaxed);
+                count.add(1);
             }
         }
     }
@@ -104,11 +103,7 @@ impl kernel::Module for FuncCount {
             return Err(EINVAL);
         };
         let set = EntrySet::matching(patterns, Counts(SetOnce::new()));
-        let set = KBox::try_pin_init(set, GFP_KERNEL).inspect_err(|refusal| {
-            if let Some(n) = refusal.target() {
-                pr_err!("pattern {}: {:?}\n", n + 1, refusal.error());
-            }
-        })?;
+        let set = KBox::pin_init(set, GFP_KERNEL)?;
         set.handler().0.populate(Table::new(&set)?);
         pr_info!("counting {} functions\n", set.len());
         Ok(Self { _set: set })

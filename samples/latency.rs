@@ -6,7 +6,7 @@
 
 use kernel::debugfs::{self, Dir};
 use kernel::prelude::*;
-use kprobes::{timed, Context, Kretprobe, PerCpuCounts, Return, Target, Timed};
+use kprobes::{timed, PerCpuCounts, Target, Timed};
 
 module! {
     type: Latency,
@@ -36,13 +36,12 @@ impl Histogram {
 
 const BAR: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
 
-#[vtable]
 impl timed::Handler for Histogram {
-    fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
+    fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
         self.0.inc((ns.max(1).ilog2() as usize).min(BUCKETS - 1));
     }
 
-    fn unregistered(&self, missed: usize) {
+    fn unregistered(&self, missed: u64) {
         self.draw(|from, to, count, bar| {
             pr_info!(
                 "[{from}, {to}) ns {count} |{:<40}|\n",
@@ -57,7 +56,7 @@ impl timed::Handler for Histogram {
 #[pin_data]
 struct Shown {
     #[pin]
-    probe: Kretprobe<Timed<Histogram>>,
+    probe: Timed<Histogram>,
 }
 
 impl debugfs::Writer for Shown {
@@ -78,9 +77,9 @@ struct Latency {
 impl kernel::Module for Latency {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let dir = Dir::new(c"latency");
-        let histogram = Timed::new(Histogram(PerCpuCounts::new()?));
+        let histogram = Histogram(PerCpuCounts::new()?);
         let shown = try_pin_init!(Shown {
-            probe <- Kretprobe::new(Target::symbol(c"vfs_read"), histogram),
+            probe <- Timed::new(Target::symbol(c"vfs_read"), histogram),
         }? Error);
         let file = dir.read_only_file(c"vfs_read", shown);
         Ok(Self {

@@ -2,8 +2,8 @@
 
 //! Which files does a program open? At the entry of the system call, the name is in user
 //! memory, which may not be present yet. The kernel copies it into a `struct filename`, from which
-//! this reads it. 64-bit and 32-bit programs and io_uring share that, and so does the kernel when it
-//! executes a program.
+//! this reads it. 64-bit and 32-bit programs and io_uring share that, and so does the kernel when
+//! it executes a program.
 
 use kernel::prelude::*;
 use kprobes::Filename;

@@ -5,7 +5,7 @@
 //! default is the first one after the ftrace call at the entry.
 
 use kernel::prelude::*;
-use kprobes::{kprobe, regs::Register, Address, Context, Kprobe, Post, Target};
+use kprobes::{kprobe, regs::Register, Address, Kprobe, Target};
 
 module! {
     type: Registers,
@@ -48,7 +48,7 @@ struct Dump;
 
 #[vtable]
 impl kprobe::Handler for Dump {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         let comm = cx.comm();
         pr_info!(
             "comm={comm} before: ip - probe = {}\n",
@@ -61,7 +61,7 @@ impl kprobe::Handler for Dump {
         }
     }
 
-    fn post(&self, cx: &Context<'_, Post>) {
+    fn post(&self, cx: &kprobe::PostContext<'_>) {
         pr_info!("comm={} after: flags={:x}\n", cx.comm(), cx.flags());
     }
 }
@@ -78,7 +78,7 @@ impl kernel::Module for Registers {
         };
         let target = Target::symbol(c"kernel_clone").offset(offset);
         let probe = KBox::pin_init(Kprobe::new(target, Dump), GFP_KERNEL)?;
-        pr_info!("at {} {}\n", probe.location(), probe.address());
+        pr_info!("at {}\n", probe.location());
         Ok(Self { _probe: probe })
     }
 }

@@ -32,8 +32,8 @@ use kprobes::{
     event::{Armed, Errno, Str},
     kretprobe,
     nofault::{KernelPtr, KernelStr, UserStr},
-    tracepoint, AtEntry, Comm, Context, Dentry, Entry, EntrySet, Exec, FileId, Filename,
-    KretprobeSet, Return, Target, Trace, Tracepoint,
+    tracepoint, Comm, Dentry, Entry, EntrySet, Exec, FileId, Filename, KretprobeSet, Target,
+    Tracepoint,
 };
 
 module! {
@@ -146,14 +146,14 @@ kprobes::trace_event! {
 struct CommitCreds;
 
 impl entry::Handler for CommitCreds {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         // Without readable memory there is no event; an unreadable string is (fault).
         let _ = credentials(cx);
     }
 }
 
-fn credentials(cx: &Context<'_, AtEntry>) -> Result {
-    let new: KernelPtr = cx.arg(0);
+fn credentials(cx: &entry::Context<'_>) -> Result {
+    let new: KernelPtr = cx.arg0();
     let id = |offset| new.field::<u32>(offset).read();
     let creds = Creds {
         pid: cx.pid(),
@@ -178,7 +178,7 @@ struct Executed;
 impl tracepoint::Handler for Executed {
     type Args = (KernelPtr, Pid, Exec);
 
-    fn hit(&self, cx: &Context<'_, Trace>, (_task, _old_pid, exec): Self::Args) {
+    fn hit(&self, cx: &tracepoint::Context<'_>, (_task, _old_pid, exec): Self::Args) {
         let (mut filename, mut interp, mut bufs) = ([0; 256], [0; 256], [[0; 64]; 6]);
         let argc = exec.argc().unwrap_or(0);
         let mut arguments = cx.program_arguments();
@@ -224,7 +224,7 @@ impl kretprobe::Handler for Attempts {
     // The descriptor and the path, and the address space that the path is in.
     type Data = (i32, UserStr, usize);
 
-    fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<Self::Data> {
         let (fd, path) = if cx.index() == 0 {
             let (path,) = cx.syscall_args().ok()?;
             (AT_FDCWD, path)
@@ -234,7 +234,7 @@ impl kretprobe::Handler for Attempts {
         Some((fd, path, cx.mm().addr()))
     }
 
-    fn ret(&self, cx: &Context<'_, Return>, (fd, path, mm): Self::Data) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (fd, path, mm): Self::Data) {
         if let Err(error) = cx.ret::<Result>() {
             // The kernel has read it, so it is present, unless the old program is gone already.
             let mut buf = [0; 256];
@@ -280,7 +280,7 @@ impl Path {
     }
 
     /// Fails if the kernel has not got the path.
-    fn read(&mut self, cx: &Context<'_, AtEntry>, fd: i32, path: Filename) -> Result<Fields<'_>> {
+    fn read(&mut self, cx: &entry::Context<'_>, fd: i32, path: Filename) -> Result<Fields<'_>> {
         let path = path.name()?;
         let name = path.read(&mut self.name);
         let absolute = name
@@ -307,7 +307,7 @@ impl Path {
 struct Renames;
 
 impl entry::Handler for Renames {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         let (oldfd, oldname, newfd, newname) = cx.args();
         let (mut old, mut new) = (Path::new(), Path::new());
         if let (Ok(old), Ok(new)) = (old.read(cx, oldfd, oldname), new.read(cx, newfd, newname)) {
@@ -335,7 +335,7 @@ impl entry::Handler for Renames {
 struct Unlinks;
 
 impl entry::Handler for Unlinks {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         let (fd, pathname) = cx.args();
         let mut path = Path::new();
         if let Ok(path) = path.read(cx, fd, pathname) {
@@ -380,12 +380,12 @@ impl Write for Text {
 struct Connects;
 
 impl entry::Handler for Connects {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         let _ = connect(cx);
     }
 }
 
-fn connect(cx: &Context<'_, AtEntry>) -> Result {
+fn connect(cx: &entry::Context<'_>) -> Result {
     const AF_UNIX: u16 = 1;
     const AF_INET: u16 = 2;
     const AF_INET6: u16 = 10;
@@ -452,18 +452,21 @@ struct Sensor {
 
 impl kernel::Module for Sensor {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let symbol = |name| Target::symbol(name).disabled();
-        let removals = [symbol(c"filename_unlinkat"), symbol(c"filename_rmdir")];
-        let attempts = [
-            kprobes::syscall!("execve").disabled(),
-            kprobes::syscall!("execveat").disabled(),
-        ];
-        let creds = Creds::arms(Entry::new(symbol(c"commit_creds"), CommitCreds));
+        let removals = [c"filename_unlinkat", c"filename_rmdir"].map(Target::symbol);
+        let attempts = [kprobes::syscall!("execve"), kprobes::syscall!("execveat")];
+        // The events arm them.
+        let disabled = entry::Options::default().disabled();
+        let target = Target::symbol(c"commit_creds");
+        let creds = Creds::arms(Entry::with_options(target, disabled, CommitCreds));
+        let target = Target::symbol(c"filename_renameat2");
+        let rename = Rename::arms(Entry::with_options(target, disabled, Renames));
+        let unlink = Unlink::arms(EntrySet::with_options(&removals, disabled, Unlinks));
+        let target = Target::symbol(c"security_socket_connect");
+        let connect = Connect::arms(Entry::with_options(target, disabled, Connects));
         let exec = Execs::arms(Tracepoint::new(c"sched_process_exec", Executed));
-        let exec_failed = ExecFailed::arms(KretprobeSet::new(&attempts, AT_ONCE, Attempts));
-        let rename = Rename::arms(Entry::new(symbol(c"filename_renameat2"), Renames));
-        let unlink = Unlink::arms(EntrySet::new(&removals, Unlinks));
-        let connect = Connect::arms(Entry::new(symbol(c"security_socket_connect"), Connects));
+        let disabled = kretprobe::Options::default().max_active(AT_ONCE).disabled();
+        let attempts = KretprobeSet::with_options(&attempts, disabled, Attempts);
+        let exec_failed = ExecFailed::arms(attempts);
         Ok(Self {
             _creds: KBox::pin_init(creds, GFP_KERNEL)?,
             _exec: KBox::pin_init(exec, GFP_KERNEL)?,

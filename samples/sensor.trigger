@@ -16,7 +16,8 @@ live=$!
 until grep -q listening live; do sleep 0.1; done
 /usr/bin/python3 -c 'import os, socket
 here = os.open("/tmp/place", os.O_RDONLY)
-inet, local = (socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_UNIX))
+families = (socket.AF_INET, socket.AF_UNIX)
+inet, local = (socket.socket(family, socket.SOCK_DGRAM) for family in families)
 open("/proc/self/comm", "w").write("suspect")
 os.rename("three", "four")
 os.rename("work/one", "two\x1b[31m", src_dir_fd=here, dst_dir_fd=here)
@@ -42,7 +43,8 @@ if os.fork() == 0:
     os.execv("./script", ["a script", "its argument"])
 os.wait()
 os.setresuid(65534, 65534, 65534)
-os.execv("/tmp/place/work/suspect", ["true", "an argument\nand a line", "--last", "", "5", "6", "7"])'
+os.execv("/tmp/place/work/suspect",
+         ["true", "an argument\nand a line", "--last", "", "5", "6", "7"])'
 kill "$live"
 wait "$live"
 cat live

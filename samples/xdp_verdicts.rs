@@ -6,7 +6,7 @@
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
-use kprobes::{kprobe, kretprobe, Context, Kprobe, Kretprobe, Return, Target};
+use kprobes::{kprobe, kretprobe, Kprobe, Kretprobe, Target};
 
 module! {
     type: XdpVerdicts,
@@ -26,13 +26,13 @@ struct Verdicts([Atomic<u64>; ACTIONS.len()]);
 impl kretprobe::Handler for Verdicts {
     type Data = ();
 
-    fn ret(&self, cx: &Context<'_, Return>, (): ()) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (): ()) {
         if let Some(count) = self.0.get(cx.ret::<u32>() as usize) {
             count.fetch_add(1, Relaxed);
         }
     }
 
-    fn unregistered(&self, missed: usize) {
+    fn unregistered(&self, missed: u64) {
         for (action, count) in ACTIONS.iter().zip(&self.0) {
             if count.load(Relaxed) != 0 {
                 pr_info!("verdict {action}: {}\n", count.load(Relaxed));
@@ -47,11 +47,11 @@ struct Received(Atomic<u64>);
 
 #[vtable]
 impl kprobe::Handler for Received {
-    fn pre(&self, _cx: &Context<'_>) {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         self.0.fetch_add(1, Relaxed);
     }
 
-    fn unregistered(&self, missed: usize) {
+    fn unregistered(&self, missed: u64) {
         pr_info!("received: {}, missed: {missed}\n", self.0.load(Relaxed));
     }
 }

@@ -7,8 +7,8 @@
 use crate::bindings;
 use kernel::prelude::*;
 
-/// A type that fits in one machine word: a CPU register that holds an argument or
-/// a result, or an argument of a tracepoint.
+/// A type that fits in one machine word: a CPU register that holds an argument or a result, or an
+/// argument of a tracepoint.
 ///
 /// | type | C type |
 /// |---|---|
@@ -20,10 +20,9 @@ use kernel::prelude::*;
 /// | `Result<KernelPtr<_>>` | a pointer or `ERR_PTR(-errno)` |
 ///
 /// A struct that is passed by value takes as many words as it has, or none, see
-/// [`Context::arg`](crate::Context::arg).
+/// [`Context::arg0`](crate::Context::arg0).
 ///
-/// Narrow types use only the low bits, because a caller may leave anything in the
-/// others.
+/// Narrow types use only the low bits, because a caller may leave anything in the others.
 ///
 /// [`UserPtr`]: crate::nofault::UserPtr
 /// [`KernelPtr`]: crate::nofault::KernelPtr
@@ -40,8 +39,7 @@ pub trait FromWord: Sized {
     fn from_word(word: usize) -> Self;
 }
 
-/// A type whose values from `-MAX_ERRNO` to -1 are errors, when a kernel function
-/// returns it.
+/// A type whose values from `-MAX_ERRNO` to -1 are errors, when a kernel function returns it.
 #[diagnostic::on_unimplemented(
     message = "`Result<{Self}>` is not a type of a result",
     label = "`{Self}` is not an `OrErrno`",

@@ -4,16 +4,15 @@
 //!
 //! C header: [`include/linux/trace_events.h`](srctree/include/linux/trace_events.h)
 //!
-//! [`trace_event!`](crate::trace_event) declares a record. It is an event like those
-//! of the kernel's `TRACE_EVENT()`, with its own folder in
-//! `/sys/kernel/tracing/events`: `format`, `id`, `enable`, `filter`, `trigger` and,
-//! with `CONFIG_HIST_TRIGGERS`, `hist`.
+//! [`trace_event!`](crate::trace_event) declares a record. It is an event like those of the
+//! kernel's `TRACE_EVENT()`, with its own folder in `/sys/kernel/tracing/events`: `format`, `id`,
+//! `enable`, `filter`, `trigger` and, with `CONFIG_HIST_TRIGGERS`, `hist`.
 //!
-//! The listeners of an event are the instances of tracefs that have it enabled, also for a
-//! trigger, and perf and BPF programs. An event can arm a probe, see [`Armed`]: the first listener
-//! enables the probe, the last one disables it. If the probe cannot be enabled, enabling the event
-//! fails with that error. The kernel cannot take back a trigger: then an error is logged, and the
-//! next listener tries again.
+//! The listeners of an event are the instances of tracefs that have it enabled, also for a trigger,
+//! and perf and BPF programs. An event can arm a probe, see [`Armed`]: the first listener enables
+//! the probe, the last one disables it. If the probe cannot be enabled, enabling the event fails
+//! with that error. The kernel cannot take back a trigger: then an error is logged, and the next
+//! listener tries again.
 //!
 //! The buffer of tracefs or perf reports which records were lost; those that a filter rejects are
 //! not. perf also ignores a record, and counts it nowhere, if perf itself is handling an event on
@@ -23,9 +22,9 @@
 //! Unloading the module empties the buffers of the instances in which an event of it was enabled,
 //! and fails while perf or a BPF program listens.
 //!
-//! If an event of that system and name exists, loading the module fails with `EBUSY`
-//! and logs an error. (`EEXIST` is the module loader's own.) The kernel creates no events for
-//! a module that was loaded by force.
+//! If an event of that system and name exists, loading the module fails with `EBUSY` and logs an
+//! error. (`EEXIST` is the module loader's own.) The kernel creates no events for a module that was
+//! loaded by force.
 //!
 //! Where the fields are known only at run time, the kernel's synthetic events serve:
 //! `synth_event_create()` is exported to modules.
@@ -36,7 +35,7 @@
 //! use kernel::prelude::*;
 //! use kprobes::{
 //!     event::{Armed, Str},
-//!     kprobe, Context, Filename, Kprobe, Target,
+//!     kprobe, Filename, Kprobe, Target,
 //! };
 //!
 //! kprobes::trace_event! {
@@ -51,7 +50,7 @@
 //!
 //! #[vtable]
 //! impl kprobe::Handler for Open {
-//!     fn pre(&self, cx: &Context<'_>) {
+//!     fn pre(&self, cx: &kprobe::Context<'_>) {
 //!         let (directory, filename): (i32, Filename) = cx.args();
 //!         let mut buf = [0; 64];
 //!         let name = filename.name().and_then(|name| name.read(&mut buf)).into();
@@ -60,9 +59,9 @@
 //! }
 //!
 //! # fn f() -> Result {
-//! let target = Target::symbol(c"do_file_open").disabled();
-//! let probe: Pin<KBox<Armed<Kprobe<Open>>>> =
-//!     KBox::pin_init(Opens::arms(Kprobe::new(target, Open)), GFP_KERNEL)?;
+//! let options = kprobe::Options::default().disabled();
+//! let open = Kprobe::with_options(Target::symbol(c"do_file_open"), options, Open);
+//! let probe: Pin<KBox<Armed<Kprobe<Open>>>> = KBox::pin_init(Opens::arms(open), GFP_KERNEL)?;
 //! # drop(probe); Ok(()) }
 //! ```
 //!
@@ -72,13 +71,13 @@
 //! # echo 'hist:keys=name' > /sys/kernel/tracing/events/my_module/opens/trigger
 //! ```
 //!
-//! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own
-//! events.)
+//! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own events.)
 
 use crate::{
     bindings,
     context::{
         Context,
+        Hit,
         Place, //
     }, //
 };
@@ -96,15 +95,11 @@ mod armed;
 pub mod declare;
 mod field;
 mod fields;
+mod format;
 mod pass;
 mod text;
 
-#[doc(hidden)]
-pub use armed::ArmCall;
-pub use armed::{
-    Arm,
-    Armed, //
-};
+pub use armed::Armed;
 pub use field::{
     Errno,
     Field,
@@ -115,9 +110,6 @@ pub use field::{
 };
 #[doc(hidden)]
 pub use fields::Fields;
-
-/// What each record begins with: `struct trace_entry`.
-type Entry = bindings::trace_entry;
 
 /// A trace event of the module.
 ///
@@ -153,14 +145,14 @@ impl Event {
         !self.listeners().is_null() || self.perf()
     }
 
-    /// Passes a record to all listeners. What [`trace_event!`](crate::trace_event)
-    /// declares has this as a method.
+    /// Passes a record to all listeners. What [`trace_event!`](crate::trace_event) declares has
+    /// this as a method.
     ///
     /// Context: any handler's.
     #[inline(always)]
     pub fn emit<R: Record, At: Place>(record: R, cx: &Context<'_, At>) {
         let event = R::event();
-        if !At::PREEMPTIBLE || event.is_enabled() {
+        if !At::Hit::PREEMPTIBLE || event.is_enabled() {
             // SAFETY: It is the event of `R`, whose fields these are.
             unsafe { event.pass_at(&record.fields(), cx) };
         }

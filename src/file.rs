@@ -8,8 +8,8 @@
 //! At the entry of a system call, a path is in user memory, which may not be present. The kernel
 //! copies it into a `struct filename`, which it passes on: see [`Filename`].
 //!
-//! All of this reads without locks and faults. What another CPU changes meanwhile may read as
-//! it was, as it is, or as a mix of both.
+//! All of this reads without locks and faults. What another CPU changes meanwhile may read as it
+//! was, as it is, or as a mix of both.
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
@@ -63,8 +63,8 @@ macro_rules! pointer {
 }
 
 pointer! {
-    /// A `struct filename *`: the kernel's copy of a path that a program has passed to a
-    /// system call.
+    /// A `struct filename *`: the kernel's copy of a path that a program has passed to a system
+    /// call.
     Filename
 }
 

@@ -2,8 +2,7 @@
 
 //! Where to start, by what you want to do.
 //!
-//! A sample is run by `make run SAMPLE=NAME`. To start from one, copy it: see
-//! `samples/README.md`.
+//! A sample is run by `make run SAMPLE=NAME`. To start from one, copy it: see `samples/README.md`.
 //!
 //! # I want to run code
 //!
@@ -19,39 +18,39 @@
 //! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
 //! | use a tracepoint of the kernel | [`Tracepoint`], a [`tracepoint::Handler`]; `fn name on` in [`probes!`] | [`signals`] |
 //! | the same for a third of the cost, without the registers | [`Entry`], an [`entry::Handler`] | |
-//! | whichever costs the least at that function | [`Entry::alone`], else a [`Kprobe`] | `rust_kprobe.rs` |
-//! | run code in all functions of a pattern | [`EntrySet::matching`] | |
-//! | probe many functions | [`KprobeSet`], [`KretprobeSet`]: [`Members`], with a [`Refusal`] for each that cannot be probed | [`funccount`] |
+//! | whichever costs the least at that function | an [`Entry`] that is [exclusive](entry::Options::exclusive), else a [`Kprobe`] | `rust_kprobe.rs` |
+//! | run code in all functions of a pattern | [`EntrySet::matching`] | [`funccount`] |
+//! | probe many functions | a set: [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`]; [`partial`](probe::Options::partial), with a [`Refusal`] for each that cannot be probed | [`sensor`] |
 //! | follow packets | several probes in a module | [`xdp_verdicts`] |
 //! | change what a function returns | [`Context::set_ret`]; [`Override`], an [`overrides::Handler`], which does not run it at all | [`change_outcome`] |
-//! | know that a probed module has left | [`Probe::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
-//! | disable and enable a probe | [`Probe::disable`], [`Probe::enable`] | |
+//! | know that a probed module was unloaded | [`Registered::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
+//! | disable and enable a probe | [`Registered::disable`], [`Registered::enable`] | |
 //! | know why there are no hits | `TROUBLESHOOTING.md` | |
 //!
 //! # I want tools to see it
 //!
-//! [`trace_event!`] declares a [`Record`], which tracefs, perf, trace-cmd and bpftrace
-//! know as any other [`Event`]; see [`event`], and the sample [`sensor`].
+//! [`trace_event!`] declares a [`Record`], which tracefs, perf, trace-cmd and bpftrace know as any
+//! other [`Event`]; see [`event`], and the sample [`sensor`].
 //!
 //! | I want to ... | use |
 //! |---|---|
 //! | say what is in a record | a struct of [`Field`]s: any [`Integer`], `bool`, arrays, a [`Str`], a [`Comm`], pointers, an [`Errno`] |
 //! | choose how a field is printed | [`Hex`], [`event::Symbol`], and `as "FORMAT"` for the record |
-//! | have a probe, or a set, enabled only while its event has a listener | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`]; [`Target::disabled`] |
+//! | have a probe, or a set, enabled only while its event has a listener | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`](probe::Arm); [`disabled`](probe::Options::disabled) |
 //! | know whether there is a listener | `RECORD::is_enabled()` |
 //! | filter, count, make histograms | `filter` and `trigger` of the event in tracefs: the kernel does it, before anything is copied |
 //!
 //! # I want to know
 //!
-//! Everything that a handler is told is in its [`Context`]: [`Pre`] the probed
-//! instruction, [`Post`] it, at the [`Return`], or in a [`Trace`]point; [`AtEntry`]
-//! of an [`Entry`]. Those of kprobes, the [`Probed`] ones, have registers; all are a
-//! [`Place`].
+//! What a handler can find out is in its [`Context`], which has a name for each moment:
+//! [`kprobe::Context`], [`kprobe::PostContext`], [`kretprobe::ReturnContext`], [`entry::Context`],
+//! [`tracepoint::Context`]. A function that serves several is generic over the [`Place`], or over
+//! [`Probed`] for the CPU registers, or over [`AtCall`] for the arguments.
 //!
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
-//! | read arguments | [`Context::arg`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
+//! | read arguments | [`Context::arg0`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
 //! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
 //! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]: a [`Text`], which knows whether it is cut; [`Shown`] escapes it for the log | [`failed_opens`] |
 //! | read a path that a program has passed to the kernel | [`Filename`], the kernel's copy | [`open_names`], [`sensor`] |
@@ -59,7 +58,7 @@
 //! | know which program is executed, with its arguments | [`Exec`]; [`Context::program_arguments`], the [`Arguments`] | [`sensor`] |
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
-//! | know where a probe is, and how it is reached | [`Probe::location`], a [`Location`], of which [`Symbol`] is the name; [`Probe::address`], an [`Address`]; [`Probe::mechanism`], a [`Mechanism`]; of an [`Entry`], [`entry::Probe`] | [`registers`] |
+//! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`] is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
 //!
 //! # I want to count
@@ -71,10 +70,24 @@
 //! | events by kind, or a histogram | [`PerCpuCounts`] with `N` of them | as above; see [`latency`] |
 //! | anything with compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic` | calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` |
 //! | lines of the log | [`RateLimit`] | suppresses those that are too many, and counts them |
-//! | hits that the handler was not called for | [`Probe::missed`], [`Tracepoint::missed`], [`entry::Probe::missed`] | counted in any case; by the kernel, and so a lower bound, for kprobes |
+//! | hits that the handler was not called for | [`Registered::missed`], [`Set::missed`](probe::Set::missed) | counted in any case; by the kernel, and so a lower bound, for kprobes |
 //!
-//! Hits themselves are not counted by the kernel: count them in the handler. Where
-//! CPUs take turns, hits and misses add up to the calls.
+//! Hits themselves are not counted by the kernel: count them in the handler. Where CPUs take turns,
+//! hits and misses add up to the calls.
+//!
+//! # Every kind
+//!
+//! A [`probe::Probe`] or [`probe::Set`] of a [`probe::Kind`]; [`probe::Safe`] are those that need
+//! no `unsafe`, and [`probe::Handles`] is what a handler implements by implementing `Handler`.
+//!
+//! | kind | options | contexts | moments |
+//! |---|---|---|---|
+//! | [`kprobe::Kind`] | [`kprobe::Options`] | [`kprobe::Context`], [`kprobe::PostContext`] | [`kprobe::Pre`], [`kprobe::Post`] |
+//! | [`kretprobe::Kind`] | [`kretprobe::Options`], [`kretprobe::Specific`] | [`kretprobe::Context`], [`kretprobe::ReturnContext`] | [`kprobe::Pre`], [`kretprobe::Return`] |
+//! | [`timed::Kind`] | [`timed::Options`] | [`timed::Context`], [`timed::ReturnContext`] | the same |
+//! | [`entry::Kind`] | [`entry::Options`], [`entry::Specific`] | [`entry::Context`] | [`entry::AtEntry`] |
+//! | [`tracepoint::Kind`] | [`tracepoint::Options`] | [`tracepoint::Context`] | [`tracepoint::Trace`] |
+//! | [`overrides::Kind`] | [`overrides::Options`] | [`overrides::Context`] | [`kprobe::Pre`] |
 //!
 //! [`allocator`]: samples::allocator
 //! [`change_outcome`]: samples::change_outcome
@@ -94,7 +107,6 @@
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
     event::{
-        Arm,
         Armed,
         Errno,
         Event,

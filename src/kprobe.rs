@@ -4,44 +4,125 @@
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Context: probed context, preemption disabled. Handlers must not sleep. They
-//! may run on several CPUs at once, and may interrupt any code, as an NMI does,
-//! including the holder of a lock. So a handler must not wait for a lock; it
-//! uses `try_lock`, atomics or per-CPU counters.
+//! Context: probed context, preemption disabled. Handlers must not sleep. They may run on several
+//! CPUs at once, and may interrupt any code, as an NMI does, including the holder of a lock. So a
+//! handler must not wait for a lock; it uses `try_lock`, atomics or per-CPU counters.
+//!
+//! # Errors
+//!
+//! Registering a kprobe fails with an error of the kernel's:
+//!
+//! - `ENOENT`: no such symbol, or its module is being unloaded;
+//! - `EILSEQ`: the target is not at an instruction boundary; on arm64, this is `EINVAL`;
+//! - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text, next to the ftrace
+//!   call at a function's entry);
+//! - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
+//! - the error of arming the probe, which `register_kprobe()` does not report.
 
 use crate::{
     bindings,
     context::{
-        Context,
-        Post, //
+        self,
+        AtCall,
+        Place,
+        Probed,
+        Saved, //
     },
-    held::Leave,
-    members::{
-        derefs_to_members,
-        Members,
-        Refusal,
-        Wanted, //
+    probe::{
+        self,
+        try_out,
+        Kprobes,
+        Owner,
+        Plan,
+        Round, //
     },
-    slot::{
-        derefs_to_probe,
-        HandlerOf,
-        Slot, //
+    regs::{
+        self,
+        Register, //
     },
     target::Target, //
+};
+use core::{
+    marker::PhantomData,
+    ptr, //
 };
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
     prelude::*, //
 };
 
-mod calls;
-pub(crate) use calls::Calls;
+probe::kind! {
+    /// The kind of a [`Kprobe`].
+    bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
+    |O, target, options| {
+        const { assert!(H::HAS_PRE || H::HAS_POST, "a Handler needs pre or post") };
+        Calls {
+            target,
+            disabled: options.disabled,
+            function_entry: false,
+            pre: Callbacks::<O>::PRE,
+            post: Callbacks::<O>::POST,
+            both: Callbacks::<O>::BOTH,
+        }
+    }
+}
+impl probe::Safe for Kind {}
+
+/// A registered kprobe and its handler. See [`Probe`](probe::Probe) for what it can do.
+///
+/// C functions: `register_kprobe()`, `unregister_kprobe()`.
+pub type Kprobe<H> = probe::Probe<Kind, H>;
+
+/// Kprobes at several targets that share a handler. See [`Set`](probe::Set) for what it can do.
+///
+/// C functions: `register_kprobe()`, `unregister_kprobes()`.
+pub type KprobeSet<H> = probe::Set<Kind, H>;
+
+/// How kprobes are registered.
+pub type Options = probe::Options;
+
+/// The moment before the probed instruction.
+pub enum Pre {}
+impl Place for Pre {
+    type Hit = Saved;
+}
+impl Probed for Pre {}
+
+// SAFETY: The saved registers are those of this hit.
+unsafe impl AtCall for Pre {
+    #[inline(always)]
+    fn argument(hit: Saved, n: usize) -> usize {
+        // SAFETY: By the invariant of `Saved`, `regs` is valid and nobody else writes it.
+        regs::get(unsafe { &*hit.regs }, Register::argument(n))
+    }
+
+    #[inline(always)]
+    unsafe fn set_argument(hit: Saved, n: usize, value: usize) {
+        // SAFETY: By the invariant of `Saved`, `regs` is valid. By the safety requirements, no
+        // reference to it is live, and the function can continue with `value`.
+        unsafe { regs::register(hit.regs, Register::argument(n)).write(value) };
+    }
+}
+
+/// The moment after the probed instruction.
+pub enum Post {}
+impl Place for Post {
+    type Hit = Saved;
+}
+impl Probed for Post {}
+
+/// What [`Handler::pre`] can find out.
+pub type Context<'a> = context::Context<'a, Pre>;
+/// What [`Handler::post`] can find out.
+pub type PostContext<'a> = context::Context<'a, Post>;
 
 /// Callbacks of a [`Kprobe`] or a [`KprobeSet`].
 ///
+/// `#[vtable]` stands at the implementations for kprobes and return probes, and not at those for
+/// other kinds.
+///
 /// The callback of a method that is not implemented is `NULL` in C. Implement
-/// [`post`](Handler::post) only where it is needed: it rules out jump
-/// optimisation.
+/// [`post`](Handler::post) only where it is needed: it rules out jump optimisation.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Called before the probed instruction.
@@ -55,159 +136,201 @@ pub trait Handler: Send + Sync + 'static {
     /// Called after the probed instruction.
     ///
     /// Context: probed context, preemption disabled.
-    fn post(&self, cx: &Context<'_, Post>) {
+    fn post(&self, cx: &PostContext<'_>) {
         let _ = cx;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called once, after the probe is unregistered and all handlers have
-    /// finished, with the final [`missed`](crate::Probe::missed). Use it to
-    /// report totals.
+    /// Called once, after the probe is unregistered and all handlers have finished, with the final
+    /// [`missed`](probe::Registered::missed), of a set the sum. Use it to report totals.
     ///
     /// Context: process context, in the drop; it may sleep.
-    fn unregistered(&self, missed: usize) {
+    fn unregistered(&self, missed: u64) {
         let _ = missed;
     }
 }
 
-/// A registered kprobe and its handler.
-///
-/// Initialising it registers the probe. Dropping it unregisters the probe and
-/// waits for running handlers, so it must not be dropped in a handler. Both
-/// sleep.
-///
-/// It dereferences to [`Probe`](crate::Probe).
-///
-/// C functions: `register_kprobe()`, `unregister_kprobe()`.
-#[pin_data]
-#[must_use = "dropping the probe unregisters it"]
-pub struct Kprobe<H: Handler> {
-    #[pin]
-    slot: Slot<bindings::kprobe, H>,
-}
-
-impl<H: Handler> Kprobe<H> {
-    /// Registers `handler` at `target`.
+impl Target<'_> {
+    /// Registers a kprobe here, disabled and without a handler, and unregisters it.
     ///
     /// Context: process context; it sleeps.
     ///
     /// # Errors
     ///
-    /// Those of the kernel:
-    /// - `ENOENT`: no such symbol, or its module is being unloaded;
-    /// - `EILSEQ`: the target is not at an instruction boundary; on arm64, this is `EINVAL`;
-    /// - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text, next to the
-    ///   ftrace call at a function's entry);
-    /// - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
-    /// - `ENOMEM`;
-    /// - `EINVAL`: the probe would lie on the stack, see [the crate](crate#where-not-to-create-a-probe);
-    /// - `EDEADLK`: the caller must not sleep: it is a handler, holds a spinlock, has interrupts or
-    ///   preemption disabled, or is in an RCU section.
-    ///
-    /// Failing to arm the probe is an error, too, which `register_kprobe()` does
-    /// not report.
-    pub fn new<'a, E: 'a>(
-        target: Target<'a>,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        type Place<H> = Slot<bindings::kprobe, H>;
-        let plan = Calls::of::<Place<H>>(target);
-        try_pin_init!(Self {
-            // SAFETY: `plan` has the callbacks for this type of slot.
-            slot <- unsafe { Slot::new(plan, handler) },
+    /// Those of a [kprobe](crate::kprobe#errors), but for that of arming it; `EDEADLK` if the
+    /// caller must not sleep; `ENOMEM`.
+    #[inline]
+    pub fn check(self) -> Result {
+        try_out::<bindings::kprobe>(&Calls {
+            target: self,
+            disabled: true,
+            function_entry: false,
+            pre: None,
+            post: None,
+            both: None,
         })
     }
+}
 
-    /// Returns the handler.
-    pub fn handler(&self) -> &H {
-        self.slot.handler()
+// SAFETY: A `struct kprobe` consists of integers and nullable pointers.
+unsafe impl Kprobes for bindings::kprobe {
+    type Plan<'a> = Calls<'a>;
+
+    #[inline(always)]
+    unsafe fn register(this: *mut Self) -> c_int {
+        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
+        unsafe { bindings::register_kprobe(this) }
+    }
+
+    const RETURNS: bool = false;
+
+    #[inline(always)]
+    unsafe fn unregister_disabled(probes: &[*mut Self]) {
+        let (array, count) = (probes.as_ptr().cast_mut(), probes.len() as c_int);
+        // SAFETY: By the safety requirements, these are registered. The function only reads the
+        // array, whose length this is.
+        unsafe { bindings::unregister_kprobes(array, count) };
     }
 }
 
-/// Kprobes at several targets that share a handler. [`Context::index`] tells
-/// which of them was hit.
+/// `kprobe_pre_handler_t`.
+pub(crate) type PreCall =
+    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs) -> c_int;
+/// `kprobe_post_handler_t`.
+pub(crate) type PostCall =
+    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs, c_ulong);
+
+/// The target of a kprobe and its callbacks.
 ///
-/// Dropping the set unregisters them in one grace period and waits for running
-/// handlers, so it must not be dropped in a handler.
-///
-/// It dereferences to [`Members`].
-///
-/// C functions: `register_kprobe()`, `unregister_kprobes()`.
-#[pin_data]
-#[must_use = "dropping the set unregisters it"]
-pub struct KprobeSet<H: Handler> {
-    #[pin]
-    members: Members<bindings::kprobe, H>,
+/// At an ftrace call, the probed instruction has no effect of its own, so `both` calls the post
+/// handler right after the pre handler. The kernel is not told of a post handler there, and so does
+/// not claim `FTRACE_OPS_FL_IPMODIFY` for it.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct Calls<'a> {
+    pub(crate) target: Target<'a>,
+    pub(crate) disabled: bool,
+    /// Whether the probe is refused unless it is at the entry of a function.
+    pub(crate) function_entry: bool,
+    pub(crate) pre: Option<PreCall>,
+    pub(crate) post: Option<PostCall>,
+    pub(crate) both: Option<PreCall>,
 }
 
-impl<H: Handler> KprobeSet<H> {
-    /// Registers `handler` at all of `targets`, or at none of them.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// The error of [`Kprobe::new`] for the first target that is refused, with
-    /// its index; `EINVAL` if there are no targets; `ENOMEM`.
-    #[inline]
-    pub fn new<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        Self::register(targets, Wanted::All, handler)
+// SAFETY: `Handles::plan` has the callbacks for the type that owns the probe.
+unsafe impl Plan<bindings::kprobe> for Calls<'_> {
+    #[inline(always)]
+    fn fill(&self, kp: &mut bindings::kprobe, round: Round) {
+        self.target.fill(kp);
+        kp.pre_handler = self.pre;
+        if round == Round::Again {
+            kp.post_handler = self.post;
+        }
     }
 
-    /// Registers `handler` at those of `targets` that can be probed;
-    /// [`Members::refused`] lists the others, and why.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`KprobeSet::new`], if all targets are refused.
-    #[inline]
-    pub fn where_possible<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        Self::register(targets, Wanted::Possible, handler)
+    #[inline(always)]
+    unsafe fn settle(&self, kp: *mut bindings::kprobe) -> Result<Round> {
+        if self.post.is_none() {
+            return Ok(Round::First);
+        }
+        // SAFETY: By the safety requirements, `kp` is registered. The kernel may set
+        // `KPROBE_FLAG_GONE` concurrently, hence volatile.
+        let flags = unsafe { ptr::read_volatile(&raw const (*kp).flags) };
+        if self.function_entry && flags & bindings::KPROBE_FLAG_ON_FUNC_ENTRY == 0 {
+            return Err(EINVAL);
+        }
+        if flags & bindings::KPROBE_FLAG_FTRACE == 0 {
+            return Ok(Round::Again);
+        }
+        // SAFETY: By the safety requirements, `kp` is registered and disabled. The kernel may look
+        // at it concurrently, because of other probes at this address, but does not call a disabled
+        // one.
+        unsafe { ptr::write_volatile(&raw mut (*kp).pre_handler, self.both) };
+        Ok(Round::First)
     }
 
-    #[inline]
-    fn register<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        wanted: Wanted,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        let plan = Calls::of::<Members<bindings::kprobe, H>>;
-        try_pin_init!(Self {
-            // SAFETY: `plan` has the callbacks for this type of members.
-            members <- unsafe { Members::new(targets, wanted, plan, handler) },
-        }? Refusal)
+    #[inline(always)]
+    fn disabled(&self) -> bool {
+        self.disabled
     }
 }
 
-derefs_to_probe!(Kprobe);
-derefs_to_members!(KprobeSet: kprobe);
+/// The callbacks for probes of `O`.
+struct Callbacks<O>(PhantomData<O>);
 
-// SAFETY: The plans for these handlers are `Calls`, which fill in kprobes.
-unsafe impl<H: Handler> HandlerOf<bindings::kprobe> for H {
-    const LEAVE: Leave = bindings::kprobes_leave_kprobes;
+impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
+    const PRE: Option<PreCall> = if O::Handler::HAS_PRE {
+        Some(Self::pre)
+    } else {
+        None
+    };
 
-    #[inline]
-    fn unregistered(&self, missed: usize) {
-        Handler::unregistered(self, missed);
+    const POST: Option<PostCall> = if O::Handler::HAS_POST {
+        Some(Self::post)
+    } else {
+        None
+    };
+
+    const BOTH: Option<PreCall> = if O::Handler::HAS_POST {
+        Some(Self::both)
+    } else {
+        None
+    };
+
+    /// # Safety
+    ///
+    /// To be called only as the `pre_handler` of a probe of `O`.
+    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
+        // for this call.
+        let handler = unsafe { O::handler(kp) };
+        // SAFETY: The kernel passes the saved registers and the probe that was hit, both of which
+        // are valid for the duration of this call.
+        let cx = unsafe { Context::new(Saved::new(regs, kp)) };
+        handler.pre(&cx);
+        0
+    }
+
+    /// # Safety
+    ///
+    /// To be called only as the `post_handler` of a probe of `O`.
+    unsafe extern "C" fn post(
+        kp: *mut bindings::kprobe,
+        regs: *mut bindings::pt_regs,
+        _flags: c_ulong,
+    ) {
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
+        // for this call.
+        let handler = unsafe { O::handler(kp) };
+        // SAFETY: As in `pre`.
+        let cx = unsafe { PostContext::new(Saved::new(regs, kp)) };
+        handler.post(&cx);
+    }
+
+    /// Calls the post handler right after the pre handler, as `kprobe_ftrace_handler()` in
+    /// `arch/x86/kernel/kprobes/ftrace.c` does: with the instruction pointer after the ftrace call.
+    ///
+    /// # Safety
+    ///
+    /// To be called only as the `pre_handler` of a probe of `O` at an ftrace call.
+    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+        if O::Handler::HAS_PRE {
+            // SAFETY: By the safety requirements, which are those of `pre`.
+            unsafe { Self::pre(kp, regs) };
+        }
+        // SAFETY: `kp` is registered, so nobody writes its `addr`.
+        let behind = unsafe { (*kp).addr } as usize + regs::FTRACE_CALL;
+        // SAFETY: `regs` are the saved registers. Nobody else sees the new value: it is restored
+        // before this call returns.
+        let (at, ip) = unsafe {
+            let at = regs::register(regs, Register::INSTRUCTION_POINTER);
+            (at, at.replace(behind))
+        };
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel would pass these
+        // arguments to its `post_handler`.
+        unsafe { Self::post(kp, regs, 0) };
+        // SAFETY: As above; this restores the old value.
+        unsafe { at.write(ip) };
+        0
     }
 }

@@ -35,14 +35,14 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kretprobe_instance rethook rethook_node objpool_head objpool_slot \
 	objpool_fini_cb arch_specific_insn arch_optimized_insn \
 	arch_probe_insn probe_opcode_t probes_handler_t \
-	ratelimit_state kprobes_registration kprobes_held kprobes_tracepoint \
+	ratelimit_state kprobes_registration kprobes_tracepoint \
 	kprobes_watch kprobes_entries ftrace_regs __arch_ftrace_regs \
 	kprobes_listener kprobes_event kprobes_event_field \
 	kprobes_event_show kprobes_event_kind kprobes_binding trace_event_call trace_event_class \
 	trace_event trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
 	$(kprobes-opaque-types)
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
-	disable_kprobe sprint_symbol ___ratelimit kprobes_.* \
+	sprint_symbol ___ratelimit kprobes_.* \
 	ktime_get_mono_fast_ns for_each_kernel_tracepoint \
 	trace_event_buffer_(reserve|commit) __trace_trigger_soft_disabled
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \
@@ -72,7 +72,8 @@ kprobes-target-x86 := x86_64-linux-gnu
 kprobes-target-arm64 := aarch64-linux-gnu
 
 kprobes-c-flags = $(filter-out $(CC_FLAGS_LTO),$(if $(CONFIG_CC_IS_CLANG),$(c_flags),\
-	$(filter-out $(kprobes-gcc-only-flags),$(c_flags)) -w --target=$(kprobes-target-$(SRCARCH))))
+	$(filter-out $(kprobes-gcc-only-flags),$(c_flags)) -w \
+	--target=$(kprobes-target-$(SRCARCH))))
 
 quiet_cmd_kprobes_bindgen = BINDGEN $(quiet_modtag) $@
       cmd_kprobes_bindgen = \
@@ -109,9 +110,10 @@ ifeq ($(wildcard $(kprobes-obj)/libkprobes.rmeta),)
 $(shell rm -f $(kprobes-obj)/kprobes.o)
 endif
 
-# C helpers, in an archive with an object for each purpose, so that a module gets
-# only those that it calls.
-kprobes-helpers-c := $(sort $(wildcard $(kprobes-src)/bindings/helpers/*.c)) \
+# The C half, which lies beside its Rust, in an archive with an object for each file, so that a
+# module gets only those that it calls.
+kprobes-helpers-c := $(filter-out $(kprobes-src)/regs/%,\
+	$(wildcard $(kprobes-src)/*.c $(kprobes-src)/*/*.c)) \
 	$(if $(CONFIG_X86_64),$(kprobes-src)/regs/x86_64.c)
 kprobes-helpers := $(notdir $(kprobes-helpers-c:.c=.o))
 define kprobes-helper
@@ -120,6 +122,7 @@ $$(kprobes-obj)/$(notdir $(1:.c=.o)): private part-of-module := y
 $$(kprobes-obj)/$(notdir $(1:.c=.o)): $(1) $$(kprobes-c-deps) FORCE
 	$$(call if_changed_rule,cc_o_c)
 CFLAGS_kprobes/$(notdir $(1:.c=.o)) += $$(if $$(CONFIG_X86_64),-Os) -fmacro-prefix-map=$(dir $(1))=
+CFLAGS_REMOVE_kprobes/$(notdir $(1:.c=.o)) += $$(CC_FLAGS_FTRACE)
 targets += kprobes/$(notdir $(1:.c=.o))
 endef
 $(foreach c,$(kprobes-helpers-c),$(eval $(call kprobes-helper,$(c))))
@@ -131,23 +134,26 @@ $(kprobes-obj)/helpers.a: $(addprefix $(kprobes-obj)/,$(kprobes-helpers)) FORCE
 # the kernel's crates and to its sources (srctree/, as rust/Makefile has it) lead to
 # what kernel.org has for this release.
 kprobes-docs := https://rust.docs.kernel.org/$(VERSION).$(PATCHLEVEL)
+kprobes-tag := v$(VERSION).$(PATCHLEVEL)
 kprobes-tree := https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree
 
 quiet_cmd_kprobes_doc = RUSTDOC $(quiet_modtag) $@
       cmd_kprobes_doc = \
 	KPROBES_BINDINGS=$(abspath $(kprobes-obj)/bindings_generated.rs) \
-	$(subst $(RUSTC_OR_CLIPPY) ,$(RUSTDOC) ,$(filter-out --emit=% --out-dir --remap-path-scope=% \
+	$(subst $(RUSTC_OR_CLIPPY) ,$(RUSTDOC) ,$(filter-out \
+		--emit=% --out-dir --remap-path-scope=% \
 		$(dir $@),$(rust_common_cmd))) \
 		-Dwarnings $(kprobes-cfg) --crate-name kprobes --output $(kprobes-obj)/doc \
-		-Zunstable-options --enable-index-page $(foreach crate,core ffi kernel macros pin_init,\
+		-Zunstable-options --enable-index-page \
+		$(foreach crate,core ffi kernel macros pin_init,\
 			--extern-html-root-url $(crate)=$(kprobes-docs)/) $<; \
 	find $(kprobes-obj)/doc/kprobes -name '*.html' -exec sed -Ei \
-		's|href="srctree/([^"]+)|href="$(kprobes-tree)/\1?h=v$(VERSION).$(PATCHLEVEL)|g' {} +
+		's|href="srctree/([^"]+)|href="$(kprobes-tree)/\1?h=$(kprobes-tag)|g' {} +
 
 $(kprobes-obj)/doc/kprobes/index.html: private modfile = $(kprobes-obj)/kprobes
 $(kprobes-obj)/doc/kprobes/index.html: $(kprobes-src)/kprobes.rs \
-    $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) $(wildcard $(kprobes-src)/*.rs $(kprobes-src)/*/*.rs \
-	$(kprobes-src)/*/*/*.rs $(kprobes-src)/../samples/*.rs) FORCE
+    $(kprobes-obj)/bindings_generated.rs $(kprobes-rust-deps) \
+    $(wildcard $(addprefix $(kprobes-src)/,*.rs */*.rs ../samples/*.rs)) FORCE
 	+$(call if_changed,kprobes_doc)
 always-$(if $(KPROBES_DOC),y) += kprobes/doc/kprobes/index.html
 

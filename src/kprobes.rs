@@ -2,76 +2,69 @@
 
 //! Kprobes for Rust kernel modules.
 //!
-//! A value of a probe type *is* a registered probe: creating it registers the
-//! probe, dropping it unregisters the probe and waits for running handlers.
-//! Handlers are methods of a type that the module defines. They take `&self`,
-//! because the kernel runs them on several CPUs at once.
+//! A value of a probe type *is* a registered probe: creating it registers the probe, dropping it
+//! unregisters the probe and waits for running handlers. Handlers are methods of a type that the
+//! module defines. They take `&self`, because the kernel runs them on several CPUs at once.
 //!
 //! Since Linux 7.2. What to use for what is in [`guide`].
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
-//!
-//! # Contexts
-//!
-//! | what | context | may sleep |
-//! |---|---|---|
-//! | creating or dropping a probe; [`Probe::enable`], [`Probe::disable`] | process context | yes, it does |
-//! | [`kprobe::Handler`], [`kretprobe::Handler`], [`overrides::Handler`], [`entry::Handler`] | probed context, preemption disabled, interrupts possibly too | no |
-//! | [`tracepoint::Handler`] | that of the tracepoint; it may be preempted | no |
-//! | `emit()` of a [`trace_event!`] | any of these handlers | no |
-//! | `unregistered()` of each of these | process context, in the drop | yes |
-//! | [`module::Handler`] | process context | yes |
-//!
-//! The kernel does not run a handler for a hit inside another handler. It
-//! counts the hit: see [`Probe::missed`]. Nor does the library for an [`Entry`], where
-//! it counts itself: see [`entry::Probe::missed`].
 //!
 //! # Which kind
 //!
 //! | where | kind | net instructions, counting per CPU |
 //! |---|---|---|
 //! | any instruction, with all CPU registers | [`Kprobe`] | 150 and more |
-//! | the entry of a function, with its arguments; up to all functions, by a pattern | [`Entry`], [`EntrySet`] | 55 |
+//! | the entry of a function, with its arguments; up to all functions, by a pattern | [`Entry`] | 55 |
 //! | entry and return of a function | [`Kretprobe`], [`Timed`] | 400 and more |
 //! | what the kernel's developers chose | [`Tracepoint`] | 25 |
+//! | the entry of a function, to return in its place | [`Override`] | |
+//!
+//! # Vocabulary
+//!
+//! It is the same for every kind, alone and in a set:
+//!
+//! | what | how |
+//! |---|---|
+//! | register | `new(target, handler)`, `with_options(target, options, handler)` |
+//! | several targets, one handler | [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`] |
+//! | options | `kind::Options::default()`, with [`disabled`](probe::Options::disabled), [`partial`](probe::Options::partial), [`max_active`](kretprobe::Options::max_active), [`exclusive`](entry::Options::exclusive) |
+//! | a handler's moments | `pre` and `post` an instruction, at the `entry` and the return (`ret`) of a function, a `hit` of a tracepoint; `unregistered` at the end |
+//! | a handler's context | `kind::Context`, [`kprobe::PostContext`], [`kretprobe::ReturnContext`] |
+//! | ask, enable, disable | [`Registered`] |
+//!
+//! # Contexts
+//!
+//! | what | context | may sleep |
+//! |---|---|---|
+//! | creating, enabling, disabling or dropping a probe | process context | yes, it does |
+//! | handlers, except those of tracepoints | probed context, preemption disabled, interrupts possibly too | no |
+//! | [`tracepoint::Handler::hit`] | that of the tracepoint; it may be preempted | no |
+//! | `emit()` of a [`trace_event!`] | any of these handlers | no |
+//! | `unregistered()` | process context, in the drop | yes |
+//! | [`module::Handler`] | process context | yes |
+//!
+//! The kernel does not run a handler for a hit inside another handler. It counts the hit: see
+//! [`Registered::missed`]. Entry probes and tracepoints do the same, and count exactly.
 //!
 //! # The path of a hit
 //!
-//! It is the same for a single probe and for one of a set. `Owner::hit` finds the
-//! handler and the index from the C struct.
+//! It is the same for a single probe and for a member of a set: `Owner::handler` finds the handler
+//! from the C struct.
 //!
 //! ```text
-//!      ftrace call, jump or breakpoint        the kernel
-//!             |               |
-//!       struct kprobe  struct kretprobe
-//!             |               |
-//!      pre, post, both    entry, ret          Callbacks, in {kprobe,kretprobe}/calls.rs
-//!             +-------+-------+
-//!                     v
-//!           Owner::hit(C struct)              slot.rs, or members.rs for a set
-//!                     v
-//!   Context::new(registers, probe, index)     context.rs
-//!                     v
-//!     Handler::{pre, post, entry, ret}        the module
+//!  ftrace call, jump, breakpoint   tracepoint     ftrace call           the kernel
+//!        |              |              |               |
+//!  struct kprobe  struct kretprobe     |      the module's ftrace_ops   entry/entry.c
+//!        |              |              |        guard, table            entry/hit.rs
+//!        |              |              |               |
+//!    Callbacks      Callbacks        hit()           run()              kprobe.rs and others
+//!        +--------------+------+-------+---------------+
+//!                              v
+//!               Owner::handler(C struct), Context::new                  probe/, context.rs
+//!                              v
+//!          Handler::{pre, post, entry, ret, hit}                        the module
 //! ```
-//!
-//! An [`Entry`] has no `struct kprobe`: ftrace calls the library directly.
-//!
-//! ```text
-//!      ftrace call of a function
-//!               |
-//!   the module's one ftrace_ops              bindings/helpers/entry.c
-//!               v
-//!   hit(): preemption, guard of the task     entry/hit.rs
-//!               v
-//!   Table::find(address) -> first probe      entry/table.rs
-//!               v
-//!   run(): Handler::entry, then the next     entry/hit.rs, the module
-//! ```
-//!
-//! An [`Override`] has callbacks of its own, in `overrides.rs`, which continue at
-//! `Owner::hit`. A [`Tracepoint`] has no `struct kprobe`; `tracepoint.rs` has its
-//! whole path.
 //!
 //! # What is checked
 //!
@@ -80,21 +73,20 @@
 //!   `tests/compile_fail` has a program for each of these, and more.
 //! - Failing to arm or disarm a probe, which `register_kprobe()` and `unregister_kprobe()` do not
 //!   report. A probe that cannot be armed is an error; one that cannot be disarmed is not freed.
-//! - What changes the probed code is `unsafe`, and says what the caller has to ensure:
-//!   [`Context::set_register`], [`Context::set_arg`], [`Context::set_ret`], [`Override`].
+//! - What changes the probed code is `unsafe`, and documents what the caller has to ensure:
+//!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`].
 //!
 //! # Events
 //!
-//! What a handler sees can go to tracefs, perf and BPF programs, as a record that
-//! [`trace_event!`] declares. See [`event`].
+//! What a handler sees can go to tracefs, perf and BPF programs, as a record that [`trace_event!`]
+//! declares. See [`event`].
 //!
 //! # Probes that are never dropped
 //!
-//! A probe in a static, behind a reference count that never reaches zero, or
-//! passed to `core::mem::forget()`, stays registered as long as the module is
-//! loaded. When the module is unloaded, or its init fails, everything that is
-//! still registered is unregistered before the module's code is freed, with one
-//! line for each:
+//! A probe in a static, behind a reference count that never reaches zero, or passed to
+//! `core::mem::forget()`, stays registered as long as the module is loaded. When the module is
+//! unloaded, or its init fails, everything that is still registered is unregistered before the
+//! module's code is freed, with one line for each:
 //!
 //! ```text
 //! NAME: left registered: 1 at vfs_read+0x0/0x4a0; unregistered now
@@ -104,32 +96,29 @@
 //!
 //! # Where not to drop a probe
 //!
-//! Dropping a probe waits. It cannot do so in a handler, under a spinlock, with
-//! interrupts or preemption disabled, or in an RCU read-side critical section:
-//! the memory would be freed while the kernel uses it. A drop there logs a line
-//! and calls `BUG()` before anything is freed. That kills the task; in an
-//! interrupt or with `panic_on_oops`, it stops the machine.
+//! Dropping a probe waits. It cannot do so in a handler, under a spinlock, with interrupts or
+//! preemption disabled, or in an RCU read-side critical section: the memory would be freed while
+//! the kernel uses it. A drop there logs a line and calls `BUG()` before anything is freed. That
+//! kills the task; in an interrupt or with `panic_on_oops`, it stops the machine.
 //!
-//! The check reads `preempt_count()`, the interrupt flag and the task's RCU
-//! nesting depth. So the library does not compile for a kernel without
-//! `CONFIG_PREEMPT_COUNT`, which x86-64 and arm64 always have from Linux 7.3 on.
+//! The check reads `preempt_count()`, the interrupt flag and the task's RCU nesting depth. So the
+//! library does not compile for a kernel without `CONFIG_PREEMPT_COUNT`, which x86-64 and arm64
+//! always have from Linux 7.3 on.
 //!
-//! Making one, [`Probe::enable`] and [`Probe::disable`] wait as well: there they
-//! fail with `EDEADLK`.
+//! Creating, enabling and disabling a probe wait as well: there they fail with `EDEADLK`.
 //!
 //! # Where not to create a probe
 //!
-//! On the stack (`stack_pin_init!`): a task that ends in a `BUG()`, as every panic
-//! does, drops nothing, but its stack is freed. Making one there fails with
-//! `EINVAL`.
+//! On the stack (`stack_pin_init!`): a task that ends in a `BUG()`, as every panic does, drops
+//! nothing, but its stack is freed. Making one there fails with `EINVAL`.
 //!
 //! # What cannot be prevented
 //!
-//! - A handler that sleeps. RCU takes this for the end of the handler, so nobody waits for it, and
+//! - A handler that sleeps. RCU takes this for the end of the handler, so nothing waits for it, and
 //!   the module's code can be freed under it. `CONFIG_DEBUG_ATOMIC_SLEEP` reports it.
 //! - `MaybeUninit::pin_init(Kprobe::new(...))`, and the same of `Opaque`, by the trait `Wrapper` of
-//!   the `pin_init` crate: the memory can be freed without the drop that a pinned value is promised.
-//!   No type that is registered in place can be protected from that.
+//!   the `pin_init` crate: the memory can be freed without the drop that a pinned value is
+//!   promised. No type that is registered in place can be protected from that.
 //!
 //! # Examples
 //!
@@ -138,13 +127,13 @@
 //! ```
 //! use kernel::prelude::*;
 //! use kernel::sync::atomic::{Atomic, Relaxed};
-//! use kprobes::{kprobe, Context, Kprobe, Target};
+//! use kprobes::{kprobe, Kprobe, Target};
 //!
 //! struct Clones(Atomic<u64>);
 //!
 //! #[vtable]
 //! impl kprobe::Handler for Clones {
-//!     fn pre(&self, _cx: &Context<'_>) {
+//!     fn pre(&self, _cx: &kprobe::Context<'_>) {
 //!         self.0.fetch_add(1, Relaxed);
 //!     }
 //! }
@@ -165,19 +154,19 @@ compile_error!(
 
 // Functions that are not generic are `#[inline]`, so that only the modules that use them contain
 // them.
+//
+// Atomics are those of `kernel::sync::atomic`, except on the path of a hit (`entry/`, `event/`,
+// `tracepoint.rs`, `Count`): there, they would call a C helper for each operation, see
+// `kernel_ext/count.rs`, and ftrace could trace that.
 mod args;
 mod bindings;
 mod context;
 mod exec;
 mod file;
-mod held;
 mod kernel_ext;
 mod linux;
-mod members;
-mod probe;
-mod registration;
 mod short;
-mod slot;
+mod syscall;
 mod target;
 mod task;
 
@@ -191,6 +180,7 @@ pub mod kretprobe;
 pub mod macro_paths;
 pub mod module;
 pub mod overrides;
+pub mod probe;
 pub mod regs;
 pub mod timed;
 pub mod tracepoint;
@@ -201,14 +191,10 @@ pub use args::{
     OrErrno, //
 };
 pub use context::{
-    AtEntry,
+    AtCall,
     Context,
     Place,
-    Post,
-    Pre,
-    Probed,
-    Return,
-    Trace, //
+    Probed, //
 };
 pub use entry::{
     Entry,
@@ -250,15 +236,15 @@ pub use kretprobe::{
     KretprobeSet, //
 };
 pub use linux::param;
-pub use members::{
-    Members,
-    Refusal, //
-};
 pub use module::ModuleWatch;
-pub use overrides::Override;
+pub use overrides::{
+    Override,
+    OverrideSet, //
+};
 pub use probe::{
     Mechanism,
-    Probe, //
+    Refusal,
+    Registered, //
 };
 #[doc(hidden)]
 pub use short::__refused;
@@ -266,5 +252,11 @@ pub use short::__refused;
 pub use target::__c_str;
 pub use target::Target;
 pub use task::Comm;
-pub use timed::Timed;
-pub use tracepoint::Tracepoint;
+pub use timed::{
+    Timed,
+    TimedSet, //
+};
+pub use tracepoint::{
+    Tracepoint,
+    TracepointSet, //
+};

@@ -1,60 +1,176 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kretprobes: handlers at the entry and the return of a function.
+//! Return probes: handlers at the entry and the return of a function.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Context: that of the probed function, preemption disabled. Handlers must not
-//! sleep, and must not wait for locks, see [`crate::kprobe`]. They may run on
-//! several CPUs at once.
+//! Context: that of the probed function, preemption disabled. Handlers must not sleep, and must not
+//! wait for locks, see [`crate::kprobe`]. They may run on several CPUs at once.
+//!
+//! # Errors
+//!
+//! Registering a return probe fails with an error of the kernel's:
+//!
+//! - `ENOENT`: no such symbol, or its module is being unloaded;
+//! - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text), or is not the entry
+//!   of a function that ftrace knows. At a symbol of assembly or at a part of a function, the word
+//!   that the kernel takes for the return address may be something else. See
+//!   [`Options::any_function`];
+//! - `ENODEV`: ftrace is disabled, see [`crate::kprobe`];
+//! - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, without which
+//!   it is not known what is a function.
 
 use crate::{
+    args::FromWord,
     bindings,
     context::{
-        Context,
-        Return, //
+        self,
+        Place,
+        Probed,
+        Saved, //
     },
-    held::Leave,
-    members::{
-        derefs_to_members,
-        Members,
-        Refusal,
-        Wanted, //
+    kprobe,
+    probe::{
+        self,
+        Kprobes,
+        Owner,
+        Plan,
+        Registered,
+        Round, //
     },
-    slot::{
-        derefs_to_probe,
-        HandlerOf,
-        Slot, //
+    regs::{
+        self,
+        Register, //
     },
     target::Target, //
 };
+use core::{
+    any::TypeId,
+    marker::PhantomData,
+    mem::{
+        align_of,
+        offset_of,
+        size_of, //
+    },
+    ptr, //
+};
 use kernel::{
-    error::VTABLE_DEFAULT_ERROR,
+    error::{
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
     prelude::*, //
 };
 
-mod calls;
-use calls::{
-    Calls,
-    Functions, //
-};
+probe::kind! {
+    /// The kind of a [`Kretprobe`].
+    bindings::kretprobe, Specific, for<'a> Target<'a> => Calls<'a>,
+    |O, target, options| Calls::of::<O>(target, options)
+}
+impl probe::Safe for Kind {}
+
+/// A registered return probe and its handler. See [`Probe`](probe::Probe) for what it can do.
+///
+/// It follows as many calls in flight as the kernel's default is, the larger of 10 and twice the
+/// number of possible CPUs; [`Options::max_active`] chooses another number. Dropping it does not
+/// wait for the calls in flight: `ret` is not called for them.
+///
+/// C functions: `register_kretprobe()`, `unregister_kretprobe()`.
+pub type Kretprobe<H> = probe::Probe<Kind, H>;
+
+/// Return probes at several functions that share a handler. See [`Set`](probe::Set) for what it can
+/// do.
+///
+/// C functions: `register_kretprobe()`, `unregister_kretprobes()`.
+pub type KretprobeSet<H> = probe::Set<Kind, H>;
+
+/// How return probes are registered.
+pub type Options = probe::Options<Specific>;
+
+/// The [`Options`] that only return probes have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Specific {
+    max_active: u16,
+    any_function: bool,
+}
+
+impl Options {
+    /// Follows up to `calls` calls in flight of each function; 0 is the kernel's default. Further
+    /// calls are not followed, but counted as [`missed`](Registered::missed).
+    #[inline]
+    pub const fn max_active(mut self, calls: u16) -> Self {
+        self.specific.max_active = calls;
+        self
+    }
+
+    /// Accepts functions that ftrace does not know, such as one in assembly or one built without
+    /// ftrace.
+    ///
+    /// # Safety
+    ///
+    /// The target must be the entry of a function that is only ever called, never jumped to or
+    /// fallen into from elsewhere, and that returns through the return address where the
+    /// architecture puts it: on top of the stack, or in the link register. The kernel replaces that
+    /// address and keeps the original with the task, so the function must also return in the task
+    /// and on the stack on which it was called.
+    #[inline]
+    pub const unsafe fn any_function(mut self) -> Self {
+        self.specific.any_function = true;
+        self
+    }
+}
+
+/// The moment at the return of the probed function.
+pub enum Return {}
+impl Place for Return {
+    type Hit = Saved;
+}
+impl Probed for Return {}
+
+/// What [`Handler::entry`] can find out.
+pub type Context<'a> = kprobe::Context<'a>;
+/// What [`Handler::ret`] can find out.
+pub type ReturnContext<'a> = context::Context<'a, Return>;
+
+impl ReturnContext<'_> {
+    /// Returns the result of the probed function: the CPU register in which the C calling
+    /// convention returns it.
+    ///
+    /// `T` should be the type that the function returns; a `Result` decodes the kernel's errors,
+    /// see [`FromWord`]. The value is meaningless if the function returns nothing.
+    #[doc(alias = "return_value")]
+    #[inline(always)]
+    pub fn ret<T: FromWord>(&self) -> T {
+        T::from_word(regs::get(self.regs(), Register::RESULT))
+    }
+
+    /// Makes the probed function return `value` instead.
+    ///
+    /// # Safety
+    ///
+    /// `value` must be a result that the caller can handle, given what the function has done.
+    #[inline(always)]
+    pub unsafe fn set_ret(&self, value: usize) {
+        // SAFETY: By the invariant of `Saved`, `regs` is valid, and no reference to it is live. By
+        // the safety requirements, the caller can handle `value`.
+        unsafe { regs::register(self.hit.regs, Register::RESULT).write(value) };
+    }
+}
 
 /// Callbacks of a [`Kretprobe`] or a [`KretprobeSet`].
 ///
-/// If only the return matters, do not implement [`entry`](Handler::entry), and
-/// set [`Data`](Handler::Data) to `()`.
+/// If only the return matters, do not implement [`entry`](Handler::entry), and set
+/// [`Data`](Handler::Data) to `()`.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Data that `entry` passes to `ret` of the same call.
     ///
-    /// The kernel discards it when the task dies in the call, or when the probe
-    /// is unregistered before the call returns, so it cannot have a destructor.
-    /// It is at most 4096 bytes long and aligned to at most 8; anything larger
-    /// does not compile.
+    /// The kernel discards it when the task dies in the call, or when the probe is unregistered
+    /// before the call returns, so it cannot have a destructor. It is at most 4096 bytes long and
+    /// aligned to at most 8; anything larger does not compile.
     type Data: Copy + Send + 'static;
 
-    /// Called at the entry of the probed function. `None` ignores the return of
-    /// this call.
+    /// Called at the entry of the probed function. `None` ignores the return of this call.
     ///
     /// Context: that of the function, preemption disabled.
     fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
@@ -62,248 +178,223 @@ pub trait Handler: Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called when the probed function has returned to its caller, with what
-    /// the entry of this call gave.
+    /// Called when the probed function has returned to its caller, with what the entry of this call
+    /// gave. [`cx.ret()`](ReturnContext::ret) is what the function returned.
     ///
     /// Context: that of the function, preemption disabled.
-    fn ret(&self, cx: &Context<'_, Return>, data: Self::Data);
+    fn ret(&self, cx: &ReturnContext<'_>, data: Self::Data);
 
-    /// Called once, after the probe is unregistered and all handlers have
-    /// finished, with the final [`missed`](crate::Probe::missed). Use it to
-    /// report totals.
-    ///
-    /// Context: process context, in the drop; it may sleep.
-    fn unregistered(&self, missed: usize) {
+    /// As [`kprobe::Handler::unregistered`].
+    fn unregistered(&self, missed: u64) {
         let _ = missed;
     }
 }
 
-/// A registered kretprobe and its handler.
-///
-/// Initialising it registers the probe. Dropping it unregisters the probe and
-/// waits for running handlers, so it must not be dropped in a handler. Both
-/// sleep. `ret` is not called for calls that are in flight at that moment.
-///
-/// It dereferences to [`Probe`](crate::Probe).
-///
-/// C functions: `register_kretprobe()`, `unregister_kretprobe()`.
-#[pin_data]
-#[must_use = "dropping the probe unregisters it"]
-pub struct Kretprobe<H: Handler> {
-    #[pin]
-    slot: Slot<bindings::kretprobe, H>,
-}
-
-impl<H: Handler> Kretprobe<H> {
-    /// Registers `handler` at the entry and the return of `target`, with the
-    /// kernel's default for the number of calls in flight: the larger of 10 and
-    /// twice the number of possible CPUs.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// - `ENOENT`: no such symbol, or its module is being unloaded;
-    /// - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text), or is not the
-    ///   entry of a function that ftrace knows. At a symbol of assembly or at a part of a function,
-    ///   the word that the kernel takes for the return address may be something else. See
-    ///   [`Kretprobe::new_unchecked`];
-    /// - `ENODEV`: ftrace is disabled, see [`Kprobe::new`];
-    /// - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, without
-    ///   which it is not known what is a function;
-    /// - `ENOMEM`;
-    /// - `EDEADLK`: the caller must not sleep, see [`Kprobe::new`].
-    ///
-    /// [`Kprobe::new`]: crate::Kprobe::new
-    pub fn new<'a, E: 'a>(
-        target: Target<'a>,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        Self::with_max_active(target, 0, handler)
-    }
-
-    /// As [`Kretprobe::new`], following up to `max_active` calls in flight; 0 is
-    /// the kernel's default.
-    ///
-    /// Further calls are not followed, but counted as
-    /// [`missed`](crate::Probe::missed).
-    pub fn with_max_active<'a, E: 'a>(
-        target: Target<'a>,
-        max_active: u16,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        Self::register(Functions::Known, target, max_active, handler)
-    }
-
-    /// As [`Kretprobe::with_max_active`], for a function that ftrace does not
-    /// know, such as one in assembly or one built without ftrace.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Kretprobe::new`], except where it is ftrace that does not know
-    /// the function.
-    ///
-    /// # Safety
-    ///
-    /// `target` must be the entry of a function that is only ever called, never
-    /// jumped to or fallen into from elsewhere, and that returns through the
-    /// return address where the architecture puts it: on top of the stack, or in
-    /// the link register. The kernel replaces that address and keeps the original
-    /// with the task, so the function must also return in the task and on the
-    /// stack on which it was called.
-    pub unsafe fn new_unchecked<'a, E: 'a>(
-        target: Target<'a>,
-        max_active: u16,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        Self::register(Functions::Any, target, max_active, handler)
-    }
-
-    #[inline(always)]
-    fn register<'a, E: 'a>(
-        functions: Functions,
-        target: Target<'a>,
-        max_active: u16,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        let plan = Calls::of::<Slot<bindings::kretprobe, H>>(functions, target, max_active);
-        try_pin_init!(Self {
-            // SAFETY: `plan` has the callbacks for this type of slot.
-            slot <- unsafe { Slot::new(plan, handler) },
-        })
-    }
-
-    /// Returns the handler.
-    pub fn handler(&self) -> &H {
-        self.slot.handler()
-    }
-
+impl Registered<Kind> {
     /// Returns how many calls in flight the probe can follow.
+    #[inline]
     pub fn max_active(&self) -> usize {
-        // SAFETY: The kretprobe is valid, and the kernel does not write `maxactive` after
-        // registration.
-        unsafe { (*self.slot.as_raw()).maxactive as usize }
+        // SAFETY: By the type invariant, the kretprobe is registered, and the kernel does not write
+        // `maxactive` after registration.
+        unsafe { (*self.as_raw()).maxactive as usize }
     }
 }
 
-/// Kretprobes at several functions that share a handler. [`Context::index`]
-/// tells which of them was hit.
-///
-/// Dropping the set unregisters them in one grace period and waits for running
-/// handlers, so it must not be dropped in a handler.
-///
-/// It dereferences to [`Members`].
-///
-/// C functions: `register_kretprobe()`, `unregister_kretprobes()`.
-#[pin_data]
-#[must_use = "dropping the set unregisters it"]
-pub struct KretprobeSet<H: Handler> {
-    #[pin]
-    members: Members<bindings::kretprobe, H>,
-}
+const _: () = assert!(offset_of!(bindings::kretprobe, kp) == 0);
 
-impl<H: Handler> KretprobeSet<H> {
-    /// Registers `handler` at all of `targets`, or at none of them. Each probe
-    /// follows up to `max_active` calls in flight; 0 is the kernel's default.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// The error of [`Kretprobe::with_max_active`] for the first target that is
-    /// refused, with its index; `EINVAL` if there are no targets; `ENOMEM`.
-    #[inline]
-    pub fn new<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        max_active: u16,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        Self::register(Functions::Known, targets, Wanted::All, max_active, handler)
+// SAFETY: A `struct kretprobe` consists of integers and nullable pointers, and its first field is a
+// kprobe, as asserted above.
+unsafe impl Kprobes for bindings::kretprobe {
+    type Plan<'a> = Calls<'a>;
+
+    #[inline(always)]
+    unsafe fn register(this: *mut Self) -> c_int {
+        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
+        unsafe { bindings::register_kretprobe(this) }
     }
 
-    /// Registers `handler` at those of `targets` that can be probed;
-    /// [`Members::refused`] lists the others, and why.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`KretprobeSet::new`], if all targets are refused.
-    #[inline]
-    pub fn where_possible<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        max_active: u16,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        let wanted = Wanted::Possible;
-        Self::register(Functions::Known, targets, wanted, max_active, handler)
-    }
+    const RETURNS: bool = true;
 
-    /// As [`KretprobeSet::new`], for functions that ftrace does not know.
-    ///
-    /// # Safety
-    ///
-    /// That of [`Kretprobe::new_unchecked`], for each of the targets.
-    #[inline]
-    pub unsafe fn new_unchecked<'a, E: 'a>(
-        targets: &'a [Target<'a>],
-        max_active: u16,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        Self::register(Functions::Any, targets, Wanted::All, max_active, handler)
+    #[inline(always)]
+    unsafe fn unregister_disabled(probes: &[*mut Self]) {
+        let (array, count) = (probes.as_ptr().cast_mut(), probes.len() as c_int);
+        // SAFETY: By the safety requirements, these are registered. The function only reads the
+        // array, whose length this is.
+        unsafe { bindings::unregister_kretprobes(array, count) };
     }
 
     #[inline(always)]
-    fn register<'a, E: 'a>(
-        functions: Functions,
-        targets: &'a [Target<'a>],
-        wanted: Wanted,
-        max_active: u16,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Refusal> + 'a
-    where
-        Refusal: From<E>,
-    {
-        let plan = move |target| {
-            Calls::of::<Members<bindings::kretprobe, H>>(functions, target, max_active)
-        };
-        try_pin_init!(Self {
-            // SAFETY: `plan` has the callbacks for this type of members.
-            members <- unsafe { Members::new(targets, wanted, plan, handler) },
-        }? Refusal)
+    unsafe fn missed_returns(this: *const Self) -> u32 {
+        // `int` in C, so negative from 2³¹ on.
+        //
+        // SAFETY: By the safety requirements, `this` is valid. The kernel may write the field
+        // concurrently, hence volatile.
+        unsafe { ptr::read_volatile(&raw const (*this).nmissed) as u32 }
     }
 }
 
-derefs_to_probe!(Kretprobe);
-derefs_to_members!(KretprobeSet: kretprobe);
+/// `kretprobe_handler_t`.
+type Callback =
+    unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int;
 
-// SAFETY: The plans for these handlers are `Calls`, which fill in kretprobes.
-unsafe impl<H: Handler> HandlerOf<bindings::kretprobe> for H {
-    const LEAVE: Leave = bindings::kprobes_leave_kretprobes;
+/// The target of a kretprobe and its callbacks.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct Calls<'a> {
+    target: Target<'a>,
+    options: Options,
+    data_size: usize,
+    entry: Option<Callback>,
+    ret: Callback,
+}
 
-    #[inline]
-    fn unregistered(&self, missed: usize) {
-        Handler::unregistered(self, missed);
+impl<'a> Calls<'a> {
+    /// Returns the callbacks for probes of `O`.
+    #[inline(always)]
+    pub(crate) fn of<O: Owner<bindings::kretprobe, Handler: Handler>>(
+        target: Target<'a>,
+        options: Options,
+    ) -> Self {
+        const {
+            assert!(
+                size_of::<Data<O>>() <= bindings::KRETPROBE_MAX_DATA_SIZE as usize,
+                "kretprobe::Handler::Data is larger than KRETPROBE_MAX_DATA_SIZE"
+            );
+            assert!(
+                align_of::<Data<O>>() <= align_of::<bindings::kretprobe_instance>(),
+                "kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has"
+            );
+            // So `data` of an instance has the alignment of the instance.
+            assert!(
+                offset_of!(bindings::kretprobe_instance, data)
+                    % align_of::<bindings::kretprobe_instance>()
+                    == 0
+            );
+        };
+        // Without an entry handler the data is not initialised, so it must be `()`.
+        build_assert!(O::Handler::HAS_ENTRY || TypeId::of::<Data<O>>() == TypeId::of::<()>());
+        Self {
+            target,
+            options,
+            data_size: size_of::<Data<O>>(),
+            entry: Callbacks::<O>::ENTRY,
+            ret: Callbacks::<O>::ret,
+        }
+    }
+}
+
+// SAFETY: `of` is called with the type that owns the probe.
+unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
+    #[inline(always)]
+    fn fill(&self, rp: &mut bindings::kretprobe, _round: Round) {
+        self.target.fill(&mut rp.kp);
+        rp.maxactive = c_int::from(self.options.specific.max_active);
+        rp.data_size = self.data_size;
+        rp.entry_handler = self.entry;
+        rp.handler = Some(self.ret);
+    }
+
+    #[inline(always)]
+    unsafe fn settle(&self, rp: *mut bindings::kretprobe) -> Result<Round> {
+        if !self.options.specific.any_function {
+            // SAFETY: By the safety requirements, `rp` is registered, so its `addr` is set and does
+            // not change.
+            to_result(unsafe { bindings::kprobes_function_entry((*rp).kp.addr.cast()) })?;
+        }
+        Ok(Round::First)
+    }
+
+    #[inline(always)]
+    fn disabled(&self) -> bool {
+        self.options.disabled
+    }
+}
+
+/// Returns the kretprobe of an instance, like `get_kretprobe()`.
+///
+/// Returns `None` if the probe is being unregistered concurrently, which is visible only without
+/// `CONFIG_KRETPROBE_ON_RETHOOK`.
+///
+/// # Safety
+///
+/// `ri` must be an instance that the kernel has passed to a handler.
+#[inline(always)]
+unsafe fn kretprobe_of(ri: *mut bindings::kretprobe_instance) -> Option<*mut bindings::kretprobe> {
+    #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
+    {
+        // SAFETY: By the safety requirements, `ri` is valid, and so is its rethook, whose `data` is
+        // the kretprobe and never changes.
+        Some(unsafe { (*(*ri).node.rethook).data }.cast())
+    }
+
+    #[cfg(not(CONFIG_KRETPROBE_ON_RETHOOK))]
+    {
+        // SAFETY: By the safety requirements, `ri` is valid, and so is its holder. The kernel may
+        // write `rp` concurrently, hence volatile.
+        let rp = unsafe { ptr::read_volatile(&raw const (*(*ri).rph).rp) };
+        (!rp.is_null()).then_some(rp)
+    }
+}
+
+/// The data that the handler of `O` keeps from the entry to the return.
+type Data<O> = <<O as Owner<bindings::kretprobe>>::Handler as Handler>::Data;
+
+/// The callbacks for probes of `O`.
+struct Callbacks<O>(PhantomData<O>);
+
+impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
+    const ENTRY: Option<Callback> = if O::Handler::HAS_ENTRY {
+        Some(Self::entry)
+    } else {
+        None
+    };
+
+    /// # Safety
+    ///
+    /// To be called only as the `entry_handler` of a probe of `O`.
+    unsafe extern "C" fn entry(
+        ri: *mut bindings::kretprobe_instance,
+        regs: *mut bindings::pt_regs,
+    ) -> c_int {
+        // SAFETY: By the safety requirements, `ri` is an instance of a probe of `O`.
+        let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
+            return 1;
+        };
+        // SAFETY: `rp` is a probe of `O`, and unregistering it waits for this call.
+        let handler = unsafe { O::handler(rp) };
+        // SAFETY: The kernel passes the saved registers; they and `rp`, which was hit, are valid
+        // for the duration of this call.
+        let cx = unsafe { Context::new(Saved::new(regs, &raw const (*rp).kp)) };
+        match handler.entry(&cx) {
+            Some(data) => {
+                // SAFETY: `data` of the instance has room for `data_size` bytes, the size of
+                // `Data`, and `Calls::of` checks the alignment.
+                unsafe { (&raw mut (*ri).data).cast::<Data<O>>().write(data) };
+                0
+            }
+            None => 1,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called only as the `handler` of a probe of `O`.
+    unsafe extern "C" fn ret(
+        ri: *mut bindings::kretprobe_instance,
+        regs: *mut bindings::pt_regs,
+    ) -> c_int {
+        // SAFETY: By the safety requirements, `ri` is an instance of a probe of `O`.
+        let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
+            return 0;
+        };
+        // SAFETY: `rp` is a probe of `O`, and unregistering it waits for this call.
+        let handler = unsafe { O::handler(rp) };
+        // SAFETY: As in `entry`.
+        let cx = unsafe { ReturnContext::new(Saved::new(regs, &raw const (*rp).kp)) };
+        // SAFETY: Either `entry` has written the data of this instance, or there is no entry
+        // handler and `Calls::of` has checked that `Data` is `()`.
+        let data = unsafe { (&raw const (*ri).data).cast::<Data<O>>().read() };
+        handler.ret(&cx, data);
+        0
     }
 }

@@ -9,8 +9,7 @@ use kernel::module_param::ModuleParamAccess;
 
 /// Returns the value of a parameter declared with `module!`.
 ///
-/// `ModuleParamAccess::value()` returns a reference in Linux 7.2 and the value
-/// from 7.3 on.
+/// `ModuleParamAccess::value()` returns a reference in Linux 7.2 and the value from 7.3 on.
 ///
 /// # Examples
 ///

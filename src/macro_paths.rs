@@ -2,8 +2,8 @@
 
 //! What the macros name in a user's module, by a path through this crate.
 //!
-//! There, a name of the prelude may be the user's own type or macro, and `::core` may be the
-//! user's own crate (`extern crate self as core`). `$crate` is always this crate.
+//! There, a name of the prelude may be the user's own type or macro, and `::core` may be the user's
+//! own crate (`extern crate self as core`). `$crate` is always this crate.
 
 pub use ::core;
 pub use ::core::primitive::{

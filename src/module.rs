@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    registration::may_register, //
+    probe::may_register, //
 };
 use core::ptr;
 use kernel::{
@@ -18,11 +18,11 @@ use kernel::{
 
 /// Callbacks of a [`ModuleWatch`].
 pub trait Handler: Send + Sync + 'static {
-    /// Called when a module is being unloaded, or has been initialised and its
-    /// init code is being freed.
+    /// Called when a module is being unloaded, or has been initialised and its init code is being
+    /// freed.
     ///
-    /// Probes in that code are already [gone](crate::Probe::is_gone), and stay so
-    /// even if a module of the same name is loaded again.
+    /// Probes in that code are already [gone](crate::probe::Registered::is_gone), and stay so even
+    /// if a module of the same name is loaded again.
     ///
     /// Context: process context; it may sleep.
     fn gone(&self);
@@ -30,10 +30,9 @@ pub trait Handler: Send + Sync + 'static {
 
 /// A registered handler for modules that are unloaded.
 ///
-/// Dropping it unregisters the handler and waits for it to finish. In the handler
-/// of a watch this is stopped, as that of a [probe in a
-/// handler](crate#where-not-to-drop-a-probe). If it is never dropped, it is
-/// unregistered when its module is unloaded, as probes are.
+/// Dropping it unregisters the handler and waits for it to finish. In the handler of a watch this
+/// is stopped, as that of a [probe in a handler](crate#where-not-to-drop-a-probe). If it is never
+/// dropped, it is unregistered when its module is unloaded, as probes are.
 ///
 /// C functions: `register_module_notifier()`, `unregister_module_notifier()`.
 ///
@@ -74,16 +73,25 @@ impl<H: Handler> ModuleWatch<H> {
                 // SAFETY: `watch` is valid for writing, and all zeroes is a valid value.
                 unsafe {
                     ptr::write_bytes(watch, 0, 1);
-                    (*watch).reg.leave = Some(bindings::kprobes_leave_watch);
-                    (*watch).reg.first = true;
                     (*watch).gone = Some(Self::gone);
                 }
                 // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
                 // freed.
                 to_result(unsafe { bindings::kprobes_watch_register(watch) })?;
-                // SAFETY: `reg` is initialised and pinned, and `drop` takes it off the list.
+                // SAFETY: `reg` is pinned, and `drop` takes it off the list; nobody reads `first`
+                // before the module's end.
                 // INVARIANT: The watch is registered, and this puts it on the list.
-                unsafe { bindings::kprobes_enter(&raw mut (*watch).reg) };
+                unsafe {
+                    bindings::kprobes_add_registration(
+                        &raw mut (*watch).reg,
+                        Some(bindings::kprobes_unregister_watch),
+                        ptr::null_mut(),
+                        0,
+                        c"the module notifier".as_char_ptr().cast(),
+                        true,
+                    );
+                    (*watch).reg.first = true;
+                }
                 Ok(())
             }),
         })
@@ -96,8 +104,8 @@ impl<H: Handler> ModuleWatch<H> {
         let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
         // SAFETY: By the safety requirements, `watch` is a field of a `ModuleWatch<H>`.
         let this = unsafe { container_of!(watch, Self, watch) };
-        // SAFETY: `handler` was initialised before the registration, and dropping the watch waits for
-        // this call.
+        // SAFETY: `handler` was initialised before the registration, and dropping the watch waits
+        // for this call.
         unsafe { &(*this).handler }.gone();
     }
 }

@@ -1,28 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Differences between architectures: the use of CPU registers, system calls,
-//! per-CPU memory.
+//! Differences between architectures: the use of CPU registers, system calls, per-CPU memory.
 //!
 //! Nothing outside of this module names a CPU register or an instruction.
 
 use crate::bindings;
-use core::sync::atomic::{
-    compiler_fence,
-    Ordering, //
+use core::{
+    ptr,
+    sync::atomic::{
+        compiler_fence,
+        Ordering, //
+    }, //
 };
 
 #[cfg_attr(CONFIG_X86_64, path = "regs/x86_64.rs")]
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]
 mod arch;
 
-/// As [`enter_in_task`], where it has returned [`Entry::Interrupt`]: sets the bit of
-/// the context, the first to third after `bit`. Returns the word as it was, for
-/// [`leave_in_interrupt`], or `None` if the bit was set.
+/// Returns a saved CPU register.
+#[inline(always)]
+pub(crate) fn get(regs: &bindings::pt_regs, name: Register) -> usize {
+    // SAFETY: `regs` is a reference, so it is valid, and `register` returns a pointer into it.
+    unsafe { register(ptr::from_ref(regs).cast_mut(), name).read() }
+}
+
+/// As [`enter_in_task`], where it has returned [`Entry::Interrupt`]: sets the bit of the context,
+/// the first to third after `bit`. Returns the word as it was, for [`leave_in_interrupt`], or
+/// `None` if the bit was set.
 ///
 /// # Safety
 ///
-/// `task` must be the current one and have such a word at `at`. Those bits must be
-/// the caller's.
+/// `task` must be the current one and have such a word at `at`. Those bits must be the caller's.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_interrupt(
     task: *mut bindings::task_struct,
@@ -74,30 +82,19 @@ pub(crate) enum Entry {
 
 pub use arch::Register;
 pub(crate) use arch::{
-    argument,
     current,
     enter_in_task,
-    entry_argument,
-    entry_set_argument,
-    entry_stack_pointer,
-    flags,
+    entry_register,
     ftrace_callee,
-    instruction_pointer,
     leave_in_task,
     override_function,
     preempt_count,
     preempt_disable,
     preempt_enable,
     register,
-    return_value,
-    set_argument,
-    set_instruction_pointer,
-    set_return_value,
-    stack_pointer,
     syscall_argument,
     this_cpu_inc,
-    ARGUMENTS,
+    wait_for_overridden,
     FTRACE_CALL,
-    FTRACE_NOP,
-    LEAVE_OVERRIDE, //
+    FTRACE_NOP, //
 };

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The short form: probes written as functions, with the parameters of the
-//! functions that they probe.
+//! The short form: probes written as functions, with the parameters of the functions that they
+//! probe.
 
-/// Declares a module's probes, each as a function with a target, typed arguments
-/// and a body.
+/// Declares a module's probes, each as a function with a target, typed arguments and a body.
 ///
 /// ```text
 /// probes! {
@@ -16,88 +15,22 @@
 /// }
 /// ```
 ///
-/// `TARGET` is a C string: `c"do_sys_openat2"`, or `c"MODULE:SYMBOL"`. Without
-/// `RESULT`, the body runs before the probed instruction. With it, the body runs
-/// at the return of the function, with the arguments as they were at the entry;
-/// calls for which the condition is false at the entry are not followed. `CX` is
-/// the [`Context`](crate::Context), in the condition that of the entry. For the
-/// types, see [`FromWord`](crate::FromWord). The entry point of a system call has no typed
+/// `TARGET` is a C string: `c"do_sys_openat2"`, or `c"MODULE:SYMBOL"`. Without `RESULT`, the body
+/// runs before the probed instruction. With it, the body runs at the return of the function, with
+/// the arguments as they were at the entry; calls for which the condition is false at the entry are
+/// not followed. `CX` is the [`Context`](crate::Context), in the condition that of the entry. For
+/// the types, see [`FromWord`](crate::FromWord). The entry point of a system call has no typed
 /// arguments, see [`Context::syscall_args`](crate::Context::syscall_args).
 ///
-/// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the
-/// module registers the probes in this order, all or none; unloading it
-/// unregisters them. They are in the module's own data, so nothing is allocated.
+/// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the module registers the
+/// probes in this order, all or none; unloading it unregisters them. They are in the module's own
+/// data, so nothing is allocated.
 ///
 /// # Examples
 ///
-/// Log the files that programs fail to open. In C, with the macros of
-/// kprobe-template, and without its `module_init()`:
-///
-/// ```text
-/// struct parameters {
-///         const char __user *filename;
-///         int flags;
-/// };
-///
-/// KRETPROBE_ENTRY_HANDLER_DEFINE4(do_sys_open, struct parameters *, pars,
-///                                 int, dfd, const char __user *, filename,
-///                                 int, flags, umode_t, mode)
-/// {
-///         if (!current->mm)
-///                 return -1;
-///         pars->filename = filename;
-///         pars->flags = flags;
-///         return 0;
-/// }
-///
-/// KRETPROBE_RET_HANDLER_DEFINE(do_sys_open, struct parameters *, pars, int, retval)
-/// {
-///         if (retval < 0)
-///                 pr_info("flags: 0x%x, retval: %d\n", pars->flags, retval);
-///         return 0;
-/// }
-/// ```
-///
-/// In the long form, where the handler can have state:
-///
-/// ```
-/// use kernel::prelude::*;
-/// use kprobes::{kretprobe, nofault::UserStr, Context, Kretprobe, Return, Target};
-///
-/// struct Failed;
-///
-/// #[vtable]
-/// impl kretprobe::Handler for Failed {
-///     type Data = UserStr;
-///
-///     fn entry(&self, cx: &Context<'_>) -> Option<UserStr> {
-///         (!cx.is_kernel_thread()).then(|| cx.arg(1))
-///     }
-///
-///     fn ret(&self, cx: &Context<'_, Return>, filename: UserStr) {
-///         if let Err(error) = cx.ret::<Result<i32>>() {
-///             pr_info!("{}: {error:?}\n", filename.show::<64>());
-///         }
-///     }
-/// }
-///
-/// struct Opens {
-///     _failed: Pin<KBox<Kretprobe<Failed>>>,
-/// }
-///
-/// impl kernel::Module for Opens {
-///     fn init(_module: &'static ThisModule) -> Result<Self> {
-///         Ok(Self {
-///             _failed: KBox::pin_init(
-///                 Kretprobe::new(Target::symbol(c"do_sys_openat2"), Failed),
-///                 GFP_KERNEL,
-///             )?,
-///         })
-///     }
-/// }
-/// ```
-///
-/// In the short form, with a kprobe and a tracepoint added:
+/// Log the files that programs fail to open, and more. `samples/failed_opens.rs` has the first in
+/// this form, and [`kretprobe::Handler`](crate::kretprobe::Handler) is the long form, in which a
+/// handler can have state.
 ///
 /// ```
 /// use kernel::prelude::*;
@@ -207,10 +140,10 @@ macro_rules! probes {
         #[$crate::macro_paths::kernel::macros::vtable]
         impl $crate::kprobe::Handler for $name {
             #[inline(always)]
-            fn pre(&self, $cx: &$crate::Context<'_>) {
+            fn pre(&self, $cx: &$crate::kprobe::Context<'_>) {
                 // The body need not use it.
                 let _ = $cx;
-                let ($($arg,)*) = $crate::probes!(@args $cx [0 1 2 3 4 5] [] $($ty,)*);
+                let ($($arg,)*) = $crate::probes!(@args $cx $($ty,)*);
                 $($crate::__refused::condition_without_result($condition);)?
                 $body
             }
@@ -235,10 +168,10 @@ macro_rules! probes {
             #[inline(always)]
             fn entry(
                 &self,
-                $cx: &$crate::Context<'_>,
+                $cx: &$crate::kprobe::Context<'_>,
             ) -> $crate::macro_paths::core::option::Option<Self::Data> {
                 let _ = $cx;
-                let data: Self::Data = $crate::probes!(@args $cx [0 1 2 3 4 5] [] $($ty,)*);
+                let data: Self::Data = $crate::probes!(@args $cx $($ty,)*);
                 #[allow(unused_variables, reason = "the condition need not use all")]
                 let ($($arg,)*) = data;
                 let wanted: $crate::macro_paths::bool = $condition;
@@ -246,7 +179,7 @@ macro_rules! probes {
             }
 
             #[inline(always)]
-            fn ret(&self, $cx: &$crate::Context<'_, $crate::Return>, data: Self::Data) {
+            fn ret(&self, $cx: &$crate::kretprobe::ReturnContext<'_>, data: Self::Data) {
                 #[allow(unused_variables, reason = "the condition may be what needs it")]
                 let ($($arg,)*) = data;
                 let $ret = $cx.ret::<$ret_ty>();
@@ -262,7 +195,7 @@ macro_rules! probes {
             type Args = ($($ty,)*);
 
             #[inline(always)]
-            fn hit(&self, $cx: &$crate::Context<'_, $crate::Trace>, ($($arg,)*): Self::Args) {
+            fn hit(&self, $cx: &$crate::tracepoint::Context<'_>, ($($arg,)*): Self::Args) {
                 $crate::probes!(@argument [0 1 2 3 4] $($ty,)*);
                 $($crate::__refused::condition_without_result($condition);)?
                 $(let $ret = $crate::__refused::result_at_tracepoint::<$ret_ty>();)?
@@ -275,10 +208,13 @@ macro_rules! probes {
     // The arguments of a function, each of them read by its type, so that an error is at the type.
     (@args $cx:ident [$($left:tt)*] [$($arg:expr,)*]) => { ($($arg,)*) };
     (@args $cx:ident [$n:tt $($left:tt)*] [$($arg:expr,)*] $ty:ty, $($rest:tt)*) => {
-        $crate::probes!(@args $cx [$($left)*] [$($arg,)* $cx.arg::<$ty>($n),] $($rest)*)
+        $crate::probes!(@args $cx [$($left)*] [$($arg,)* $cx.$n::<$ty>(),] $($rest)*)
     };
     (@args $cx:ident [] [$($arg:expr,)*] $($ty:ty,)+) => {
         ($($arg,)* $($crate::__refused::seventh_argument::<$ty>(),)+)
+    };
+    (@args $cx:ident $($ty:ty,)*) => {
+        $crate::probes!(@args $cx [arg0 arg1 arg2 arg3 arg4 arg5] [] $($ty,)*)
     };
 
     // The same for those of a tracepoint, which are read together.
@@ -304,7 +240,11 @@ pub mod __refused {
     macro_rules! refused {
         ($($trait:ident: $message:literal, $note:literal;)*) => {
             $(
-                #[diagnostic::on_unimplemented(message = $message, label = "not here", note = $note)]
+                #[diagnostic::on_unimplemented(
+                    message = $message,
+                    label = "not here",
+                    note = $note
+                )]
                 pub trait $trait: Sized {
                     fn never() -> Self;
                 }

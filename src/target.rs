@@ -2,23 +2,16 @@
 
 //! The place to probe: a symbol, an offset into it, or an address.
 
-use crate::{
-    bindings,
-    registration::{
-        self,
-        Plan,
-        Round, //
-    }, //
-};
+use crate::bindings;
 use kernel::prelude::*;
 
 /// An instruction in the text of the kernel or a module.
 ///
 /// It borrows the symbol's name only until the probe is registered.
 ///
-/// If several symbols have the same name, the kernel takes the first. A module
-/// cannot detect that, because `kallsyms_on_each_match_symbol()` is not exported.
-/// Use the address for a static function whose name is not unique.
+/// If several symbols have the same name, the kernel takes the first. A module cannot detect that,
+/// because `kallsyms_on_each_match_symbol()` is not exported. Use the address for a static function
+/// whose name is not unique.
 ///
 /// # Examples
 ///
@@ -33,7 +26,6 @@ use kernel::prelude::*;
 pub struct Target<'a> {
     at: At<'a>,
     offset: u32,
-    disabled: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -50,56 +42,27 @@ impl<'a> Target<'a> {
         Self {
             at: At::Symbol(name),
             offset: 0,
-            disabled: false,
         }
     }
 
     /// The address `addr`.
     ///
-    /// Registration fails with `ENOENT` if it is not in any symbol, and with
-    /// `EINVAL` if it is not in text.
+    /// Registration fails with `ENOENT` if it is not in any symbol, and with `EINVAL` if it is not
+    /// in text.
     pub const fn address(addr: usize) -> Self {
         Self {
             at: At::Address(addr),
             offset: 0,
-            disabled: false,
         }
     }
 
     /// Adds an offset in bytes.
     ///
-    /// Registration fails with `EILSEQ` or `EINVAL` if the result is not at an
-    /// instruction boundary.
+    /// Registration fails with `EILSEQ` or `EINVAL` if the result is not at an instruction
+    /// boundary.
     pub const fn offset(mut self, bytes: u32) -> Self {
         self.offset = bytes;
         self
-    }
-
-    /// Has the probe registered disabled. It has no hits, and costs nothing, until it
-    /// is enabled, by [`Probe::enable`](crate::Probe::enable),
-    /// [`entry::Probe::enable`](crate::entry::Probe::enable) or an [event that it is armed
-    /// by](crate::event::Armed).
-    pub const fn disabled(mut self) -> Self {
-        self.disabled = true;
-        self
-    }
-
-    #[inline(always)]
-    pub(crate) const fn is_disabled(&self) -> bool {
-        self.disabled
-    }
-
-    /// Registers a kprobe here, disabled and without a handler, and unregisters it.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Kprobe::new`](crate::Kprobe::new), but for that of arming it, and of
-    /// lying on the stack.
-    #[inline]
-    pub fn check(self) -> Result {
-        registration::try_out(self)
     }
 
     /// Whether it is a symbol or an address as it is, without an offset.
@@ -110,8 +73,7 @@ impl<'a> Target<'a> {
 
     /// Sets the target of `kp`.
     ///
-    /// `kp` may point at the symbol's name; the caller keeps it alive until
-    /// registration.
+    /// `kp` may point at the symbol's name; the caller keeps it alive until registration.
     pub(crate) fn fill(&self, kp: &mut bindings::kprobe) {
         match self.at {
             At::Symbol(name) => kp.symbol_name = name.as_char_ptr(),
@@ -121,21 +83,8 @@ impl<'a> Target<'a> {
     }
 }
 
-// SAFETY: It sets no callbacks.
-unsafe impl Plan<bindings::kprobe> for Target<'_> {
-    #[inline]
-    fn fill(&self, kp: &mut bindings::kprobe, _round: Round) {
-        Target::fill(self, kp);
-    }
-
-    #[inline]
-    unsafe fn settle(&self, _kp: *mut bindings::kprobe) -> Result<Round> {
-        Ok(Round::First)
-    }
-}
-
-/// Converts a Rust string that ends with a NUL, for the macros. The kernel crate's
-/// `c_str!` would use a `concat!` that the user has defined.
+/// Converts a Rust string that ends with a NUL, for the macros. The kernel crate's `c_str!` would
+/// use a `concat!` that the user has defined.
 #[doc(hidden)]
 #[inline]
 pub const fn __c_str(name: &'static str) -> &'static CStr {
@@ -143,23 +92,4 @@ pub const fn __c_str(name: &'static str) -> &'static CStr {
         Ok(name) => name,
         Err(_) => panic!("no C string"),
     }
-}
-
-/// The [`Target`] for the entry point of a system call: `__x64_sys_*` on x86-64,
-/// `__arm64_sys_*` on arm64.
-///
-/// Use [`Context::syscall_args`](crate::Context::syscall_args) for its arguments.
-///
-/// # Examples
-///
-/// ```
-/// use kprobes::Target;
-///
-/// const EXECVE: Target<'static> = kprobes::syscall!("execve");
-/// ```
-#[macro_export]
-macro_rules! syscall {
-    ($name:literal) => {
-        $crate::Target::symbol(const { $crate::__c_str($crate::__syscall_symbol!($name)) })
-    };
 }

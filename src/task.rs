@@ -23,16 +23,16 @@ use kernel::{
 };
 
 impl<At: Place> Context<'_, At> {
-    /// Returns the current task's `task_struct::pid` in the initial namespace,
-    /// which user space calls the thread ID.
+    /// Returns the current task's `task_struct::pid` in the initial namespace, which user space
+    /// calls the thread ID.
     #[inline(always)]
     pub fn pid(&self) -> Pid {
         // SAFETY: `pid` is a `pid_t`, and that is its offset.
         unsafe { current_field(bindings::KPROBES_TASK_PID) }
     }
 
-    /// Returns the current task's `task_struct::tgid` in the initial namespace,
-    /// which user space calls the process ID.
+    /// Returns the current task's `task_struct::tgid` in the initial namespace, which user space
+    /// calls the process ID.
     #[inline(always)]
     pub fn tgid(&self) -> Pid {
         // SAFETY: `tgid` is a `pid_t`, and that is its offset.
@@ -48,8 +48,7 @@ impl<At: Place> Context<'_, At> {
         Comm(unsafe { current_field(bindings::KPROBES_TASK_COMM) })
     }
 
-    /// Returns the current task's effective user ID in the initial namespace
-    /// (`current_euid()`).
+    /// Returns the current task's effective user ID in the initial namespace (`current_euid()`).
     #[inline(always)]
     pub fn euid(&self) -> u32 {
         // SAFETY: `cred` is a pointer, and that is its offset.
@@ -63,8 +62,8 @@ impl<At: Place> Context<'_, At> {
         }
     }
 
-    /// Returns the current task's address space, `task_struct::mm`, which is null in a
-    /// kernel thread. A program that is executed gets a new one.
+    /// Returns the current task's address space, `task_struct::mm`, which is null in a kernel
+    /// thread. A program that is executed gets a new one.
     #[inline(always)]
     pub fn mm(&self) -> KernelPtr<bindings::mm_struct> {
         // SAFETY: `mm` is a pointer, and that is its offset.
@@ -84,8 +83,7 @@ impl<At: Place> Context<'_, At> {
 ///
 /// # Safety
 ///
-/// `struct task_struct` must have a `T` at `offset`, for which all bit patterns
-/// are valid.
+/// `struct task_struct` must have a `T` at `offset`, for which all bit patterns are valid.
 #[inline(always)]
 pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
     // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
@@ -95,8 +93,8 @@ pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
 
 /// The name of a task (`task_struct::comm`).
 ///
-/// `Display` escapes all that is not printable ASCII, because a program chooses
-/// its name, and could otherwise write lines and terminal codes into the log.
+/// `Display` escapes all that is not printable ASCII, because a program chooses its name, and could
+/// otherwise write lines and terminal codes into the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Comm([u8; bindings::TASK_COMM_LEN as usize]);
 

@@ -1,111 +1,138 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kretprobe handlers that get the duration of the call.
+//! Return probes whose handlers get the duration of the call.
+//!
+//! Context: that of the probed function, preemption disabled, see [`crate::kretprobe`].
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::prelude::*;
+//! use kprobes::{timed, Target, Timed};
+//!
+//! struct Slow;
+//!
+//! impl timed::Handler for Slow {
+//!     fn ret(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
+//!         if ns > 1_000_000 {
+//!             pr_info!("{} waited {ns} ns\n", cx.comm());
+//!         }
+//!     }
+//! }
+//!
+//! # fn f() -> Result {
+//! let probe = KBox::pin_init(Timed::new(Target::symbol(c"do_nanosleep"), Slow), GFP_KERNEL)?;
+//! # drop(probe); Ok(()) }
+//! ```
 
 use crate::{
-    context::{
-        Context,
-        Return, //
+    bindings,
+    kretprobe::{
+        self,
+        Calls, //
     },
-    kretprobe, //
+    probe::{
+        self,
+        Owner, //
+    },
+    target::Target, //
 };
-use core::ops::Deref;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::prelude::*;
 
-/// Callbacks of a [`Kretprobe`](crate::Kretprobe) of a [`Timed`].
-#[vtable]
+probe::kind! {
+    /// The kind of a [`Timed`].
+    bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
+    |O, target, options| Calls::of::<Measured<O>>(target, options)
+}
+impl probe::Safe for Kind {}
+
+/// A return probe that measures the duration of each call. See [`Probe`](probe::Probe) for what it
+/// can do, and [`Kretprobe`](crate::Kretprobe) for what else holds.
+pub type Timed<H> = probe::Probe<Kind, H>;
+
+/// The same at several functions that share a handler. See [`Set`](probe::Set) for what it can do.
+pub type TimedSet<H> = probe::Set<Kind, H>;
+
+pub use kretprobe::{
+    Context,
+    Options,
+    ReturnContext, //
+};
+
+/// Callbacks of a [`Timed`] or a [`TimedSet`].
 pub trait Handler: Send + Sync + 'static {
-    /// Called at the entry of the probed function. Returns whether to follow this
-    /// call; by default, every call is followed.
+    /// Called at the entry of the probed function. Returns whether to follow this call; by default,
+    /// every call is followed.
     ///
     /// Context: that of the function, preemption disabled.
-    fn wanted(&self, cx: &Context<'_>) -> bool {
+    #[inline(always)]
+    fn entry(&self, cx: &Context<'_>) -> bool {
         let _ = cx;
         true
     }
 
-    /// Called at the return of the probed function, `ns` nanoseconds after its
-    /// entry.
+    /// Called at the return of the probed function, `ns` nanoseconds after its entry. As
+    /// [`now_ns`](crate::Context::now_ns), it is a plain number, which a handler can count with.
     ///
     /// Context: that of the function, preemption disabled.
-    fn ret(&self, cx: &Context<'_, Return>, ns: u64);
+    fn ret(&self, cx: &ReturnContext<'_>, ns: u64);
 
-    /// As [`kretprobe::Handler::unregistered`].
-    fn unregistered(&self, missed: usize) {
+    /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
+    fn unregistered(&self, missed: u64) {
         let _ = missed;
     }
 }
 
-/// A [`kretprobe::Handler`] that measures the duration of calls for a [`Handler`].
-///
-/// It dereferences to that handler.
-///
-/// # Examples
-///
-/// ```
-/// use kernel::prelude::*;
-/// use kprobes::{timed, Context, Kretprobe, Return, Target, Timed};
-///
-/// struct Slow;
-///
-/// #[vtable]
-/// impl timed::Handler for Slow {
-///     fn ret(&self, cx: &Context<'_, Return>, ns: u64) {
-///         if ns > 1_000_000 {
-///             pr_info!("{} waited {ns} ns\n", cx.comm());
-///         }
-///     }
-/// }
-///
-/// # fn f() -> Result {
-/// let probe = KBox::pin_init(
-///     Kretprobe::new(Target::symbol(c"do_nanosleep"), Timed::new(Slow)),
-///     GFP_KERNEL,
-/// )?;
-/// # drop(probe); Ok(()) }
-/// ```
-#[pin_data]
-pub struct Timed<H: Handler> {
-    #[pin]
-    handler: H,
-}
+/// An owner whose handler measures the time.
+struct Measured<O>(PhantomData<O>);
 
-impl<H: Handler> Timed<H> {
-    /// Measures calls for `handler`.
-    #[inline]
-    pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, E> {
-        try_pin_init!(Self { handler <- handler }? E)
-    }
-}
-
-impl<H: Handler> Deref for Timed<H> {
-    type Target = H;
+// SAFETY: As the safety requirements of `O` are those of this.
+unsafe impl<O: Owner<bindings::kretprobe, Handler: Handler + 'static>> Owner<bindings::kretprobe>
+    for Measured<O>
+{
+    type Handler = Measures<O::Handler>;
 
     #[inline(always)]
-    fn deref(&self) -> &H {
-        &self.handler
+    unsafe fn handler<'a>(raw: *mut bindings::kretprobe) -> &'a Self::Handler {
+        // SAFETY: By the safety requirements.
+        let handler = ptr::from_ref(unsafe { O::handler(raw) });
+        // SAFETY: `Measures` is transparent, and the handler is valid for `'a`.
+        unsafe { &*handler.cast() }
     }
 }
 
-#[vtable]
-impl<H: Handler> kretprobe::Handler for Timed<H> {
-    type Data = u64;
+/// The handler of a return probe that measures the time for `H`.
+#[repr(transparent)]
+struct Measures<H>(H);
 
-    // The module of `H`, not the library, owns what is created for it.
+#[vtable]
+impl<H: Handler> kretprobe::Handler for Measures<H> {
+    type Data = u64;
     #[cfg(kprobes_linux_7_3)]
-    type OwnerModule = H::OwnerModule;
+    type OwnerModule = NoModule;
 
     #[inline(always)]
     fn entry(&self, cx: &Context<'_>) -> Option<u64> {
-        self.wanted(cx).then(|| cx.now_ns())
+        self.0.entry(cx).then(|| cx.now_ns())
     }
 
     #[inline(always)]
-    fn ret(&self, cx: &Context<'_, Return>, entered: u64) {
-        self.handler.ret(cx, cx.now_ns().saturating_sub(entered));
+    fn ret(&self, cx: &ReturnContext<'_>, entered: u64) {
+        self.0.ret(cx, cx.now_ns().saturating_sub(entered));
     }
+}
 
-    fn unregistered(&self, missed: usize) {
-        self.handler.unregistered(missed);
-    }
+/// Nobody outside of this file can name [`Measures`], so nothing uses its owner.
+#[cfg(kprobes_linux_7_3)]
+struct NoModule;
+
+#[cfg(kprobes_linux_7_3)]
+impl kernel::ModuleMetadata for NoModule {
+    const NAME: &'static CStr = c"kprobes";
+    // SAFETY: The kernel ignores the null pointer where it counts references.
+    const THIS_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
 }

@@ -4,21 +4,31 @@
 //!
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 //!
-//! Context: that of the tracepoint, which may be an interrupt. Handlers must not
-//! sleep. They may run on several CPUs at once.
+//! Context: that of the tracepoint, which may be an interrupt. Handlers must not sleep. They may
+//! run on several CPUs at once.
+//!
+//! # Errors
+//!
+//! Registering a handler fails with:
+//!
+//! - `ENOENT`: no such tracepoint;
+//! - `EOPNOTSUPP`: the kernel lacks `CONFIG_TRACING`, or has `CONFIG_CFI`, with which a tracepoint
+//!   requires the exact prototype.
 
 use crate::{
     args::FromWords,
     bindings,
     context::{
-        Context,
-        Trace, //
+        self,
+        Place, //
     },
-    event::{
-        Arm,
-        ArmCall, //
+    kernel_ext::symbol::Location,
+    probe::{
+        self,
+        Mechanism,
+        Owner,
+        Raw, //
     },
-    registration::may_register,
     regs::{
         self,
         Entry, //
@@ -28,182 +38,259 @@ use core::{
     ffi::CStr,
     ptr,
     sync::atomic::{
-        AtomicUsize,
+        AtomicU64,
         Ordering, //
     }, //
 };
 use kernel::{
-    container_of,
     error::to_result,
-    prelude::*,
-    types::Opaque, //
+    prelude::*, //
 };
 
-/// Callbacks of a [`Tracepoint`].
-pub trait Handler: Send + Sync + 'static {
-    /// The types of the tracepoint's first arguments, up to five, as a tuple. See
-    /// `TP_PROTO()` in `include/trace/events/*.h`.
-    ///
-    /// Those of `signal_generate`, for example, are `(i32, KernelPtr, KernelPtr,
-    /// i32, i32)`: `TP_PROTO(int sig, struct kernel_siginfo *info, struct
-    /// task_struct *task, int group, int result)`. With a wrong type, the value is
-    /// meaningless, but this is still safe: pointers cannot be dereferenced.
-    type Args: FromWords;
-
-    /// Called at the tracepoint, except within the handler of a tracepoint, see
-    /// [`Tracepoint::missed`].
-    ///
-    /// Context: that of the tracepoint; it must not sleep. It may be preempted and
-    /// migrated.
-    fn hit(&self, cx: &Context<'_, Trace>, args: Self::Args);
-
-    /// Called once, after the handler is unregistered and has finished on all
-    /// CPUs, with the final [`Tracepoint::missed`]. Use it to report totals.
-    ///
-    /// Context: process context, in the drop; it may sleep.
-    fn unregistered(&self, missed: usize) {
-        let _ = missed;
-    }
-}
-
-/// A registered handler of a tracepoint.
-///
-/// Dropping it unregisters the handler and waits for it to finish, so it must not
-/// be dropped in a handler.
-///
-/// C functions: `tracepoint_probe_register()`,
-/// `tracepoint_probe_unregister()`, `tracepoint_synchronize_unregister()`.
-///
-/// # Invariants
-///
-/// `tp` is registered, and on the module's list, until the value is dropped. Its
-/// `tracepoint` is a static of the kernel, its `hit` is `hit::<H>`.
-#[pin_data(PinnedDrop)]
-#[must_use = "dropping the handler unregisters it"]
-pub struct Tracepoint<H: Handler> {
-    #[pin]
-    tp: Opaque<bindings::kprobes_tracepoint>,
-    #[pin]
-    handler: H,
-}
-
-// SAFETY: A tracepoint belongs to no task, and `H` is `Send`.
-unsafe impl<H: Handler> Send for Tracepoint<H> {}
-// SAFETY: `&Tracepoint` gives out `&H`, which is `Sync`, and a counter.
-unsafe impl<H: Handler> Sync for Tracepoint<H> {}
-
-impl<H: Handler> Tracepoint<H> {
-    /// Registers `handler` at the tracepoint `name`, which must be built into the
-    /// kernel, not into a module.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// - `ENOENT`: no such tracepoint;
-    /// - `EOPNOTSUPP`: the kernel lacks `CONFIG_TRACING`, or has `CONFIG_CFI`, with which a
-    ///   tracepoint requires the exact prototype;
-    /// - `ENOMEM`;
-    /// - `EDEADLK`: the caller must not sleep, see [`Kprobe::new`](crate::Kprobe::new).
-    #[inline]
-    pub fn new<'a, E: 'a>(
-        name: &'a CStr,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
+probe::kind! {
+    /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint, which must be built
+    /// into the kernel, not into a module.
+    bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
+    |O, name, options| {
         const {
             assert!(
                 H::Args::COUNT <= 5,
                 "a tracepoint's first five arguments at most"
             )
         };
-        try_pin_init!(Self {
-            // The kernel may call the handler before it returns from the registration, so the
-            // handler comes first.
-            handler <- handler,
-            tp <- Opaque::try_ffi_init(move |tp: *mut bindings::kprobes_tracepoint| {
-                if cfg!(CONFIG_CFI) {
-                    return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
-                }
-                may_register(tp)?;
-                let tracepoint = find(name).ok_or(ENOENT)?;
-                // SAFETY: `tp` is valid for writing and pinned; all zeroes is a value of it. The
-                // registration calls `hit::<H>` with `tp`, which lies beside a handler that is
-                // initialised. `drop` takes it off the list first.
-                unsafe {
-                    ptr::write_bytes(tp, 0, 1);
-                    (*tp).reg.leave = Some(bindings::kprobes_leave_tracepoint);
-                    (*tp).tracepoint = tracepoint;
-                    (*tp).hit = Some(hit::<H>);
-                    to_result(bindings::kprobes_tracepoint_register(tp))?;
-                    bindings::kprobes_enter(&raw mut (*tp).reg);
-                }
-                Ok(())
-            }),
-        })
+        Plan {
+            name,
+            disabled: options.disabled,
+            hit: hit::<O>,
+        }
     }
+}
+impl probe::Safe for Kind {}
 
-    /// Returns how many hits the handler was not called for: those within a handler
-    /// of this or another tracepoint, in the same context of the same task. For
-    /// example, a handler of `kmalloc` that allocates misses its own allocation.
+/// A registered handler of a tracepoint. See [`Probe`](probe::Probe) for what it can do.
+///
+/// C functions: `tracepoint_probe_register()`, `tracepoint_probe_unregister()`,
+/// `tracepoint_synchronize_unregister()`.
+pub type Tracepoint<H> = probe::Probe<Kind, H>;
+
+/// A handler of several tracepoints. See [`Set`](probe::Set) for what it can do.
+pub type TracepointSet<H> = probe::Set<Kind, H>;
+
+/// How handlers of tracepoints are registered.
+pub type Options = probe::Options;
+
+/// The moment at which a tracepoint is passed.
+pub enum Trace {}
+impl Place for Trace {
+    type Hit = Hit;
+}
+
+/// What is known of a hit at a tracepoint.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Hit(*const bindings::kprobes_tracepoint);
+
+impl context::Hit for Hit {
+    const PREEMPTIBLE: bool = true;
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        // SAFETY: `run` has made it of the registered tracepoint that was hit.
+        unsafe { probe::index_of(self.0) }
+    }
+}
+
+/// What [`Handler::hit`] can find out.
+pub type Context<'a> = context::Context<'a, Trace>;
+
+/// Callbacks of a [`Tracepoint`] or a [`TracepointSet`].
+pub trait Handler: Send + Sync + 'static {
+    /// The types of the tracepoint's first arguments, up to five, as a tuple. See `TP_PROTO()` in
+    /// `include/trace/events/*.h`.
     ///
-    /// The handler is called for a hit in an interrupt, softirq or NMI that
-    /// interrupts a handler.
-    pub fn missed(&self) -> usize {
-        // SAFETY: `tp` is valid; others add to the counter meanwhile, hence volatile.
-        unsafe { ptr::read_volatile((&raw const (*self.tp.get()).missed).cast()) }
-    }
+    /// Those of `signal_generate`, for example, are `(i32, KernelPtr, KernelPtr, i32, i32)`:
+    /// `TP_PROTO(int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int
+    /// result)`. With a wrong type, the value is meaningless, but this is still safe: pointers
+    /// cannot be dereferenced.
+    type Args: FromWords;
 
-    /// Returns the handler.
-    #[inline]
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-}
+    /// Called at the tracepoint, except within the handler of a tracepoint, see
+    /// [`missed`](probe::Registered::missed).
+    ///
+    /// Context: that of the tracepoint; it must not sleep. It may be preempted and migrated.
+    fn hit(&self, cx: &Context<'_>, args: Self::Args);
 
-// SAFETY: It is on the list until it is dropped.
-unsafe impl<H: Handler> Arm for Tracepoint<H> {
-    const ARM: ArmCall = bindings::kprobes_arm_tracepoint;
-
-    #[inline]
-    fn registration(&self) -> *mut bindings::kprobes_registration {
-        // SAFETY: This only computes the address of a field.
-        unsafe { &raw mut (*self.tp.get()).reg }
+    /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
+    fn unregistered(&self, missed: u64) {
+        let _ = missed;
     }
 }
 
-#[pinned_drop]
-impl<H: Handler> PinnedDrop for Tracepoint<H> {
+/// How a handler is registered.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct Plan<'a> {
+    name: &'a CStr,
+    disabled: bool,
+    hit: unsafe extern "C" fn(*mut bindings::kprobes_tracepoint, usize, usize, usize, usize, usize),
+}
+
+// SAFETY: The methods do as they say: registered handlers are unregistered on every error path.
+unsafe impl Raw for bindings::kprobes_tracepoint {
+    type Plan<'a> = Plan<'a>;
+    type Guard = ();
+
     #[inline]
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant it is registered and on the list, and this is the only
-        // place that takes it off. The handler does not run after it.
-        unsafe { bindings::kprobes_leave(&raw mut (*self.tp.get()).reg) };
-        self.handler.unregistered(self.missed());
+    fn lock() -> Result {
+        // The kernel crate of Linux 7.2 has no name for it.
+        let unsupported = Error::from_errno(-(bindings::EOPNOTSUPP as c_int));
+        if cfg!(all(CONFIG_TRACING, not(CONFIG_CFI))) {
+            Ok(())
+        } else {
+            Err(unsupported)
+        }
+    }
+
+    #[inline]
+    unsafe fn register<'a, K: probe::Kind<Raw = Self>>(
+        _guard: (),
+        probes: &mut [*mut Self],
+        plan: impl Fn(*mut Self) -> Plan<'a>,
+        mut refused: impl FnMut(*mut Self, Error) -> Result,
+    ) -> Result<usize> {
+        let mut registered = 0;
+        for i in 0..probes.len() {
+            let tp = probes[i];
+            let plan = plan(tp);
+            let Some(tracepoint) = find(plan.name) else {
+                refused(tp, ENOENT).inspect_err(|_| {
+                    // SAFETY: These are registered.
+                    unsafe { Self::unregister(&probes[..registered]) }
+                })?;
+                continue;
+            };
+            // SAFETY: By the safety requirements, `tp` is valid for writing; all zeroes is a value.
+            unsafe {
+                ptr::write_bytes(tp, 0, 1);
+                (*tp).tracepoint = tracepoint;
+                (*tp).hit = Some(plan.hit);
+            }
+            // SAFETY: `tp` is filled in, and stays valid until it is unregistered.
+            match unsafe {
+                if plan.disabled {
+                    Ok(())
+                } else {
+                    Self::enable(&[tp])
+                }
+            } {
+                Ok(()) => {
+                    probes.swap(registered, i);
+                    registered += 1;
+                }
+                Err(error) => refused(tp, error).inspect_err(|_| {
+                    // SAFETY: These are registered.
+                    unsafe { Self::unregister(&probes[..registered]) }
+                })?,
+            }
+        }
+        Ok(registered)
+    }
+
+    #[inline]
+    unsafe fn unregister(probes: &[*mut Self]) {
+        for &tp in probes {
+            // SAFETY: By the safety requirements, `tp` is registered, and cannot be enabled any
+            // more.
+            let _ = unsafe { Self::disable(&[tp]) };
+        }
+        // SAFETY: The function only waits.
+        unsafe { bindings::kprobes_tracepoint_wait() };
+    }
+
+    #[inline]
+    unsafe fn enable(probes: &[*mut Self]) -> Result {
+        for (n, &tp) in probes.iter().enumerate() {
+            // SAFETY: By the safety requirements, `tp` is registered.
+            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, true) }).inspect_err(
+                |_| {
+                    // SAFETY: These are registered.
+                    let _ = unsafe { Self::disable(&probes[..n]) };
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    unsafe fn disable(probes: &[*mut Self]) -> Result {
+        for &tp in probes {
+            // SAFETY: By the safety requirements, `tp` is registered. Removing a handler that is
+            // there does not fail: without memory, the kernel puts another one in its place.
+            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, false) })?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    unsafe fn address(_this: *const Self) -> usize {
+        0
+    }
+
+    #[inline]
+    unsafe fn name(this: *const Self) -> *const c_char {
+        // SAFETY: By the safety requirements, it is registered.
+        unsafe { (*(*this).tracepoint).name }
+    }
+
+    #[inline]
+    unsafe fn location(this: *const Self) -> Location {
+        // SAFETY: By the safety requirements, it is registered; the name is a C string.
+        Location::of_name(unsafe { CStr::from_char_ptr(Self::name(this)) })
+    }
+
+    #[inline]
+    unsafe fn missed(this: *const Self) -> u64 {
+        // SAFETY: By the safety requirements, it is valid; all accesses of the counter are atomic.
+        let missed = unsafe { AtomicU64::from_ptr((&raw const (*this).missed).cast_mut().cast()) };
+        missed.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    unsafe fn mechanism(_this: *const Self) -> Mechanism {
+        Mechanism::Tracepoint
+    }
+
+    #[inline]
+    unsafe fn is_enabled(this: *const Self) -> bool {
+        // SAFETY: By the safety requirements, it is valid; C writes the field under a lock, hence
+        // volatile.
+        unsafe { ptr::read_volatile(&raw const (*this).enabled) }
+    }
+
+    #[inline]
+    unsafe fn is_gone(_this: *const Self) -> bool {
+        false
     }
 }
 
-/// The word of the current task that remembers, for each context, that a handler
-/// runs, and the first bit of it that is for that.
+/// The word of the current task that remembers, for each context, that a handler runs, and the
+/// first bit of it that is for that.
 const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
 
-/// The callback of the tracepoint. Arguments that it does not have are whatever
-/// the CPU registers hold.
+/// The callback of the tracepoint. Arguments that it does not have are whatever the CPU registers
+/// hold.
 ///
-/// The kernel calls a handler wherever the tracepoint is passed, within handlers
-/// too. So it is not called where one runs already, of this or another module, in
-/// the same context of the same task: a hit in an interrupt of a handler is none
-/// within it. The handler may be preempted, so its task has to remember, as it
-/// does for ftrace.
+/// The kernel calls a handler wherever the tracepoint is passed, within handlers too. So it is not
+/// called where one runs already, of this or another module, in the same context of the same task:
+/// a hit in an interrupt of a handler is none within it. The handler may be preempted, so its task
+/// has to remember, as it does for ftrace.
 ///
 /// # Safety
 ///
-/// `tp` must be the field of a `Tracepoint<H>` that outlives the call.
+/// `tp` must be a registered tracepoint of `O` that outlives the call.
 #[inline]
-unsafe extern "C" fn hit<H: Handler>(
+unsafe extern "C" fn hit<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
     tp: *mut bindings::kprobes_tracepoint,
     a: usize,
     b: usize,
@@ -216,11 +303,11 @@ unsafe extern "C" fn hit<H: Handler>(
     unsafe {
         match regs::enter_in_task::<AT, BIT>(regs::current()) {
             Entry::Entered => {
-                run::<H>(tp, [a, b, c, d, e]);
+                run::<O>(tp, [a, b, c, d, e]);
                 regs::leave_in_task::<AT, BIT>(regs::current());
             }
             Entry::Within => miss(tp),
-            Entry::Interrupt => hit_in_interrupt::<H>(tp, a, b, c, d, e),
+            Entry::Interrupt => hit_in_interrupt::<O>(tp, a, b, c, d, e),
         }
     }
 }
@@ -232,7 +319,7 @@ unsafe extern "C" fn hit<H: Handler>(
 /// That of [`hit`].
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn hit_in_interrupt<H: Handler>(
+unsafe extern "C" fn hit_in_interrupt<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
     tp: *mut bindings::kprobes_tracepoint,
     a: usize,
     b: usize,
@@ -241,13 +328,13 @@ unsafe extern "C" fn hit_in_interrupt<H: Handler>(
     e: usize,
 ) {
     // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; `tp` by
-    // this function's contract.
+    // the safety requirements.
     unsafe {
         let task = regs::current();
         let Some(bits) = regs::enter_in_interrupt(task, AT, BIT) else {
             return miss(tp);
         };
-        run::<H>(tp, [a, b, c, d, e]);
+        run::<O>(tp, [a, b, c, d, e]);
         regs::leave_in_interrupt(task, AT, bits);
     }
 }
@@ -256,17 +343,18 @@ unsafe extern "C" fn hit_in_interrupt<H: Handler>(
 ///
 /// # Safety
 ///
-/// `tp` must be the field of a `Tracepoint<H>` that outlives the call.
+/// `tp` must be a registered tracepoint of `O` that outlives the call.
 #[inline(always)]
-unsafe fn run<H: Handler>(tp: *mut bindings::kprobes_tracepoint, args: [usize; 5]) {
-    // SAFETY: By the safety requirements, `tp` is a field of a `Tracepoint<H>`, whose handler was
-    // initialised before the registration. Only the handler is borrowed.
-    let handler = unsafe {
-        let tp = Opaque::cast_from(tp.cast_const()).cast_mut();
-        &(*container_of!(tp, Tracepoint<H>, tp)).handler
-    };
-    let args = H::Args::from_words(|n| args.get(n).copied().unwrap_or(0));
-    handler.hit(&Context::trace(), args);
+unsafe fn run<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
+    tp: *mut bindings::kprobes_tracepoint,
+    args: [usize; 5],
+) {
+    // SAFETY: By the safety requirements, `tp` is one of `O`, and unregistering it waits for this
+    // call.
+    let handler = unsafe { O::handler(tp) };
+    let args = <O::Handler as Handler>::Args::from_words(|n| args.get(n).copied().unwrap_or(0));
+    // SAFETY: This is what is known of this hit.
+    handler.hit(&unsafe { Context::new(Hit(tp)) }, args);
 }
 
 /// Counts a hit for which the handler is not called.
@@ -277,7 +365,7 @@ unsafe fn run<H: Handler>(tp: *mut bindings::kprobes_tracepoint, args: [usize; 5
 #[inline(always)]
 unsafe fn miss(tp: *mut bindings::kprobes_tracepoint) {
     // SAFETY: By the safety requirements, `tp` is valid; all accesses of the counter are atomic.
-    let missed = unsafe { AtomicUsize::from_ptr((&raw mut (*tp).missed).cast()) };
+    let missed = unsafe { AtomicU64::from_ptr((&raw mut (*tp).missed).cast()) };
     missed.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -291,8 +379,7 @@ fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
 
     /// # Safety
     ///
-    /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`]
-    /// that nobody else uses.
+    /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`] that nobody else uses.
     #[inline]
     unsafe extern "C" fn visit(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
         // SAFETY: By the safety requirements, both pointers are valid; the name is a C string.

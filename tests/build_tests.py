@@ -73,7 +73,7 @@ LIBRARY = {"RUSTC kprobes.o"}
 MODULE = {"RUSTC rust_kprobe_main.o"}
 HELPERS = {"AR helpers.a"} | {
     f"CC {source.stem}.o"
-    for source in (*(ROOT / "src/bindings/helpers").glob("*.c"), ROOT / "src/regs/x86_64.c")
+    for source in (ROOT / "src").glob("**/*.c")
 }
 
 
@@ -149,10 +149,10 @@ def run(bench, results):
             "a file of the module changes": rebuilds(
                 edit("rust_kprobe/report.rs"), MODULE, LINK),
             "the header for bindgen changes": rebuilds(
-                edit("src/bindings/helper.h"),
+                edit("src/bindings/probe.h"),
                 {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, MODULE, LINK),
             "a helper in C changes": rebuilds(
-                edit("src/bindings/helpers/disarm.c"), {"CC disarm.o", "AR helpers.a"}, LINK),
+                edit("src/probe/arming.c"), {"CC arming.o", "AR helpers.a"}, LINK),
             "the kernel crate changes, as with another rustc": rebuilds(
                 touch("rust/libkernel.rmeta"), LIBRARY, MODULE, LINK),
             "the kernel's configuration changes": rebuilds(

@@ -12,7 +12,7 @@ import kernels
 MODULE = "tests/kunit/kprobes_kunit.ko"
 SECTION = ".kprobes.text"
 # The functions of that path, by their mangled names.
-PATH = re.compile(r"7kprobes5entry3hit|^kprobes_preempt_schedule$|"
+PATH = re.compile(r"7kprobes5entry(3hit|6record4skip)|^kprobes_preempt_schedule$|"
                   r"7kprobes5entry5table.*5Table4find$")
 # The callback of a handler: what it calls before it leaves the guard is the handler's.
 HANDLER = "5entry3hit3run"
@@ -75,7 +75,7 @@ def calls(name, lines):
 def run(bench, results):
     bench.build("tests/kunit")
     path = functions()
-    wanted = ("3hit3hit", "3hit6missed", "3hit16hit_in_interrupt", "3hit4skip", HANDLER,
+    wanted = ("3hit3hit", "3hit6missed", "3hit16hit_in_interrupt", "6record4skip", HANDLER,
               "kprobes_preempt_schedule")
     results.add(all(any(part in name for name in path) for part in wanted),
                 "code: the functions of the path were found", sorted(path))

@@ -2,21 +2,30 @@
 
 //! The callback of ftrace, which calls the handlers.
 //!
-//! It runs with whatever the function's caller has enabled, so it disables
-//! preemption first: the table and the probes stay valid until it is enabled again.
-//! The task remembers that a handler runs, with a bit for each context, as
-//! `ftrace_test_recursion_trylock()` does. No function outside of this module is
-//! called before that, because ftrace could trace it.
+//! It runs with whatever the function's caller has enabled, so it disables preemption first: the
+//! table and the probes stay valid until it is enabled again. The task remembers that a handler
+//! runs, with a bit for each context, as `ftrace_test_recursion_trylock()` does. No function
+//! outside of this module is called before that, because ftrace could trace it.
 //!
-//! All of it is in `.kprobes.text`, where the kernel refuses kprobes. The functions that
-//! a kprobe calls can be traced. With a kprobe outside of the guard, each hit would lead to
-//! the next one. `tests/code_tests.py` checks both in the machine code.
+//! All of it is in `.kprobes.text`, where the kernel refuses kprobes. The functions that a kprobe
+//! calls can be traced. With a kprobe outside of the guard, each hit would lead to the next one.
+//! `tests/code_tests.py` checks both in the machine code.
 //!
-//! Each step ends in a call of the next, which the compiler makes a jump: from
-//! [`hit`] to the callback of the first probe, and so on to the last, which leaves.
+//! Each step ends in a call of the next, which the compiler makes a jump: from [`hit`] to the
+//! callback of the first probe, and so on to the last, which leaves.
 
 use super::{
-    probe::Probe,
+    context::{
+        Context,
+        Hit, //
+    },
+    record::{
+        end,
+        skip,
+        Record,
+        AT,
+        BIT, //
+    },
     table::{
         Place,
         Table, //
@@ -25,10 +34,7 @@ use super::{
 };
 use crate::{
     bindings,
-    context::{
-        AtEntry,
-        Context, //
-    },
+    probe::Owner,
     regs::{
         self,
         Entry, //
@@ -38,11 +44,6 @@ use core::sync::atomic::{
     AtomicPtr,
     Ordering, //
 };
-
-/// The word of the current task that remembers, for each context, that a handler
-/// runs, and the first bit of it that is for that.
-const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
-const BIT: u32 = bindings::KPROBES_IN_ENTRY_BIT;
 
 /// Returns the pointer to the table that is read.
 #[inline(always)]
@@ -107,8 +108,8 @@ unsafe extern "C" fn hit_in_interrupt(
 ///
 /// # Safety
 ///
-/// `ip`, `parent` and `fregs` must be what ftrace has passed, and `task` be the current
-/// one; the guard must have been entered, and preemption be disabled.
+/// `ip`, `parent` and `fregs` must be what ftrace has passed, and `task` be the current one; the
+/// guard must have been entered, and preemption be disabled.
 #[inline(always)]
 unsafe fn begin(
     ip: usize,
@@ -171,25 +172,26 @@ unsafe extern "C" fn begin_further(
     unsafe { ((*probe).now())(ip, parent, probe, fregs, task) };
 }
 
-/// The [`Call`](super::probe::Call) of probes with a handler of type `H`. If it is the
-/// `LAST` one of its function, it need not ask for the next.
+/// The [`Call`](super::record::Call) of probes of `O`. If it is the `LAST` one of its function, it
+/// need not ask for the next.
 ///
 /// # Safety
 ///
-/// That of [`begin`]; `probe` must be one of the function `ip`, be valid while
-/// preemption is disabled, and have a handler of type `H`.
+/// That of [`begin`]; `probe` must be one of `O` and of the function `ip`, and be valid while
+/// preemption is disabled.
 #[link_section = ".kprobes.text"]
-pub(super) unsafe extern "C" fn run<H: Handler, const LAST: bool>(
+pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LAST: bool>(
     ip: usize,
     parent: usize,
-    probe: *const Probe,
+    probe: *const Record,
     fregs: *mut bindings::ftrace_regs,
     task: *mut bindings::task_struct,
 ) {
-    // SAFETY: By the safety requirements, `probe` is valid, and so is its handler, which outlives it.
-    let handler = unsafe { &*(*probe).handler().cast::<H>() };
+    // SAFETY: By the safety requirements, `probe` is one of `O`, and unregistering it waits for
+    // this call.
+    let handler = unsafe { O::handler(probe.cast_mut()) };
     // SAFETY: By the safety requirements, these are those of this hit.
-    handler.entry(unsafe { &Context::<AtEntry>::entry(fregs, parent, probe) });
+    handler.entry(&unsafe { Context::new(Hit::new(fregs, parent, probe)) });
     if LAST {
         // SAFETY: By the safety requirements.
         unsafe { end(task) };
@@ -197,44 +199,6 @@ pub(super) unsafe extern "C" fn run<H: Handler, const LAST: bool>(
         // SAFETY: By the safety requirements.
         unsafe { skip(ip, parent, probe, fregs, task) };
     }
-}
-
-/// The [`Call`](super::probe::Call) of disabled probes: goes on to the next probe, or
-/// ends.
-///
-/// # Safety
-///
-/// That of [`run`], except for the handler.
-#[inline]
-#[link_section = ".kprobes.text"]
-pub(super) unsafe extern "C" fn skip(
-    ip: usize,
-    parent: usize,
-    probe: *const Probe,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
-) {
-    // SAFETY: By the safety requirements, `probe` is valid, and so is what it leads to.
-    match unsafe { (*probe).next.load(Ordering::Acquire).as_ref() } {
-        // SAFETY: By the safety requirements, these are the arguments for that one, too.
-        Some(next) => unsafe { (next.now())(ip, parent, next, fregs, task) },
-        // SAFETY: By the safety requirements.
-        None => unsafe { end(task) },
-    }
-}
-
-/// Leaves the guard.
-///
-/// # Safety
-///
-/// `task` must be the current one; the guard must have been entered, and preemption
-/// have been disabled.
-#[inline(always)]
-unsafe fn end(task: *mut bindings::task_struct) {
-    // SAFETY: By the safety requirements. In an interrupt, `hit_in_interrupt` leaves its own bit.
-    unsafe { regs::leave_in_task::<AT, BIT>(task) };
-    // SAFETY: By the safety requirements. Nothing that relies on it follows.
-    unsafe { regs::preempt_enable() };
 }
 
 /// Counts a miss for all probes of the function.

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions a pattern means. The kernel decides that, as for
-//! `set_ftrace_filter`.
+//! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
 
-use crate::{
-    bindings,
-    members::Refusal, //
-};
+use crate::bindings;
 use core::ptr;
 use kernel::{
     error::to_result,
@@ -21,8 +17,8 @@ pub(super) fn patterns(list: &CStr) -> impl Iterator<Item = &[u8]> {
         .filter(|pattern| !pattern.is_empty())
 }
 
-/// Whether it is a pattern of names. To ftrace, a number is the place of a function in
-/// its list, `!` removes, and `:` begins a command.
+/// Whether it is a pattern of names. To ftrace, a number is the place of a function in its list,
+/// `!` removes, and `:` begins a command.
 #[inline]
 pub(super) fn is_valid(pattern: &[u8]) -> bool {
     let name = |c: &u8| c.is_ascii_alphanumeric() || b"_.$*?[]-^".contains(c);
@@ -42,24 +38,22 @@ impl Drop for Matched {
     }
 }
 
-/// Returns the addresses of the functions that match one of the patterns of `list`, in
-/// ascending order.
+/// Returns the addresses of the functions that match one of the patterns of `list`, in ascending
+/// order.
 ///
 /// # Errors
 ///
-/// With the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no
-/// function; for all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and
-/// `EOPNOTSUPP` if this kernel cannot be asked.
+/// With the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no function; for
+/// all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and `EOPNOTSUPP` if this kernel
+/// cannot be asked.
 #[inline]
-pub(super) fn functions(
-    list: &CStr,
-    _locked: &super::ops::Locked,
-) -> Result<KVVec<usize>, Refusal> {
+pub(super) fn functions(list: &CStr, _locked: &super::ops::Locked) -> Result<KVVec<usize>> {
     let matched = Matched;
-    // If ftrace runs out of memory on the way, it says that it has matched, and has not matched
-    // all. So once more, until that adds nothing.
     let mut count = match_all(list, true)?;
-    loop {
+    // Then once more, until that adds nothing.
+    //
+    // SAFETY: The function only looks at the current task.
+    while unsafe { bindings::kprobes_entry_may_have_missed() } {
         let again = match_all(list, false)?;
         if again == count {
             break;
@@ -67,7 +61,7 @@ pub(super) fn functions(
         count = again;
     }
     if count == 0 {
-        return Err(ENOMEM.into());
+        return Err(ENOMEM);
     }
     let mut ips = KVVec::with_capacity(count, GFP_KERNEL)?;
     // SAFETY: There is room for that many. We hold the lock.
@@ -79,15 +73,19 @@ pub(super) fn functions(
     Ok(ips)
 }
 
-/// Matches each pattern of `list`, in addition to what is matched already, or as the
-/// `first` ones. Returns how many functions that makes. Under the lock.
+/// Matches each pattern of `list`, in addition to what is matched already, or as the `first` ones.
+/// Returns how many functions that makes. Under the lock.
 #[inline]
-fn match_all(list: &CStr, first: bool) -> Result<usize, Refusal> {
+fn match_all(list: &CStr, first: bool) -> Result<usize> {
     let mut n = 0;
     for pattern in patterns(list) {
-        let refused = |error| Refusal::at(n, error);
+        let refused = |error: &Error| {
+            // SAFETY: The function only prints.
+            unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
+        };
         if !is_valid(pattern) {
-            return Err(refused(EINVAL));
+            refused(&EINVAL);
+            return Err(EINVAL);
         }
         // ftrace writes into it, and looks at the byte after it.
         let mut text = KVec::with_capacity(pattern.len() + 1, GFP_KERNEL)?;
@@ -101,16 +99,14 @@ fn match_all(list: &CStr, first: bool) -> Result<usize, Refusal> {
                 first && n == 0,
             )
         })
-        .map_err(refused)?;
+        .inspect_err(refused)?;
         n += 1;
     }
     if n == 0 {
-        return Err(EINVAL.into());
+        return Err(EINVAL);
     }
     // SAFETY: Without room for them, the function only counts. The caller holds the lock.
-    Ok(length(unsafe {
-        bindings::kprobes_entry_matched(ptr::null_mut(), 0)
-    })?)
+    length(unsafe { bindings::kprobes_entry_matched(ptr::null_mut(), 0) })
 }
 
 #[inline]

@@ -3,12 +3,11 @@
 //! From the address of a function's ftrace call to the probes there.
 //!
 //! An open-addressed table that is at most an eighth full, so most functions have the place in
-//! which they are looked for first. It is read without a lock: a
-//! place that is taken keeps its function, and only a list of probes begins there. A
-//! table that has become too small stays valid until its readers have been waited
-//! for.
+//! which they are looked for first. It is read without a lock: a place that is taken keeps its
+//! function, and only a list of probes begins there. A table that has become too small stays valid
+//! until its readers have been waited for.
 
-use super::probe::Probe;
+use super::record::Record;
 use core::{
     ptr,
     sync::atomic::{
@@ -24,7 +23,7 @@ use kernel::prelude::*;
 pub(super) struct Place {
     /// 0 if it is free.
     ip: AtomicUsize,
-    first: AtomicPtr<Probe>,
+    first: AtomicPtr<Record>,
 }
 
 impl Place {
@@ -43,7 +42,7 @@ impl Place {
 
     /// Returns the first probe of a function, if this is its place.
     #[inline(always)]
-    pub(super) fn of(&self, ip: usize) -> Option<*const Probe> {
+    pub(super) fn of(&self, ip: usize) -> Option<*const Record> {
         (self.ip.load(Ordering::Acquire) == ip)
             .then(|| self.first.load(Ordering::Acquire).cast_const())
     }
@@ -54,11 +53,11 @@ impl Place {
     ///
     /// The caller holds the lock as long as it uses them.
     #[inline]
-    pub(super) unsafe fn probes<'a>(&self) -> impl Iterator<Item = &'a Probe> {
+    pub(super) unsafe fn probes<'a>(&self) -> impl Iterator<Item = &'a Record> {
         let mut at = self.first.load(Ordering::Relaxed);
         core::iter::from_fn(move || {
             // SAFETY: Under the lock, what is linked is valid.
-            let probe = unsafe { at.as_ref() }.filter(|probe| !probe.is_nobody())?;
+            let probe = unsafe { at.as_ref() }.filter(|probe| !probe.is_sentinel())?;
             at = probe.next.load(Ordering::Relaxed);
             Some(probe)
         })
@@ -69,21 +68,20 @@ impl Place {
 ///
 /// # Invariants
 ///
-/// A table is an allocation of `capacity` times the size of a [`Place`], of which
-/// this takes the first `HEADER`. How many follow is a power of two, and `SPARE`, which are never
-/// taken. One that is taken leads to `nobody`, or to a list of probes that ends with null.
+/// A table is an allocation of `capacity` times the size of a [`Place`], of which this takes the
+/// first `HEADER`. How many follow is a power of two, and `SPARE`, which are never taken. One that
+/// is taken leads to `sentinel`, or to a list of probes that ends with null.
 #[repr(C)]
 pub(super) struct Table {
     /// The offset of the last place, in bytes.
     mask: u32,
     /// How many places are taken. Under the lock.
     taken: u32,
-    /// The table that this one has replaced, which may still be read. Under the
-    /// lock.
+    /// The table that this one has replaced, which may still be read. Under the lock.
     before: *mut Table,
     capacity: usize,
     /// Is found where there is no other probe, which saves the question.
-    nobody: Probe,
+    sentinel: Record,
 }
 
 const HEADER: usize = size_of::<Table>().div_ceil(size_of::<Place>());
@@ -108,7 +106,7 @@ impl Table {
         }
         let (start, _, capacity) = all.into_raw_parts();
         let table: *mut Self = start.cast();
-        // SAFETY: `HEADER` places are as large as a header, and as aligned. `nobody` is never
+        // SAFETY: `HEADER` places are as large as a header, and as aligned. `sentinel` is never
         // enabled, so its handler is not used.
         unsafe {
             table.write(Self {
@@ -116,7 +114,7 @@ impl Table {
                 taken: 0,
                 before: ptr::null_mut(),
                 capacity,
-                nobody: Probe::nobody(),
+                sentinel: Record::sentinel(),
             });
         }
         // INVARIANT: The allocation is as required, and no place is taken yet.
@@ -127,8 +125,7 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// It must be null, or come from [`Table::new`], and nobody read it or those any
-    /// more.
+    /// It must be null, or come from [`Table::new`], and no reader have it or those.
     #[inline]
     pub(super) unsafe fn free(mut table: *mut Self) {
         while !table.is_null() {
@@ -152,9 +149,9 @@ impl Table {
         unsafe { &*table.cast::<Place>().add(HEADER).byte_add(at as usize) }
     }
 
-    /// Where to look first, before the mask. The constant is that of `hash_32()`. It is
-    /// odd, so the low bits of two products differ if those of the addresses do, and
-    /// neighbours come far from each other.
+    /// Where to look first, before the mask. The constant is that of `hash_32()`. It is odd, so the
+    /// low bits of two products differ if those of the addresses do, and neighbours come far from
+    /// each other.
     #[inline(always)]
     const fn hash(ip: usize) -> u32 {
         (ip as u32).wrapping_mul(0x61c8_8647)
@@ -182,7 +179,7 @@ impl Table {
     /// `first` must come from [`Table::first_place`]. The table and the probe are valid until the
     /// caller has been waited for.
     #[inline(always)]
-    pub(super) unsafe fn find_nearby(first: *const Place, ip: usize) -> Option<*const Probe> {
+    pub(super) unsafe fn find_nearby(first: *const Place, ip: usize) -> Option<*const Record> {
         for n in 1..=SPARE {
             // SAFETY: By the type invariant of the table, `SPARE` places follow the last one.
             let place = unsafe { &*first.add(n) };
@@ -201,7 +198,7 @@ impl Table {
     // The callback calls it outside of the guard against recursion.
     #[inline]
     #[link_section = ".kprobes.text"]
-    pub(super) unsafe fn find(table: *const Self, ip: usize) -> *const Probe {
+    pub(super) unsafe fn find(table: *const Self, ip: usize) -> *const Record {
         // SAFETY: By the safety requirements, it is valid.
         let mask = unsafe { (*table).mask };
         let mut at = Self::hash(ip) & mask;
@@ -211,7 +208,7 @@ impl Table {
             match place.ip.load(Ordering::Acquire) {
                 here if here == ip => return place.first.load(Ordering::Acquire),
                 // SAFETY: This only computes the address of a field.
-                0 => return unsafe { &raw const (*table).nobody },
+                0 => return unsafe { &raw const (*table).sentinel },
                 _ => at = (at + size_of::<Place>() as u32) & mask,
             }
         }
@@ -239,7 +236,7 @@ impl Table {
                 unsafe {
                     place
                         .first
-                        .store(&raw mut (*table).nobody, Ordering::Relaxed);
+                        .store(&raw mut (*table).sentinel, Ordering::Relaxed);
                     (*table).taken += 1;
                 }
                 place.ip.store(ip, Ordering::Release);
@@ -253,10 +250,10 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// `table` must be valid and have room. The caller holds the lock. `probe` must
-    /// stay valid until it is unlinked and the callbacks have been waited for.
+    /// `table` must be valid and have room. The caller holds the lock. `probe` must stay valid
+    /// until it is unlinked and the callbacks have been waited for.
     #[inline]
-    pub(super) unsafe fn link(table: *mut Self, probe: *const Probe) {
+    pub(super) unsafe fn link(table: *mut Self, probe: *const Record) {
         // SAFETY: By the safety requirements.
         let (place, probe) = unsafe { (Self::take(table, (*probe).ip()), &*probe) };
         // SAFETY: We hold the lock.
@@ -267,18 +264,17 @@ impl Table {
             .store(ptr::from_ref(probe).cast_mut(), Ordering::Release);
     }
 
-    /// Takes `probe` out. It still leads to the next one, for those who are at it.
-    /// Returns its place.
+    /// Takes `probe` out. It still leads to the next one, so that concurrent readers can continue.
     ///
     /// # Safety
     ///
     /// `table` must be valid, and `probe` be linked in it. The caller holds the lock.
     #[inline]
-    pub(super) unsafe fn unlink<'a>(table: *mut Self, probe: &Probe) -> &'a Place {
+    pub(super) unsafe fn unlink(table: *mut Self, probe: &Record) {
         // SAFETY: By the safety requirements; the place is taken already.
         let place = unsafe { Self::take(table, probe.ip()) };
         let mut at = &place.first;
-        let mut before: Option<&Probe> = None;
+        let mut before: Option<&Record> = None;
         loop {
             let here = at.load(Ordering::Relaxed);
             // SAFETY: By the safety requirements, `probe` is on the list, so `here` is a probe that
@@ -288,13 +284,13 @@ impl Table {
                 let mut next = next.load(Ordering::Relaxed);
                 if next.is_null() && ptr::eq(at, &place.first) {
                     // SAFETY: This only computes the address of a field.
-                    next = unsafe { &raw mut (*table).nobody };
+                    next = unsafe { &raw mut (*table).sentinel };
                 }
                 at.store(next, Ordering::Release);
                 if let Some(before) = before {
                     before.rearm();
                 }
-                return place;
+                return;
             }
             // SAFETY: `here` is linked, and so valid.
             before = Some(unsafe { &*here });
@@ -343,8 +339,7 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// `table` must be new and large enough, `before` valid or null. The caller holds
-    /// the lock.
+    /// `table` must be new and large enough, `before` valid or null. The caller holds the lock.
     #[inline]
     pub(super) unsafe fn replace(table: *mut Self, before: *mut Self) {
         // SAFETY: By the safety requirements, both are valid, and `table` has room.

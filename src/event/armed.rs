@@ -3,32 +3,18 @@
 //! Probes that are enabled while an event has a listener.
 
 use super::Event;
-use crate::bindings;
-use core::ops::Deref;
+use crate::{
+    bindings,
+    probe::{
+        Arm,
+        ArmCall, //
+    }, //
+};
 use kernel::{
     error::to_result,
     prelude::*,
     types::Opaque, //
 };
-
-/// `kprobes_arm_*()` in C.
-#[doc(hidden)]
-pub type ArmCall = unsafe extern "C" fn(*mut bindings::kprobes_registration, bool) -> c_int;
-
-/// What an event can arm: probes, sets of probes, and [`Armed`] itself, for several
-/// events.
-///
-/// # Safety
-///
-/// `registration()` must point at an entry of the module's list of registrations, which is on the
-/// list until this is dropped, and which `ARM` can enable and disable.
-pub unsafe trait Arm {
-    #[doc(hidden)]
-    const ARM: ArmCall;
-
-    #[doc(hidden)]
-    fn registration(&self) -> *mut bindings::kprobes_registration;
-}
 
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
 /// listener.
@@ -38,11 +24,8 @@ pub unsafe trait Arm {
 /// with that error. The kernel cannot take back a trigger: then an error is logged, and the next
 /// listener tries again. A handler may still be running when the last listener has left.
 ///
-/// Without a listener, the probe is disabled as soon as this is made. Name its target with
-/// [`Target::disabled`](crate::Target::disabled), so that it is not enabled before. The
-/// functions of [`EntrySet::matching`](crate::EntrySet::matching) are.
-///
-/// It dereferences to the probe.
+/// Without a listener, the probe is disabled as soon as this is made. Register it
+/// [disabled](crate::probe::Options::disabled), so that it is not enabled before.
 ///
 /// # Invariants
 ///
@@ -71,7 +54,7 @@ impl<P: Arm> Armed<P> {
     /// Those of the probe; that of enabling it, if there is a listener already; and `EOPNOTSUPP` if
     /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
     /// the module was loaded by force.
-    pub fn by<E: From<Error>>(
+    pub fn new<E: From<Error>>(
         event: &'static Event,
         probe: impl PinInit<P, E>,
     ) -> impl PinInit<Self, E> {
@@ -80,6 +63,12 @@ impl<P: Arm> Armed<P> {
             // SAFETY: `probe` is initialised and pinned.
             binding <- unsafe { Self::bind(event, &raw const (*this.as_ptr()).probe) },
         }? E)
+    }
+
+    /// Returns the probe, or the set.
+    #[inline(always)]
+    pub fn probe(&self) -> &P {
+        &self.probe
     }
 
     /// # Safety
@@ -116,15 +105,6 @@ unsafe impl<P: Arm> Arm for Armed<P> {
     #[inline]
     fn registration(&self) -> *mut bindings::kprobes_registration {
         self.probe.registration()
-    }
-}
-
-impl<P: Arm> Deref for Armed<P> {
-    type Target = P;
-
-    #[inline(always)]
-    fn deref(&self) -> &P {
-        &self.probe
     }
 }
 

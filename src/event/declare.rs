@@ -2,12 +2,14 @@
 
 //! What [`trace_event!`](crate::trace_event) makes of a declaration.
 
+pub use super::fields::Declared;
 use super::{
     fields::{
         self,
-        Fields, //
+        Fields,
+        MAX_SIZE, //
     },
-    text,
+    format,
     Event, //
 };
 use crate::bindings;
@@ -21,27 +23,6 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// The largest record, with the longest strings.
-pub(super) const MAX_SIZE: usize = 2048;
-
-/// A declaration of [`trace_event!`](crate::trace_event).
-///
-/// The library computes from these items what it registers with the kernel, and what it writes into
-/// a record. The compiler evaluates each item once, so the trait is safe to implement.
-pub trait Declared: Copy {
-    /// The types of the fields.
-    type Fields: Fields;
-    /// `SYSTEM:EVENT`.
-    const NAME: &'static str;
-    /// The names of the fields, each with a NUL at its end.
-    const NAMES: &'static [&'static str];
-    /// How a record is printed.
-    const FORMAT: Option<&'static str>;
-
-    /// Returns the values of the fields.
-    fn fields(self) -> Self::Fields;
-}
-
 /// Declares a record, and the trace event of the module that it is a record of.
 ///
 /// ```text
@@ -53,14 +34,14 @@ pub trait Declared: Copy {
 /// }
 /// ```
 ///
-/// For the types see [`Field`](crate::event::Field). `FORMAT` is what a record is
-/// printed as, with the names of fields in braces; without it that is `FIELD={FIELD}`
-/// for each field. It can print 63 fields, and a line of some 7,000 characters; a longer line ends
-/// with `...`. A letter or digit cannot follow a pointer in it. The struct and its fields can have
-/// the attributes `doc`, `allow` and `expect`.
+/// For the types see [`Field`](crate::event::Field). `FORMAT` is what a record is printed as, with
+/// the names of fields in braces; without it that is `FIELD={FIELD}` for each field. It can print
+/// 63 fields, and a line of some 7,000 characters; a longer line ends with `...`. A letter or digit
+/// cannot follow a pointer in it. The struct and its fields can have the attributes `doc`, `allow`
+/// and `expect`.
 ///
-/// The record has the methods `emit(&self, cx)`, which passes it to all listeners;
-/// `is_enabled()`, which returns whether there is a listener; and `arms(probe)`, which makes an
+/// The record has the methods `emit(&self, cx)`, which passes it to all listeners; `is_enabled()`,
+/// which returns whether there is a listener; and `arms(probe)`, which makes an
 /// [`Armed`](crate::event::Armed).
 ///
 /// # Examples
@@ -113,12 +94,14 @@ macro_rules! trace_event {
 
             /// Has a probe enabled while there is a listener.
             $vis fn arms<
-                P: $crate::event::Arm,
-                E: $crate::macro_paths::core::convert::From<$crate::macro_paths::kernel::error::Error>,
+                P: $crate::probe::Arm,
+                E: $crate::macro_paths::core::convert::From<
+                    $crate::macro_paths::kernel::error::Error,
+                >,
             >(
                 probe: impl $crate::macro_paths::kernel::prelude::PinInit<P, E>,
             ) -> impl $crate::macro_paths::kernel::prelude::PinInit<$crate::event::Armed<P>, E> {
-                $crate::event::Armed::by(<Self as $crate::event::Record>::event(), probe)
+                $crate::event::Armed::new(<Self as $crate::event::Record>::event(), probe)
             }
         }
 
@@ -131,7 +114,9 @@ macro_rules! trace_event {
                     "\0"
                 ),
             )+];
-            const FORMAT: $crate::macro_paths::core::option::Option<&'static $crate::macro_paths::str> =
+            const FORMAT: $crate::macro_paths::core::option::Option<
+                &'static $crate::macro_paths::str,
+            > =
                 $crate::trace_event!(@format $($format)?);
 
             #[inline(always)]
@@ -143,10 +128,10 @@ macro_rules! trace_event {
 
         const _: () = {
             static TABLES: $crate::event::declare::Tables<
-                { $crate::event::declare::names_len::<$crate::trace_event!(@name $name $($life)?)>() },
-                { $crate::event::declare::line_len::<$crate::trace_event!(@name $name $($life)?)>() },
-                { $crate::event::declare::print_len::<$crate::trace_event!(@name $name $($life)?)>() },
-                { $crate::event::declare::fields_len::<$crate::trace_event!(@name $name $($life)?)>() },
+                { $crate::trace_event!(@len names_len $name $($life)?) },
+                { $crate::trace_event!(@len line_len $name $($life)?) },
+                { $crate::trace_event!(@len print_len $name $($life)?) },
+                { $crate::trace_event!(@len fields_len $name $($life)?) },
             > = $crate::event::declare::Tables::of::<$crate::trace_event!(@name $name $($life)?)>();
 
             // SAFETY: `EVENT` is the static that this initialises, and is the event of no other
@@ -181,20 +166,24 @@ macro_rules! trace_event {
     (@name $name:ident) => { $name };
     (@name $name:ident $life:lifetime) => { $name<'static> };
 
+    (@len $len:ident $($name:tt)*) => {
+        $crate::event::declare::$len::<$crate::trace_event!(@name $($name)*)>()
+    };
+
     (@format) => { $crate::macro_paths::core::option::Option::None };
     (@format $format:literal) => { $crate::macro_paths::core::option::Option::Some($format) };
 }
 
 pub const fn names_len<D: Declared>() -> usize {
-    text::names::<D>().0.len + 1
+    format::names::<D>().0.len + 1
 }
 
 pub const fn line_len<D: Declared>() -> usize {
-    text::line::<D>().len + 1
+    format::line::<D>().len + 1
 }
 
 pub const fn print_len<D: Declared>() -> usize {
-    text::print_fmt::<D>().len + 1
+    format::print_fmt::<D>().len + 1
 }
 
 /// One more than there are fields.
@@ -260,7 +249,7 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
         }; FIELDS];
         let mut n = 0;
         while n < D::NAMES.len() {
-            text::check_field_name(D::NAMES[n]);
+            format::check_field_name(D::NAMES[n]);
             let (field, offset) = fields::nth(list, n);
             all[n].type_ = field.ty.as_ptr().cast();
             all[n].name = D::NAMES[n].as_ptr().cast();
@@ -279,13 +268,13 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
             };
             n += 1;
         }
-        let (names, name) = text::names::<D>();
+        let (names, name) = format::names::<D>();
         // INVARIANT: This is `of`.
         Self {
             names: names.exact(),
             name,
-            line: text::line::<D>().exact(),
-            print_fmt: UnsafeCell::new(text::print_fmt::<D>().exact()),
+            line: format::line::<D>().exact(),
+            print_fmt: UnsafeCell::new(format::print_fmt::<D>().exact()),
             fields: UnsafeCell::new(all),
             shows,
         }

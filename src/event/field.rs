@@ -63,18 +63,19 @@ impl Kind {
 /// | [`Symbol`] | `void *` | as symbol and offset |
 /// | [`Errno`] | `int` | in decimal |
 ///
-/// This is what the kernel prints; perf and trace-cmd print from the record, where
-/// strings and pointers are as they are.
+/// This is what the kernel prints; perf and trace-cmd print from the record, where strings and
+/// pointers are as they are.
 ///
 /// # Safety
 ///
-/// `TYPE` must end with a NUL and name the C type of what `store` writes: `COUNT` elements of `SIZE`
-/// bytes without padding, which C aligns to `ALIGN`, a power of two. `tail()` must be at most
-/// `MAX_TAIL`, the same each time, and not 0 if `MAX_TAIL` is not.
+/// `TYPE` must end with a NUL and name the C type of what `store` writes: `COUNT` elements of
+/// `SIZE` bytes without padding, which C aligns to `ALIGN`, a power of two. `tail()` must be at
+/// most `MAX_TAIL`, the same each time, and not 0 if `MAX_TAIL` is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a trace event",
     label = "not here",
-    note = "integers, `bool`, arrays of integers, `Str`, `Hex`, `Comm`, pointers, `Symbol` and `Errno` can"
+    note = "integers, `bool`, arrays of integers, `Str`, `Hex`, `Comm`, pointers, `Symbol` and \
+            `Errno` can"
 )]
 pub unsafe trait Field: Copy {
     #[doc(hidden)]
@@ -101,13 +102,12 @@ pub unsafe trait Field: Copy {
         0
     }
 
-    /// Writes the field to `to`, and its bytes at the end of the record to `at`, which it
-    /// advances.
+    /// Writes the field to `to`, and its bytes at the end of the record to `at`, which it advances.
     ///
     /// # Safety
     ///
-    /// `to` must be valid for writing `COUNT * SIZE` bytes, and `record` for writing `tail()`
-    /// bytes from `at` on. `to` need not be aligned.
+    /// `to` must be valid for writing `COUNT * SIZE` bytes, and `record` for writing `tail()` bytes
+    /// from `at` on. `to` need not be aligned.
     #[doc(hidden)]
     unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize);
 }
@@ -236,8 +236,8 @@ unsafe impl Field for Comm {
     }
 }
 
-/// A string of up to `MAX` bytes. A longer one is cut, and ends with `...`. Its bytes are at the end
-/// of the record, which is as long as the string.
+/// A string of up to `MAX` bytes. A longer one is cut, and ends with `...`. Its bytes are at the
+/// end of the record, which is as long as the string.
 #[derive(Clone, Copy)]
 pub struct Str<'a, const MAX: usize> {
     bytes: &'a [u8],

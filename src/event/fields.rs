@@ -5,14 +5,35 @@
 //! [`trace_event!`](crate::trace_event) names the type of each field once, in such a list. The
 //! layout of a record, its description for the kernel, and what is written come from that list.
 
-use super::{
-    declare::MAX_SIZE,
-    field::{
-        Field,
-        Kind, //
-    },
-    Entry, //
+use super::field::{
+    Field,
+    Kind, //
 };
+use crate::bindings;
+
+/// What each record begins with: `struct trace_entry`.
+pub(super) type Entry = bindings::trace_entry;
+
+/// The largest record, with the longest strings.
+pub(super) const MAX_SIZE: usize = 2048;
+
+/// A declaration of [`trace_event!`](crate::trace_event).
+///
+/// The library computes from these items what it registers with the kernel, and what it writes into
+/// a record. The compiler evaluates each item once, so the trait is safe to implement.
+pub trait Declared: Copy {
+    /// The types of the fields.
+    type Fields: Fields;
+    /// `SYSTEM:EVENT`.
+    const NAME: &'static str;
+    /// The names of the fields, each with a NUL at its end.
+    const NAMES: &'static [&'static str];
+    /// How a record is printed.
+    const FORMAT: Option<&'static str>;
+
+    /// Returns the values of the fields.
+    fn fields(self) -> Self::Fields;
+}
 
 /// The fields of a record: `(A, (B, ()))`.
 ///
@@ -77,7 +98,8 @@ unsafe impl<F: Field, Others: Fields> Fields for (F, Others) {
     #[inline(always)]
     unsafe fn store(&self, record: *mut u8, offset: usize, at: &mut usize) {
         let offset = offset.next_multiple_of(F::ALIGN);
-        // SAFETY: By the safety requirements, `record` is valid for writing this field and its tail.
+        // SAFETY: By the safety requirements, `record` is valid for writing this field and its
+        // tail.
         unsafe { self.0.store(record.add(offset), record, at) };
         // SAFETY: By the safety requirements, there is room for the others after it.
         unsafe { self.1.store(record, offset + F::SIZE * F::COUNT, at) };

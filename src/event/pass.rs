@@ -3,14 +3,17 @@
 //! How a record is passed to the listeners: the instances of tracefs, perf, BPF programs.
 
 use super::{
-    fields::Fields,
-    Entry,
+    fields::{
+        Entry,
+        Fields, //
+    },
     Event, //
 };
 use crate::{
     bindings,
     context::{
         Context,
+        Hit,
         Place, //
     }, //
 };
@@ -31,7 +34,7 @@ impl Event {
     /// `self` must be the event of a record with these fields.
     #[inline(always)]
     pub(super) unsafe fn pass_at<F: Fields, At: Place>(&self, fields: &F, cx: &Context<'_, At>) {
-        if At::PREEMPTIBLE {
+        if At::Hit::PREEMPTIBLE {
             // SAFETY: The function may be called in any context.
             unsafe { bindings::kprobes_preempt_disable() };
             // SAFETY: Preemption has just been disabled; the rest by the safety requirements.
@@ -54,8 +57,8 @@ impl Event {
 
     /// # Safety
     ///
-    /// Preemption must be disabled, `self` be the event of a record with these fields, and `regs` be what `At` has
-    /// saved.
+    /// Preemption must be disabled, `self` be the event of a record with these fields, and `regs`
+    /// be what `At` has saved.
     #[inline(always)]
     unsafe fn pass<F: Fields, At: Place>(&self, fields: &F, regs: *mut bindings::pt_regs) {
         let first = self.listeners();
@@ -63,8 +66,8 @@ impl Event {
             // SAFETY: C frees a listener after a grace period of RCU, which does not end while
             // preemption is disabled. Nobody writes `file`.
             let file = unsafe { (*first).file };
-            // SAFETY: The kernel frees the file after it has removed the listener. The rest by
-            // the safety requirements.
+            // SAFETY: The kernel frees the file after it has removed the listener. The rest by the
+            // safety requirements.
             unsafe { to_file::<F, At>(fields, file, regs) };
         }
         if self.more() {
@@ -116,8 +119,8 @@ impl Event {
         let size =
             (size_with_tail(fields) + size_of::<u32>()).next_multiple_of(8) - size_of::<u32>();
         let mut context = 0;
-        // SAFETY: Preemption is disabled by the safety requirements. perf has opened the event, or had
-        // before the current grace period of RCU, at whose end it frees what the function uses.
+        // SAFETY: Preemption is disabled by the safety requirements. perf has opened the event, or
+        // had before the current grace period of RCU, at whose end it frees what the function uses.
         let entry =
             unsafe { bindings::kprobes_event_perf(self.0.get(), size, &mut regs, &mut context) };
         if entry.is_null() {
@@ -156,18 +159,18 @@ unsafe fn store<F: Fields>(fields: &F, to: *mut u8) {
         unsafe { to.add(size_with_tail(fields) - 4).cast::<u32>().write(0) };
     }
     let mut at = F::SIZE;
-    // SAFETY: By the safety requirements, `to` has room for the fields, and from `SIZE` on for their
-    // tails.
+    // SAFETY: By the safety requirements, `to` has room for the fields, and from `SIZE` on for
+    // their tails.
     unsafe { fields.store(to, size_of::<Entry>(), &mut at) };
 }
 
-/// Passes a record to an instance of tracefs, as `trace_event_raw_event_*()` of a
-/// `TRACE_EVENT()` does.
+/// Passes a record to an instance of tracefs, as `trace_event_raw_event_*()` of a `TRACE_EVENT()`
+/// does.
 ///
 /// # Safety
 ///
-/// Preemption must be disabled, and `file` be that of an instance in which the event is
-/// enabled, or was before the current grace period of RCU. `regs` must be what `At` has saved.
+/// Preemption must be disabled, and `file` be that of an instance in which the event is enabled, or
+/// was before the current grace period of RCU. `regs` must be what `At` has saved.
 #[inline(always)]
 unsafe fn to_file<F: Fields, At: Place>(
     fields: &F,
@@ -191,14 +194,14 @@ unsafe fn to_file<F: Fields, At: Place>(
         }
         let mut buffer = MaybeUninit::<bindings::trace_event_buffer>::uninit();
         let size = size_with_tail(fields);
-        // SAFETY: By the safety requirements, `file` is valid, and preemption disabled. The function
-        // initialises `buffer` if it does not return null.
+        // SAFETY: By the safety requirements, `file` is valid, and preemption disabled. The
+        // function initialises `buffer` if it does not return null.
         let entry =
             unsafe { bindings::trace_event_buffer_reserve(buffer.as_mut_ptr(), file, size) };
         if entry.is_null() {
             return;
         }
-        if At::SAVED {
+        if At::Hit::SAVED {
             // SAFETY: `buffer` is valid, and `regs` are saved registers. The function has set null.
             unsafe { (*buffer.as_mut_ptr()).regs = regs };
         }

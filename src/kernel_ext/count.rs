@@ -2,10 +2,9 @@
 
 //! An atomic counter that compiles to a single instruction.
 //!
-//! `kernel::sync::atomic::Atomic<u64>` would replace it once the kernel's Rust
-//! helpers are inlined by default: without `CONFIG_RUST_INLINE_HELPERS`, its
-//! `fetch_add()` calls a C helper, measured as six instructions more for each
-//! hit.
+//! `kernel::sync::atomic::Atomic<u64>` would replace it once the kernel's Rust helpers are inlined
+//! by default: without `CONFIG_RUST_INLINE_HELPERS`, its `fetch_add()` calls a C helper, measured
+//! as six instructions more for each hit.
 
 use core::sync::atomic::{
     AtomicU64,

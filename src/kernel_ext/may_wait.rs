@@ -11,8 +11,8 @@ use kernel::prelude::*;
 ///
 /// # Errors
 ///
-/// `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off,
-/// or in an RCU section.
+/// `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off, or in an RCU
+/// section.
 #[inline]
 pub(crate) fn may_wait() -> Result {
     // SAFETY: The function only looks at the current task and CPU.

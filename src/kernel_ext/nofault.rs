@@ -4,14 +4,14 @@
 //!
 //! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
 //!
-//! A pointer in a CPU register may be wrong, so these types cannot be
-//! dereferenced. Reading through them never faults and never sleeps. It fails
-//! with `EFAULT` if the memory is not mapped or has been paged out.
+//! A pointer in a CPU register may be wrong, so these types cannot be dereferenced. Reading through
+//! them never faults and never sleeps. It fails with `EFAULT` if the memory is not mapped or has
+//! been paged out.
 //!
 //! Context: any.
 //!
-//! Non-faulting readers in `kernel::uaccess` would replace it; those of Linux
-//! 7.3 (`UserSlice`) may sleep, and are for user memory only.
+//! Non-faulting readers in `kernel::uaccess` would replace it; those of Linux 7.3 (`UserSlice`) may
+//! sleep, and are for user memory only.
 
 use crate::{
     args::{
@@ -38,8 +38,8 @@ use kernel::{
 
 /// The largest value that is read onto the stack, in bytes.
 ///
-/// Handlers run on the stack of the probed code, of 16 KiB or less, and the kernel
-/// warns of functions that use 1 or 2 KiB of it (`CONFIG_FRAME_WARN`).
+/// Handlers run on the stack of the probed code, of 16 KiB or less, and the kernel warns of
+/// functions that use 1 or 2 KiB of it (`CONFIG_FRAME_WARN`).
 const MAX_AT_ONCE: usize = 1024;
 
 /// Returns the index of the first NUL, which it looks for in eight bytes at a time.
@@ -73,9 +73,8 @@ trait Space {
     /// `to` must be valid for writing `len` bytes.
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result;
 
-    /// Reads a string up to its NUL or to the end of `buf` and returns its length.
-    /// No access crosses a page boundary, so a string that ends before an unmapped
-    /// page can be read.
+    /// Reads a string up to its NUL or to the end of `buf` and returns its length. No access
+    /// crosses a page boundary, so a string that ends before an unmapped page can be read.
     #[inline(always)]
     fn copy_str(mut addr: usize, buf: &mut [u8]) -> Result<usize> {
         let mut done = 0;
@@ -205,8 +204,8 @@ macro_rules! pointer {
                 unsafe { $space::copy(to.as_mut_ptr().cast(), self.0, size_of::<T>()) }
             }
 
-            /// Reads the value. It is at most 1024 bytes large, because it is on the
-            /// stack of the probed code; anything larger does not compile.
+            /// Reads the value. It is at most 1024 bytes large, because it is on the stack of the
+            /// probed code; anything larger does not compile.
             ///
             /// # Errors
             ///
@@ -257,22 +256,21 @@ macro_rules! pointer {
 pointer! {
     /// A pointer to user memory of the current task.
     ///
-    /// Reading does not fetch a page that is not present, and fails with `EFAULT` there. That happens
-    /// most often at the entry of a system call, before the kernel has read its arguments, see
-    /// [`UserStr`]. Probe a function that has the kernel's copy, such as `security_socket_connect()`
-    /// for the address of connect(2), or read at the return.
+    /// Reading does not fetch a page that is not present, and fails with `EFAULT` there. That
+    /// happens most often at the entry of a system call, before the kernel has read its arguments,
+    /// see [`UserStr`]. Probe a function that has the kernel's copy, such as
+    /// `security_socket_connect()` for the address of connect(2), or read at the return.
     UserPtr, User
 }
 
 pointer! {
     /// A pointer to kernel memory.
     ///
-    /// Reading a device's registers can have effects. On x86-64, a read fails with `EFAULT`
-    /// where a device may be mapped (the vmalloc area and the fixmap) and the page is not
-    /// write-back cached. This check costs 206 instructions there, for each page, 17 on the
-    /// stack of the current task, and 6 elsewhere. It does not find a device that is mapped
-    /// as cached memory. On arm64 there is no such check, so do not read an address that may
-    /// be a device's.
+    /// Reading a device's registers can have effects. On x86-64, a read fails with `EFAULT` where a
+    /// device may be mapped (the vmalloc area and the fixmap) and the page is not write-back
+    /// cached. This check costs 206 instructions there, for each page, 17 on the stack of the
+    /// current task, and 6 elsewhere. It does not find a device that is mapped as cached memory. On
+    /// arm64 there is no such check, so do not read an address that may be a device's.
     KernelPtr, Kernel
 }
 
@@ -312,8 +310,7 @@ macro_rules! string {
 
             /// Reads the string into `buf` and returns it without its NUL.
             ///
-            /// A string that does not fit is cut to the length of `buf`, see
-            /// [`Text::is_cut`].
+            /// A string that does not fit is cut to the length of `buf`, see [`Text::is_cut`].
             ///
             /// # Errors
             ///
@@ -335,10 +332,10 @@ macro_rules! string {
                 $space::str_len(self.0, max)
             }
 
-            /// Reads up to `MAX` bytes of the string for display: followed by
-            /// `...` if it is longer, and as `(fault)` if it cannot be read, like
-            /// tracefs. `MAX` is at most 1024, because the bytes are on the stack
-            /// of the probed code; anything larger does not compile.
+            /// Reads up to `MAX` bytes of the string for display: followed by `...` if it is
+            /// longer, and as `(fault)` if it cannot be read, like tracefs. `MAX` is at most 1024,
+            /// because the bytes are on the stack of the probed code; anything larger does not
+            /// compile.
             #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
                 const { assert!(MAX <= MAX_AT_ONCE, "at most 1024 bytes are shown at once") };

@@ -4,9 +4,8 @@
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 //!
-//! A string type in `kernel::module_param` would replace it, as proposed in
-//! "rust: module_param: add StringParam type for C string parameters". `module!`
-//! of Linux 7.3 takes integers and `bool`.
+//! A string type in `kernel::module_param` would replace it, as proposed in "rust: module_param:
+//! add StringParam type for C string parameters". `module!` of Linux 7.3 takes integers and `bool`.
 
 use crate::bindings;
 use core::cell::UnsafeCell;
@@ -65,8 +64,8 @@ impl<const SIZE: usize> StringParam<SIZE> {
     ///
     /// # Safety
     ///
-    /// To be called only as the `set` of a `kernel_param` whose `arg` is a `Self`, and whose
-    /// `perm` is 0, so that the kernel sets it only while it loads the module, in one thread.
+    /// To be called only as the `set` of a `kernel_param` whose `arg` is a `Self`, and whose `perm`
+    /// is 0, so that the kernel sets it only while it loads the module, in one thread.
     #[inline]
     unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
         if val.is_null() {
@@ -144,12 +143,12 @@ pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
     out
 }
 
-/// Declares a string parameter of this module: a static
-/// [`StringParam`](crate::StringParam) of that name, and its description for `modinfo`.
+/// Declares a string parameter of this module: a static [`StringParam`](crate::StringParam) of that
+/// name, and its description for `modinfo`.
 ///
-/// A value is at most 1024 characters long, as with the kernel's `charp`, or as many as
-/// a third argument says. insmod fails with `ENOSPC` if it is longer, and with `EEXIST` if
-/// it is given twice. The parameter is not visible in sysfs.
+/// A value is at most 1024 characters long, as with the kernel's `charp`, or as many as a third
+/// argument says. insmod fails with `ENOSPC` if it is longer, and with `EEXIST` if it is given
+/// twice. The parameter is not visible in sysfs.
 ///
 /// # Examples
 ///
@@ -163,43 +162,26 @@ macro_rules! string_param {
     ($name:ident, $description:literal) => {
         $crate::string_param!($name, $description, 1024);
     };
+    (@modinfo $name:ident $($part:expr),+) => {
+        #[link_section = ".modinfo"]
+        #[used(compiler)]
+        static $name: [$crate::macro_paths::u8; $crate::macro_paths::core::concat!($($part),+)
+            .len()] = $crate::param::bytes($crate::macro_paths::core::concat!($($part),+));
+    };
     ($name:ident, $description:literal, $max:expr) => {
         #[allow(non_upper_case_globals)]
         static $name: $crate::StringParam<{ $max + 1 }> = $crate::StringParam::new();
 
         // Items are not hygienic; in blocks of their own, these cannot collide with `$name`.
         const _: () = {
-            #[link_section = ".modinfo"]
-            #[used(compiler)]
-            static __KPROBES_PARM: [$crate::macro_paths::u8;
-                $crate::macro_paths::core::concat!(
-                    "parm=",
-                    $crate::macro_paths::core::stringify!($name),
-                    ":",
-                    $description,
-                    "\0"
-                )
-                .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
-                "parm=",
-                $crate::macro_paths::core::stringify!($name),
-                ":",
-                $description,
-                "\0"
-            ));
-
-            #[link_section = ".modinfo"]
-            #[used(compiler)]
-            static __KPROBES_PARMTYPE: [$crate::macro_paths::u8;
-                $crate::macro_paths::core::concat!(
-                    "parmtype=",
-                    $crate::macro_paths::core::stringify!($name),
-                    ":string\0"
-                )
-                .len()] = $crate::param::bytes($crate::macro_paths::core::concat!(
-                "parmtype=",
-                $crate::macro_paths::core::stringify!($name),
-                ":string\0"
-            ));
+            $crate::string_param!(
+                @modinfo __KPROBES_PARM "parm=", $crate::macro_paths::core::stringify!($name),
+                ":", $description, "\0"
+            );
+            $crate::string_param!(
+                @modinfo __KPROBES_PARMTYPE "parmtype=",
+                $crate::macro_paths::core::stringify!($name), ":string\0"
+            );
         };
 
         const _: () = {

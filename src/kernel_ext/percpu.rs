@@ -4,8 +4,8 @@
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 //!
-//! The proposed "rust: Add Per-CPU Variable API" would replace it; Linux 7.3 has
-//! no per-CPU variables in Rust.
+//! The proposed "rust: Add Per-CPU Variable API" would replace it; Linux 7.3 has no per-CPU
+//! variables in Rust.
 
 use crate::{
     bindings,
@@ -14,12 +14,10 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// `N` counters on each CPU. Incrementing one does not touch memory of another
-/// CPU.
+/// `N` counters on each CPU. Incrementing one does not touch memory of another CPU.
 ///
-/// On x86-64, an increment is a single instruction, as `this_cpu_inc()` is in C.
-/// Counters that live as long as the module are cheaper as statics, see
-/// [`per_cpu_counts!`](crate::per_cpu_counts).
+/// On x86-64, an increment is a single instruction, as `this_cpu_inc()` is in C. Counters that live
+/// as long as the module are cheaper as statics, see [`per_cpu_counts!`](crate::per_cpu_counts).
 ///
 /// C functions: `__alloc_percpu()`, `free_percpu()`.
 ///
@@ -49,8 +47,8 @@ unsafe impl<const N: usize> Send for PerCpuCounts<N> {}
 unsafe impl<const N: usize> Sync for PerCpuCounts<N> {}
 
 impl<const N: usize> PerCpuCounts<N> {
-    /// Allocates counters at zero. Fails with `ENOMEM`, and with `EDEADLK` where the caller must not
-    /// sleep, as in a handler.
+    /// Allocates counters at zero. Fails with `ENOMEM`, and with `EDEADLK` where the caller must
+    /// not sleep, as in a handler.
     ///
     /// Context: process context; it sleeps.
     #[inline]
@@ -124,9 +122,8 @@ pub unsafe fn inc(count: *mut u64) {
     unsafe { regs::this_cpu_inc(count) };
 }
 
-/// Declares static per-CPU counters, like `DEFINE_PER_CPU(u64[N], ...)` in C.
-/// They have the methods `inc(n)` and `get(n)` of
-/// [`PerCpuCounts`](crate::PerCpuCounts).
+/// Declares static per-CPU counters, like `DEFINE_PER_CPU(u64[N], ...)` in C. They have the methods
+/// `inc(n)` and `get(n)` of [`PerCpuCounts`](crate::PerCpuCounts).
 ///
 /// # Examples
 ///

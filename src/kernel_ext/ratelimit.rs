@@ -4,8 +4,8 @@
 //!
 //! C header: [`include/linux/ratelimit.h`](srctree/include/linux/ratelimit.h)
 //!
-//! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace
-//! it; Linux 7.3 has none.
+//! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace it; Linux 7.3 has
+//! none.
 
 use crate::bindings;
 use kernel::{
@@ -20,8 +20,7 @@ use kernel::{
 
 /// Lets a burst of events pass in each interval and counts the rest.
 ///
-/// A handler that prints should use one: a probed function may be called a million
-/// times a second.
+/// A handler that prints should use one: a probed function may be called a million times a second.
 #[pin_data]
 pub struct RateLimit {
     #[pin]
@@ -38,9 +37,9 @@ unsafe impl Sync for RateLimit {}
 impl RateLimit {
     /// Creates a limit of `burst` events in each `interval_ms` milliseconds.
     ///
-    /// With an interval of 0, all events pass; with a burst of 0, none does. The
-    /// kernel stores the interval in jiffies. Both are limited to `INT_MAX`, which
-    /// for the interval is 24 days with `HZ=1000`.
+    /// With an interval of 0, all events pass; with a burst of 0, none does. The kernel stores the
+    /// interval in jiffies. Both are limited to `INT_MAX`, which for the interval is 24 days with
+    /// `HZ=1000`.
     #[inline]
     pub fn new(interval_ms: u32, burst: u32) -> impl PinInit<Self> {
         // The kernel warns of negative values.
@@ -56,8 +55,8 @@ impl RateLimit {
         })
     }
 
-    /// Returns `None` if the event must be suppressed, or `Some(n)` if it may pass,
-    /// after `n` suppressed events.
+    /// Returns `None` if the event must be suppressed, or `Some(n)` if it may pass, after `n`
+    /// suppressed events.
     ///
     /// Context: any.
     ///

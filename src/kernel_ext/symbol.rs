@@ -4,8 +4,8 @@
 //!
 //! C header: [`include/linux/kallsyms.h`](srctree/include/linux/kallsyms.h)
 //!
-//! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace
-//! [`Address`]. The `kernel` crate has no `sprint_symbol()`.
+//! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace [`Address`]. The `kernel`
+//! crate has no `sprint_symbol()`.
 
 use crate::bindings;
 use kernel::{
@@ -16,8 +16,7 @@ use kernel::{
 
 /// A kernel address.
 ///
-/// It is printed hashed, like `%p`, unless the machine was booted with
-/// `no_hash_pointers`.
+/// It is printed hashed, like `%p`, unless the machine was booted with `no_hash_pointers`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Address(usize);
 
@@ -34,8 +33,8 @@ impl Address {
         self.0
     }
 
-    /// Returns the address as symbol and offset. If there is no symbol, as for a
-    /// probe whose module has been unloaded, it is printed hashed.
+    /// Returns the address as symbol and offset. If there is no symbol, as for a probe whose module
+    /// has been unloaded, it is printed hashed.
     ///
     /// Context: any.
     ///
@@ -81,10 +80,10 @@ impl fmt::Display for Address {
     }
 }
 
-/// An address as symbol and offset.
+/// A place: an address as symbol and offset, or the name of a tracepoint.
 ///
-/// It is displayed without the size of the function: `kernel_clone+0x4`, or
-/// `veth_xmit+0x4 [veth]`.
+/// An address is displayed without the size of the function: `kernel_clone+0x4`, or `veth_xmit+0x4
+/// [veth]`.
 #[derive(Clone, Copy)]
 pub struct Location {
     buf: [u8; Self::SIZE],
@@ -93,11 +92,18 @@ pub struct Location {
 
 impl Location {
     const SIZE: usize = bindings::KPROBES_KSYM_SYMBOL_LEN;
-}
 
-impl Location {
-    /// Returns the symbol alone, with its module: `kernel_clone`, or `veth_xmit
-    /// [veth]`.
+    /// Returns a place that has only a name.
+    #[inline]
+    pub(crate) fn of_name(name: &CStr) -> Self {
+        let mut buf = [0; Self::SIZE];
+        let name = name.to_bytes();
+        let len = name.len().min(Self::SIZE);
+        buf[..len].copy_from_slice(&name[..len]);
+        Self { buf, len }
+    }
+
+    /// Returns the symbol alone, with its module: `kernel_clone`, or `veth_xmit [veth]`.
     #[inline]
     pub fn symbol(&self) -> Symbol<'_> {
         Symbol(self)
@@ -123,6 +129,13 @@ impl fmt::Display for Location {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, b'/')
+    }
+}
+
+impl core::fmt::Debug for Location {
+    #[inline]
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        fmt::Debug::fmt(BStr::from_bytes(&self.buf[..self.len]), f)
     }
 }
 

@@ -11,28 +11,23 @@ use crate::{
         ftrace_regs,
         pt_regs, //
     },
-    held::Leave,
     regs::Entry, //
 };
 use core::sync::atomic::{
     compiler_fence,
     Ordering, //
 };
-use kernel::ffi::c_ulong;
 
-/// The number of integer arguments that are passed in CPU registers.
-pub(crate) const ARGUMENTS: usize = 8;
-
-/// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
-/// Kprobes on arm64 do not use it.
+/// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`). Kprobes on arm64 do
+/// not use it.
 pub(crate) const FTRACE_CALL: usize = 4;
 
 /// What is there while ftrace calls nobody (`aarch64_insn_gen_nop()`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0xd503_201f_u32.to_le_bytes();
 
-/// Returns the `ftrace_ops` that ftrace calls at a function, whose address is before the
-/// function's entry. `None` in kernels without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. `read` reads
-/// kernel memory.
+/// Returns the `ftrace_ops` that ftrace calls at a function, whose address is before the function's
+/// entry. `None` in kernels without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. `read` reads kernel
+/// memory.
 #[inline]
 pub(crate) fn ftrace_callee(ip: usize, read: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {
     // As in `ftrace_rec_set_ops()`.
@@ -78,95 +73,36 @@ pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut us
     }
 }
 
-#[inline(always)]
-fn get(regs: &pt_regs, name: Register) -> usize {
-    // SAFETY: `regs` is a reference, so it is valid, and `register` returns a pointer into it.
-    unsafe { register(core::ptr::from_ref(regs).cast_mut(), name).read() }
+impl Register {
+    pub(crate) const RESULT: Self = Self::X(0);
+    pub(crate) const INSTRUCTION_POINTER: Self = Self::Pc;
+    pub(crate) const STACK_POINTER: Self = Self::Sp;
+    pub(crate) const FLAGS: Self = Self::Pstate;
+
+    /// Returns the register of the `n`th argument of a kernel function, from 0 to 7.
+    #[inline(always)]
+    pub(crate) const fn argument(n: usize) -> Self {
+        Self::X(n as u8)
+    }
 }
 
-/// Returns the `n`th argument of a kernel function.
-#[inline(always)]
-pub(crate) fn argument(regs: &pt_regs, n: usize) -> usize {
-    get(regs, Register::X(n as u8))
-}
-
-/// Returns the `n`th argument of a 64-bit system call, from the user's registers.
-/// The first is in `orig_x0`, because the result overwrites `x0`.
+/// Returns the `n`th argument of a 64-bit system call, from the user's registers. The first is in
+/// `orig_x0`, because the result overwrites `x0`.
 #[inline(always)]
 pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
     match n {
         0 => regs.orig_x0 as usize,
-        _ => argument(regs, n),
+        _ => super::get(regs, Register::argument(n)),
     }
 }
 
-/// Sets the `n`th argument of a kernel function.
+/// Sets the result and continues at the return address in the link register, like
+/// `override_function_with_return()`.
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and the code that continues with them must
-/// be correct with the new value.
-#[inline(always)]
-pub(crate) unsafe fn set_argument(regs: *mut pt_regs, n: usize, value: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
-    unsafe { register(regs, Register::X(n as u8)).write(value) };
-}
-
-/// Like `regs_return_value()`.
-#[inline(always)]
-pub(crate) fn return_value(regs: &pt_regs) -> usize {
-    get(regs, Register::X(0))
-}
-
-/// Like `regs_set_return_value()`.
-///
-/// # Safety
-///
-/// `regs` must be valid for writing, and the caller of the function must be able
-/// to handle the new value.
-#[inline(always)]
-pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
-    unsafe { register(regs, Register::X(0)).write(value) };
-}
-
-/// Like `instruction_pointer()`.
-#[inline(always)]
-pub(crate) fn instruction_pointer(regs: &pt_regs) -> usize {
-    get(regs, Register::Pc)
-}
-
-/// Like `instruction_pointer_set()`.
-///
-/// # Safety
-///
-/// `regs` must be valid for writing, and the code that continues with them must
-/// be correct with the new value.
-#[inline(always)]
-pub(crate) unsafe fn set_instruction_pointer(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
-    unsafe { register(regs, Register::Pc).write(value) };
-}
-
-/// Like `kernel_stack_pointer()`.
-#[inline(always)]
-pub(crate) fn stack_pointer(regs: &pt_regs) -> usize {
-    get(regs, Register::Sp)
-}
-
-/// Returns the processor's state.
-#[inline(always)]
-pub(crate) fn flags(regs: &pt_regs) -> usize {
-    get(regs, Register::Pstate)
-}
-
-/// Sets the result and continues at the return address in the link register,
-/// like `override_function_with_return()`.
-///
-/// # Safety
-///
-/// `regs` must be the saved registers at the entry of a function that need not
-/// run. The handler must return nonzero.
+/// `regs` must be the saved registers at the entry of a function that need not run. The handler
+/// must return nonzero.
 #[inline]
 pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
     // SAFETY: By the safety requirements, `regs` is valid for writing.
@@ -176,12 +112,13 @@ pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
     }
 }
 
-/// Unregisters an override, like any kprobe: it returns straight to the caller, so
-/// no task is ever in the module's text.
-pub(crate) const LEAVE_OVERRIDE: Leave = bindings::kprobes_leave_kprobes;
+/// Waits for nothing: an override returns straight to the caller, so no task is ever in the
+/// module's text.
+#[inline]
+pub(crate) fn wait_for_overridden() {}
 
-/// Increments this CPU's word at `count`, by `this_cpu_inc()`: no single
-/// instruction can do that here.
+/// Increments this CPU's word at `count`, by `this_cpu_inc()`: no single instruction can do that
+/// here.
 ///
 /// # Safety
 ///
@@ -279,8 +216,7 @@ pub(crate) fn preempt_disable() {
 ///
 /// # Safety
 ///
-/// [`preempt_disable`] must have been called before, and nothing that relies on it
-/// may follow.
+/// [`preempt_disable`] must have been called before, and nothing that relies on it may follow.
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     compiler_fence(Ordering::SeqCst);
@@ -299,50 +235,23 @@ pub(crate) unsafe fn preempt_enable() {
     }
 }
 
-/// Like `ftrace_regs_get_argument()`.
+/// Returns where ftrace saves an argument or the stack pointer, and restores an argument from.
 ///
 /// # Safety
 ///
 /// `fregs` must be what ftrace has passed to a callback that is running.
 #[inline(always)]
-pub(crate) unsafe fn entry_argument(fregs: *const ftrace_regs, n: usize) -> usize {
+pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
+    let fregs: *mut __arch_ftrace_regs = fregs.cast();
     // SAFETY: By the safety requirements; the array has `x0` to `x8`.
-    unsafe { entry_register(fregs.cast_mut(), n).read() as usize }
-}
-
-/// Sets the `n`th argument, which ftrace restores from there.
-///
-/// # Safety
-///
-/// That of [`entry_argument`], and the function must be correct with the new value.
-#[inline(always)]
-pub(crate) unsafe fn entry_set_argument(fregs: *mut ftrace_regs, n: usize, value: usize) {
-    // SAFETY: By the safety requirements; the array has `x0` to `x8`.
-    unsafe { entry_register(fregs, n).write(value as _) };
-}
-
-/// # Safety
-///
-/// That of [`entry_argument`].
-#[inline(always)]
-unsafe fn entry_register(fregs: *mut ftrace_regs, n: usize) -> *mut c_ulong {
-    // SAFETY: By the safety requirements, and `n` is an index of `x0` to `x8`.
     unsafe {
-        (&raw mut (*fregs.cast::<__arch_ftrace_regs>()).regs)
-            .cast::<c_ulong>()
-            .add(n.min(8))
+        match name {
+            Register::X(n) => (&raw mut (*fregs).regs)
+                .cast::<usize>()
+                .add(n.min(8).into()),
+            _ => (&raw mut (*fregs).sp).cast(),
+        }
     }
-}
-
-/// Like `ftrace_regs_get_stack_pointer()`.
-///
-/// # Safety
-///
-/// That of [`entry_argument`].
-#[inline(always)]
-pub(crate) unsafe fn entry_stack_pointer(fregs: *const ftrace_regs) -> usize {
-    // SAFETY: By the safety requirements.
-    unsafe { (*fregs.cast::<__arch_ftrace_regs>()).sp as usize }
 }
 
 /// The name of a system call's entry point, with a NUL.

@@ -4,12 +4,11 @@
 #include <linux/objtool.h>
 #include <linux/rcupdate.h>
 
-#include "../bindings/helper.h"
+#include "../bindings/probe.h"
 
-void kprobes_leave_override(struct kprobes_registration *reg, bool left)
+/* A task may have been preempted at the return below. */
+void kprobes_wait_for_overridden(void)
 {
-	kprobes_leave_kprobes(reg, left);
-	/* A task may have been preempted at the return below. */
 	synchronize_rcu_tasks();
 }
 

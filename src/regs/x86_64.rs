@@ -11,13 +11,9 @@ use crate::{
         ftrace_regs,
         pt_regs, //
     },
-    held::Leave,
     regs::Entry, //
 };
 use core::arch::asm;
-
-/// The number of integer arguments that are passed in CPU registers.
-pub(crate) const ARGUMENTS: usize = 6;
 
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 5;
@@ -38,163 +34,74 @@ pub(crate) fn ftrace_callee(
     (opcode == 0xe8).then(|| next.wrapping_add_signed(i32::from_le_bytes(offset) as isize))
 }
 
-/// A CPU register, by its name in `struct pt_regs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the processor's")]
-pub enum Register {
-    R15,
-    R14,
-    R13,
-    R12,
-    Bp,
-    Bx,
-    R11,
-    R10,
-    R9,
-    R8,
-    Ax,
-    Cx,
-    Dx,
-    Si,
-    Di,
-    Ip,
-    Sp,
-    Flags,
+macro_rules! registers {
+    ($($register:ident $field:ident,)*) => {
+        /// A CPU register, by its name in `struct pt_regs`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the names are the processor's")]
+        pub enum Register {
+            $($register,)*
+        }
+
+        /// Returns where a CPU register is saved.
+        ///
+        /// # Safety
+        ///
+        /// `regs` must be valid.
+        #[inline(always)]
+        pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
+            // SAFETY: By the safety requirements, `regs` is valid; this only computes addresses of
+            // fields.
+            unsafe {
+                match register {
+                    $(Register::$register => &raw mut (*regs).$field,)*
+                }
+            }
+        }
+    };
 }
 
-/// Returns where a CPU register is saved.
-///
-/// # Safety
-///
-/// `regs` must be valid.
-#[inline(always)]
-pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
-    // SAFETY: By the safety requirements, `regs` is valid; this only computes addresses of fields.
-    unsafe {
-        match register {
-            Register::R15 => &raw mut (*regs).r15,
-            Register::R14 => &raw mut (*regs).r14,
-            Register::R13 => &raw mut (*regs).r13,
-            Register::R12 => &raw mut (*regs).r12,
-            Register::Bp => &raw mut (*regs).bp,
-            Register::Bx => &raw mut (*regs).bx,
-            Register::R11 => &raw mut (*regs).r11,
-            Register::R10 => &raw mut (*regs).r10,
-            Register::R9 => &raw mut (*regs).r9,
-            Register::R8 => &raw mut (*regs).r8,
-            Register::Ax => &raw mut (*regs).ax,
-            Register::Cx => &raw mut (*regs).cx,
-            Register::Dx => &raw mut (*regs).dx,
-            Register::Si => &raw mut (*regs).si,
-            Register::Di => &raw mut (*regs).di,
-            Register::Ip => &raw mut (*regs).ip,
-            Register::Sp => &raw mut (*regs).sp,
-            Register::Flags => &raw mut (*regs).flags,
+registers! {
+    R15 r15, R14 r14, R13 r13, R12 r12, Bp bp, Bx bx, R11 r11, R10 r10, R9 r9, R8 r8,
+    Ax ax, Cx cx, Dx dx, Si si, Di di, Ip ip, Sp sp, Flags flags,
+}
+
+impl Register {
+    pub(crate) const RESULT: Self = Self::Ax;
+    pub(crate) const INSTRUCTION_POINTER: Self = Self::Ip;
+    pub(crate) const STACK_POINTER: Self = Self::Sp;
+    pub(crate) const FLAGS: Self = Self::Flags;
+
+    /// Returns the register of the `n`th argument of a kernel function, from 0 to 5.
+    #[inline(always)]
+    pub(crate) const fn argument(n: usize) -> Self {
+        match n {
+            0 => Self::Di,
+            1 => Self::Si,
+            2 => Self::Dx,
+            3 => Self::Cx,
+            4 => Self::R8,
+            _ => Self::R9,
         }
     }
 }
 
-/// Returns the `n`th argument of a kernel function. The fourth is in `rcx`; only
-/// system calls pass it in `r10`.
-#[inline(always)]
-pub(crate) fn argument(regs: &pt_regs, n: usize) -> usize {
-    match n {
-        0 => regs.di,
-        1 => regs.si,
-        2 => regs.dx,
-        3 => regs.cx,
-        4 => regs.r8,
-        5 => regs.r9,
-        _ => 0,
-    }
-}
-
-/// Returns the `n`th argument of a 64-bit system call, from the user's registers.
+/// Returns the `n`th argument of a 64-bit system call, from the user's registers. Only system calls
+/// pass the fourth in `r10`.
 #[inline(always)]
 pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
     match n {
         3 => regs.r10,
-        _ => argument(regs, n),
+        _ => super::get(regs, Register::argument(n)),
     }
 }
 
-/// Sets the `n`th argument of a kernel function.
+/// Sets the result and continues at a `ret`, like `override_function_with_return()`.
 ///
 /// # Safety
 ///
-/// `regs` must be valid for writing, and the code that continues with them must
-/// be correct with the new value.
-#[inline(always)]
-pub(crate) unsafe fn set_argument(regs: *mut pt_regs, n: usize, value: usize) {
-    let name = match n {
-        0 => Register::Di,
-        1 => Register::Si,
-        2 => Register::Dx,
-        3 => Register::Cx,
-        4 => Register::R8,
-        5 => Register::R9,
-        _ => return,
-    };
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
-    unsafe { register(regs, name).write(value) };
-}
-
-/// Like `regs_return_value()`.
-#[inline(always)]
-pub(crate) fn return_value(regs: &pt_regs) -> usize {
-    regs.ax
-}
-
-/// Like `regs_set_return_value()`.
-///
-/// # Safety
-///
-/// `regs` must be valid for writing, and the caller of the function must be able
-/// to handle the new value.
-#[inline(always)]
-pub(crate) unsafe fn set_return_value(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
-    unsafe { (*regs).ax = value };
-}
-
-/// Like `instruction_pointer()`.
-#[inline(always)]
-pub(crate) fn instruction_pointer(regs: &pt_regs) -> usize {
-    regs.ip
-}
-
-/// Like `instruction_pointer_set()`.
-///
-/// # Safety
-///
-/// `regs` must be valid for writing, and the code that continues with them must
-/// be correct with the new value.
-#[inline(always)]
-pub(crate) unsafe fn set_instruction_pointer(regs: *mut pt_regs, value: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
-    unsafe { (*regs).ip = value };
-}
-
-/// Like `kernel_stack_pointer()`.
-#[inline(always)]
-pub(crate) fn stack_pointer(regs: &pt_regs) -> usize {
-    regs.sp
-}
-
-/// Returns the `rflags` register.
-#[inline(always)]
-pub(crate) fn flags(regs: &pt_regs) -> usize {
-    regs.flags
-}
-
-/// Sets the result and continues at a `ret`, like
-/// `override_function_with_return()`.
-///
-/// # Safety
-///
-/// `regs` must be the saved registers at the entry of a function that need not
-/// run. The handler must return nonzero, and its probe must be unregistered by
-/// [`LEAVE_OVERRIDE`].
+/// `regs` must be the saved registers at the entry of a function that need not run. The handler
+/// must return nonzero, and who unregisters its probe must call [`wait_for_overridden`].
 #[inline]
 pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
     // SAFETY: By the safety requirements, `regs` is valid for writing.
@@ -204,9 +111,13 @@ pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
     }
 }
 
-/// Unregisters an override, and waits until no task is at the `ret`, which is in
-/// the module's text. A task may have been preempted there.
-pub(crate) const LEAVE_OVERRIDE: Leave = bindings::kprobes_leave_override;
+/// Waits until no task is at the `ret` of an override, which is in the module's text. A task may
+/// have been preempted there.
+#[inline]
+pub(crate) fn wait_for_overridden() {
+    // SAFETY: The function only waits.
+    unsafe { bindings::kprobes_wait_for_overridden() };
+}
 
 /// Increments this CPU's word at `count`, like `this_cpu_inc()`.
 ///
@@ -270,8 +181,8 @@ pub(crate) fn preempt_count() -> u32 {
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
     task: *mut bindings::task_struct,
 ) -> Entry {
-    // SAFETY: By the safety requirements, the word is there. Interrupts in between leave it as
-    // they found it.
+    // SAFETY: By the safety requirements, the word is there. Interrupts in between leave it as they
+    // found it.
     unsafe {
         asm!(
             "test dword ptr gs:[rip + {count}], {interrupts}",
@@ -343,8 +254,7 @@ macro_rules! preempt_count_size {
 ///
 /// # Safety
 ///
-/// [`preempt_disable`] must have been called before, and nothing that relies on it
-/// may follow.
+/// [`preempt_disable`] must have been called before, and nothing that relies on it may follow.
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     #[cfg(CONFIG_PREEMPTION)]
@@ -371,44 +281,16 @@ pub(crate) unsafe fn preempt_enable() {
     }
 }
 
-/// Like `ftrace_regs_get_argument()`.
+/// Returns where ftrace saves an argument or the stack pointer, and restores an argument from.
 ///
 /// # Safety
 ///
 /// `fregs` must be what ftrace has passed to a callback that is running.
 #[inline(always)]
-pub(crate) unsafe fn entry_argument(fregs: *const ftrace_regs, n: usize) -> usize {
+pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
     // SAFETY: By the safety requirements. Here it is a `struct pt_regs`, of which the arguments and
     // the pointers of instruction, stack and frame are filled in.
-    argument(unsafe { &(*fregs.cast::<__arch_ftrace_regs>()).regs }, n)
-}
-
-/// Sets the `n`th argument, which ftrace restores from there.
-///
-/// # Safety
-///
-/// That of [`entry_argument`], and the function must be correct with the new value.
-#[inline(always)]
-pub(crate) unsafe fn entry_set_argument(fregs: *mut ftrace_regs, n: usize, value: usize) {
-    // SAFETY: By the safety requirements, and as in `entry_argument`.
-    unsafe {
-        set_argument(
-            &raw mut (*fregs.cast::<__arch_ftrace_regs>()).regs,
-            n,
-            value,
-        )
-    };
-}
-
-/// Like `ftrace_regs_get_stack_pointer()`.
-///
-/// # Safety
-///
-/// That of [`entry_argument`].
-#[inline(always)]
-pub(crate) unsafe fn entry_stack_pointer(fregs: *const ftrace_regs) -> usize {
-    // SAFETY: By the safety requirements, and as in `entry_argument`.
-    unsafe { (*fregs.cast::<__arch_ftrace_regs>()).regs.sp }
+    unsafe { register(&raw mut (*fregs.cast::<__arch_ftrace_regs>()).regs, name) }
 }
 
 /// The name of a system call's entry point, with a NUL.

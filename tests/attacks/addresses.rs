@@ -19,15 +19,7 @@
 // case error_pointers: harmless
 // says: .*
 
-#![forbid(unsafe_code)]
-
-use super::{Kept, PLACE};
-use kernel::{prelude::*, sync::atomic::*};
-use kprobes::{
-    kprobe,
-    nofault::{KernelPtr, UserStr},
-    Address, Context, Kprobe, Target,
-};
+use super::*;
 
 static DATA: Atomic<u64> = Atomic::new(1);
 
@@ -36,7 +28,7 @@ struct Flags(Atomic<bool>);
 
 #[vtable]
 impl kprobe::Handler for Flags {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         if !self.0.xchg(true, Relaxed) {
             let address = cx.address();
             pr_info!("{address} {address:>40} {address:#018.3}\n");
@@ -52,39 +44,27 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let on_stack = 0u64;
     let on_heap = KBox::new([0u64; 64], GFP_KERNEL)?;
     let heap = &raw const *on_heap as usize;
+    let data = &raw const DATA as usize;
     match case {
         b"location" => {
+            let stack = &raw const on_stack as usize;
             pr_info!("heap {}\n", Address::new(heap).location());
-            pr_info!(
-                "data {}\n",
-                Address::new(&raw const DATA as usize).location()
-            );
-            pr_info!(
-                "stack {}\n",
-                Address::new(&raw const on_stack as usize).location()
-            );
+            pr_info!("data {}\n", Address::new(data).location());
+            pr_info!("stack {}\n", Address::new(stack).location());
             pr_info!("nowhere {}\n", Address::new(usize::MAX << 40).location());
-            let probe = KBox::pin_init(
-                Kprobe::new(Target::symbol(c"kernel_clone"), super::Nop),
-                GFP_KERNEL,
-            )?;
+            let probe = made(Kprobe::new(Target::symbol(c"kernel_clone"), Nop))?;
             pr_info!("text {}\n", probe.location());
         }
         b"pointer" => {
             let pointer = KernelPtr::<u64>::new(heap);
             pr_info!("pointer {pointer} {}\n", pointer.element(1));
-            let address = Address::new(heap);
-            pr_info!(
-                "address {address} {}\n",
-                Address::new(&raw const DATA as usize)
-            );
+            pr_info!("address {} {}\n", Address::new(heap), Address::new(data));
         }
         b"flags" => {
-            let probe = Kprobe::new(Target::symbol(c"kernel_clone"), super::Nop);
-            let location = KBox::pin_init(probe, GFP_KERNEL)?.location();
+            let probe = Kprobe::new(Target::symbol(c"kernel_clone"), Nop);
+            let location = made(probe)?.location();
             pr_info!("{location:>200} {location:.3} {location:?<20}\n");
-            let shows = Kprobe::new(PLACE, Flags(Atomic::new(false)));
-            return super::just(KBox::pin_init(shows, GFP_KERNEL)?);
+            return one(Kprobe::new(PLACE, Flags(Atomic::new(false))));
         }
         b"error_pointers" => {
             let of = |errno: isize| KernelPtr::<u64>::new(errno as usize);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Arguments of insmod for the parameters by `string_param!`, and for the one by
-//! which the library learns of the module's end, which nobody may set.
+//! Arguments of insmod for `string_param!`, and for the library's own, which nobody may set.
 
 // case empty: harmless
 // says: 0 bytes
@@ -50,10 +49,7 @@
 // says: not given
 // given: left=
 
-#![forbid(unsafe_code)]
-
-use super::{argument, Kept};
-use kernel::prelude::*;
+use super::*;
 
 kprobes::string_param!(up_to_eight, "a short one", 8);
 

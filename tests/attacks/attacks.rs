@@ -2,8 +2,8 @@
 
 //! Attacks on the library by safe code.
 //!
-//! Each file beside this one is an attack, without `unsafe`. It says for each of
-//! its cases what must come of it, in lines that `tests/attacks_tests.py` reads:
+//! Each file beside this one is an attack, without `unsafe`. It says for each of its cases what
+//! must come of it, in lines that `tests/attacks_tests.py` reads:
 //!
 //! ```text
 //! // case NAME: harmless          it loads, and nothing is wrong, then and afterwards
@@ -20,14 +20,38 @@
 //! // races                        it is made on four CPUs at once, too
 //! ```
 //!
-//! A case without a name is made by `attack=FILE`, others by `attack=FILE/NAME`.
-//! While an attack is there, a program makes a hundred calls of `getpriority()`
-//! and of `setpriority()`, and looks whether the system works as ever.
+//! A case is made by `attack=FILE/NAME`. While an attack is there, a program makes a hundred calls
+//! of `getpriority()` and of `setpriority()`, and looks whether the system works as ever.
 
-use kernel::prelude::*;
-use kprobes::{
-    kprobe, kretprobe, module, tracepoint, Context, Count, Kprobe, Return, Target, Trace,
+// Each attack has all of this by `use super::*`.
+use core::mem;
+use kernel::{
+    new_mutex,
+    new_spinlock,
+    prelude::*,
+    str::*,
+    sync::{
+        atomic::*,
+        *, //
+    },
+    time::{
+        delay::*,
+        *, //
+    },
+    workqueue, //
 };
+use kprobes::{
+    event::Armed,
+    nofault::{
+        KernelPtr,
+        KernelStr,
+        UserPtr,
+        UserStr, //
+    },
+    probe::*,
+    *, //
+};
+use pin_init::stack_try_pin_init;
 
 module! {
     type: Attacks,
@@ -37,171 +61,314 @@ module! {
     license: "GPL",
 }
 
-kprobes::string_param!(attack, "FILE or FILE/CASE");
+kprobes::string_param!(attack, "FILE/CASE");
 kprobes::string_param!(argument, "what some attacks want to know", 65_536);
 
 /// What a program calls a hundred times each, and nobody else at all.
-pub(crate) const PLACE: Target<'static> = kprobes::syscall!("getpriority");
-pub(crate) const OTHER: Target<'static> = kprobes::syscall!("setpriority");
+const PLACE: Target<'static> = kprobes::syscall!("getpriority");
+const OTHER: Target<'static> = kprobes::syscall!("setpriority");
+const NOWHERE: Target<'static> = Target::symbol(c"no_such_function");
+const SCHED_FORK: &CStr = c"sched_process_fork";
 
 /// What an attack leaves to the module, whose exit drops it.
-pub(crate) trait Held: Send + Sync {}
+trait Held: Send + Sync {}
 impl<T: Send + Sync> Held for T {}
 
 /// It is dropped in this order.
-pub(crate) type Kept = KVec<KBox<dyn Held>>;
+type Kept = KVec<KBox<dyn Held>>;
 
 /// Keeps one thing more.
-pub(crate) fn keep(kept: &mut Kept, what: impl Held + 'static) -> Result {
+fn keep(kept: &mut Kept, what: impl Held + 'static) -> Result {
     let what: KBox<dyn Held> = KBox::new(what, GFP_KERNEL)?;
     kept.push(what, GFP_KERNEL)?;
     Ok(())
 }
 
 /// Keeps one thing.
-pub(crate) fn just(what: impl Held + 'static) -> Result<Kept> {
+fn just(what: impl Held + 'static) -> Result<Kept> {
     let mut kept = Kept::new();
     keep(&mut kept, what)?;
     Ok(kept)
 }
 
+fn made<T, E>(init: impl PinInit<T, E>) -> Result<Pin<KBox<T>>>
+where
+    Error: From<E>,
+{
+    KBox::pin_init(init, GFP_KERNEL)
+}
+
+fn shared<T>(init: impl PinInit<T, Error>) -> Result<Arc<T>> {
+    Arc::pin_init(init, GFP_KERNEL)
+}
+
+/// Makes and keeps it.
+fn one<T: Held + 'static>(init: impl PinInit<T, Error>) -> Result<Kept> {
+    just(made(init)?)
+}
+
+/// Makes and keeps one thing more.
+fn add<T: Held + 'static>(kept: &mut Kept, init: impl PinInit<T, Error>) -> Result {
+    keep(kept, made(init)?)
+}
+
+/// Keeps it, if it can be made; whether it was.
+fn try_add<T: Held + 'static>(kept: &mut Kept, init: impl PinInit<T, Error>) -> Result<bool> {
+    match made(init) {
+        Ok(probe) => keep(kept, probe).map(|()| true),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Makes and forgets it.
+fn forget<T>(init: impl PinInit<T, Error>) -> Result<Kept> {
+    mem::forget(made(init)?);
+    Ok(Kept::new())
+}
+
+/// Makes and drops it, where it may be that one must not sleep.
+fn briefly<T>(init: impl PinInit<T, Error>) -> Result {
+    KBox::pin_init(init, GFP_ATOMIC).map(drop)
+}
+
+/// Says how it ended.
+fn tell(result: Result) {
+    match result {
+        Ok(()) => pr_info!("done\n"),
+        Err(error) => pr_info!("{error:?}\n"),
+    }
+}
+
+/// Does it the first time, and says how that ended.
+fn once(what: impl Fn() -> Result + Send + Sync + 'static) -> impl Fn() + Send + Sync + 'static {
+    let done = Atomic::new(false);
+    move || {
+        if !done.xchg(true, Relaxed) {
+            tell(what());
+        }
+    }
+}
+
+/// The names that `argument` lists, separated by commas.
+fn names() -> Result<KVec<CString>> {
+    let mut names = KVec::new();
+    let list = argument.value().ok_or(EINVAL)?.to_bytes();
+    for name in list.split(|&byte| byte == b',') {
+        let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name)))?;
+        names.push(name, GFP_KERNEL)?;
+    }
+    Ok(names)
+}
+
+/// Implements the handlers of all kinds by `hit()` and `end()`.
+macro_rules! handler {
+    ($handler:ty $(, $f:ident: $($bound:tt)+)?) => {
+        #[vtable]
+        impl $(<$f: $($bound)+>)? kprobe::Handler for $handler {
+            fn pre(&self, _cx: &kprobe::Context<'_>) {
+                self.hit();
+            }
+
+            fn unregistered(&self, missed: u64) {
+                self.end("hits", missed);
+            }
+        }
+
+        #[vtable]
+        impl $(<$f: $($bound)+>)? kretprobe::Handler for $handler {
+            type Data = ();
+
+            fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: ()) {
+                self.hit();
+            }
+
+            fn unregistered(&self, missed: u64) {
+                self.end("returns", missed);
+            }
+        }
+
+        impl $(<$f: $($bound)+>)? timed::Handler for $handler {
+            fn ret(&self, _cx: &timed::ReturnContext<'_>, _ns: u64) {
+                self.hit();
+            }
+
+            fn unregistered(&self, missed: u64) {
+                self.end("returns", missed);
+            }
+        }
+
+        impl $(<$f: $($bound)+>)? entry::Handler for $handler {
+            fn entry(&self, _cx: &entry::Context<'_>) {
+                self.hit();
+            }
+
+            fn unregistered(&self, missed: u64) {
+                self.end("hits", missed);
+            }
+        }
+
+        impl $(<$f: $($bound)+>)? tracepoint::Handler for $handler {
+            type Args = ();
+
+            fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {
+                self.hit();
+            }
+
+            fn unregistered(&self, missed: u64) {
+                self.end("hits", missed);
+            }
+        }
+
+        impl $(<$f: $($bound)+>)? module::Handler for $handler {
+            fn gone(&self) {
+                self.hit();
+            }
+        }
+    };
+}
+
 /// Does nothing.
-pub(crate) struct Nop;
+struct Nop;
 
-#[vtable]
-impl kprobe::Handler for Nop {
-    fn pre(&self, _cx: &Context<'_>) {}
+handler!(Nop);
+
+impl Nop {
+    fn hit(&self) {}
+    fn end(&self, _what: &str, _missed: u64) {}
 }
 
-#[vtable]
-impl kretprobe::Handler for Nop {
-    type Data = ();
-
-    fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {}
-}
-
-impl tracepoint::Handler for Nop {
-    type Args = ();
-
-    fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {}
-}
-
-impl module::Handler for Nop {
-    fn gone(&self) {}
-}
-
-/// Counts, and tells at the end: the program knows how many there must be.
-pub(crate) struct Counts {
+/// Counts, and tells at the end, if it has a name: the program knows how many there must be.
+struct Counts {
     name: &'static str,
     hits: Count,
 }
 
+handler!(Counts);
+
 impl Counts {
-    pub(crate) fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            hits: Count::new(),
+    fn new(name: &'static str) -> Self {
+        let hits = Count::new();
+        Self { name, hits }
+    }
+
+    fn hit(&self) {
+        self.hits.add(1);
+    }
+
+    fn end(&self, what: &str, missed: u64) {
+        if !self.name.is_empty() {
+            pr_info!(
+                "{}: {} {what}, {missed} missed\n",
+                self.name,
+                self.hits.get()
+            );
         }
     }
 }
 
-#[vtable]
-impl kprobe::Handler for Counts {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.hits.add(1);
-    }
-
-    fn unregistered(&self, missed: usize) {
-        pr_info!("{}: {} hits, {missed} missed\n", self.name, self.hits.get());
-    }
-}
-
-#[vtable]
-impl kretprobe::Handler for Counts {
-    type Data = ();
-
-    fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {
-        self.hits.add(1);
-    }
-
-    fn unregistered(&self, missed: usize) {
-        pr_info!(
-            "{}: {} returns, {missed} missed\n",
-            self.name,
-            self.hits.get()
-        );
-    }
-}
-
-/// Does something at the first hit, and counts.
-pub(crate) struct Does<F: Fn() + Send + Sync + 'static> {
+/// Does something at each hit, and counts.
+struct Does<F: Fn() + Send + Sync + 'static> {
     counts: Counts,
     what: F,
 }
 
+handler!(Does<F>, F: Fn() + Send + Sync + 'static);
+
 impl<F: Fn() + Send + Sync + 'static> Does<F> {
-    pub(crate) fn new(name: &'static str, what: F) -> Self {
-        Self {
-            counts: Counts::new(name),
-            what,
-        }
+    fn new(name: &'static str, what: F) -> Self {
+        let counts = Counts::new(name);
+        Self { counts, what }
     }
 
     fn hit(&self) {
-        self.counts.hits.add(1);
+        self.counts.hit();
         (self.what)();
     }
-}
 
-#[vtable]
-impl<F: Fn() + Send + Sync + 'static> kprobe::Handler for Does<F> {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.hit();
-    }
-
-    fn unregistered(&self, missed: usize) {
-        kprobe::Handler::unregistered(&self.counts, missed);
+    fn end(&self, what: &str, missed: u64) {
+        self.counts.end(what, missed);
     }
 }
 
-#[vtable]
-impl<F: Fn() + Send + Sync + 'static> kretprobe::Handler for Does<F> {
-    type Data = ();
+/// Does something when it is unregistered.
+struct Finally<F: Fn() + Send + Sync + 'static>(Counts, F);
 
-    fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {
-        self.hit();
+handler!(Finally<F>, F: Fn() + Send + Sync + 'static);
+
+impl<F: Fn() + Send + Sync + 'static> Finally<F> {
+    fn hit(&self) {
+        self.0.hit();
     }
 
-    fn unregistered(&self, missed: usize) {
-        kretprobe::Handler::unregistered(&self.counts, missed);
-    }
-}
-
-impl<F: Fn() + Send + Sync + 'static> tracepoint::Handler for Does<F> {
-    type Args = ();
-
-    fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
-        self.hit();
-    }
-}
-
-impl<F: Fn() + Send + Sync + 'static> module::Handler for Does<F> {
-    fn gone(&self) {
-        self.hit();
+    fn end(&self, what: &str, missed: u64) {
+        (self.1)();
+        self.0.end(what, missed);
     }
 }
 
 /// A kprobe that counts.
-pub(crate) fn counting(
-    target: Target<'_>,
-    name: &'static str,
-) -> Result<Pin<KBox<Kprobe<Counts>>>> {
-    KBox::pin_init(Kprobe::new(target, Counts::new(name)), GFP_KERNEL)
+fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Counts>>>> {
+    made(Kprobe::new(target, Counts::new(name)))
+}
+
+/// Waits for a thread when it is dropped, so that the module's code stays.
+struct Thread(Arc<Completion>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.0.wait_for_completion();
+        // It has a few instructions yet to run.
+        fsleep(Delta::from_millis(50));
+    }
+}
+
+fn thread(kept: &mut Kept, what: impl FnOnce() + Send + 'static) -> Result {
+    let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+    let other = done.clone();
+    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        what();
+        other.complete_all();
+    })?;
+    keep(kept, Thread(done))
+}
+
+/// A handler that drops what it has.
+#[derive(Clone)]
+struct Empties(Arc<Mutex<Option<KBox<dyn Held>>>>);
+
+handler!(Empties);
+
+impl Empties {
+    fn new() -> Result<Self> {
+        Ok(Self(Arc::pin_init(new_mutex!(None), GFP_KERNEL)?))
+    }
+
+    fn of<T: Held + 'static>(init: impl PinInit<T, Error>) -> Result<Self> {
+        let empties = Self::new()?;
+        empties.fill(made(init)?)?;
+        Ok(empties)
+    }
+
+    fn fill(&self, what: impl Held + 'static) -> Result {
+        *self.0.lock() = Some(KBox::new(what, GFP_KERNEL)?);
+        Ok(())
+    }
+
+    fn hit(&self) {
+        // Release the lock first.
+        let held = self.0.try_lock().and_then(|mut held| held.take());
+        drop(held);
+    }
+
+    fn end(&self, _what: &str, _missed: u64) {}
 }
 
 macro_rules! attacks {
     ($($name:ident),* $(,)?) => {
-        $(mod $name;)*
+        $(
+            #[forbid(unsafe_code)]
+            mod $name;
+        )*
 
         fn make(name: &[u8], case: &[u8]) -> Result<Kept> {
             $(if name == stringify!($name).as_bytes() {
@@ -213,45 +380,37 @@ macro_rules! attacks {
 }
 
 attacks! {
-    places,
-    return_places,
-    in_a_handler,
-    unregistered,
-    ownership,
-    failing_init,
-    left_behind,
-    watches,
     addresses,
-    data,
-    own_code,
-    memory,
-    macros,
-    limits,
-    on_the_stack,
-    at_once,
-    sleeps,
-    everywhere,
     arguments,
-    owners,
-    lock_names,
+    at_once,
+    data,
     entries,
-    system_calls,
     events,
+    everywhere,
+    failing_init,
+    kinds,
+    left_behind,
+    limits,
+    lock_names,
+    macros,
+    memory,
+    own_code,
+    owners,
+    ownership,
+    places,
+    sleeps,
+    system_calls,
+    unregistered,
+    watches,
 }
 
-struct Attacks {
-    _kept: Kept,
-}
+struct Attacks(#[expect(dead_code)] Kept);
 
 impl kernel::Module for Attacks {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let wanted = attack.value().ok_or(ENOTTY)?.to_bytes();
-        let (name, case) = match wanted.iter().position(|&byte| byte == b'/') {
-            Some(slash) => (&wanted[..slash], &wanted[slash + 1..]),
-            None => (wanted, &[][..]),
-        };
-        Ok(Self {
-            _kept: make(name, case)?,
-        })
+        let slash = wanted.iter().position(|&byte| byte == b'/');
+        let (name, case) = wanted.split_at(slash.ok_or(ENOTTY)?);
+        make(name, &case[1..]).map(Self)
     }
 }

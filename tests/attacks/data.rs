@@ -14,96 +14,81 @@
 // case aligned: harmless
 // says: aligned: CALLS right, 0 wrong, 0 missed
 // case set: harmless
-// says: large: CALLS right, 0 wrong, 0 missed
+// says: set: CALLS right, 0 wrong, 0 missed
 // held: 1
 // case many_active: harmless
-// says: many_active: 65535
-// says: niches: CALLS right, 0 wrong, 0 missed
+// says: 65535
+// says: many_active: CALLS right, 0 wrong, 0 missed
 // case default_active: harmless
-// says: niches: CALLS right, 0 wrong, 0 missed
+// says: default_active: CALLS right, 0 wrong, 0 missed
 // case killed_in_flight: harmless
+// says: killed: [1-9]\d* right, 0 wrong, \d+ missed
 
-#![forbid(unsafe_code)]
-
-use super::{just, Kept, PLACE};
+use super::*;
 use core::num::NonZero;
-use kernel::prelude::*;
-use kprobes::{
-    kretprobe, nofault::UserPtr, Context, Count, Kretprobe, KretprobeSet, Return, Target,
-};
+
+/// Data that can be made of a number, and compared with what another number makes.
+trait Carried: Copy + PartialEq + Send + 'static {
+    fn of(n: u64) -> Self;
+
+    fn is(&self, n: u64) -> bool {
+        *self == Self::of(n)
+    }
+}
 
 static WORDS: [&str; 3] = ["one", "two", "three"];
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum Parity {
     Odd(NonZero<u8>),
     Even(&'static str, char),
     Neither,
 }
 
 /// With padding, and values that are none.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Niches {
     valid: bool,
-    kind: Kind,
+    parity: Parity,
     word: &'static str,
     order: core::cmp::Ordering,
-    function: fn(u64) -> u64,
+    function: Option<&'static fn(u64) -> u64>,
     maybe: Option<&'static str>,
     user: UserPtr<u32>,
 }
 
-fn next(n: u64) -> u64 {
-    n.wrapping_add(1)
-}
-
-/// Data that can be made of a number, and compared with it.
-trait Carried: Copy + Send + 'static {
-    const NAME: &'static str;
-    fn of(n: u64) -> Self;
-    fn is(&self, n: u64) -> bool;
-}
+static NEXT: fn(u64) -> u64 = |n| n.wrapping_add(1);
 
 impl Carried for Niches {
-    const NAME: &'static str = "niches";
-
     fn of(n: u64) -> Self {
-        let kind = match n % 3 {
-            0 => Kind::Odd(NonZero::<u8>::MIN),
-            1 => Kind::Even(WORDS[1], 'é'),
-            _ => Kind::Neither,
+        let parity = match n % 3 {
+            0 => Parity::Odd(NonZero::<u8>::MIN),
+            1 => Parity::Even(WORDS[1], 'é'),
+            _ => Parity::Neither,
         };
         Self {
             valid: n % 2 == 0,
-            kind,
+            parity,
             word: WORDS[(n % 3) as usize],
             order: n.cmp(&1),
-            function: next,
+            function: Some(&NEXT),
             maybe: (n % 2 == 0).then_some("some"),
             user: UserPtr::new(n as usize),
         }
     }
 
     fn is(&self, n: u64) -> bool {
-        let other = Self::of(n);
-        self.valid == other.valid
-            && self.kind == other.kind
-            && self.word == other.word
-            && self.order == other.order
-            && (self.function)(n) == n.wrapping_add(1)
-            && self.maybe == other.maybe
-            && self.user == other.user
+        *self == Self::of(n) && self.function.map(|next| next(n)) == Some(n.wrapping_add(1))
     }
 }
 
 /// As large as it may be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Large([u8; 4096]);
 
 impl Carried for Large {
-    const NAME: &'static str = "large";
-
-    // By a reference, as far as that goes: this lies on the stack of the probed code, more than once.
+    // By a reference, as far as that goes: this lies on the stack of the probed code, more than
+    // once.
     #[inline(always)]
     fn of(n: u64) -> Self {
         Self([n as u8; 4096])
@@ -114,30 +99,16 @@ impl Carried for Large {
     }
 }
 
-/// With a value, and no content.
-#[derive(Clone, Copy)]
-struct Empty;
-
-impl Carried for Empty {
-    const NAME: &'static str = "empty";
-
-    fn of(_n: u64) -> Self {
-        Self
-    }
-
-    fn is(&self, _n: u64) -> bool {
-        true
-    }
+impl Carried for () {
+    fn of(_n: u64) {}
 }
 
 /// With the alignment of the kernel's words, and a size that is none.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 #[repr(C, align(8))]
 struct Aligned(u8);
 
 impl Carried for Aligned {
-    const NAME: &'static str = "aligned";
-
     fn of(n: u64) -> Self {
         Self(n as u8)
     }
@@ -147,16 +118,18 @@ impl Carried for Aligned {
     }
 }
 
-/// Carries what it makes of the thread's stack pointer, which differs between calls.
+/// Carries what it makes of the thread's number, which differs between calls.
 struct Carries<T: Carried> {
+    name: &'static str,
     right: Count,
     wrong: Count,
     _data: core::marker::PhantomData<fn() -> T>,
 }
 
 impl<T: Carried> Carries<T> {
-    fn new() -> Self {
+    fn new(name: &'static str) -> Self {
         Self {
+            name,
             right: Count::new(),
             wrong: Count::new(),
             _data: core::marker::PhantomData,
@@ -168,76 +141,53 @@ impl<T: Carried> Carries<T> {
 impl<T: Carried> kretprobe::Handler for Carries<T> {
     type Data = T;
 
-    fn entry(&self, cx: &Context<'_>) -> Option<T> {
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<T> {
         Some(T::of(cx.pid() as u64))
     }
 
-    fn ret(&self, cx: &Context<'_, Return>, data: T) {
-        if data.is(cx.pid() as u64) {
-            self.right.add(1);
-        } else {
-            self.wrong.add(1);
-        }
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, data: T) {
+        let right = data.is(cx.pid() as u64);
+        [&self.wrong, &self.right][usize::from(right)].add(1);
     }
 
-    fn unregistered(&self, missed: usize) {
-        let (right, wrong) = (self.right.get(), self.wrong.get());
-        pr_info!(
-            "{}: {right} right, {wrong} wrong, {missed} missed\n",
-            T::NAME
-        );
+    fn unregistered(&self, missed: u64) {
+        let (name, right, wrong) = (self.name, self.right.get(), self.wrong.get());
+        pr_info!("{name}: {right} right, {wrong} wrong, {missed} missed\n");
     }
 }
 
-/// Says nothing of what it saw: that is anybody's.
-struct Waits;
-
-#[vtable]
-impl kretprobe::Handler for Waits {
-    type Data = Niches;
-
-    fn entry(&self, _cx: &Context<'_>) -> Option<Niches> {
-        Some(Niches::of(1))
-    }
-
-    fn ret(&self, _cx: &Context<'_, Return>, data: Niches) {
-        assert!(data.is(1));
-    }
+fn active(calls: u16) -> kretprobe::Options {
+    kretprobe::Options::default().max_active(calls)
 }
 
-fn carries<T: Carried>(max_active: u16) -> Result<Kept> {
-    let probe = Kretprobe::with_max_active(PLACE, max_active, Carries::<T>::new());
-    just(KBox::pin_init(probe, GFP_KERNEL)?)
+fn carries<T: Carried>(calls: u16, name: &'static str) -> Result<Kept> {
+    let carries = Carries::<T>::new(name);
+    one(Kretprobe::with_options(PLACE, active(calls), carries))
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
-        b"niches" => carries::<Niches>(64),
-        b"large" => carries::<Large>(64),
-        b"empty" => carries::<Empty>(64),
-        b"aligned" => carries::<Aligned>(64),
+        b"niches" => carries::<Niches>(64, "niches"),
+        b"large" => carries::<Large>(64, "large"),
+        b"empty" => carries::<()>(64, "empty"),
+        b"aligned" => carries::<Aligned>(64, "aligned"),
+        b"default_active" => carries::<Niches>(0, "default_active"),
         b"set" => {
-            let targets = [PLACE];
-            let set = KretprobeSet::new(&targets, 1, Carries::<Large>::new());
-            just(KBox::pin_init(set, GFP_KERNEL)?)
+            let carries = Carries::<Large>::new("set");
+            one(KretprobeSet::with_options(&[PLACE], active(1), carries))
         }
         b"many_active" => {
-            let probe = Kretprobe::with_max_active(PLACE, u16::MAX, Carries::<Niches>::new());
-            let probe = KBox::pin_init(probe, GFP_KERNEL)?;
-            pr_info!("many_active: {}\n", probe.max_active());
+            let carries = Carries::<Niches>::new("many_active");
+            let probe = made(Kretprobe::with_options(PLACE, active(u16::MAX), carries))?;
+            pr_info!("{}\n", probe.max_active());
             just(probe)
         }
-        b"default_active" => carries::<Niches>(0),
         // Tasks end while they are in it, or are in it when the probe goes.
         b"killed_in_flight" => {
-            let targets = [
-                Target::symbol(c"do_exit"),
-                Target::symbol(c"do_group_exit"),
-                Target::symbol(c"schedule"),
-                Target::symbol(c"do_wait"),
-            ];
-            let set = KretprobeSet::new(&targets, 4, Waits);
-            just(KBox::pin_init(set, GFP_KERNEL)?)
+            let carries = Carries::<Niches>::new("killed");
+            let targets = [c"do_exit", c"do_group_exit", c"schedule", c"do_wait"];
+            let targets = targets.map(Target::symbol);
+            one(KretprobeSet::with_options(&targets, active(4), carries))
         }
         _ => Err(ENOTTY),
     }

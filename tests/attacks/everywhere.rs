@@ -3,25 +3,13 @@
 //! Handlers wherever there can be any.
 
 // case tracepoints: harmless
-// says: [1-9]\d\d+ hits at [1-9]\d+ tracepoints
+// says: [1-9]\d\d+ hits, [1-9]\d+ places by \d+ names
 // case offsets: harmless
-// says: [1-9]\d+ places in \d+ functions
+// says: \d+ hits, [1-9]\d+ places by \d+ names
 // case returns: harmless
-// says: [1-9]\d+ returns of \d+ functions
+// says: [1-9]\d+ hits, [1-9]\d* places by \d+ names
 
-#![forbid(unsafe_code)]
-
-use super::{argument, keep, Kept};
-use kernel::{
-    prelude::*,
-    str::{BStr, CString},
-    sync::Arc, //
-};
-use kprobes::{
-    kprobe, kretprobe,
-    nofault::{KernelPtr, KernelStr, UserStr},
-    tracepoint, Context, Kprobe, Kretprobe, PerCpuCounts, Return, Target, Trace, Tracepoint,
-};
+use super::*;
 
 /// Counts, and looks at what it is given.
 struct Looks(Arc<PerCpuCounts<2>>);
@@ -35,7 +23,7 @@ impl tracepoint::Handler for Looks {
         KernelPtr<u8>,
     );
 
-    fn hit(&self, cx: &Context<'_, Trace>, (a, b, c, d, e): Self::Args) {
+    fn hit(&self, cx: &tracepoint::Context<'_>, (a, b, c, d, e): Self::Args) {
         let mut buf = [0; 32];
         self.0.inc(0);
         let looked = b.read().is_ok()
@@ -52,9 +40,9 @@ impl tracepoint::Handler for Looks {
 
 #[vtable]
 impl kprobe::Handler for Looks {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         let mut buf = [0; 32];
-        let read = KernelStr::new(cx.arg(0)).read(&mut buf).is_ok();
+        let read = KernelStr::new(cx.arg0()).read(&mut buf).is_ok();
         self.0.inc(usize::from(read));
     }
 }
@@ -63,11 +51,11 @@ impl kprobe::Handler for Looks {
 impl kretprobe::Handler for Looks {
     type Data = (u64, KernelPtr<u64>);
 
-    fn entry(&self, cx: &Context<'_>) -> Option<(u64, KernelPtr<u64>)> {
-        Some((cx.now_ns(), cx.arg(0)))
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<(u64, KernelPtr<u64>)> {
+        Some((cx.now_ns(), cx.arg0()))
     }
 
-    fn ret(&self, cx: &Context<'_, Return>, (entered, arg): (u64, KernelPtr<u64>)) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (entered, arg): (u64, KernelPtr<u64>)) {
         let later = cx.now_ns() >= entered;
         self.0.inc(usize::from(later | arg.read().is_ok()));
     }
@@ -77,71 +65,43 @@ impl kretprobe::Handler for Looks {
 struct Told {
     counts: Arc<PerCpuCounts<2>>,
     places: u64,
-    of: u64,
-    what: &'static str,
+    of: usize,
 }
 
 impl Drop for Told {
     fn drop(&mut self) {
         let hits = self.counts.get(0) + self.counts.get(1);
-        match self.what {
-            "tracepoints" => pr_info!("{hits} hits at {} tracepoints\n", self.places),
-            "offsets" => pr_info!("{} places in {} functions\n", self.places, self.of),
-            _ => pr_info!("{hits} returns of {} functions\n", self.places),
-        }
+        pr_info!("{hits} hits, {} places by {} names\n", self.places, self.of);
     }
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
-    let names = argument.value().ok_or(EINVAL)?.to_bytes();
     let counts = Arc::new(PerCpuCounts::new()?, GFP_KERNEL)?;
     let looks = || Looks(counts.clone());
-    let mut kept = Kept::new();
-    let (mut places, mut of) = (0, 0);
-    for name in names
-        .split(|&byte| byte == b',')
-        .filter(|name| !name.is_empty())
-    {
-        let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name)))?;
-        of += 1;
+    let (mut kept, mut places) = (Kept::new(), 0);
+    let names = names()?;
+    let of = names.len();
+    for name in &names {
+        let target = Target::symbol(name);
         match case {
             b"tracepoints" => {
-                if let Ok(probe) = KBox::pin_init(Tracepoint::new(&name, looks()), GFP_KERNEL) {
-                    keep(&mut kept, probe)?;
-                    places += 1;
-                }
+                places += u64::from(try_add(&mut kept, Tracepoint::new(name, looks()))?);
             }
             // Whatever begins there, and some bytes behind the function.
             b"offsets" => {
                 for offset in 0..160 {
-                    let target = Target::symbol(&name).offset(offset);
-                    if let Ok(probe) = KBox::pin_init(Kprobe::new(target, looks()), GFP_KERNEL) {
-                        keep(&mut kept, probe)?;
-                        places += 1;
-                    }
+                    let probe = Kprobe::new(target.offset(offset), looks());
+                    places += u64::from(try_add(&mut kept, probe)?);
                 }
             }
             b"returns" => {
-                let probe = Kretprobe::with_max_active(Target::symbol(&name), 16, looks());
-                if let Ok(probe) = KBox::pin_init(probe, GFP_KERNEL) {
-                    keep(&mut kept, probe)?;
-                    places += 1;
-                }
+                let options = kretprobe::Options::default().max_active(16);
+                let probe = Kretprobe::with_options(target, options, looks());
+                places += u64::from(try_add(&mut kept, probe)?);
             }
             _ => return Err(ENOTTY),
         }
     }
-    let what = match case {
-        b"tracepoints" => "tracepoints",
-        b"offsets" => "offsets",
-        _ => "returns",
-    };
-    let told = Told {
-        counts,
-        places,
-        of,
-        what,
-    };
-    keep(&mut kept, told)?;
+    keep(&mut kept, Told { counts, places, of })?;
     Ok(kept)
 }

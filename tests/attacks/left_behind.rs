@@ -10,79 +10,48 @@
 // says: left registered: 1 at [0-9a-f]{16}; unregistered now
 // case many: harmless
 // says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // held: 300
-// case disabled: harmless
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// held: 1
-// races
 // case in_flight: harmless
 // says: left registered: 1 at do_wait\+0x\w+/0x\w+; unregistered now
 // case watch_makes_more: harmless
-// says: made one more
-// says: made one more
-// says: left registered: a watch for modules that go; unregistered now
+// says: done
+// says: done
+// says: left registered: 1 at the module notifier; unregistered now
 // says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
 
-#![forbid(unsafe_code)]
-
-use super::{Does, Kept, Nop, PLACE};
-use core::mem;
-use kernel::prelude::*;
-use kprobes::{
-    kprobe, kretprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, Return, Target,
-};
-
-/// Says that it was hit.
-struct Exit;
-
-#[vtable]
-impl kretprobe::Handler for Exit {
-    type Data = ();
-
-    fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {
-        pr_info!("at the exit\n");
-    }
-}
+use super::*;
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         // By the time it is told, the kernel has forgotten the symbols of the module.
         b"own_function" => {
             let target = Target::address(<Nop as kprobe::Handler>::pre as *const () as usize);
-            mem::forget(KBox::pin_init(Kprobe::new(target, Nop), GFP_KERNEL)?);
+            forget(Kprobe::new(target, Nop))
         }
-        // In C, so that it is a function as ftrace knows it; called before the module goes.
+        // What drops the other probe at the module's exit.
         b"own_exit" => {
-            let target = Target::symbol(c"attacks:kprobes_leave_kprobes");
-            mem::forget(KBox::pin_init(Kretprobe::new(target, Exit), GFP_KERNEL)?);
-            return super::just(KBox::pin_init(Kprobe::new(PLACE, Nop), GFP_KERNEL)?);
+            let target = Target::symbol(c"attacks:kprobes_unregister");
+            let says = Does::new("", || pr_info!("at the exit\n"));
+            forget(Kprobe::new(target, says))?;
+            one(Kprobe::new(PLACE, Nop))
         }
         b"many" => {
             static TARGETS: [Target<'static>; 300] = [PLACE; 300];
-            mem::forget(KBox::pin_init(KprobeSet::new(&TARGETS, Nop), GFP_KERNEL)?);
-        }
-        b"disabled" => {
-            let probe = KBox::pin_init(Kprobe::new(PLACE, Nop), GFP_KERNEL)?;
-            probe.disable()?;
-            mem::forget(probe);
+            forget(KprobeSet::new(&TARGETS, Nop))?;
+            forget(EntrySet::new(&TARGETS, Nop))
         }
         // Whoever waits for a child is in that function, when it is left and later.
         b"in_flight" => {
-            let probe = Kretprobe::with_max_active(Target::symbol(c"do_wait"), 64, Nop);
-            mem::forget(KBox::pin_init(probe, GFP_KERNEL)?);
+            let target = Target::symbol(c"do_wait");
+            let options = kretprobe::Options::default().max_active(64);
+            forget(Kretprobe::with_options(target, options, Nop))
         }
         // The last time when this module goes, after its exit.
-        b"watch_makes_more" => {
-            let watch = ModuleWatch::new(Does::new("watch", || {
-                if let Ok(probe) = KBox::pin_init(Kprobe::new(PLACE, Nop), GFP_KERNEL) {
-                    mem::forget(probe);
-                    pr_info!("made one more\n");
-                }
-            }));
-            mem::forget(KBox::pin_init(watch, GFP_KERNEL)?);
-        }
-        _ => return Err(ENOTTY),
+        b"watch_makes_more" => forget(ModuleWatch::new(Does::new("", || {
+            tell(forget(Kprobe::new(PLACE, Nop)).map(drop));
+        }))),
+        _ => Err(ENOTTY),
     }
-    Ok(Kept::new())
 }

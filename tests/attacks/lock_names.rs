@@ -11,19 +11,14 @@
 // given: argument=not_the_name
 // leaks
 
-#![forbid(unsafe_code)]
-
-use super::{argument, Kept};
-use kernel::{
-    prelude::*,
-    sync::{LockClassKey, Mutex},
-};
+use super::*;
+use kernel::sync::LockClassKey;
 
 /// Uses a lock of a class with this name, whose key is never freed.
 fn lock(name: &'static CStr) -> Result {
-    let key = KBox::pin_init(LockClassKey::new_dynamic(), GFP_KERNEL)?;
+    let key = made(LockClassKey::new_dynamic())?;
     let key: &'static Pin<KBox<LockClassKey>> = KBox::leak(KBox::new(key, GFP_KERNEL)?);
-    let mutex = KBox::pin_init(Mutex::new(0u32, name, key.as_ref()), GFP_KERNEL)?;
+    let mutex = made(Mutex::new(0u32, name, key.as_ref()))?;
     *mutex.lock() += 1;
     Ok(())
 }

@@ -4,38 +4,35 @@
 
 // case parameters: harmless
 // says: in a function: None
-// says: in a generic function: None None
-// says: twice: None None
+// says: in a generic function: \(None, None\)
+// says: twice: \(None, None\)
 // case counters: harmless
 // says: 1: 1 0 0
 // says: 0: 0
 // says: generic: 2 2
-// says: twice: 1 1
+// says: twice: \(1, 1\)
 // says: large: 1 0
 // case on_all_cpus: harmless
 // says: static CALLS, allocated CALLS, shared CALLS, last 0
 // races
 // case names: harmless
-// says: 3 1
+// says: \(3, 1\)
 
-#![forbid(unsafe_code)]
 #![allow(non_camel_case_types)]
 
-use super::{just, Kept, PLACE};
-use kernel::prelude::*;
-use kprobes::{kprobe, Context, Count, Kprobe, PerCpuCounts};
+use super::*;
 
 mod one {
     kprobes::string_param!(twice, "by the same name");
 
-    pub(super) fn value() -> Option<&'static kernel::str::CStr> {
+    pub(super) fn value() -> Option<&'static super::CStr> {
         twice.value()
     }
 }
 mod other {
     kprobes::string_param!(twice, "by the same name");
 
-    pub(super) fn value() -> Option<&'static kernel::str::CStr> {
+    pub(super) fn value() -> Option<&'static super::CStr> {
         twice.value()
     }
 }
@@ -93,28 +90,25 @@ mod names {
 }
 
 fn twice() -> (u64, u64) {
-    let first = {
+    kprobes::per_cpu_counts! { static TWICE: 1; }
+    TWICE.inc(0);
+    let first = TWICE.get(0);
+    {
         kprobes::per_cpu_counts! { static TWICE: 1; }
         TWICE.inc(0);
-        TWICE.get(0)
-    };
-    let second = {
-        kprobes::per_cpu_counts! { static TWICE: 1; }
-        TWICE.inc(0);
-        TWICE.get(0)
-    };
-    (first, second)
+        (first, TWICE.get(0))
+    }
 }
 
 /// Counts in three ways, and beside what there is.
-struct Counts {
+struct Ways {
     allocated: PerCpuCounts<1024>,
     shared: Count,
 }
 
 #[vtable]
-impl kprobe::Handler for Counts {
-    fn pre(&self, _cx: &Context<'_>) {
+impl kprobe::Handler for Ways {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         for n in [3, 4, 5, usize::MAX, usize::MAX / 8, usize::MAX / 8 + 2] {
             HITS.inc(n);
         }
@@ -124,7 +118,7 @@ impl kprobe::Handler for Counts {
         self.shared.add(1);
     }
 
-    fn unregistered(&self, _missed: usize) {
+    fn unregistered(&self, _missed: u64) {
         let beside: u64 = (0..4000)
             .map(|n| if n == 1022 { 0 } else { self.allocated.get(n) })
             .sum();
@@ -139,16 +133,12 @@ impl kprobe::Handler for Counts {
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
-    fn said(value: Option<&CStr>) -> &'static str {
-        value.map_or("None", |_| "Some")
-    }
     match case {
         b"parameters" => {
-            pr_info!("in a function: {}\n", said(in_function()));
-            let (one, other) = (in_generic::<u8>(), in_generic::<Kept>());
-            pr_info!("in a generic function: {} {}\n", said(one), said(other));
-            let (one, other) = (one::value(), other::value());
-            pr_info!("twice: {} {}\n", said(one), said(other));
+            pr_info!("in a function: {:?}\n", in_function());
+            let generic = (in_generic::<u8>(), in_generic::<Kept>());
+            pr_info!("in a generic function: {generic:?}\n");
+            pr_info!("twice: {:?}\n", (one::value(), other::value()));
         }
         b"counters" => {
             for n in [0, 1, usize::MAX] {
@@ -159,23 +149,16 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             pr_info!("0: {}\n", NONE.get(0) + NONE.get(1) + NONE.get(usize::MAX));
             let both = (generic::<u8>(), generic::<Kept>()).1;
             pr_info!("generic: {both} {}\n", generic::<u8>() - 1);
-            let (one, other) = twice();
-            pr_info!("twice: {one} {other}\n");
+            pr_info!("twice: {:?}\n", twice());
             LARGE.inc(511);
             LARGE.inc(512);
             pr_info!("large: {} {}\n", LARGE.get(511), LARGE.get(512));
         }
         b"on_all_cpus" => {
-            let handler = Counts {
-                allocated: PerCpuCounts::new()?,
-                shared: Count::new(),
-            };
-            return just(KBox::pin_init(Kprobe::new(PLACE, handler), GFP_KERNEL)?);
+            let (allocated, shared) = (PerCpuCounts::new()?, Count::new());
+            return one(Kprobe::new(PLACE, Ways { allocated, shared }));
         }
-        b"names" => {
-            let (words, len) = names::count();
-            pr_info!("{words} {len}\n");
-        }
+        b"names" => pr_info!("{:?}\n", names::count()),
         _ => return Err(ENOTTY),
     }
     Ok(Kept::new())

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes on the library itself, on what registers and unregisters them, and on
-//! the handlers.
+//! Probes on the library itself, on what registers and unregisters them, and on handlers.
 
 // case handlers: harmless
 // says: outer: CALLS hits, 0 missed
@@ -14,61 +13,55 @@
 // says: outer: CALLS hits, 0 missed
 // case exit: harmless
 
-#![forbid(unsafe_code)]
-
-use super::{counting, just, keep, Kept, Nop, OTHER, PLACE};
-use kernel::{
-    prelude::*,
-    sync::atomic::{Atomic, Relaxed}, //
-};
-use kprobes::{
-    kprobe, Context, Kprobe, KprobeSet, Kretprobe, ModuleWatch, RateLimit, Target, Tracepoint,
-};
+use super::*;
 
 /// The library's own, as this module has them.
-const HELPERS: [Target<'static>; 7] = [
-    Target::symbol(c"attacks:kprobes_enter"),
-    Target::symbol(c"attacks:kprobes_leave"),
-    Target::symbol(c"attacks:kprobes_leave_kprobes"),
-    Target::symbol(c"attacks:kprobes_leave_kretprobes"),
-    Target::symbol(c"attacks:kprobes_disarm"),
+const HELPERS: [Target<'static>; 9] = [
+    Target::symbol(c"attacks:kprobes_add_registration"),
+    Target::symbol(c"attacks:kprobes_remove_registration"),
+    Target::symbol(c"attacks:kprobes_unregister"),
     Target::symbol(c"attacks:kprobes_enable"),
+    Target::symbol(c"attacks:kprobes_enable_all"),
+    Target::symbol(c"attacks:kprobes_function_entry"),
     Target::symbol(c"attacks:kprobes_must_not_wait"),
+    Target::symbol(c"attacks:kprobes_place_flags"),
+    Target::symbol(c"attacks:kprobes_tracepoint_enable"),
 ];
 
 /// What they call.
-const KERNEL: [Target<'static>; 10] = [
-    Target::symbol(c"register_kprobe"),
-    Target::symbol(c"enable_kprobe"),
-    Target::symbol(c"disable_kprobe"),
-    Target::symbol(c"unregister_kprobes"),
-    Target::symbol(c"register_kretprobe"),
-    Target::symbol(c"unregister_kretprobes"),
-    Target::symbol(c"mutex_lock"),
-    Target::symbol(c"synchronize_rcu"),
-    Target::symbol(c"ftrace_set_filter_ip"),
-    Target::symbol(c"tracepoint_probe_register"),
+const KERNEL: [&CStr; 10] = [
+    c"register_kprobe",
+    c"enable_kprobe",
+    c"disable_kprobe",
+    c"unregister_kprobes",
+    c"register_kretprobe",
+    c"unregister_kretprobes",
+    c"mutex_lock",
+    c"synchronize_rcu",
+    c"ftrace_set_filter_ip",
+    c"tracepoint_probe_register",
 ];
 
-/// Calls a function that has a probe on it, which is missed then.
-struct Calls;
+const PRINTING: [&CStr; 5] = [
+    c"vprintk_emit",
+    c"console_unlock",
+    c"vsnprintf",
+    c"up",
+    c"wake_up_klogd",
+];
 
+/// A function that has a probe on it, whose hits are missed in a handler.
 #[inline(never)]
-fn called(n: u64) -> u64 {
-    core::hint::black_box(n)
+fn called() {
+    core::hint::black_box(&mut 0);
 }
 
-static CALLED: Atomic<u64> = Atomic::new(0);
+/// Does nothing, after the instruction.
+struct Behind;
 
 #[vtable]
-impl kprobe::Handler for Calls {
-    fn pre(&self, _cx: &Context<'_>) {
-        CALLED.fetch_add(called(1), Relaxed);
-    }
-
-    fn unregistered(&self, missed: usize) {
-        pr_info!("outer: {} hits, {missed} missed\n", CALLED.load(Relaxed));
-    }
+impl kprobe::Handler for Behind {
+    fn post(&self, _cx: &kprobe::PostContext<'_>) {}
 }
 
 /// Prints where printing is probed.
@@ -80,7 +73,7 @@ struct Prints {
 
 #[vtable]
 impl kprobe::Handler for Prints {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         if self.limit.pass().is_some() {
             pr_info!("print: {} is in {}\n", cx.comm(), cx.address().location());
         }
@@ -91,87 +84,60 @@ impl kprobe::Handler for Prints {
 fn work() -> Result {
     let targets = [OTHER, OTHER];
     for _ in 0..3 {
-        let probe = KBox::pin_init(Kprobe::new(OTHER, Nop), GFP_KERNEL)?;
+        let probe = made(Kprobe::new(OTHER, Nop))?;
         probe.disable()?;
         probe.enable()?;
-        let _set = KBox::pin_init(KprobeSet::new(&targets, Nop), GFP_KERNEL)?;
-        let _ret = KBox::pin_init(Kretprobe::new(OTHER, Nop), GFP_KERNEL)?;
-        let _trace = KBox::pin_init(Tracepoint::new(c"sched_process_exit", Nop), GFP_KERNEL)?;
-        let _watch = KBox::pin_init(ModuleWatch::new(Nop), GFP_KERNEL)?;
+        let _set = made(KprobeSet::new(&targets, Nop))?;
+        let _ret = made(Kretprobe::new(OTHER, Nop))?;
+        let _trace = made(Tracepoint::new(SCHED_FORK, Nop))?;
+        let _watch = made(ModuleWatch::new(Nop))?;
     }
     Ok(())
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
+    let mut kept = Kept::new();
     match case {
         b"handlers" => {
-            let mut kept = just(KBox::pin_init(Kprobe::new(PLACE, Calls), GFP_KERNEL)?)?;
+            add(&mut kept, Kprobe::new(PLACE, Does::new("outer", called)))?;
             let inner = Target::address(called as *const () as usize);
             keep(&mut kept, counting(inner, "inner")?)?;
-            Ok(kept)
         }
-        b"helpers" => just(KBox::pin_init(KprobeSet::new(&HELPERS, Nop), GFP_KERNEL)?),
+        b"helpers" => add(&mut kept, KprobeSet::new(&HELPERS, Nop))?,
         b"library_while_it_works" => {
-            let set = KBox::pin_init(KprobeSet::new(&HELPERS, Nop), GFP_KERNEL)?;
+            add(&mut kept, KprobeSet::new(&HELPERS, Nop))?;
             for target in HELPERS {
-                let probe = Kretprobe::new(target, Nop);
-                let _probe: Pin<KBox<Kretprobe<Nop>>> = KBox::pin_init(probe, GFP_KERNEL)?;
+                let _probe = made(Kprobe::new(target, Behind))?;
                 work()?;
             }
-            just(set)
         }
         b"kernel_while_it_works" => {
-            let mut kept = Kept::new();
             let mut both = 0;
-            for target in KERNEL {
+            for target in KERNEL.map(Target::symbol) {
                 // Not everything is a function to ftrace, nor there with all locks' debugging.
-                let Ok(before) = KBox::pin_init(Kprobe::new(target, Nop), GFP_KERNEL) else {
-                    continue;
-                };
-                keep(&mut kept, before)?;
-                if let Ok(after) = KBox::pin_init(Kretprobe::new(target, Nop), GFP_KERNEL) {
-                    keep(&mut kept, after)?;
-                    both += 1;
+                if try_add(&mut kept, Kprobe::new(target, Nop))? {
+                    both += u32::from(try_add(&mut kept, Kretprobe::new(target, Nop))?);
+                    work()?;
                 }
-                work()?;
             }
             if both < 6 {
                 return Err(EIO);
             }
-            Ok(kept)
         }
         b"print" => {
-            let mut kept = Kept::new();
-            for name in [
-                c"vprintk_emit",
-                c"console_unlock",
-                c"vsnprintf",
-                c"up",
-                c"wake_up_klogd",
-            ] {
+            for target in PRINTING.map(Target::symbol) {
                 let prints = pin_init!(Prints { limit <- RateLimit::new(10, 10) });
-                let probe = KBox::pin_init(Kprobe::new(Target::symbol(name), prints), GFP_KERNEL);
-                if let Ok(probe) = probe {
-                    keep(&mut kept, probe)?;
-                }
+                try_add(&mut kept, Kprobe::new(target, prints))?;
             }
             keep(&mut kept, counting(PLACE, "outer")?)?;
-            Ok(kept)
         }
         // The module's exit, and what the kernel does then.
         b"exit" => {
-            let targets = [
-                Target::symbol(c"attacks:cleanup_module"),
-                Target::symbol(c"kfree"),
-            ];
-            let mut kept = Kept::new();
-            for target in targets {
-                if let Ok(probe) = KBox::pin_init(Kprobe::new(target, Nop), GFP_KERNEL) {
-                    keep(&mut kept, probe)?;
-                }
+            for target in [c"attacks:cleanup_module", c"kfree"].map(Target::symbol) {
+                try_add(&mut kept, Kprobe::new(target, Nop))?;
             }
-            Ok(kept)
         }
-        _ => Err(ENOTTY),
+        _ => return Err(ENOTTY),
     }
+    Ok(kept)
 }

@@ -25,165 +25,75 @@
 // case references_forgotten: harmless
 // says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
 // held: 2
-// case last_at_return: stopped attacks: a probe is dropped in a handler, .*; stopped before it is freed
-// case own_last_reference: stopped attacks: a probe is dropped in a handler, .*; stopped before it is freed
+// case last_at_return: stopped attacks: probe dropped in atomic context
+// case own_last_reference: stopped attacks: probe dropped in atomic context
 
-#![forbid(unsafe_code)]
-
-use super::{just, keep, Counts, Does, Held, Kept, Nop, OTHER, PLACE};
-use core::mem;
-use kernel::{
-    new_spinlock,
-    prelude::*,
-    sync::{Arc, SetOnce, SpinLock}, //
-};
-use kprobes::{kprobe, Context, Count, Kprobe, Kretprobe};
-
-/// Has another, of the next level, which has another.
-struct Level {
-    level: u32,
-    hits: Count,
-    _next: Option<KBox<dyn Held>>,
-}
-
-#[vtable]
-impl kprobe::Handler for Level {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.hits.add(1);
-    }
-
-    fn unregistered(&self, missed: usize) {
-        pr_info!(
-            "level {}: {} hits, {missed} missed\n",
-            self.level,
-            self.hits.get()
-        );
-    }
-}
+use super::*;
 
 /// May have a reference to a probe, itself perhaps.
 struct Knows(SetOnce<Arc<Kprobe<Knows>>>);
 
 #[vtable]
 impl kprobe::Handler for Knows {
-    fn pre(&self, _cx: &Context<'_>) {}
+    fn pre(&self, _cx: &kprobe::Context<'_>) {}
 }
 
-type Shared = Arc<Kprobe<Counts>>;
-
-/// The last reference to itself.
-#[pin_data]
-struct Itself {
-    #[pin]
-    held: SpinLock<Option<Arc<Kprobe<Itself>>>>,
-}
-
-#[vtable]
-impl kprobe::Handler for Itself {
-    fn pre(&self, _cx: &Context<'_>) {
-        let held = self.held.try_lock().and_then(|mut held| held.take());
-        drop(held);
-    }
-}
-
-fn shared() -> Result<Shared> {
-    Arc::pin_init(Kprobe::new(OTHER, Counts::new("shared")), GFP_KERNEL)
+fn knows(target: Target<'_>) -> Result<Arc<Kprobe<Knows>>> {
+    shared(Kprobe::new(target, Knows(SetOnce::new())))
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
-    let knows = || Kprobe::new(PLACE, Knows(SetOnce::new()));
     match case {
         b"nested" => {
             let mut next: Option<KBox<dyn Held>> = None;
-            for level in 0..5 {
-                let handler = Level {
-                    level,
-                    hits: Count::new(),
-                    _next: next,
+            for name in ["level 0", "level 1", "level 2", "level 3", "level 4"] {
+                // Each owns the one of the last level.
+                let owns = move || {
+                    let _ = &next;
                 };
-                let probe = KBox::pin_init(Kprobe::new(PLACE, handler), GFP_KERNEL)?;
+                let probe = made(Kprobe::new(PLACE, Finally(Counts::new(name), owns)))?;
                 next = Some(KBox::new(probe, GFP_KERNEL)?);
             }
             just(next)
         }
         b"cycle" => {
-            let probe = Arc::pin_init(knows(), GFP_KERNEL)?;
-            let itself = Arc::clone(&probe);
-            probe.handler().0.populate(itself);
+            let probe = knows(PLACE)?;
+            probe.handler().0.populate(probe.clone());
             just(probe)
         }
         b"two_in_a_cycle" => {
-            let one = Arc::pin_init(knows(), GFP_KERNEL)?;
-            let other = Arc::pin_init(Kprobe::new(OTHER, Knows(SetOnce::new())), GFP_KERNEL)?;
-            one.handler().0.populate(Arc::clone(&other));
-            other.handler().0.populate(Arc::clone(&one));
+            let (one, other) = (knows(PLACE)?, knows(OTHER)?);
+            one.handler().0.populate(other.clone());
+            other.handler().0.populate(one.clone());
             just((one, other))
         }
         b"shared" => {
             // The handler's reference is the last, and goes when that has been unregistered.
-            let shared = shared()?;
+            let shared = counting(OTHER, "shared")?;
             let owner = Does::new("owner", move || {
                 let _ = shared.handler();
             });
-            just(KBox::pin_init(Kprobe::new(PLACE, owner), GFP_KERNEL)?)
+            one(Kprobe::new(PLACE, owner))
         }
         b"references_forgotten" => {
             // A reference more with each hit, which nobody gives back.
-            let shared = Arc::pin_init(Kprobe::new(OTHER, Nop), GFP_KERNEL)?;
-            let known = Arc::clone(&shared);
+            let shared = shared(Kprobe::new(OTHER, Nop))?;
+            let known = shared.clone();
             let mut kept = just(shared)?;
-            let forgets = Kretprobe::new(PLACE, Forgets(known));
-            keep(&mut kept, KBox::pin_init(forgets, GFP_KERNEL)?)?;
+            let forgets = move || mem::forget(known.clone());
+            add(&mut kept, Kretprobe::new(PLACE, Does::new("", forgets)))?;
             Ok(kept)
         }
         b"last_at_return" => {
-            let probe = KBox::pin_init(Kretprobe::new(PLACE, GivesLater::new()), GFP_KERNEL)?;
-            *probe.handler().held.lock() = Some(shared()?);
-            just(probe)
+            let last = Empties::new()?;
+            last.fill(shared(Kprobe::new(OTHER, Nop))?)?;
+            one(Kretprobe::new(PLACE, last))
         }
         b"own_last_reference" => {
-            let itself = pin_init!(Itself { held <- new_spinlock!(None) });
-            let probe = Arc::pin_init(Kprobe::new(PLACE, itself), GFP_KERNEL)?;
-            let reference = Arc::clone(&probe);
-            *probe.handler().held.lock() = Some(reference);
-            drop(probe);
-            just(())
+            let itself = Empties::new()?;
+            itself.fill(shared(Kprobe::new(PLACE, itself.clone()))?)?;
+            Ok(Kept::new())
         }
         _ => Err(ENOTTY),
-    }
-}
-
-/// Forgets a reference at each return.
-struct Forgets(Arc<Kprobe<Nop>>);
-
-#[vtable]
-impl kprobes::kretprobe::Handler for Forgets {
-    type Data = ();
-
-    fn ret(&self, _cx: &Context<'_, kprobes::Return>, _data: ()) {
-        mem::forget(self.0.clone());
-    }
-}
-
-/// Has the last reference to a probe, which it gives back at the return.
-#[pin_data]
-struct GivesLater {
-    #[pin]
-    held: SpinLock<Option<Shared>>,
-}
-
-impl GivesLater {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self { held <- new_spinlock!(None) })
-    }
-}
-
-#[vtable]
-impl kprobes::kretprobe::Handler for GivesLater {
-    type Data = ();
-
-    fn ret(&self, _cx: &Context<'_, kprobes::Return>, _data: ()) {
-        let held = self.held.try_lock().and_then(|mut held| held.take());
-        drop(held);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A kprobe where none can be.
+//! Kprobes where none can be, and kretprobes at what is not the entry of a function.
 
 // case null: refused EINVAL
 // case null_and_more: refused EINVAL
@@ -24,20 +24,21 @@
 // case bytes: refused ENOENT
 // case white: refused ENOENT
 // case no_case: refused ENOTTY
+// case return_offset: refused EINVAL
+// case return_assembly: refused EINVAL
+// case return_not_traced: refused EINVAL
+// case return_own_rust: refused EINVAL
+// case return_set: refused EINVAL
+// says: target 2 of a set is refused: -EINVAL
+// case return_null: refused EINVAL
 
-#![forbid(unsafe_code)]
-
-use super::{just, Kept, Nop};
-use kernel::{
-    prelude::*,
-    str::CString,
-    sync::atomic::Atomic, //
-};
-use kprobes::{Kprobe, Target};
+use super::*;
 
 static DATA: Atomic<u64> = Atomic::new(1);
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
+    let returns = |target| one(Kretprobe::new(target, Nop));
+    let assembly = Target::symbol(c"__switch_to_asm");
     let on_stack = 0u64;
     let on_heap = KBox::new([0u64; 64], GFP_KERNEL)?;
     let long = CString::try_from_fmt(fmt!("{:x>10000}", ""))?;
@@ -65,7 +66,19 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"format" => Target::symbol(c"%s%s%n%pS"),
         b"bytes" => Target::symbol(c"\xff\xfe\n\x1b[2J"),
         b"white" => Target::symbol(c" kernel_clone"),
+        b"return_set" => {
+            let targets = [PLACE, PLACE, assembly, PLACE];
+            return one(KretprobeSet::new(&targets, Nop));
+        }
+        b"return_offset" => return returns(Target::symbol(c"kernel_clone").offset(64)),
+        b"return_assembly" => return returns(assembly),
+        b"return_not_traced" => return returns(Target::symbol(c"__schedule")),
+        b"return_own_rust" => {
+            let rust = <Nop as kprobe::Handler>::pre as *const () as usize;
+            return returns(Target::address(rust));
+        }
+        b"return_null" => return returns(Target::address(0)),
         _ => return Err(ENOTTY),
     };
-    just(KBox::pin_init(Kprobe::new(target, Nop), GFP_KERNEL)?)
+    one(Kprobe::new(target, Nop))
 }

@@ -3,32 +3,18 @@
 //! A handler that sleeps. That cannot be prevented; the debug kernel tells of it.
 
 // case in_kprobe: complains BUG: scheduling while atomic
+// case in_entry: complains BUG: scheduling while atomic
 // case allocates: complains BUG: sleeping function called from invalid context
 
-#![forbid(unsafe_code)]
-
-use super::{just, Does, Kept, PLACE};
-use kernel::{
-    prelude::*,
-    time::{delay::fsleep, Delta}, //
-};
-use kprobes::Kprobe;
-
-fn sleep() {
-    fsleep(Delta::from_millis(1));
-}
+use super::*;
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
+    let sleeps = || fsleep(Delta::from_millis(1));
+    let allocates = || drop(KBox::new([0u64; 8], GFP_KERNEL));
     match case {
-        b"in_kprobe" => {
-            let probe = Kprobe::new(PLACE, Does::new("sleeps", sleep));
-            just(KBox::pin_init(probe, GFP_KERNEL)?)
-        }
-        b"allocates" => {
-            let allocate = || drop(KBox::new([0u64; 8], GFP_KERNEL));
-            let probe = Kprobe::new(PLACE, Does::new("allocates", allocate));
-            just(KBox::pin_init(probe, GFP_KERNEL)?)
-        }
+        b"in_kprobe" => one(Kprobe::new(PLACE, Does::new("sleeps", sleeps))),
+        b"in_entry" => one(Entry::new(PLACE, Does::new("sleeps", sleeps))),
+        b"allocates" => one(Kprobe::new(PLACE, Does::new("allocates", allocates))),
         _ => Err(ENOTTY),
     }
 }

@@ -7,11 +7,7 @@
 // case of_32_bits: harmless
 // says: 0 with 0 and 0, CALLS refused, 0 others
 
-#![forbid(unsafe_code)]
-
-use super::{just, Kept, PLACE};
-use kernel::prelude::*;
-use kprobes::{entry, AtEntry, Context, Count, Entry, Target};
+use super::*;
 
 /// What came of reading the arguments of getpriority(0, 0).
 #[derive(Default)]
@@ -22,7 +18,7 @@ struct Reads {
 }
 
 impl entry::Handler for Reads {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         match cx.syscall_args::<(i32, i32)>() {
             Ok((0, 0)) => self.right.add(1),
             Ok(_) => self.others.add(1),
@@ -42,8 +38,5 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"of_64_bits" => PLACE,
         _ => Target::symbol(c"__ia32_sys_getpriority"),
     };
-    just(KBox::pin_init(
-        Entry::new(target, Reads::default()),
-        GFP_KERNEL,
-    )?)
+    one(Entry::new(target, Reads::default()))
 }

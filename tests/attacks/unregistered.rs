@@ -10,7 +10,7 @@
 // says: inner: CALLS hits, 0 missed
 // held: 2
 // case drops: harmless
-// says: set: CALLS hits, 0 missed
+// says: inner: CALLS hits, 0 missed
 // says: return: CALLS returns, 0 missed
 // says: outer: CALLS hits, 0 missed
 // held: 4
@@ -23,111 +23,60 @@
 // says: level 2
 // says: level 3
 
-#![forbid(unsafe_code)]
-
-use super::{counting, just, Counts, Kept, Nop, OTHER, PLACE};
-use core::mem;
-use kernel::{
-    new_mutex,
-    prelude::*,
-    sync::{Arc, Mutex}, //
-};
-use kprobes::{kprobe, Context, Count, Kprobe, KprobeSet, Kretprobe, Tracepoint};
-
-/// Does something when it is unregistered.
-struct Finally<F: Fn() + Send + Sync + 'static>(Count, F);
-
-#[vtable]
-impl<F: Fn() + Send + Sync + 'static> kprobe::Handler for Finally<F> {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.0.add(1);
-    }
-
-    fn unregistered(&self, missed: usize) {
-        (self.1)();
-        pr_info!("outer: {} hits, {missed} missed\n", self.0.get());
-    }
-}
+use super::*;
 
 /// Registers one of its kind when it is unregistered, up to a depth.
 struct Again(u32);
 
-#[vtable]
-impl kprobe::Handler for Again {
-    fn pre(&self, _cx: &Context<'_>) {}
+handler!(Again);
 
-    fn unregistered(&self, _missed: usize) {
+impl Again {
+    fn hit(&self) {}
+
+    fn end(&self, _what: &str, _missed: u64) {
         pr_info!("level {}\n", self.0);
         if self.0 < 3 {
-            let next = KBox::pin_init(Kprobe::new(PLACE, Again(self.0 + 1)), GFP_KERNEL);
-            assert!(next.is_ok());
+            assert!(made(Kprobe::new(PLACE, Again(self.0 + 1))).is_ok());
         }
     }
 }
 
-/// What is dropped by another's `unregistered()`.
-#[pin_data]
-struct Others {
-    #[pin]
-    held: Mutex<Option<Kept>>,
-}
-
+/// Has what is dropped by another's `unregistered()`.
 fn others() -> Result<Kept> {
-    let mut kept = Kept::new();
-    let targets = [OTHER, OTHER];
-    let set = KprobeSet::new(&targets, Half(Count::new()));
-    super::keep(&mut kept, KBox::pin_init(set, GFP_KERNEL)?)?;
-    let ret = Kretprobe::new(OTHER, Counts::new("return"));
-    super::keep(&mut kept, KBox::pin_init(ret, GFP_KERNEL)?)?;
-    let trace = Tracepoint::new(c"sched_process_exit", Nop);
-    super::keep(&mut kept, KBox::pin_init(trace, GFP_KERNEL)?)?;
+    let targets = [OTHER, NOWHERE, NOWHERE];
+    let options = kprobe::Options::default().partial();
+    let inner = Counts::new("inner");
+    let mut kept = one(KprobeSet::with_options(&targets, options, inner))?;
+    add(&mut kept, KprobeSet::new(&targets[..1], Nop))?;
+    add(&mut kept, Kretprobe::new(OTHER, Counts::new("return")))?;
+    add(&mut kept, Tracepoint::new(c"sched_process_exit", Nop))?;
     Ok(kept)
-}
-
-/// Two members at one place are hit twice.
-struct Half(Count);
-
-#[vtable]
-impl kprobe::Handler for Half {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.0.add(1);
-    }
-
-    fn unregistered(&self, missed: usize) {
-        pr_info!("set: {} hits, {missed} missed\n", self.0.get() / 2);
-    }
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     fn with(what: impl Fn() + Send + Sync + 'static) -> Result<Kept> {
-        let outer = Kprobe::new(PLACE, Finally(Count::new(), what));
-        just(KBox::pin_init(outer, GFP_KERNEL)?)
+        one(Kprobe::new(PLACE, Finally(Counts::new("outer"), what)))
     }
     match case {
         b"registers" => with(|| drop(counting(OTHER, "inner"))),
         b"toggles" => {
-            let inner = Arc::pin_init(Kprobe::new(OTHER, Counts::new("inner")), GFP_KERNEL)?;
+            let inner = shared(Kprobe::new(OTHER, Counts::new("inner")))?;
             let known = inner.clone();
             let mut kept = with(move || {
                 for _ in 0..10 {
                     assert!(known.disable().is_ok() && known.enable().is_ok());
                 }
             })?;
-            super::keep(&mut kept, inner)?;
+            keep(&mut kept, inner)?;
             Ok(kept)
         }
         b"drops" => {
-            let held = Some(others()?);
-            let init = pin_init!(Others { held <- new_mutex!(held) });
-            let others = Arc::pin_init(init, GFP_KERNEL)?;
-            with(move || drop(others.held.lock().take()))
+            let drops = Empties::new()?;
+            drops.fill(others()?)?;
+            with(move || drops.hit())
         }
-        b"forgets" => with(|| {
-            if let Ok(probe) = KBox::pin_init(Kprobe::new(OTHER, Nop), GFP_KERNEL) {
-                mem::forget(probe);
-            }
-        }),
-        b"again" => just(KBox::pin_init(Kprobe::new(PLACE, Again(0)), GFP_KERNEL)?),
+        b"forgets" => with(|| drop(forget(Kprobe::new(OTHER, Nop)))),
+        b"again" => one(Kprobe::new(PLACE, Again(0))),
         _ => Err(ENOTTY),
     }
 }

@@ -2,7 +2,7 @@
 // This one compiles, so the others fail because of what they add to it.
 
 use kernel::prelude::*;
-use kprobes::{kprobe, kretprobe, Context, Kprobe, Return, Target};
+use kprobes::{kprobe, kretprobe, Kprobe, Target};
 
 const __LOG_PREFIX: &[u8] = b"control\0";
 
@@ -10,8 +10,8 @@ struct Good;
 
 #[vtable]
 impl kprobe::Handler for Good {
-    fn pre(&self, cx: &Context<'_>) {
-        pr_info!("{}\n", cx.arg::<u32>(0));
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        pr_info!("{}\n", cx.arg0::<u32>());
     }
 }
 
@@ -19,11 +19,11 @@ impl kprobe::Handler for Good {
 impl kretprobe::Handler for Good {
     type Data = u64;
 
-    fn entry(&self, _cx: &Context<'_>) -> Option<u64> {
+    fn entry(&self, _cx: &kretprobe::Context<'_>) -> Option<u64> {
         Some(1)
     }
 
-    fn ret(&self, _cx: &Context<'_, Return>, _data: u64) {}
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: u64) {}
 }
 
 pub fn register() -> Result<Pin<KBox<Kprobe<Good>>>> {

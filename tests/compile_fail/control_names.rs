@@ -24,53 +24,19 @@ macro_rules! cfg {
 
 /// Parameters with these names; each would be in a module of its own.
 mod parameters {
-    pub(crate) mod in_ops {
-        kprobes::string_param!(OPS, "a name");
-        pub(crate) fn value() -> bool {
-            OPS.value().is_some()
-        }
+    macro_rules! parameter {
+        ($($module:ident: $name:ident),* $(,)?) => {$(
+            pub(crate) mod $module {
+                kprobes::string_param!($name, "a name");
+                pub(crate) fn value() -> bool {
+                    $name.value().is_some()
+                }
+            }
+        )*};
     }
-    pub(crate) mod in_param {
-        kprobes::string_param!(PARAM, "a name");
-        pub(crate) fn value() -> bool {
-            PARAM.value().is_some()
-        }
-    }
-    pub(crate) mod in_modinfo_parm {
-        kprobes::string_param!(MODINFO_PARM, "a name");
-        pub(crate) fn value() -> bool {
-            MODINFO_PARM.value().is_some()
-        }
-    }
-    pub(crate) mod in_modinfo_type {
-        kprobes::string_param!(MODINFO_TYPE, "a name");
-        pub(crate) fn value() -> bool {
-            MODINFO_TYPE.value().is_some()
-        }
-    }
-    pub(crate) mod in_parm {
-        kprobes::string_param!(PARM, "a name");
-        pub(crate) fn value() -> bool {
-            PARM.value().is_some()
-        }
-    }
-    pub(crate) mod in_type {
-        kprobes::string_param!(TYPE, "a name");
-        pub(crate) fn value() -> bool {
-            TYPE.value().is_some()
-        }
-    }
-    pub(crate) mod in_bindings {
-        kprobes::string_param!(bindings, "a name");
-        pub(crate) fn value() -> bool {
-            bindings.value().is_some()
-        }
-    }
-    pub(crate) mod in_param_ {
-        kprobes::string_param!(param, "a name");
-        pub(crate) fn value() -> bool {
-            param.value().is_some()
-        }
+    parameter! {
+        in_ops: OPS, in_param: PARAM, in_modinfo_parm: MODINFO_PARM, in_modinfo_type: MODINFO_TYPE,
+        in_parm: PARM, in_type: TYPE, in_bindings: bindings, in_param_: param,
     }
 }
 
@@ -85,21 +51,13 @@ mod probes {
     mod kernel {}
     mod core {}
     mod kprobes {}
-    struct Some;
-    struct None;
-    struct Option;
-    struct Result;
-    struct Error;
-    struct Pin;
-    struct PinInit;
-    struct InPlaceModule;
-    struct ThisModule;
-    struct Handler;
-    struct ReturnHandler;
-    struct Context;
-    struct Return;
-    struct Trace;
-    struct Target;
+    macro_rules! structs {
+        ($($name:ident)*) => { $(struct $name;)* };
+    }
+    structs! {
+        Some None Option Result Error Pin PinInit InPlaceModule ThisModule
+        Handler ReturnHandler Context Return Trace Target
+    }
 
     ::kprobes::probes! {
         pub(crate) struct Module;

@@ -3,7 +3,7 @@
 // Without an entry handler, nobody initialises the data.
 
 use kernel::prelude::*;
-use kprobes::{kretprobe, Context, Kretprobe, Return, Target};
+use kprobes::{kretprobe, Kretprobe, Target};
 
 pub struct Unwritten;
 
@@ -11,7 +11,7 @@ pub struct Unwritten;
 impl kretprobe::Handler for Unwritten {
     type Data = u64;
 
-    fn ret(&self, _cx: &Context<'_, Return>, _data: u64) {}
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: u64) {}
 }
 
 pub fn register() -> Result<Pin<KBox<Kretprobe<Unwritten>>>> {

@@ -1,70 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
-// What the compiler evaluates: each error is at the event.
+// What the compiler evaluates: each error is at the event, but for the last one.
+// error: trace_event!: a record is at most 2048 bytes large
 
 kprobes::trace_event! { //~ the name is "SYSTEM:EVENT"
-    struct NoSystem = "no_system" {
-        a: u8,
-    }
+    struct NoSystem = "no_system" { a: u8 }
 }
 
 kprobes::trace_event! { //~ a name consists of letters, digits and `_`
-    struct NoLetters = "test:no-letters" {
-        a: u8,
-    }
+    struct NoLetters = "test:no-letters" { a: u8 }
 }
 
 kprobes::trace_event! { //~ a field cannot be called by a keyword
-    struct Keyword = "test:keyword" {
-        signed: u8,
-    }
+    struct Keyword = "test:keyword" { signed: u8 }
 }
 
 kprobes::trace_event! { //~ are the kernel's
-    struct Common = "test:common" {
-        common_pid: u8,
-    }
+    struct Common = "test:common" { common_pid: u8 }
 }
 
 kprobes::trace_event! { //~ the print format names a field that there is not
-    struct Format = "test:format" as "{b}" {
-        a: u8,
-    }
+    struct Format = "test:format" as "{b}" { a: u8 }
 }
 
 kprobes::trace_event! { //~ a brace without its partner
-    struct Brace = "test:brace" as "a}" {
-        a: u8,
-    }
+    struct Brace = "test:brace" as "a}" { a: u8 }
 }
 
 kprobes::trace_event! { //~ a letter or digit cannot follow a pointer
-    struct Dereferences = "test:dereferences" as "{a}is" {
-        a: kprobes::nofault::KernelPtr,
-    }
+    struct Dereferences = "test:dereferences" as "{a}is" { a: kprobes::nofault::KernelPtr }
+}
+
+// The name of a system call that has a NUL in it is found when it is compiled, not by a panic.
+pub fn syscall_with_nul() -> kprobes::Target<'static> {
+    kprobes::syscall!("execve\0at") //~ no C string
 }
 
 kprobes::trace_event! { //~ a record is at most 2048 bytes
-    struct Large<'a> = "test:large" {
-        a: kprobes::event::Str<'a, 2048>,
-    }
+    struct Large<'a> = "test:large" { a: kprobes::event::Str<'a, 2048> }
 }
 
 kprobes::trace_event! { //~ a record is at most 2048 bytes
-    struct Overflows<'a> = "test:overflows" {
-        a: kprobes::event::Str<'a, { usize::MAX - 10 }>,
-    }
+    struct Overflows<'a> = "test:overflows" { a: kprobes::event::Str<'a, { usize::MAX - 10 }> }
 }
 
 kprobes::trace_event! { //~ the kernel has that name of a system for itself
-    struct System = "TRACE_SYSTEM:event" {
-        a: u8,
-    }
+    struct System = "TRACE_SYSTEM:event" { a: u8 }
 }
 
 kprobes::trace_event! { //~ the kernel has that name of an event for itself
-    struct Name = "test:filter" {
-        a: u8,
-    }
+    struct Name = "test:filter" { a: u8 }
 }
 
 kprobes::trace_event! { //~ a line prints at most 63 fields
@@ -82,7 +66,9 @@ kprobes::trace_event! { //~ a line prints at most 63 fields
 kprobes::trace_event! { //~ a line prints at most 63 fields
     struct PrintedAgain = "test:printed_again" as "{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}\
 {a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}\
-{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}" {
-        a: u8,
-    }
+{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}" { a: u8 }
+}
+
+kprobes::trace_event! {
+    struct Array = "test:array" { a: [u64; (1 << 61) + 1] }
 }

@@ -9,67 +9,46 @@ const __LOG_PREFIX: &[u8] = b"short\0";
 kprobes::probes! {
     struct Functions;
 
-    fn argument at c"f" (
-        _cx,
-        _a: i32,
+    fn argument at c"f" (_cx, _a: i32,
         _b: &'static CStr, //~ `&'static core::ffi::CStr` is not a type of an argument or a result
-        _c: u64,
-    ) {
-    }
+        _c: u64) {}
 
-    fn argument_at_the_entry at c"f" (
-        _cx,
-        _a: i32,
+    fn argument_at_the_entry at c"f" (_cx, _a: i32,
         _b: [u8; 4], //~ `[u8; 4]` is not a type of an argument or a result
-    )
-        -> _result: i32
-    {
-    }
+    ) -> _result: i32 {}
 
-    fn argument_that_is_not_imported at c"f" (
-        _cx,
+    fn argument_that_is_not_imported at c"f" (_cx,
         _a: UserStr, //~ cannot find type `UserStr`
-    ) {
-    }
+    ) {}
 
     fn seventh at c"f" (
         _cx, _a: i32, _b: i32, _c: i32, _d: i32, _e: i32, _f: i32,
         _g: i32, //~ a probe has the first six arguments of a function
-    ) {
-    }
+    ) {}
 
     fn result at c"f" (_cx)
         -> _result: Option<i32> //~ `Option<i32>` is not a type of an argument or a result
-    {
-    }
+    {}
 
     fn result_that_is_no_errno at c"f" (_cx)
         -> _result: Result<bool> //~ `Result<bool>` is not a type of a result
-    {
-    }
+    {}
 
     fn condition at c"f" (_cx, a: i32)
         when (a) //~ mismatched types
-        -> _result: i32
-    {
-    }
+        -> _result: i32 {}
 
     fn condition_alone at c"f" (_cx, a: i32)
         when (a > 0) //~ `when` is for a probe with a result
-    {
-    }
+    {}
 
     fn offset at c"f"
         + 4 //~ a probe with a result has no offset
-        (_cx) -> _result: i32
-    {
-    }
+        (_cx) -> _result: i32 {}
 
     fn target at
         "f" //~ mismatched types
-        (_cx)
-    {
-    }
+        (_cx) {}
 
     fn body at c"f" (cx, a: i32) {
         pr_info!(
@@ -110,28 +89,22 @@ mod tracepoints {
     kprobes::probes! { //~ `&'static str` is not a type of an argument or a result
         struct Tracepoints;
 
-        fn argument on c"t" (
-            _cx,
+        fn argument on c"t" (_cx,
             _a: &'static str, //~ `&'static str` is not a type of an argument or a result
-        ) {
-        }
+        ) {}
 
         fn sixth on c"t" (
             _cx, _a: i32, _b: i32, _c: i32, _d: i32, _e: i32,
             _f: i32, //~ a handler has the first five arguments of a tracepoint
-        ) {
-        }
+        ) {}
 
         fn result on c"t" (_cx)
             -> _result: i32 //~ a tracepoint has no result
-        {
-        }
+        {}
 
         fn offset on c"t"
             + 4 //~ a tracepoint has no offset
-            (_cx)
-        {
-        }
+            (_cx) {}
     }
 }
 

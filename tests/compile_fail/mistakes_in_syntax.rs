@@ -16,19 +16,15 @@ kprobes::probes! {
 
     fn f at c"f"
         () //~ no rules expected `)`
-    {
-    }
+    {}
 }
 
 kprobes::probes! {
     struct NoType;
 
-    fn f at c"f" (
-        _cx,
+    fn f at c"f" (_cx,
         a, //~ no rules expected `,`
-        b: i32,
-    ) {
-    }
+        b: i32) {}
 }
 
 kprobes::probes! {
@@ -36,8 +32,7 @@ kprobes::probes! {
 
     fn f at c"f" (_cx)
         -> Result<i32> //~ no rules expected `<`
-    {
-    }
+    {}
 }
 
 kprobes::probes! {
@@ -45,9 +40,7 @@ kprobes::probes! {
 
     fn f at c"f" (_cx, a: i32)
         when a > 0 //~ no rules expected `a`
-        -> _result: i32
-    {
-    }
+        -> _result: i32 {}
 }
 
 kprobes::probes! {
@@ -55,9 +48,7 @@ kprobes::probes! {
 
     fn f at
         names::F //~ no rules expected `::`
-        (_cx)
-    {
-    }
+        (_cx) {}
 }
 
 kprobes::string_param! {
@@ -75,4 +66,43 @@ kprobes::per_cpu_counts! {
 
 pub fn no_quotes() -> kprobes::Target<'static> {
     kprobes::syscall!(execve) //~ no rules expected `execve`
+}
+
+kprobes::trace_event! {
+    struct NoName { //~ no rules expected `{`
+        a: u8,
+    }
+}
+
+kprobes::trace_event! {
+    struct NoFields = "test:no_fields" {} //~ no rules expected `}`
+}
+
+// The record's struct would not be there, and this one would take its place.
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+    #[cfg(any())]
+    struct Replaced<'a> = "test:replaced" {
+        text: kprobes::event::Str<'a, 16>,
+    }
+}
+
+struct Replaced;
+
+// The struct would have another field than the record, and this one's by way of `Deref`.
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+    struct Hidden = "test:hidden" {
+        #[cfg(any())]
+        a: u8,
+        b: u8,
+    }
+}
+
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+    #[cfg_attr(all(), derive(Debug))]
+    struct Derived = "test:derived" { a: u8 }
+}
+
+kprobes::per_cpu_counts! { //~ only the attributes `doc`, `allow` and `expect`
+    #[cfg(any())]
+    static COUNTS: 2;
 }

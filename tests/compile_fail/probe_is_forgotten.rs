@@ -5,13 +5,13 @@
 #![deny(unused_must_use)]
 
 use kernel::prelude::*;
-use kprobes::{kprobe, Context, Kprobe, Target};
+use kprobes::{kprobe, Kprobe, Target};
 
 pub struct Good;
 
 #[vtable]
 impl kprobe::Handler for Good {
-    fn pre(&self, _cx: &Context<'_>) {}
+    fn pre(&self, _cx: &kprobe::Context<'_>) {}
 }
 
 pub fn register() {

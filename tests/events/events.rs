@@ -28,17 +28,13 @@ use kprobes::{
         KernelStr, //
     },
     tracepoint,
-    AtEntry,
     Comm,
-    Context,
     Entry,
     EntrySet,
     Kprobe,
     KprobeSet,
     KretprobeSet,
-    Return,
     Target,
-    Trace,
     Tracepoint, //
 };
 
@@ -151,12 +147,12 @@ struct Numbers;
 
 #[vtable]
 impl kprobe::Handler for Numbers {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         COUNTS.hits.fetch_add(1, Relaxed);
         if !Number::is_enabled() {
             COUNTS.unheard.fetch_add(1, Relaxed);
         }
-        Number { value: cx.arg(0) }.emit(cx);
+        Number { value: cx.arg0() }.emit(cx);
     }
 }
 
@@ -164,7 +160,7 @@ struct Texts;
 
 #[vtable]
 impl kprobe::Handler for Texts {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         let (text, length): (KernelStr, usize) = cx.args();
         let mut buf = [0; 300];
         let text = text.read(&mut buf);
@@ -181,7 +177,7 @@ impl kprobe::Handler for Texts {
             list: [1, 2, 0xffff],
             bytes: [-1, 2],
             task: cx.comm(),
-            at: cx.arg(0),
+            at: cx.arg0(),
             function: Symbol(cx.address()),
             minus: -3,
             text: text.into(),
@@ -199,11 +195,11 @@ struct Bound;
 impl kretprobe::Handler for Bound {
     type Data = i32;
 
-    fn entry(&self, cx: &Context<'_>) -> Option<i32> {
-        Some(cx.arg(0))
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<i32> {
+        Some(cx.arg0())
     }
 
-    fn ret(&self, cx: &Context<'_, Return>, n: i32) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, n: i32) {
         let result = cx.ret::<Result<i32>>().into();
         Line { result, n }.emit(cx);
         Other { n }.emit(cx);
@@ -215,7 +211,7 @@ struct Signals;
 impl tracepoint::Handler for Signals {
     type Args = (i32,);
 
-    fn hit(&self, cx: &Context<'_, Trace>, (signal,): Self::Args) {
+    fn hit(&self, cx: &tracepoint::Context<'_>, (signal,): Self::Args) {
         Signal { signal }.emit(cx);
     }
 }
@@ -224,7 +220,7 @@ struct Members;
 
 #[vtable]
 impl kprobe::Handler for Members {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         Set {
             index: cx.index() as u32,
         }
@@ -235,21 +231,21 @@ impl kprobe::Handler for Members {
 struct Enters;
 
 impl entry::Handler for Enters {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         COUNTS.hits.fetch_add(1, Relaxed);
         if !Entered::is_enabled() {
             COUNTS.unheard.fetch_add(1, Relaxed);
         }
-        Entered { value: cx.arg(0) }.emit(cx);
+        Entered { value: cx.arg0() }.emit(cx);
     }
 }
 
 struct EntersBoth;
 
 impl entry::Handler for EntersBoth {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         Both {
-            value: cx.arg(0),
+            value: cx.arg0(),
             index: cx.index() as u32,
         }
         .emit(cx);
@@ -268,21 +264,30 @@ struct Events {
 
 impl kernel::Module for Events {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let number = Target::symbol(c"events_number").disabled();
-        let text = Target::symbol(c"events_text").disabled();
-        let bound = Target::symbol(c"events_bound").disabled();
-
-        let numbers = Number::arms(Kprobe::new(number, Numbers));
-        let texts = Everything::arms(Kprobe::new(text, Texts));
-        let bounds = [bound];
-        let bounds = Line::arms(Other::arms(KretprobeSet::new(&bounds, 0, Bound)));
-        let signals = Signal::arms(Tracepoint::new(c"signal_generate", Signals));
+        let [number, text, bound, entered, entered_too] = [
+            c"events_number",
+            c"events_text",
+            c"events_bound",
+            c"events_entered",
+            c"events_entered_too",
+        ]
+        .map(Target::symbol);
+        let disabled = kprobe::Options::default().disabled();
+        let enters_disabled = entry::Options::default().disabled();
         let members = [text, bound];
-        let members = Set::arms(KprobeSet::new(&members, Members));
-        let entered = Target::symbol(c"events_entered").disabled();
-        let both = [entered, Target::symbol(c"events_entered_too").disabled()];
-        let enters = Entered::arms(Entry::new(entered, Enters));
-        let enters_both = Both::arms(EntrySet::new(&both, EntersBoth));
+        let bounds = [bound];
+        let both = [entered, entered_too];
+
+        let numbers = Number::arms(Kprobe::with_options(number, disabled, Numbers));
+        let texts = Everything::arms(Kprobe::with_options(text, disabled, Texts));
+        let options = kretprobe::Options::default().disabled();
+        let bounds = KretprobeSet::with_options(&bounds, options, Bound);
+        let bounds = Line::arms(Other::arms(bounds));
+        let signals = Signal::arms(Tracepoint::new(c"signal_generate", Signals));
+        let members = Set::arms(KprobeSet::with_options(&members, disabled, Members));
+        let enters = Entered::arms(Entry::with_options(entered, enters_disabled, Enters));
+        let enters_both = EntrySet::with_options(&both, enters_disabled, EntersBoth);
+        let enters_both = Both::arms(enters_both);
         Ok(Self {
             _enters: KBox::pin_init(enters, GFP_KERNEL)?,
             _enters_both: KBox::pin_init(enters_both, GFP_KERNEL)?,

@@ -9,8 +9,6 @@ use kprobes::{
     entry,
     event::Armed,
     kprobe,
-    AtEntry,
-    Context,
     Entry,
     Kprobe,
     Target, //
@@ -34,7 +32,7 @@ struct Calls;
 
 #[vtable]
 impl kprobe::Handler for Calls {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         Called { how: 1 }.emit(cx);
     }
 }
@@ -46,7 +44,7 @@ kprobes::trace_event! {
 }
 
 impl entry::Handler for Calls {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         Entered { how: 2 }.emit(cx);
     }
 }
@@ -58,10 +56,12 @@ struct Gone {
 
 impl kernel::Module for Gone {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let target = Target::symbol(c"events_victim:events_victim_target").disabled();
+        let target = Target::symbol(c"events_victim:events_victim_target");
+        let enters = Entry::with_options(target, entry::Options::default().disabled(), Calls);
+        let calls = Kprobe::with_options(target, kprobe::Options::default().disabled(), Calls);
         Ok(Self {
-            _enters: KBox::pin_init(Entered::arms(Entry::new(target, Calls)), GFP_KERNEL)?,
-            _calls: KBox::pin_init(Called::arms(Kprobe::new(target, Calls)), GFP_KERNEL)?,
+            _enters: KBox::pin_init(Entered::arms(enters), GFP_KERNEL)?,
+            _calls: KBox::pin_init(Called::arms(calls), GFP_KERNEL)?,
         })
     }
 }

@@ -28,8 +28,6 @@ use kernel::prelude::*;
 use kprobes::{
     entry,
     event::Armed,
-    AtEntry,
-    Context,
     Entry, //
 };
 
@@ -147,7 +145,7 @@ use records::{
 struct Emits;
 
 impl entry::Handler for Emits {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         Strange {
             entry: 1,
             life: [2, 3, 4],
@@ -177,8 +175,11 @@ struct Hostile {
 
 impl kernel::Module for Hostile {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let target = kprobes::syscall!("getpriority").disabled();
-        let probe = Strange::arms(Own::arms(Wide::arms(Entry::new(target, Emits))));
+        let target = kprobes::syscall!("getpriority");
+        let options = entry::Options::default().disabled();
+        let probe = Strange::arms(Own::arms(Wide::arms(Entry::with_options(
+            target, options, Emits,
+        ))));
         Ok(Self {
             _probe: KBox::pin_init(probe, GFP_KERNEL)?,
         })

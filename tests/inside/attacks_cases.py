@@ -37,10 +37,9 @@ class Case:
 
 PLACE = r"__\w+_sys_getpriority\+0x[04]/\S+"
 ONE_OF_EACH = [(rf"left registered: {what}; unregistered now", False) for what in (
-    "a watch for modules that go", "a handler at the tracepoint kmalloc",
+    "1 at the module notifier", "1 at kmalloc",
     *2 * [f"2 at {PLACE}"], *3 * [f"1 at {PLACE}"])]
-DROPPED = ("stress_mistakes: a probe is dropped in a handler, under a lock or where else one must "
-           "not sleep; stopped before it is freed")
+DROPPED = "stress_mistakes: probe dropped in atomic context"
 MISTAKES = [
     Case("forget", "harmless", "", ONE_OF_EACH, rounds=3),
     Case("static", "harmless", "", ONE_OF_EACH[-1:]),

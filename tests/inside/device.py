@@ -4,6 +4,7 @@ call; stress_victim.ko; and what stress_late.ko holds."""
 import contextlib
 import ctypes
 import os
+import re
 import threading
 
 from arch import LIBC, checked, inside
@@ -33,6 +34,14 @@ def stress(module, params=""):
     return loaded(f"tests/stress/{module}.ko", params)
 
 
+def refused():
+    """The index of the target because of which a set was refused last, as the log has it."""
+    end = ctypes.create_string_buffer(1 << 16)
+    size = checked(LIBC.klogctl(3, end, len(end)))  # SYSLOG_ACTION_READ_ALL
+    found = re.findall(rb"stress: target (\d+) of a set is refused", end.raw[:size])
+    return int(found[-1]) if found else 0
+
+
 class Device:
     """An open /dev/stress. Closing it drops its probes."""
 
@@ -46,6 +55,8 @@ class Device:
         os.close(self.fd)
 
     def ioctl(self, what, arg=0):
+        if what == IO_REFUSED:
+            return refused()
         return checked(LIBC.ioctl(self.fd, ctypes.c_ulong(what), ctypes.c_ulong(arg)))
 
     def ask(self, what, question):

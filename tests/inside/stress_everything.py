@@ -137,7 +137,8 @@ static long marked(long nr, long a, long b)
 		"or %%rdx, %%rbp; mov %%rbp, %%rcx; pop %%rbx; pop %%rbp\n"
 		: "=&c"(bad), "+D"(a), "+S"(b)
 		: [nr] "r"(nr)
-		: "rax", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+		: "rax", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		  "memory", "cc");
 	return bad;
 }
 
@@ -148,7 +149,8 @@ int main(int argc, char **argv)
 
 	for (int n = atoi(argv[1]); n; n--) {
 		int status;
-		char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *page = mmap(0, 4096, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		page[0] = 1;
 		munmap(page, 4096);

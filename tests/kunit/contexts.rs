@@ -4,116 +4,56 @@
 
 use crate::targets::*;
 use core::hint::black_box;
-use kernel::{
-    new_spinlock,
-    prelude::*,
-    sync::{
-        atomic::Atomic,
-        SpinLock, //
-    }, //
-};
-use kprobes::{
-    kprobe, kretprobe, nofault::KernelPtr, Comm, Context, Dentry, Exec, File, Filename, FromWord,
-    Kprobe, Kretprobe, PerCpuCounts, Return, Target,
-};
+use kernel::new_spinlock;
+use kernel::sync::SpinLock;
+use kprobes::nofault::KernelPtr;
 
-/// Stores a value that a closure reads at each hit.
-#[pin_data]
-struct Taken<T, F> {
-    #[pin]
-    value: SpinLock<Option<T>>,
-    take: F,
+/// Where a handler stores a value.
+type Slot<T> = Pin<KBox<SpinLock<Option<T>>>>;
+
+fn slot<T>() -> Result<Slot<T>> {
+    KBox::pin_init(new_spinlock!(None), GFP_KERNEL)
 }
 
-#[vtable]
-impl<T, F> kprobe::Handler for Taken<T, F>
-where
-    T: Send + Unpin + 'static,
-    F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
-{
-    fn pre(&self, cx: &Context<'_>) {
-        // A handler must not wait for a lock, whose holder it may have interrupted.
-        if let Some(mut value) = self.value.try_lock() {
-            *value = Some((self.take)(cx));
-        }
+fn store<T: Unpin>(slot: &Slot<T>, value: T) {
+    // A handler must not wait for a lock, whose holder it may have interrupted.
+    if let Some(mut last) = slot.try_lock() {
+        *last = Some(value);
     }
-}
-
-/// Runs `call` and returns what `take` reads at the entry of `name`.
-fn at_entry<T, F>(name: &CStr, take: F, call: impl FnOnce()) -> Result<T>
-where
-    T: Send + Unpin + 'static,
-    F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
-{
-    at(Target::symbol(name), take, call)
 }
 
 /// Runs `call` and returns what `take` reads at `target`.
-fn at<T, F>(target: Target<'_>, take: F, call: impl FnOnce()) -> Result<T>
+fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
-    F: Fn(&Context<'_>) -> T + Send + Sync + 'static,
+    F: Fn(&kprobe::Context<'_>) -> T + Send + Sync + 'static,
 {
-    let handler = try_pin_init!(Taken {
-        value <- new_spinlock!(None),
-        take,
-    }? Error);
-    let probe = KBox::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?;
+    let store = move |slot: &Slot<T>, cx: &kprobe::Context<'_>| store(slot, take(cx));
+    let probe = boxed(Kprobe::new(target, On(slot()?, store)))?;
     call();
-    let value = probe.handler().value.lock().take();
+    let value = probe.handler().0.lock().take();
     value.ok_or(ENOENT)
 }
 
-/// Stores a value that a closure reads at each return.
-#[pin_data]
-struct Results<T, F> {
-    #[pin]
-    value: SpinLock<Option<T>>,
-    take: F,
-}
-
-#[vtable]
-impl<T, F> kretprobe::Handler for Results<T, F>
+/// The same at the return.
+fn at_return<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
-    F: Fn(&Context<'_, Return>) -> T + Send + Sync + 'static,
+    F: Fn(&kretprobe::ReturnContext<'_>) -> T + Send + Sync + 'static,
 {
-    type Data = ();
-
-    fn ret(&self, cx: &Context<'_, Return>, (): ()) {
-        // A handler must not wait for a lock, whose holder it may have interrupted.
-        if let Some(mut value) = self.value.try_lock() {
-            *value = Some((self.take)(cx));
-        }
-    }
-}
-
-/// Runs `call` and returns what `take` reads at the return of `target`.
-fn at_return<T, F>(target: &CStr, take: F, call: impl FnOnce()) -> Result<T>
-where
-    T: Send + Unpin + 'static,
-    F: Fn(&Context<'_, Return>) -> T + Send + Sync + 'static,
-{
-    let handler = try_pin_init!(Results {
-        value <- new_spinlock!(None),
-        take,
-    }? Error);
-    let probe = KBox::pin_init(Kretprobe::new(Target::symbol(target), handler), GFP_KERNEL)?;
+    let store = move |slot: &Slot<T>, cx: &kretprobe::ReturnContext<'_>| store(slot, take(cx));
+    let probe = boxed(Kretprobe::new(target, On(slot()?, store)))?;
     call();
-    let value = probe.handler().value.lock().take();
+    let value = probe.handler().0.lock().take();
     value.ok_or(ENOENT)
 }
 
-fn int(value: i32) -> impl FnOnce() {
-    move || {
-        kut_int_result(value);
-    }
+fn int(value: i32) -> impl FnOnce() -> i32 {
+    move || kut_int_result(value)
 }
 
-fn long(value: isize) -> impl FnOnce() {
-    move || {
-        kut_long_result(value);
-    }
+fn long(value: isize) -> impl FnOnce() -> isize {
+    move || kut_long_result(value)
 }
 
 /// The CPU registers of the arguments in their order, and those that `kut_registers()` sets, with
@@ -129,11 +69,12 @@ mod names {
     pub(super) const IP: Register = Ip;
     pub(super) const SP: Register = Sp;
     pub(super) const FLAGS: Register = Flags;
-    #[rustfmt::skip]
-    pub(super) const ALL: [(Register, usize); 15] = [
-        (Ax, 101), (Bx, 102), (Cx, 103), (Dx, 104), (Si, 105), (Di, 106), (Bp, 107), (R8, 108),
-        (R9, 109), (R10, 110), (R11, 111), (R12, 112), (R13, 113), (R14, 114), (R15, 115),
-    ];
+    pub(super) fn all() -> [(Register, usize); 15] {
+        let all = [
+            Ax, Bx, Cx, Dx, Si, Di, Bp, R8, R9, R10, R11, R12, R13, R14, R15,
+        ];
+        core::array::from_fn(|n| (all[n], 101 + n))
+    }
 }
 
 #[cfg(CONFIG_ARM64)]
@@ -147,20 +88,16 @@ mod names {
     pub(super) const IP: Register = Pc;
     pub(super) const SP: Register = Sp;
     pub(super) const FLAGS: Register = Pstate;
-    pub(super) const ALL: [(Register, usize); 30] = {
-        let mut all = [(X(0), 101); 30];
-        let mut n = 0;
-        while n < all.len() {
-            // All but x18.
-            let number = if n < 18 { n } else { n + 1 };
-            all[n] = (X(number as u8), 101 + number);
-            n += 1;
-        }
-        all
-    };
+    pub(super) fn all() -> [(Register, usize); 30] {
+        // All but x18.
+        let number = |n| n + usize::from(n >= 18);
+        core::array::from_fn(|n| (X(number(n) as u8), 101 + number(n)))
+    }
 }
 
 use names::*;
+
+const LONG: Target<'static> = Target::symbol(c"kut_long");
 
 type Integers = (u8, i8, u16, i16, u32, i32);
 type Longs = (u64, i64, usize, isize, bool, KernelPtr);
@@ -171,20 +108,15 @@ mod tests {
 
     #[test]
     fn integers_of_all_widths_and_signs() -> Result {
+        let target = Target::symbol(c"kut_integers");
         for wanted in [
             (0, 0, 0, 0, 0, 0),
             (1, 2, 3, 4, 5, 6),
             (u8::MAX, i8::MIN, u16::MAX, i16::MIN, u32::MAX, i32::MIN),
             (0x80, -1, 0x8000, -1, 0x8000_0000, -1),
         ] {
-            let got: Integers = at_entry(
-                c"kut_integers",
-                |cx| cx.args(),
-                || {
-                    let (a, b, c, d, e, f) = black_box(wanted);
-                    kut_integers(a, b, c, d, e, f);
-                },
-            )?;
+            let (a, b, c, d, e, f) = black_box(wanted);
+            let got: Integers = at(target, |cx| cx.args(), || kut_integers(a, b, c, d, e, f))?;
             assert!(got == wanted);
         }
         Ok(())
@@ -192,20 +124,14 @@ mod tests {
 
     #[test]
     fn longs_bools_and_pointers() -> Result {
-        let here = KernelPtr::new(core::ptr::from_ref(&Atomic::new(0u64)) as usize);
-        for wanted in [
-            (0, 0, 0, 0, false, KernelPtr::new(0)),
+        let here = core::ptr::from_ref(&Atomic::new(0u64)) as usize;
+        for (a, b, c, d, e, f) in [
+            (0, 0, 0, 0, false, 0),
             (u64::MAX, i64::MIN, usize::MAX, isize::MIN, true, here),
         ] {
-            let got: Longs = at_entry(
-                c"kut_long",
-                |cx| cx.args(),
-                || {
-                    let (a, b, c, d, e, f) = black_box(wanted);
-                    kut_long(a, b, c, d, e, f.addr() as *const c_void);
-                },
-            )?;
-            assert!(got == wanted);
+            let call = || kut_long(a, b, c, d, e, f as *const c_void);
+            let got: Longs = at(LONG, |cx| cx.args(), call)?;
+            assert!(got == (a, b, c, d, e, KernelPtr::new(f)));
         }
         Ok(())
     }
@@ -214,120 +140,87 @@ mod tests {
     /// takes a register, which points at it.
     #[test]
     fn structs_by_value() -> Result {
+        let target = Target::symbol(c"kut_structs");
+        let [a, b, c, d]: [usize; 4] = at(
+            target,
+            |cx| <(_, _, _, _)>::into(cx.args()),
+            || kut_call_structs(),
+        )?;
         if cfg!(CONFIG_ARM64) {
-            let got: (u64, u64, KernelPtr<u64>, u64) =
-                at_entry(c"kut_structs", |cx| cx.args(), || kut_call_structs())?;
-            assert!((got.0, got.1, got.3) == (11, 12, 16));
+            assert_eq!([a, b, d], [11, 12, 16]);
         } else {
-            let got: (u64, u64, u64) =
-                at_entry(c"kut_structs", |cx| cx.args(), || kut_call_structs())?;
-            assert!(got == (11, 12, 16));
-            let on_the_stack = at_entry(
-                c"kut_structs",
-                |cx| KernelPtr::<[u64; 3]>::new(cx.sp() + 8).read(),
-                || kut_call_structs(),
-            )?;
-            assert!(on_the_stack? == [13, 14, 15]);
+            assert_eq!([a, b, c], [11, 12, 16]);
+            let large = |cx: &kprobe::Context<'_>| KernelPtr::<[u64; 3]>::new(cx.sp() + 8).read();
+            assert!(at(target, large, || kut_call_structs())?? == [13, 14, 15]);
         }
         Ok(())
     }
 
     #[test]
-    fn each_argument_by_its_number() -> Result {
-        let call = || {
-            kut_long(11, 12, 13, 14, true, 16 as *const c_void);
+    fn arguments_and_registers_by_name() -> Result {
+        let call = || kut_long(11, 12, 13, 14, true, 16 as *const c_void);
+        let look = |cx: &kprobe::Context<'_>| {
+            let by_number: [usize; 5] = [cx.arg0(), cx.arg1(), cx.arg2(), cx.arg3(), cx.arg5()];
+            let r = |name| cx.register(name);
+            let same = r(IP) == cx.ip() && r(SP) == cx.sp() && r(FLAGS) == cx.flags();
+            (by_number, cx.arg4::<u8>(), ARGUMENTS.map(r), same)
         };
-        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(0), call)?, 11);
-        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(1), call)?, 12);
-        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(2), call)?, 13);
-        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(3), call)?, 14);
-        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<u8>(4), call)?, 1);
-        assert_eq!(at_entry(c"kut_long", |cx| cx.arg::<usize>(5), call)?, 16);
-        Ok(())
-    }
-
-    #[test]
-    fn registers_by_name() -> Result {
-        let got = at_entry(
-            c"kut_long",
-            |cx| {
-                let r = |name| cx.register(name);
-                let mut args = ARGUMENTS.map(r);
-                args[4] &= 0xff;
-                let same = r(IP) == cx.ip() && r(SP) == cx.sp() && r(FLAGS) == cx.flags();
-                (args, same)
-            },
-            || {
-                kut_long(11, 12, 13, 14, true, 16 as *const c_void);
-            },
-        )?;
-        assert!(got == ([11, 12, 13, 14, 1, 16], true));
+        let (by_number, fifth, mut by_name, same) = at(LONG, look, call)?;
+        assert_eq!(by_number, [11, 12, 13, 14, 16]);
+        assert_eq!(fifth, 1);
+        by_name[4] &= 0xff;
+        assert_eq!(by_name, [11, 12, 13, 14, 1, 16]);
+        assert!(same);
         Ok(())
     }
 
     #[test]
     fn all_registers() -> Result {
-        let target = Target::symbol(c"kut_registers").offset(registers_at());
-        let got = at(
-            target,
-            |cx| ALL.map(|(r, value)| cx.register(r) == value),
-            || kut_registers(),
-        )?;
-        assert!(got.iter().all(|&same| same));
+        let target = Target::symbol(c"kut_registers").offset(kut_registers_at);
+        let look = |cx: &kprobe::Context<'_>| all().map(|(r, value)| cx.register(r) == value);
+        assert!(at(target, look, || kut_registers())?
+            .iter()
+            .all(|&same| same));
         Ok(())
     }
 
     #[test]
-    fn system_call() -> Result {
-        let got = at_entry(
-            c"kut_syscall",
-            |cx| cx.syscall_args::<(u32, u32, u32, u32, u32, u32)>(),
-            || kut_call_syscall(),
-        )??;
-        assert!(got == (11, 12, 13, 14, 15, 16));
-        Ok(())
-    }
-
-    #[test]
-    fn no_system_call() -> Result {
-        let got = at_entry(
-            c"kut_div",
-            |cx| cx.syscall_args::<(u32,)>(),
-            || {
-                kut_div(some());
-            },
-        )?;
-        assert!(got == Err(EFAULT));
+    fn system_calls() -> Result {
+        let target = Target::symbol(c"kut_syscall");
+        let all = |cx: &kprobe::Context<'_>| cx.syscall_args::<(u32, u32, u32, u32, u32, u32)>();
+        assert!(at(target, all, || kut_call_syscall())?? == (11, 12, 13, 14, 15, 16));
+        // This is none.
+        assert!(at(DIV, |cx| cx.syscall_args::<(u32,)>(), || kut_div(some()))? == Err(EFAULT));
         Ok(())
     }
 
     #[test]
     fn results_of_int() -> Result {
-        let name = c"kut_int_result";
-        assert!(at_return(name, |cx| cx.ret::<i32>(), int(-5))? == -5);
-        assert!(at_return(name, |cx| cx.ret::<u32>(), int(-5))? == (-5i32) as u32);
-        assert!(at_return(name, |cx| cx.ret::<Result>(), int(0))? == Ok(()));
-        assert!(at_return(name, |cx| cx.ret::<Result>(), int(-2))? == Err(ENOENT));
-        assert!(at_return(name, |cx| cx.ret::<Result<u32>>(), int(3))? == Ok(3));
-        assert!(at_return(name, |cx| cx.ret::<Result<u32>>(), int(-22))? == Err(EINVAL));
-        assert!(at_return(name, |cx| cx.ret::<Result<i32>>(), int(-4095))?.is_err());
-        assert!(at_return(name, |cx| cx.ret::<Result<i32>>(), int(-4096))? == Ok(-4096));
+        let target = Target::symbol(c"kut_int_result");
+        assert!(at_return(target, |cx| cx.ret::<i32>(), int(-5))? == -5);
+        assert!(at_return(target, |cx| cx.ret::<u32>(), int(-5))? == (-5i32) as u32);
+        assert!(at_return(target, |cx| cx.ret::<Result>(), int(0))? == Ok(()));
+        assert!(at_return(target, |cx| cx.ret::<Result>(), int(-2))? == Err(ENOENT));
+        assert!(at_return(target, |cx| cx.ret::<Result<u32>>(), int(3))? == Ok(3));
+        assert!(at_return(target, |cx| cx.ret::<Result<u32>>(), int(-22))? == Err(EINVAL));
+        assert!(at_return(target, |cx| cx.ret::<Result<i32>>(), int(-4095))?.is_err());
+        assert!(at_return(target, |cx| cx.ret::<Result<i32>>(), int(-4096))? == Ok(-4096));
         Ok(())
     }
 
     #[test]
     fn results_of_long() -> Result {
-        let name = c"kut_long_result";
-        assert!(at_return(name, |cx| cx.ret::<isize>(), long(-5))? == -5);
-        assert!(at_return(name, |cx| cx.ret::<Result<usize>>(), long(9))? == Ok(9));
-        assert!(at_return(name, |cx| cx.ret::<Result<usize>>(), long(-2))? == Err(ENOENT));
-        assert!(at_return(name, |cx| cx.ret::<Result<isize>>(), long(-4096))? == Ok(-4096));
+        let target = Target::symbol(c"kut_long_result");
+        assert!(at_return(target, |cx| cx.ret::<isize>(), long(-5))? == -5);
+        assert!(at_return(target, |cx| cx.ret::<Result<usize>>(), long(9))? == Ok(9));
+        assert!(at_return(target, |cx| cx.ret::<Result<usize>>(), long(-2))? == Err(ENOENT));
+        assert!(at_return(target, |cx| cx.ret::<Result<isize>>(), long(-4096))? == Ok(-4096));
         // The low 32 bits of this 64-bit number look like an error.
         let large = 0xffff_fffe_isize;
-        assert!(at_return(name, |cx| cx.ret::<Result<u64>>(), long(large))? == Ok(0xffff_fffe));
-        let pointer = at_return(name, |cx| cx.ret::<Result<KernelPtr>>(), long(-12))?;
+        assert!(at_return(target, |cx| cx.ret::<Result<u64>>(), long(large))? == Ok(0xffff_fffe));
+        let pointer = at_return(target, |cx| cx.ret::<Result<KernelPtr>>(), long(-12))?;
         assert!(pointer.err() == Some(ENOMEM));
-        let pointer = at_return(name, |cx| cx.ret::<Result<KernelPtr>>(), long(0x1000))?;
+        let pointer = at_return(target, |cx| cx.ret::<Result<KernelPtr>>(), long(0x1000))?;
         assert_eq!(pointer?.addr(), 0x1000);
         Ok(())
     }
@@ -356,36 +249,26 @@ mod tests {
 
     #[test]
     fn task() -> Result {
-        let (pid, tgid, comm, kernel, cpu, addresses): (_, _, Comm, _, _, _) = at_entry(
-            c"kut_div",
-            |cx| {
-                (
-                    cx.pid(),
-                    cx.tgid(),
-                    cx.comm(),
-                    cx.is_kernel_thread(),
-                    cx.cpu(),
-                    (cx.address().as_usize(), cx.ip()),
-                )
-            },
-            || {
-                kut_div(some());
-            },
-        )?;
+        let look = |cx: &kprobe::Context<'_>| {
+            let addresses = (cx.address().as_usize(), cx.ip());
+            let thread = (cx.comm(), cx.is_kernel_thread());
+            (cx.pid(), cx.tgid(), thread, cx.cpu(), addresses)
+        };
+        let (pid, tgid, (comm, kernel), cpu, (address, ip)) = at(DIV, look, || kut_div(some()))?;
         assert_eq!(pid, current!().pid());
         assert_eq!(tgid, pid);
         // KUnit runs each case in a kernel thread.
         assert!(kernel);
         assert!(comm.as_bytes().starts_with(b"kunit"));
         assert!(cpu < kernel::cpu::nr_cpu_ids());
-        assert!(addresses.1.wrapping_sub(addresses.0) <= 16);
+        assert!(ip.wrapping_sub(address) <= 16);
         Ok(())
     }
 
     /// A kernel thread, in which KUnit runs each case, has a root directory, but no open file.
     #[test]
     fn files_and_program() -> Result {
-        let look = |cx: &Context<'_>| {
+        let look = |cx: &kprobe::Context<'_>| {
             let mut buf = [0; 4];
             let root = cx.root_directory()?;
             Ok([
@@ -399,24 +282,19 @@ mod tests {
                     .all(|&fd| cx.file(fd).err() == Some(EBADF)),
             ])
         };
-        let seen: Result<[bool; 6]> = at_entry(c"kut_div", look, || {
-            kut_div(some());
-        })?;
+        let seen: Result<[bool; 6]> = at(DIV, look, || kut_div(some()))?;
         assert!(seen? == [true; 6]);
 
-        let arguments = |cx: &Context<'_>| {
+        let arguments = |cx: &kprobe::Context<'_>| {
             let mut buf = [0; 4];
             let mut all = cx.program_arguments()?;
             Ok((cx.mm().is_null(), all.read_next(&mut buf).is_none()))
         };
-        let call = || {
-            kut_div(some());
-        };
-        let none: Result<(bool, bool)> = at_entry(c"kut_div", arguments, call)?;
+        let none: Result<(bool, bool)> = at(DIV, arguments, || kut_div(some()))?;
         assert!(none.err() == Some(EFAULT));
         // KUnit gives the thread an address space for it, without arguments.
         assert!(kut_user_page() != 0);
-        assert!(at_entry(c"kut_div", arguments, call)?? == (false, true));
+        assert!(at(DIV, arguments, || kut_div(some()))?? == (false, true));
         Ok(())
     }
 

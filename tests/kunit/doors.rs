@@ -3,53 +3,15 @@
 //! The unsafe functions: setting CPU registers, arguments and results; `Override`.
 
 use crate::targets::*;
-use kernel::{
-    prelude::*,
-    sync::atomic::Relaxed, //
-};
-use kprobes::{kprobe, kretprobe, overrides, Context, Kprobe, Kretprobe, Override, Return, Target};
 
-const DIV: Target<'static> = Target::symbol(c"kut_div");
 const SKIPPED: Target<'static> = Target::symbol(c"kut_skipped");
 
-struct Argument;
-#[vtable]
-impl kprobe::Handler for Argument {
-    fn pre(&self, cx: &Context<'_>) {
-        // SAFETY: The function takes any value.
-        unsafe { cx.set_arg(0, 300) };
-    }
-}
-
-struct ByName;
-#[vtable]
-impl kprobe::Handler for ByName {
-    fn pre(&self, cx: &Context<'_>) {
-        // SAFETY: The function takes any value, and this is the CPU register of its argument.
-        unsafe { cx.set_register(FIRST, 600) };
-    }
-}
-
-struct Result7;
-#[vtable]
-impl kretprobe::Handler for Result7 {
-    type Data = ();
-    fn ret(&self, cx: &Context<'_, Return>, (): ()) {
-        // SAFETY: Only the test calls the function, and it expects this.
-        unsafe { cx.set_ret(7) };
-    }
-}
-
-/// Overrides calls with an odd argument.
+/// Overrides calls with an odd argument, with 1000 and the index of the target.
 struct Odd(Seen);
 impl overrides::Handler for Odd {
-    fn entry(&self, cx: &Context<'_>) -> Option<usize> {
+    fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
         Seen::add(&self.0.pre);
-        (cx.arg::<i32>(0) % 2 != 0).then_some(1000)
-    }
-
-    fn unregistered(&self, missed: usize) {
-        self.0.value.store(missed as u64, Relaxed);
+        (cx.arg0::<i32>() % 2 != 0).then_some(1000 + cx.index())
     }
 }
 
@@ -57,7 +19,7 @@ fn odd(target: Target<'_>) -> Result<Pin<KBox<Override<Odd>>>> {
     // SAFETY: The functions that are overridden here count, add and divide. Their callers expect
     // nothing but a result.
     let probe = unsafe { Override::new(target, Odd(Seen::new())) };
-    KBox::pin_init(probe, GFP_KERNEL)
+    boxed(probe)
 }
 
 #[kunit_tests(kprobes_doors)]
@@ -65,25 +27,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn set_arg() -> Result {
-        let probe = KBox::pin_init(Kprobe::new(DIV, Argument), GFP_KERNEL)?;
-        assert_eq!(kut_div(some()), 100);
-        drop(probe);
-        assert_eq!(kut_div(some()), some() / 3);
-        Ok(())
-    }
-
-    #[test]
-    fn set_register() -> Result {
-        let probe = KBox::pin_init(Kprobe::new(DIV, ByName), GFP_KERNEL)?;
+    fn arguments_registers_and_results_are_set() -> Result {
+        // SAFETY: The function takes any value, of which this is the CPU register.
+        let register = |(): &(), cx: &kprobe::Context<'_>| unsafe { cx.set_register(FIRST, 600) };
+        // SAFETY: The function takes any value.
+        let argument = |(): &(), cx: &kprobe::Context<'_>| unsafe { cx.set_arg0(300) };
+        // SAFETY: The function takes any value.
+        let entry = |(): &(), cx: &entry::Context<'_>| unsafe { cx.set_arg0(900) };
+        // SAFETY: Only the test calls the function, and it expects this.
+        let ret = |(): &(), cx: &kretprobe::ReturnContext<'_>| unsafe { cx.set_ret(7) };
+        let probe = boxed(Kprobe::new(DIV, On((), register)))?;
         assert_eq!(kut_div(some()), 200);
         drop(probe);
-        Ok(())
-    }
-
-    #[test]
-    fn set_ret() -> Result {
-        let probe = KBox::pin_init(Kretprobe::new(DIV, Result7), GFP_KERNEL)?;
+        let probe = boxed(Kprobe::new(DIV, On((), argument)))?;
+        assert_eq!(kut_div(some()), 100);
+        drop(probe);
+        let probe = boxed(Entry::new(DIV, On((), entry)))?;
+        assert_eq!(kut_div(some()), 300);
+        drop(probe);
+        let probe = boxed(Kretprobe::new(DIV, On((), ret)))?;
         assert_eq!(kut_div(some()), 7);
         drop(probe);
         assert_eq!(kut_div(some()), some() / 3);
@@ -99,9 +61,27 @@ mod tests {
         assert_eq!(kut_skipped(3), 1000);
         assert_eq!(ran() - ran_before, 1);
         assert_eq!(probe.handler().0.hits(), (3, 0));
-        assert!(!probe.is_optimized());
+        assert!(probe.mechanism() != Mechanism::Jump);
+        probe.disable()?;
+        assert_eq!(kut_skipped(1), 2);
+        probe.enable()?;
+        assert_eq!(kut_skipped(1), 1000);
         drop(probe);
         assert_eq!(kut_skipped(1), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn override_of_a_set() -> Result {
+        let targets = [SKIPPED, DIV];
+        // SAFETY: As in `odd`.
+        let set = unsafe { OverrideSet::new(&targets, Odd(Seen::new())) };
+        let set = boxed(set)?;
+        assert_eq!((kut_skipped(1), kut_div(301)), (1000, 1001));
+        assert_eq!((kut_skipped(2), kut_div(300)), (3, 100));
+        assert_eq!(set.handler().0.hits(), (4, 0));
+        drop(set);
+        assert_eq!((kut_skipped(1), kut_div(301)), (2, 100));
         Ok(())
     }
 
@@ -119,16 +99,6 @@ mod tests {
         assert_eq!(earlier.missed(), 0);
         kut_skipped(2);
         assert_eq!(earlier.handler().0.hits(), (1, 0));
-        Ok(())
-    }
-
-    #[test]
-    fn override_while_disabled() -> Result {
-        let probe = odd(SKIPPED)?;
-        probe.disable()?;
-        assert_eq!(kut_skipped(1), 2);
-        probe.enable()?;
-        assert_eq!(kut_skipped(1), 1000);
         Ok(())
     }
 

@@ -12,11 +12,11 @@ mod targets;
 mod contexts;
 mod doors;
 mod entries;
+mod kinds;
 mod kprobe;
 mod kretprobe;
 mod memory;
 mod ratelimit;
-mod sets;
 mod tracepoints;
 
 module! {

@@ -3,56 +3,34 @@
 //! `Kretprobe` and `Timed`: returns, data, calls in flight, stack traces.
 
 use crate::targets::*;
-use kernel::{
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    }, //
-};
-use kprobes::{kretprobe, timed, Context, Kretprobe, KretprobeSet, Return, Target, Timed};
 
-const DIV: Target<'static> = Target::symbol(c"kut_div");
+const SLEEP: Target<'static> = Target::symbol(c"kut_sleep");
 
-/// Keeps the argument at the entry and compares it at the return.
-pub(crate) struct Thirds {
-    pub(crate) seen: Seen,
-    pub(crate) wrong: Atomic<u64>,
-}
-
-impl Thirds {
-    pub(crate) const fn new() -> Self {
-        Self {
-            seen: Seen::new(),
-            wrong: Atomic::new(0),
-        }
-    }
+/// Keeps the argument at the entry, in the largest data allowed, and compares it at the return.
+struct Thirds {
+    seen: Seen,
+    wrong: Atomic<u64>,
 }
 
 #[vtable]
 impl kretprobe::Handler for Thirds {
-    type Data = (u32, u64);
+    type Data = (u32, [u8; 4092]);
 
-    fn entry(&self, cx: &Context<'_>) -> Option<(u32, u64)> {
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<Self::Data> {
         Seen::add(&self.seen.pre);
-        if kut_preemptible() {
-            self.seen.preemptible.store(true, Relaxed);
-        }
+        self.seen.note_preemptible();
         // Zero is not followed.
-        match cx.arg(0) {
+        match cx.arg0() {
             0 => None,
-            value => Some((value, 0x0123_4567_89ab_cdef)),
+            value => Some((value, [value as u8; 4092])),
         }
     }
 
-    fn ret(&self, cx: &Context<'_, Return>, (value, check): (u32, u64)) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (value, bytes): Self::Data) {
         Seen::add(&self.seen.post);
-        self.seen.index.store(cx.index() as u64, Relaxed);
-        if kut_preemptible() {
-            self.seen.preemptible.store(true, Relaxed);
-        }
+        self.seen.note_preemptible();
         let more = cx.index() as u32;
-        if cx.ret::<u32>() != value / 3 + more || check != 0x0123_4567_89ab_cdef {
+        if cx.ret::<u32>() != value / 3 + more || bytes.iter().any(|&byte| byte != value as u8) {
             self.wrong.fetch_add(1, Relaxed);
         }
         self.seen.value.store(u64::from(value), Relaxed);
@@ -66,80 +44,50 @@ struct Returns(Seen);
 impl kretprobe::Handler for Returns {
     type Data = ();
 
-    fn ret(&self, cx: &Context<'_, Return>, (): ()) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (): ()) {
         Seen::add(&self.0.post);
         self.0.value.store(cx.ret(), Relaxed);
     }
 }
 
+fn options(max_active: u16) -> kretprobe::Options {
+    kretprobe::Options::default().max_active(max_active)
+}
+
 fn returns(target: Target<'_>, max_active: u16) -> Result<Pin<KBox<Kretprobe<Returns>>>> {
-    KBox::pin_init(
-        Kretprobe::with_max_active(target, max_active, Returns(Seen::new())),
-        GFP_KERNEL,
-    )
+    boxed(Kretprobe::with_options(
+        target,
+        options(max_active),
+        Returns(Seen::new()),
+    ))
 }
 
-/// Looks for the function's return address in a stack trace from its handler.
-struct Trace {
-    found: Atomic<u64>,
-    returned: Atomic<u64>,
-    next: Atomic<u64>,
-}
-
-impl Trace {
-    const fn new() -> Self {
-        Self {
-            found: Atomic::new(0),
-            returned: Atomic::new(0),
-            next: Atomic::new(0),
-        }
-    }
-}
-
-#[vtable]
-impl kretprobe::Handler for Trace {
-    type Data = ();
-
-    fn ret(&self, cx: &Context<'_, Return>, (): ()) {
+/// Looks for the function's return address in a stack trace from its handler: whether it is there,
+/// the address, and the one after it.
+fn traces(name: &CStr) -> Result<impl Fn() -> [usize; 3]> {
+    let trace = |seen: &[Atomic<usize>; 3], cx: &kretprobe::ReturnContext<'_>| {
         let address: usize = cx.ret();
         let mut next = 0;
-        self.found
-            .store(kut_stack_find(address, &mut next) as u64, Relaxed);
-        self.returned.store(address as u64, Relaxed);
-        self.next.store(next as u64, Relaxed);
-    }
+        seen[0].store(kut_stack_find(address, &mut next) as usize, Relaxed);
+        seen[1].store(address, Relaxed);
+        seen[2].store(next, Relaxed);
+    };
+    let trace = On([const { Atomic::new(0) }; 3], trace);
+    let probe = boxed(Kretprobe::new(Target::symbol(name), trace))?;
+    Ok(move || probe.handler().0.each_ref().map(|seen| seen.load(Relaxed)))
 }
 
 /// Stores the duration.
 struct Took(Seen);
 
-#[vtable]
 impl timed::Handler for Took {
-    fn wanted(&self, cx: &Context<'_>) -> bool {
-        cx.arg::<i32>(0) == 7
+    fn entry(&self, cx: &timed::Context<'_>) -> bool {
+        cx.arg0::<i32>() == 7
     }
 
-    fn ret(&self, _cx: &Context<'_, Return>, ns: u64) {
+    fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
         Seen::add(&self.0.post);
         self.0.value.store(ns, Relaxed);
-    }
-}
-
-/// The largest data allowed.
-struct Large(Seen);
-
-#[vtable]
-impl kretprobe::Handler for Large {
-    type Data = [u8; 4096];
-
-    fn entry(&self, cx: &Context<'_>) -> Option<[u8; 4096]> {
-        Some([cx.arg(0); 4096])
-    }
-
-    fn ret(&self, _cx: &Context<'_, Return>, data: [u8; 4096]) {
-        self.0
-            .value
-            .store(data.iter().map(|&b| u64::from(b)).sum::<u64>(), Relaxed);
     }
 }
 
@@ -148,61 +96,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kretprobe() -> Result {
-        let probe = KBox::pin_init(Kretprobe::new(DIV, Thirds::new()), GFP_KERNEL)?;
+    fn data_from_the_entry_to_the_return() -> Result {
+        let handler = Thirds {
+            seen: Seen::new(),
+            wrong: Atomic::new(0),
+        };
+        let targets = [DIV, MORE];
+        let set = boxed(KretprobeSet::new(&targets, handler))?;
+        let handler = set.handler();
         kut_div(some());
-        let handler = probe.handler();
-        assert_eq!(handler.seen.hits(), (1, 1));
-        assert_eq!(handler.wrong.load(Relaxed), 0);
         assert_eq!(handler.seen.last(), u64::from(some()));
+        kut_div_more(9);
+        assert_eq!(handler.seen.hits(), (2, 2));
+        assert_eq!(handler.wrong.load(Relaxed), 0);
         assert!(!handler.seen.preemptible.load(Relaxed));
+        // The entry ignores the return.
+        kut_div(0);
+        assert_eq!(handler.seen.hits(), (3, 2));
+        assert_eq!(set.missed(), 0);
         Ok(())
     }
 
     #[test]
-    fn stacktrace_on_kretprobe() -> Result {
+    fn stacktrace_on_nested_kretprobes() -> Result {
         // Stores the real return addresses.
         kut_stack_driver();
-        let outer = KBox::pin_init(
-            Kretprobe::new(Target::symbol(c"kut_stack_outer"), Trace::new()),
-            GFP_KERNEL,
-        )?;
+        let outer = traces(c"kut_stack_outer")?;
         kut_stack_driver();
-        let trace = outer.handler();
-        assert!(trace.returned.load(Relaxed) != 0);
-        assert!(trace.found.load(Relaxed) != 0);
-        Ok(())
-    }
-
-    #[test]
-    fn stacktrace_on_nested_kretprobe() -> Result {
+        let [found, address, _] = outer();
+        assert!(found != 0 && address != 0);
+        let inner = traces(c"kut_stack_inner")?;
         kut_stack_driver();
-        let outer = KBox::pin_init(
-            Kretprobe::new(Target::symbol(c"kut_stack_outer"), Trace::new()),
-            GFP_KERNEL,
-        )?;
-        let inner = KBox::pin_init(
-            Kretprobe::new(Target::symbol(c"kut_stack_inner"), Trace::new()),
-            GFP_KERNEL,
-        )?;
-        kut_stack_driver();
-        assert!(outer.handler().found.load(Relaxed) != 0);
-        assert!(inner.handler().found.load(Relaxed) != 0);
+        assert!(outer()[0] != 0 && inner()[0] != 0);
         // The inner return address is followed by the outer one, not by the trampoline.
-        assert_eq!(
-            inner.handler().next.load(Relaxed),
-            outer.handler().returned.load(Relaxed)
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn entry_may_skip_the_return() -> Result {
-        let probe = KBox::pin_init(Kretprobe::new(DIV, Thirds::new()), GFP_KERNEL)?;
-        kut_div(0);
-        kut_div(9);
-        assert_eq!(probe.handler().seen.hits(), (2, 1));
-        assert_eq!(probe.missed(), 0);
+        assert_eq!(inner()[2], outer()[1]);
         Ok(())
     }
 
@@ -217,16 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn data_of_4096_bytes() -> Result {
-        let probe = KBox::pin_init(Kretprobe::new(DIV, Large(Seen::new())), GFP_KERNEL)?;
-        kut_div(3);
-        assert_eq!(probe.handler().0.last(), 3 * 4096);
-        Ok(())
-    }
-
-    #[test]
     fn a_dry_pool_is_missed() -> Result {
-        let probe = returns(Target::symbol(c"kut_sleep"), 2)?;
+        let probe = returns(SLEEP, 2)?;
         assert_eq!(probe.max_active(), 2);
         kut_start_sleepers(5);
         assert_eq!(probe.missed(), 3);
@@ -239,25 +158,38 @@ mod tests {
 
     #[test]
     fn drop_with_calls_in_flight() -> Result {
-        let probe = returns(Target::symbol(c"kut_sleep"), 8)?;
+        // This outlives the handler.
+        let returned = Arc::new(Atomic::new(0u64), GFP_KERNEL)?;
+        let set = || {
+            let count = |seen: &Arc<Atomic<u64>>, _: &kretprobe::ReturnContext<'_>| {
+                seen.fetch_add(1, Relaxed);
+            };
+            let count = On(returned.clone(), count);
+            boxed(KretprobeSet::with_options(&[SLEEP], options(8), count))
+        };
+        let probe = returns(SLEEP, 8)?;
+        let first = set()?;
+        assert_eq!(first.get(0).map(|probe| probe.max_active()), Some(8));
         kut_start_sleepers(4);
         drop(probe);
+        drop(first);
         // They return through a trampoline, whose probe is unregistered.
         kut_stop_sleepers(4);
-        // A new probe does not see them.
-        let probe = returns(Target::symbol(c"kut_sleep"), 8)?;
+        assert_eq!(returned.load(Relaxed), 0);
+        // New probes do not see them.
+        let probe = returns(SLEEP, 8)?;
+        let second = set()?;
         kut_start_sleepers(1);
         kut_stop_sleepers(1);
         assert_eq!(probe.handler().0.hits(), (0, 1));
+        assert_eq!(returned.load(Relaxed), 1);
+        assert_eq!(second.missed(), 0);
         Ok(())
     }
 
     #[test]
     fn timed() -> Result {
-        let probe = KBox::pin_init(
-            Kretprobe::new(Target::symbol(c"kut_sleep"), Timed::new(Took(Seen::new()))),
-            GFP_KERNEL,
-        )?;
+        let probe = boxed(Timed::new(SLEEP, Took(Seen::new())))?;
         kut_start_sleepers(1);
         kernel::time::delay::fsleep(kernel::time::Delta::from_millis(20));
         kut_stop_sleepers(1);
@@ -269,20 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn enable_and_disable() -> Result {
-        let probe = returns(DIV, 0)?;
-        probe.disable()?;
-        kut_div(some());
-        assert_eq!(probe.handler().0.hits(), (0, 0));
-        probe.enable()?;
-        kut_div(some());
-        assert_eq!(probe.handler().0.hits(), (0, 1));
-        Ok(())
-    }
-
-    #[test]
     fn disable_lets_calls_in_flight_return() -> Result {
-        let probe = returns(Target::symbol(c"kut_sleep"), 8)?;
+        let probe = returns(SLEEP, 8)?;
         kut_start_sleepers(3);
         probe.disable()?;
         kut_stop_sleepers(3);
@@ -298,7 +218,7 @@ mod tests {
     #[test]
     fn missed_after_more_than_an_int_holds() -> Result {
         let probe = returns(DIV, 0)?;
-        assert_eq!(kut_join(probe.address().as_usize()), 0);
+        assert_eq!(kut_join(at(&probe)), 0);
         kut_set_dry(i32::MIN);
         let most = probe.missed();
         kut_set_dry(-1);
@@ -306,37 +226,33 @@ mod tests {
         kut_set_dry(0);
         kut_leave();
         assert_eq!(most, 1 << 31);
-        assert_eq!(last, u32::MAX as usize);
+        assert_eq!(last, u64::from(u32::MAX));
         Ok(())
     }
 
     #[test]
-    fn errors() {
-        assert!(error_of(returns(Target::symbol(c"no_such_function"), 0)) == Some(ENOENT));
-        assert!(error_of(returns(Target::symbol(c"get_kprobe"), 0)) == Some(EINVAL));
-        assert!(error_of(returns(DIV.offset(8), 0)) == Some(EINVAL));
-    }
-
-    #[test]
     fn not_a_function() -> Result {
-        // Both can be probed, and a C module could register a kretprobe there.
-        for name in [c"vsnprintf", c"ret_from_fork_asm"] {
-            let target = Target::symbol(name);
-            if name == c"ret_from_fork_asm" && cfg!(CONFIG_ARM64) {
-                continue;
-            }
+        // The last two can be probed, and a C module could register a kretprobe there.
+        let vsnprintf = Target::symbol(c"vsnprintf");
+        for target in [
+            Target::symbol(c"get_kprobe"),
+            DIV.offset(8),
+            vsnprintf,
+            #[cfg(CONFIG_X86_64)]
+            Target::symbol(c"ret_from_fork_asm"),
+        ] {
             assert!(error_of(returns(target, 0)) == Some(EINVAL));
             let targets = [DIV, target];
-            let set = KretprobeSet::new(&targets, 0, Returns(Seen::new()));
-            assert!(error_of(KBox::pin_init(set, GFP_KERNEL)) == Some(EINVAL));
+            let set = KretprobeSet::new(&targets, Returns(Seen::new()));
+            assert!(error_of(boxed(set)) == Some(EINVAL));
         }
         // SAFETY: `vsnprintf()` is a C function, built without ftrace.
-        let probe = KBox::pin_init(
-            unsafe {
-                Kretprobe::new_unchecked(Target::symbol(c"vsnprintf"), 0, Returns(Seen::new()))
-            },
-            GFP_KERNEL,
-        )?;
+        let options = unsafe { kretprobe::Options::default().any_function() };
+        let probe = boxed(Kretprobe::with_options(
+            vsnprintf,
+            options,
+            Returns(Seen::new()),
+        ))?;
         let before = probe.handler().0.hits();
         // This makes the kernel format the symbol's name.
         let _ = kernel::str::CString::try_from_fmt(fmt!("{}", probe.location()))?;
@@ -348,7 +264,7 @@ mod tests {
     fn beside_a_live_patch() -> Result {
         // A kretprobe does not claim FTRACE_OPS_FL_IPMODIFY, so it works with something that does,
         // in either order.
-        let address = returns(DIV, 0)?.address().as_usize();
+        let address = at(&*returns(DIV, 0)?);
         assert_eq!(kut_hold(address), 0);
         let probe = returns(DIV, 0);
         kut_div(some());

@@ -3,18 +3,13 @@
 //! `UserPtr`, `KernelPtr`, `UserStr`, `KernelStr`: memory that can be read, or not.
 
 use crate::targets::*;
-use kernel::{
-    page::PAGE_SIZE,
-    prelude::*,
-    str::{
-        BStr,
-        CString, //
-    }, //
-};
-use kprobes::{
-    kprobe,
-    nofault::{KernelPtr, KernelStr, UserPtr, UserStr},
-    Context, Kprobe, Target,
+use kernel::page::PAGE_SIZE;
+use kernel::str::CString;
+use kprobes::nofault::{
+    KernelPtr,
+    KernelStr,
+    UserPtr,
+    UserStr, //
 };
 
 /// User addresses that cannot be read.
@@ -28,69 +23,29 @@ const NOWHERE: [usize; 7] = [
     usize::MAX - 7,
 ];
 
-/// Reads strings of about 8 bytes into a buffer of 8 bytes.
-fn lengths(read: impl Fn(usize, &mut [u8]) -> Result<usize>, write: impl Fn(&[u8])) -> Result {
-    for len in [0, 1, 7, 8, 9, 20] {
-        let mut text = [b'x'; 32];
-        text[len] = 0;
-        write(&text);
-        let mut buf = [0xaa; 8];
-        let got = read(0, &mut buf)?;
-        if got != len.min(8) || buf[..got].iter().any(|&b| b != b'x') {
-            return Err(EINVAL);
-        }
-    }
-    Ok(())
-}
-
-/// Reads a user string in a handler, with preemption disabled.
-struct Reader(Seen);
-
-#[vtable]
-impl kprobe::Handler for Reader {
-    fn pre(&self, cx: &Context<'_>) {
-        let string: UserStr = cx.arg(0);
-        let mut buf = [0; 16];
-        match string.read(&mut buf) {
-            Ok(text) if text.as_bytes() == b"from a program" => Seen::add(&self.0.pre),
-            Ok(_) => {}
-            Err(_) => Seen::add(&self.0.post),
-        }
-    }
-}
-
 #[kunit_tests(kprobes_memory)]
 mod tests {
     use super::*;
 
     #[test]
-    fn kernel_string_lengths() -> Result {
+    fn string_lengths() -> Result {
+        let page = kut_user_page();
+        assert!(page != 0);
         let mut text = KBox::new([0u8; 32], GFP_KERNEL)?;
+        let (kernel, user) = (KernelStr::new(text.as_ptr() as usize), UserStr::new(page));
         for len in [0, 1, 7, 8, 9, 20] {
             text.fill(b'x');
             text[len] = 0;
-            let mut buf = [0xaa; 8];
-            let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
-            assert_eq!(got.as_bytes().len(), len.min(8));
-            assert_eq!(got.is_cut(), len > 8);
-            let string = KernelStr::new(text.as_ptr() as usize);
-            assert_eq!(string.length(100)?, len);
-            assert_eq!(string.length(8)?, len.min(8));
-            assert!(got.as_bytes().iter().all(|&b| b == b'x'));
+            write_user(page, &text[..])?;
+            let (mut buf, mut user_buf) = ([0xaa; 8], [0xaa; 8]);
+            for got in [kernel.read(&mut buf)?, user.read(&mut user_buf)?] {
+                assert!(*got.as_bytes() == b"xxxxxxxx"[..len.min(8)]);
+                assert_eq!(got.is_cut(), len > 8);
+            }
+            assert_eq!([kernel.length(100)?, user.length(100)?], [len; 2]);
+            assert_eq!([kernel.length(8)?, user.length(8)?], [len.min(8); 2]);
         }
         Ok(())
-    }
-
-    #[test]
-    fn user_string_lengths() -> Result {
-        let page = kut_user_page();
-        assert!(page != 0);
-        lengths(
-            |at, buf| Ok(UserStr::new(page + at).read(buf)?.as_bytes().len()),
-            |text| {
-                let _ = write_user(page, text);
-            },
-        )
     }
 
     #[test]
@@ -116,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn user_string_across_pages() -> Result {
+    fn strings_across_pages() -> Result {
         let pages = kut_user_pages();
         assert!(pages != 0);
         // The page ends after the first letter, after the last, after the NUL, and elsewhere.
@@ -136,21 +91,13 @@ mod tests {
         let got = UserStr::new(pages).read(&mut buf)?;
         assert!(*got.as_bytes() == text[..2 * PAGE_SIZE - 1]);
         assert_eq!(UserStr::new(pages).length(usize::MAX)?, 2 * PAGE_SIZE - 1);
-        Ok(())
-    }
-
-    #[test]
-    fn kernel_string_across_pages() -> Result {
-        let mut text = KVec::from_elem(b'y', 3 * PAGE_SIZE, GFP_KERNEL)?;
-        text[3 * PAGE_SIZE - 1] = 0;
-        let mut buf = KVec::from_elem(0u8, 3 * PAGE_SIZE, GFP_KERNEL)?;
         let got = KernelStr::new(text.as_ptr() as usize).read(&mut buf)?;
-        assert_eq!(got.as_bytes().len(), 3 * PAGE_SIZE - 1);
+        assert!(*got.as_bytes() == text[..2 * PAGE_SIZE - 1]);
         Ok(())
     }
 
     #[test]
-    fn what_is_cut_ends_in_dots() -> Result {
+    fn shown_strings_are_cut_and_escaped() -> Result {
         let page = kut_user_page();
         assert!(page != 0);
         let end = page + PAGE_SIZE;
@@ -167,10 +114,13 @@ mod tests {
         // It is not known whether it continues in the unmapped page.
         write_user(end - 8, b"12345678")?;
         assert!(shown(end - 8)?.to_bytes() == b"12345678...");
-        let text = c"of the kernel";
-        let shown = KernelStr::new(text.as_char_ptr() as usize).show::<6>();
-        let line = CString::try_from_fmt(fmt!("{shown}"))?;
-        assert!(line.to_bytes() == b"of the...");
+        let kernel = |text: &CStr| {
+            let text = KernelStr::new(text.as_char_ptr() as usize);
+            CString::try_from_fmt(fmt!("{}", text.show::<12>()))
+        };
+        assert!(kernel(c"of the kernel")?.to_bytes() == b"of the kerne...");
+        assert!(kernel(c"a\x1b[31mb\n")?.to_bytes() == b"a\\x1b[31mb\\n");
+        assert!(shown(0)?.to_bytes() == b"(fault)");
         Ok(())
     }
 
@@ -245,24 +195,21 @@ mod tests {
     }
 
     #[test]
-    fn shown_strings_are_escaped() -> Result {
-        let text = c"a\x1b[31mb\n";
-        let shown = KernelStr::new(text.as_char_ptr() as usize).show::<32>();
-        let line = CString::try_from_fmt(fmt!("{shown}"))?;
-        assert!(BStr::from_bytes(line.to_bytes()) == BStr::from_bytes(b"a\\x1b[31mb\\n"));
-        let shown = UserStr::new(0).show::<32>();
-        let line = CString::try_from_fmt(fmt!("{shown}"))?;
-        assert!(line.to_bytes() == b"(fault)");
-        Ok(())
-    }
-
-    #[test]
     fn in_a_handler() -> Result {
         let page = kut_user_page();
         assert!(page != 0);
         write_user(page, b"from a program\0")?;
+        // With preemption disabled.
+        let read = |seen: &Seen, cx: &kprobe::Context<'_>| {
+            let mut buf = [0; 16];
+            match cx.arg0::<UserStr>().read(&mut buf) {
+                Ok(text) if text.as_bytes() == b"from a program" => Seen::add(&seen.pre),
+                Ok(_) => {}
+                Err(_) => Seen::add(&seen.post),
+            }
+        };
         let target = Target::symbol(c"kut_string");
-        let probe = KBox::pin_init(Kprobe::new(target, Reader(Seen::new())), GFP_KERNEL)?;
+        let probe = boxed(Kprobe::new(target, On(Seen::new(), read)))?;
         kut_string(page as *const u8);
         assert_eq!(probe.handler().0.hits(), (1, 0));
         for addr in NOWHERE {

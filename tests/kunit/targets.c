@@ -15,17 +15,18 @@
 #include <linux/kthread.h>
 #include <linux/linkage.h>
 #include <linux/mman.h>
+#include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
 #include <linux/sched/signal.h>
 #include <linux/stacktrace.h>
+#include <linux/timer.h>
 #include <linux/uaccess.h>
 #ifdef CONFIG_X86_64
 #include <asm/fixmap.h>
 #endif
 
-#include "targets.h"
 
 noinline u32 kut_div(u32 value)
 {
@@ -62,6 +63,13 @@ noinline u64 kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
 	return a + b + c + d + e + f;
 }
 
+struct kut_two {
+	u64 a, b;
+};
+struct kut_three {
+	u64 a, b, c;
+};
+
 noinline u64 kut_structs(struct kut_two two, struct kut_three three, u64 last)
 {
 	barrier();
@@ -73,10 +81,9 @@ void kut_call_structs(void)
 	kut_structs((struct kut_two){ 11, 12 }, (struct kut_three){ 13, 14, 15 }, 16);
 }
 
-noinline u64 kut_long(u64 a, s64 b, unsigned long c, long d, bool e, void *f)
+noinline void kut_long(u64 a, s64 b, unsigned long c, long d, bool e, void *f)
 {
 	barrier();
-	return a + b + c + d + e + (unsigned long)f;
 }
 
 noinline long kut_long_result(long value)
@@ -137,34 +144,18 @@ asm(".text\n"
     ".type kut_registers, @function\n"
     ".globl kut_registers\n" ASM_FUNC_ALIGN
     "kut_registers:\n"
-    "	push %rbx\n"
-    "	push %rbp\n"
-    "	push %r12\n"
-    "	push %r13\n"
-    "	push %r14\n"
-    "	push %r15\n"
-    "	mov $101, %rax\n"
-    "	mov $102, %rbx\n"
-    "	mov $103, %rcx\n"
-    "	mov $104, %rdx\n"
-    "	mov $105, %rsi\n"
-    "	mov $106, %rdi\n"
-    "	mov $107, %rbp\n"
-    "	mov $108, %r8\n"
-    "	mov $109, %r9\n"
-    "	mov $110, %r10\n"
-    "	mov $111, %r11\n"
-    "	mov $112, %r12\n"
-    "	mov $113, %r13\n"
-    "	mov $114, %r14\n"
-    "	mov $115, %r15\n"
+    ".irp r,rbx,rbp,r12,r13,r14,r15\n"
+    "	push %\\r\n"
+    ".endr\n"
+    ".set n, 101\n"
+    ".irp r,rax,rbx,rcx,rdx,rsi,rdi,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"
+    "	mov $n, %\\r\n"
+    ".set n, n + 1\n"
+    ".endr\n"
     "1:	nop\n"
-    "	pop %r15\n"
-    "	pop %r14\n"
-    "	pop %r13\n"
-    "	pop %r12\n"
-    "	pop %rbp\n"
-    "	pop %rbx\n"
+    ".irp r,r15,r14,r13,r12,rbp,rbx\n"
+    "	pop %\\r\n"
+    ".endr\n"
     "	" ASM_RET "\n"
     ".size kut_registers, .-kut_registers\n"
     ".section .rodata\n"
@@ -206,13 +197,13 @@ asm(".text\n"
     ".previous\n");
 #endif
 
-/* Checks that each register but that of the result is preserved. */
+int kut_ran;
+
 noinline int kut_skipped(int value)
 {
 	kut_ran++;
 	return value + 1;
 }
-int kut_ran;
 
 /*
  * Stack traces, like those of lib/tests/test_kprobes.c. The return addresses are
@@ -454,6 +445,21 @@ void kut_skip(const char *why)
 void kut_signal(int sig)
 {
 	send_sig(sig, current, 0);
+}
+
+/* Passes the tracepoint module_get. */
+void kut_use_module(void)
+{
+	__module_get(THIS_MODULE);
+	module_put(THIS_MODULE);
+}
+
+/* Passes the tracepoint timer_init. */
+void kut_init_timer(void)
+{
+	static struct timer_list timer;
+
+	timer_setup(&timer, NULL, 0);
 }
 
 static u32 softirq_result;

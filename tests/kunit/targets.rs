@@ -3,71 +3,67 @@
 //! Bindings to `targets.c`, and handlers that store what they saw.
 
 use core::hint::black_box;
-use kernel::{
-    alloc::KBox,
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    }, //
-};
 #[cfg(CONFIG_X86_64)]
 use kprobes::nofault::KernelPtr;
-use kprobes::{kprobe, regs::Register, Context, Kprobe, Post, Target};
+use kprobes::probe::Kind;
+use kprobes::regs::Register;
 
-mod c {
-    use kernel::prelude::*;
+// What all suites use.
+pub(crate) use kernel::prelude::*;
+pub(crate) use kernel::sync::atomic::Atomic;
+pub(crate) use kernel::sync::atomic::Relaxed;
+pub(crate) use kernel::sync::Arc;
+pub(crate) use kprobes::*;
 
-    // The declarations of `targets.h`. The safe functions take any value.
-    unsafe extern "C" {
-        pub(crate) safe fn kut_div(value: u32) -> u32;
-        pub(crate) safe fn kut_div_more(value: u32) -> u32;
-        pub(crate) safe fn kut_recursed(value: u32) -> u32;
-        pub(crate) safe fn kut_mix(a: u64, b: u64) -> u64;
-        pub(crate) safe fn kut_call_structs();
-        pub(crate) safe fn kut_integers(a: u8, b: i8, c: u16, d: i16, e: u32, f: i32) -> u64;
-        pub(crate) safe fn kut_long(
-            a: u64,
-            b: i64,
-            c: usize,
-            d: isize,
-            e: bool,
-            f: *const c_void,
-        ) -> u64;
-        pub(crate) safe fn kut_long_result(value: isize) -> isize;
-        pub(crate) safe fn kut_int_result(value: i32) -> i32;
-        pub(crate) safe fn kut_string(string: *const u8) -> u64;
-        pub(crate) safe fn kut_call_syscall();
-        pub(crate) safe fn kut_registers();
-        pub(crate) static kut_registers_at: u32;
-        pub(crate) safe fn kut_skipped(value: i32) -> i32;
-        pub(crate) safe fn kut_stack_driver() -> usize;
-        pub(crate) safe fn kut_stack_find(address: usize, next: &mut usize) -> i32;
-        pub(crate) safe fn kut_preemptible() -> bool;
-        pub(crate) safe fn kut_start_sleepers(n: i32);
-        pub(crate) safe fn kut_stop_sleepers(n: i32);
-        pub(crate) safe fn kut_hold(address: usize) -> i32;
-        pub(crate) safe fn kut_let_go(address: usize);
-        pub(crate) safe fn kut_user_page() -> usize;
-        pub(crate) safe fn kut_user_pages() -> usize;
-        pub(crate) safe fn kut_join(address: usize) -> i32;
-        pub(crate) safe fn kut_leave();
-        pub(crate) safe fn kut_set_dry(value: i32);
-        pub(crate) safe fn kut_half_link(heal_ms: u32);
-        pub(crate) safe fn kut_whole_link();
-        pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
-        pub(crate) safe fn kut_map_device() -> usize;
-        pub(crate) fn kut_unmap_device(at: usize);
-        pub(crate) safe fn kut_fixed_device() -> usize;
-        pub(crate) fn kut_skip(why: *const c_char);
-        pub(crate) safe fn kut_signal(sig: i32);
-        pub(crate) safe fn kut_interrupt();
-        pub(crate) safe fn kut_level() -> u32;
-        pub(crate) static kut_ran: i32;
-    }
+/// The first functions to probe, and one that does not exist.
+pub(crate) const DIV: Target<'static> = Target::symbol(c"kut_div");
+pub(crate) const MORE: Target<'static> = Target::symbol(c"kut_div_more");
+pub(crate) const RECURSED: Target<'static> = Target::symbol(c"kut_recursed");
+pub(crate) const NONE: Target<'static> = Target::symbol(c"no_such_function");
+
+// The safe functions take any value.
+unsafe extern "C" {
+    pub(crate) safe fn kut_div(value: u32) -> u32;
+    pub(crate) safe fn kut_div_more(value: u32) -> u32;
+    pub(crate) safe fn kut_recursed(value: u32) -> u32;
+    pub(crate) safe fn kut_mix(a: u64, b: u64) -> u64;
+    pub(crate) safe fn kut_call_structs();
+    pub(crate) safe fn kut_integers(a: u8, b: i8, c: u16, d: i16, e: u32, f: i32) -> u64;
+    pub(crate) safe fn kut_long(a: u64, b: i64, c: usize, d: isize, e: bool, f: *const c_void);
+    pub(crate) safe fn kut_long_result(value: isize) -> isize;
+    pub(crate) safe fn kut_int_result(value: i32) -> i32;
+    pub(crate) safe fn kut_string(string: *const u8) -> u64;
+    pub(crate) safe fn kut_call_syscall();
+    pub(crate) safe fn kut_registers();
+    // The offset at which each CPU register has its value.
+    pub(crate) safe static kut_registers_at: u32;
+    pub(crate) safe fn kut_skipped(value: i32) -> i32;
+    pub(crate) safe fn kut_stack_driver() -> usize;
+    pub(crate) safe fn kut_stack_find(address: usize, next: &mut usize) -> i32;
+    pub(crate) safe fn kut_preemptible() -> bool;
+    pub(crate) safe fn kut_start_sleepers(n: i32);
+    pub(crate) safe fn kut_stop_sleepers(n: i32);
+    pub(crate) safe fn kut_hold(address: usize) -> i32;
+    pub(crate) safe fn kut_let_go(address: usize);
+    pub(crate) safe fn kut_user_page() -> usize;
+    pub(crate) safe fn kut_user_pages() -> usize;
+    pub(crate) safe fn kut_join(address: usize) -> i32;
+    pub(crate) safe fn kut_leave();
+    pub(crate) safe fn kut_set_dry(value: i32);
+    pub(crate) safe fn kut_half_link(heal_ms: u32);
+    pub(crate) safe fn kut_whole_link();
+    pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
+    pub(crate) safe fn kut_map_device() -> usize;
+    pub(crate) fn kut_unmap_device(at: usize);
+    pub(crate) safe fn kut_fixed_device() -> usize;
+    pub(crate) fn kut_skip(why: *const c_char);
+    pub(crate) safe fn kut_signal(sig: i32);
+    pub(crate) safe fn kut_use_module();
+    pub(crate) safe fn kut_init_timer();
+    pub(crate) safe fn kut_interrupt();
+    pub(crate) safe fn kut_level() -> u32;
+    pub(crate) static kut_ran: i32;
 }
-
-pub(crate) use c::*;
 
 /// Writes to the user memory of the current task.
 pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
@@ -98,12 +94,6 @@ pub(crate) fn skip(why: &'static CStr) -> Result {
 pub(crate) const FIRST: Register = Register::Di;
 #[cfg(CONFIG_ARM64)]
 pub(crate) const FIRST: Register = Register::X(0);
-
-/// Returns the offset in `kut_registers()` at which each CPU register has its value.
-pub(crate) fn registers_at() -> u32 {
-    // SAFETY: Nobody writes it.
-    unsafe { kut_registers_at }
-}
 
 /// Returns how often `kut_skipped()` really ran.
 pub(crate) fn ran() -> i32 {
@@ -149,7 +139,15 @@ impl Seen {
         self.value.load(Relaxed)
     }
 
-    fn note_preemptible(&self) {
+    /// Notes a hit with this argument.
+    pub(crate) fn note(&self, value: u64, index: usize) {
+        Self::add(&self.pre);
+        self.value.store(value, Relaxed);
+        self.index.store(index as u64, Relaxed);
+        self.note_preemptible();
+    }
+
+    pub(crate) fn note_preemptible(&self) {
         if kut_preemptible() {
             self.preemptible.store(true, Relaxed);
         }
@@ -161,11 +159,8 @@ pub(crate) struct Before(pub(crate) Seen);
 
 #[vtable]
 impl kprobe::Handler for Before {
-    fn pre(&self, cx: &Context<'_>) {
-        Seen::add(&self.0.pre);
-        self.0.value.store(cx.arg(0), Relaxed);
-        self.0.index.store(cx.index() as u64, Relaxed);
-        self.0.note_preemptible();
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        self.0.note(cx.arg0(), cx.index());
     }
 }
 
@@ -174,27 +169,71 @@ pub(crate) struct Around(pub(crate) Seen);
 
 #[vtable]
 impl kprobe::Handler for Around {
-    fn pre(&self, cx: &Context<'_>) {
-        Seen::add(&self.0.pre);
-        self.0.value.store(cx.arg(0), Relaxed);
-        self.0.index.store(cx.index() as u64, Relaxed);
-        self.0.note_preemptible();
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        self.0.note(cx.arg0(), cx.index());
     }
 
-    fn post(&self, _cx: &Context<'_, Post>) {
+    fn post(&self, _cx: &kprobe::PostContext<'_>) {
         Seen::add(&self.0.post);
         self.0.note_preemptible();
     }
 }
 
+/// Calls a closure with something of its own.
+pub(crate) struct On<S, F>(pub(crate) S, pub(crate) F);
+
+#[vtable]
+impl<S, F> kprobe::Handler for On<S, F>
+where
+    S: Send + Sync + 'static,
+    F: Fn(&S, &kprobe::Context<'_>) + Send + Sync + 'static,
+{
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        (self.1)(&self.0, cx);
+    }
+}
+
+#[vtable]
+impl<S, F> kretprobe::Handler for On<S, F>
+where
+    S: Send + Sync + 'static,
+    F: Fn(&S, &kretprobe::ReturnContext<'_>) + Send + Sync + 'static,
+{
+    type Data = ();
+
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (): ()) {
+        (self.1)(&self.0, cx);
+    }
+}
+
+impl<S, F> entry::Handler for On<S, F>
+where
+    S: Send + Sync + 'static,
+    F: Fn(&S, &entry::Context<'_>) + Send + Sync + 'static,
+{
+    fn entry(&self, cx: &entry::Context<'_>) {
+        (self.1)(&self.0, cx);
+    }
+}
+
+/// Registers it, on the heap.
+pub(crate) fn boxed<T>(probe: impl PinInit<T, Error>) -> Result<Pin<KBox<T>>> {
+    KBox::pin_init(probe, GFP_KERNEL)
+}
+
 /// Registers a probe that counts, on the heap.
 pub(crate) fn before(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Before>>>> {
-    KBox::pin_init(Kprobe::new(target, Before(Seen::new())), GFP_KERNEL)
+    boxed(Kprobe::new(target, Before(Seen::new())))
 }
 
 /// Registers a probe that counts before and after, on the heap.
 pub(crate) fn around(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Around>>>> {
-    KBox::pin_init(Kprobe::new(target, Around(Seen::new())), GFP_KERNEL)
+    boxed(Kprobe::new(target, Around(Seen::new())))
+}
+
+/// Returns the address of a probe, or 0.
+pub(crate) fn at<K: Kind>(probe: &Registered<K>) -> usize {
+    probe.address().map_or(0, |address| address.as_usize())
 }
 
 /// Returns the error of something that must fail.
@@ -204,8 +243,8 @@ pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
 
 /// Returns what the kernel has written over the instruction of a probe.
 #[cfg(CONFIG_X86_64)]
-pub(crate) fn opcode(probe: &kprobes::Probe) -> Result<u8> {
-    KernelPtr::<u8>::new(probe.address().as_usize()).read()
+pub(crate) fn opcode<K: Kind>(probe: &Registered<K>) -> Result<u8> {
+    KernelPtr::<u8>::new(at(probe)).read()
 }
 
 /// Returns an offset in `kut_mix` of at least `from`, at an instruction boundary.

@@ -8,23 +8,35 @@
 //! share them, and use them at the same time. `tests/inside/stress.py` is the
 //! program.
 
-use core::cell::Cell;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicU64,
+    AtomicUsize,
+    Ordering::Relaxed, //
+};
 use kernel::{
-    fs::{File, Kiocb},
+    error::to_result,
+    fs::{
+        File,
+        Kiocb, //
+    },
     ioctl::_IO,
     iov::IovIterSource,
-    miscdevice::{MiscDevice, MiscDeviceOptions, MiscDeviceRegistration},
+    miscdevice::*,
     new_mutex,
     prelude::*,
-    str::CStr,
-    sync::{Arc, Mutex},
-    uaccess::{UserPtr, UserSlice},
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
 };
 use kprobes::{
-    entry, kprobe, kretprobe, nofault::UserStr, tracepoint, AtEntry, Context, Count, Entry,
-    EntrySet, Kprobe, KprobeSet, Kretprobe, KretprobeSet, Post, Probe, Refusal, Return, Target,
-    Trace, Tracepoint,
+    nofault::UserStr,
+    probe::*,
+    *, //
 };
 
 module! {
@@ -51,13 +63,75 @@ mod targets {
     }
 }
 
+// What can be queried. `device.py` has the same numbers.
+const HITS: usize = 0;
+const MISSED: usize = 1;
+const RETURNS: usize = 2;
+const WRONG: usize = 3;
+const FAULTS: usize = 4;
+const OPTIMIZED: usize = 5;
+
+/// A handler that answers.
+trait Answers {
+    fn count(&self, what: usize) -> Option<&Count>;
+
+    /// The index of the member of a set whose misses are asked for, if not those of all.
+    fn member(&self) -> usize {
+        usize::MAX
+    }
+}
+
+/// Has a handler answer by its counters.
+macro_rules! answers {
+    ($handler:ty, $($what:ident: $count:tt),+ $(; $($member:tt)+)?) => {
+        impl Answers for $handler {
+            fn count(&self, what: usize) -> Option<&Count> {
+                match what {
+                    $($what => Some(&self.$count),)+
+                    _ => None,
+                }
+            }
+
+            $($($member)+)?
+        }
+    };
+}
+
+/// Implements the handlers that see an entry by `hit()`.
+macro_rules! handler {
+    ($handler:ty) => {
+        #[vtable]
+        impl kprobe::Handler for $handler {
+            fn pre(&self, _cx: &kprobe::Context<'_>) {
+                self.hit();
+            }
+        }
+
+        impl entry::Handler for $handler {
+            fn entry(&self, _cx: &entry::Context<'_>) {
+                self.hit();
+            }
+        }
+
+        impl tracepoint::Handler for $handler {
+            type Args = ();
+
+            fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {
+                self.hit();
+            }
+        }
+    };
+}
+
 /// Counts hits.
 #[derive(Default)]
 struct Before(Count);
 
-#[vtable]
-impl kprobe::Handler for Before {
-    fn pre(&self, _cx: &Context<'_>) {
+answers!(Before, HITS: 0);
+handler!(Before);
+
+impl Before {
+    fn hit(&self) {
         self.0.add(1);
     }
 }
@@ -69,13 +143,15 @@ struct Around {
     after: Count,
 }
 
+answers!(Around, HITS: before, RETURNS: after);
+
 #[vtable]
 impl kprobe::Handler for Around {
-    fn pre(&self, _cx: &Context<'_>) {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         self.before.add(1);
     }
 
-    fn post(&self, _cx: &Context<'_, Post>) {
+    fn post(&self, _cx: &kprobe::PostContext<'_>) {
         self.after.add(1);
     }
 }
@@ -84,22 +160,11 @@ impl kprobe::Handler for Around {
 #[derive(Default)]
 struct Nested(Count);
 
-#[vtable]
-impl kprobe::Handler for Nested {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.0.add(1);
-        targets::stress_inner(self.0.get());
-    }
-}
+answers!(Nested, HITS: 0);
+handler!(Nested);
 
-impl entry::Handler for Before {
-    fn entry(&self, _cx: &Context<'_, AtEntry>) {
-        self.0.add(1);
-    }
-}
-
-impl entry::Handler for Nested {
-    fn entry(&self, _cx: &Context<'_, AtEntry>) {
+impl Nested {
+    fn hit(&self) {
         self.0.add(1);
         targets::stress_inner(self.0.get());
     }
@@ -121,14 +186,14 @@ impl Picks {
         Ok(Self {
             all: Count::new(),
             picked: Count::new(),
-            address: probe.address().as_usize(),
+            address: probe.address().ok_or(EINVAL)?.as_usize(),
             index: AtomicUsize::new(0),
         })
     }
 }
 
 impl entry::Handler for Picks {
-    fn entry(&self, cx: &Context<'_, AtEntry>) {
+    fn entry(&self, cx: &entry::Context<'_>) {
         self.all.add(1);
         if cx.address().as_usize() == self.address {
             self.picked.add(1);
@@ -136,6 +201,10 @@ impl entry::Handler for Picks {
         }
     }
 }
+
+answers!(Picks, HITS: all, RETURNS: picked; fn member(&self) -> usize {
+    self.index.load(Relaxed)
+});
 
 /// Reads a string of 32 equal letters, which another thread replaces by another
 /// letter, or unmaps.
@@ -146,12 +215,14 @@ struct Reader {
     wrong: Count,
 }
 
+answers!(Reader, HITS: hits, FAULTS: faults, WRONG: wrong);
+
 #[vtable]
 impl kprobe::Handler for Reader {
-    fn pre(&self, cx: &Context<'_>) {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
         self.hits.add(1);
         let mut buf = [0; 40];
-        match cx.arg::<UserStr>(0).read(&mut buf) {
+        match cx.arg0::<UserStr>().read(&mut buf) {
             Ok(text) => {
                 // The page may have just been mapped and be zero.
                 let text = text.as_bytes();
@@ -175,6 +246,8 @@ struct Followed {
     serial: AtomicU64,
 }
 
+answers!(Followed, HITS: entries, RETURNS: returns, WRONG: wrong);
+
 #[derive(Clone, Copy)]
 struct Call {
     pid: i32,
@@ -185,7 +258,7 @@ struct Call {
 impl kretprobe::Handler for Followed {
     type Data = Call;
 
-    fn entry(&self, cx: &Context<'_>) -> Option<Call> {
+    fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<Call> {
         self.entries.add(1);
         Some(Call {
             pid: cx.pid(),
@@ -193,7 +266,7 @@ impl kretprobe::Handler for Followed {
         })
     }
 
-    fn ret(&self, cx: &Context<'_, Return>, call: Call) {
+    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, call: Call) {
         self.returns.add(1);
         if call.pid != cx.pid() || call.serial >= self.serial.load(Relaxed) {
             self.wrong.add(1);
@@ -201,160 +274,64 @@ impl kretprobe::Handler for Followed {
     }
 }
 
-/// Counts what a tracepoint says.
-#[derive(Default)]
-struct Traced(Count);
-
-impl tracepoint::Handler for Traced {
-    type Args = ();
-
-    fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
-        self.0.add(1);
-    }
+/// A probe or a set, of whatever kind. A thread that uses it keeps it from being dropped.
+trait Held: Send + Sync {
+    fn ask(&self, what: usize) -> Option<u64>;
+    fn enable(&self, on: bool) -> Result;
 }
 
-/// A probe, of whatever kind. A thread that uses it keeps it from being
-/// dropped.
-#[derive(Clone)]
-enum Held {
-    Before(Arc<Kprobe<Before>>),
-    Around(Arc<Kprobe<Around>>),
-    Nested(Arc<Kprobe<Nested>>),
-    Reader(Arc<Kprobe<Reader>>),
-    Followed(Arc<Kretprobe<Followed>>),
-    Set(Arc<KprobeSet<Before>>),
-    ReturnSet(Arc<KretprobeSet<Followed>>),
-    Traced(Arc<Tracepoint<Traced>>),
-    Entry(Arc<Entry<Before>>),
-    EntrySet(Arc<EntrySet<Before>>),
-    EntryNested(Arc<Entry<Nested>>),
-    Matching(Arc<EntrySet<Picks>>),
-}
-
-/// What can be queried. `stress.py` has the same numbers.
-#[derive(Clone, Copy)]
-enum Asked {
-    Hits = 0,
-    Missed = 1,
-    Returns = 2,
-    Wrong = 3,
-    Faults = 4,
-    Optimized = 5,
-}
-
-impl Asked {
-    const ALL: [Self; 6] = [
-        Self::Hits,
-        Self::Missed,
-        Self::Returns,
-        Self::Wrong,
-        Self::Faults,
-        Self::Optimized,
-    ];
-}
-
-impl Followed {
-    fn ask(&self, what: Asked) -> Option<u64> {
+impl<K: Kind, H: Handles<K> + Answers> Held for Probe<K, H> {
+    fn ask(&self, what: usize) -> Option<u64> {
         match what {
-            Asked::Hits => Some(self.entries.get()),
-            Asked::Returns => Some(self.returns.get()),
-            Asked::Wrong => Some(self.wrong.get()),
-            _ => None,
+            MISSED => Some(self.missed()),
+            OPTIMIZED => Some((self.mechanism() == Mechanism::Jump).into()),
+            _ => self.handler().count(what).map(Count::get),
         }
+    }
+
+    fn enable(&self, on: bool) -> Result {
+        let toggle = [Registered::disable, Registered::enable][usize::from(on)];
+        toggle(self)
     }
 }
 
-impl Held {
-    /// Returns the probe, if it is not a set.
-    fn probe(&self) -> Option<&Probe> {
-        match self {
-            Self::Before(p) => Some(p),
-            Self::Around(p) => Some(p),
-            Self::Nested(p) => Some(p),
-            Self::Reader(p) => Some(p),
-            Self::Followed(p) => Some(p),
-            _ => None,
+impl<K: Kind, H: Handles<K> + Answers> Held for Set<K, H> {
+    fn ask(&self, what: usize) -> Option<u64> {
+        if let Some(count) = self.handler().count(what) {
+            return Some(count.get());
         }
-    }
-
-    /// Returns the entry probe, if it is one and not a set.
-    fn entry(&self) -> Option<&entry::Probe> {
-        match self {
-            Self::Entry(p) => Some(p),
-            Self::EntryNested(p) => Some(p),
-            _ => None,
-        }
-    }
-
-    fn ask(&self, what: Asked) -> Option<u64> {
-        match (self, what) {
-            (Self::Before(p), Asked::Hits) => Some(p.handler().0.get()),
-            (Self::Around(p), Asked::Hits) => Some(p.handler().before.get()),
-            (Self::Around(p), Asked::Returns) => Some(p.handler().after.get()),
-            (Self::Nested(p), Asked::Hits) => Some(p.handler().0.get()),
-            (Self::Reader(p), Asked::Hits) => Some(p.handler().hits.get()),
-            (Self::Reader(p), Asked::Faults) => Some(p.handler().faults.get()),
-            (Self::Reader(p), Asked::Wrong) => Some(p.handler().wrong.get()),
-            (Self::Traced(p), Asked::Hits) => Some(p.handler().0.get()),
-            (Self::Set(set), Asked::Hits) => Some(set.handler().0.get()),
-            (Self::Set(set), Asked::Missed) => Some(sum(set.iter())),
-            (Self::ReturnSet(set), Asked::Missed) => Some(sum(set.iter())),
-            (Self::ReturnSet(set), _) => set.handler().ask(what),
-            (Self::Followed(p), Asked::Hits | Asked::Returns | Asked::Wrong) => {
-                p.handler().ask(what)
-            }
-            (Self::Entry(p), Asked::Hits) => Some(p.handler().0.get()),
-            (Self::EntryNested(p), Asked::Hits) => Some(p.handler().0.get()),
-            (Self::Entry(_) | Self::EntryNested(_), Asked::Missed) => Some(self.entry()?.missed()),
-            (Self::EntrySet(set), Asked::Hits) => Some(set.handler().0.get()),
-            (Self::EntrySet(set), Asked::Missed) => Some(set.missed()),
-            (Self::Matching(set), Asked::Hits) => Some(set.handler().all.get()),
-            // Of the one function, by its index.
-            (Self::Matching(set), Asked::Returns) => Some(set.handler().picked.get()),
-            (Self::Matching(set), Asked::Missed) => {
-                let index = set.handler().index.load(Relaxed);
-                Some(set.get(index)?.missed())
-            }
-            // How many there are, and how many of them have left.
-            (Self::Matching(set), Asked::Faults) => Some(set.len() as u64),
-            (Self::Matching(set), Asked::Wrong) => {
-                Some(set.iter().filter(|(_, probe)| probe.is_gone()).count() as u64)
-            }
-            (_, Asked::Missed) => Some(self.probe()?.missed() as u64),
-            (_, Asked::Optimized) => Some(self.probe()?.is_optimized().into()),
+        match what {
+            MISSED => match self.get(self.handler().member()) {
+                Some(probe) => Some(probe.missed()),
+                None => Some(self.missed()),
+            },
+            // How many there are, and how many of them are gone.
+            FAULTS => Some(self.len() as u64),
+            WRONG => Some(self.iter().filter(|(_, probe)| probe.is_gone()).count() as u64),
             _ => None,
         }
     }
 
     fn enable(&self, on: bool) -> Result {
-        if let Some(probe) = self.entry() {
-            return if on { probe.enable() } else { probe.disable() };
-        }
-        let probe = self.probe().ok_or(EINVAL)?;
-        if on {
-            probe.enable()
-        } else {
-            probe.disable()
-        }
+        let toggle = [Set::disable, Set::enable][usize::from(on)];
+        toggle(self)
     }
 }
 
-fn sum<'a>(probes: impl Iterator<Item = (usize, &'a Probe)>) -> u64 {
-    probes.map(|(_, probe)| probe.missed() as u64).sum()
-}
+type Shared = Arc<dyn Held>;
 
-struct Inner {
-    /// What was written last, with a NUL for each newline.
-    text: KVVec<u8>,
-    held: KVec<Option<Held>>,
-    /// The index of the target because of which a set was refused.
-    refused: usize,
+fn shared<T: Held + 'static>(probe: impl PinInit<T, Error>) -> Result<Shared> {
+    let shared: Shared = Arc::pin_init(probe, GFP_KERNEL)?;
+    Ok(shared)
 }
 
 #[pin_data]
 struct Device {
+    /// What was written last, with a NUL for each newline.
     #[pin]
-    inner: Mutex<Inner>,
+    text: Mutex<KVVec<u8>>,
+    #[pin]
+    held: Mutex<KVec<Option<Shared>>>,
 }
 
 const CALL: u32 = _IO('k' as u32, 0);
@@ -367,7 +344,6 @@ const DROP: u32 = _IO('k' as u32, 6);
 const ENABLE: u32 = _IO('k' as u32, 7);
 const DISABLE: u32 = _IO('k' as u32, 8);
 const ASK: u32 = _IO('k' as u32, 9);
-const REFUSED: u32 = _IO('k' as u32, 10);
 const LEAK: u32 = _IO('k' as u32, 11);
 
 /// Parses targets: `SYMBOL` or `SYMBOL+OFFSET`, each with a NUL.
@@ -390,11 +366,10 @@ fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
 
 /// Replaces the question at the user address `arg` by its answer: an ioctl can return
 /// only an `int`.
-fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result<isize> {
+fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result {
     let word = || UserSlice::new(UserPtr::from_addr(arg), size_of::<u64>());
     let question: u64 = word().reader().read()?;
-    word().writer().write(&to(question as usize)?)?;
-    Ok(0)
+    word().writer().write(&to(question as usize)?)
 }
 
 impl Device {
@@ -402,79 +377,41 @@ impl Device {
     /// is the number of calls that a return probe can follow.
     fn add(&self, arg: usize) -> Result<isize> {
         // Do not hold the lock, so that probes can be registered concurrently.
-        let text = core::mem::take(&mut self.inner.lock().text);
+        let text = core::mem::take(&mut *self.text.lock());
         let targets = targets_of(&text)?;
         let first = *targets.first().ok_or(EINVAL)?;
-        let max_active = (arg >> 8) as u16;
-        let refused = Cell::new(0);
-        let tell = |refusal: Refusal| {
-            refused.set(refusal.target().unwrap_or_default());
-            Error::from(refusal)
-        };
+        let name = || CStr::from_bytes_until_nul(&text).map_err(|_| EINVAL);
+        let alone = entry::Options::default().exclusive();
+        let follows = kretprobe::Options::default().max_active((arg >> 8) as u16);
+        let followed = Followed::default();
         let held = match arg & 0xff {
-            0 => Arc::pin_init(Kprobe::new(first, Before::default()), GFP_KERNEL).map(Held::Before),
-            1 => Arc::pin_init(Kprobe::new(first, Around::default()), GFP_KERNEL).map(Held::Around),
-            2 => Arc::pin_init(Kprobe::new(first, Nested::default()), GFP_KERNEL).map(Held::Nested),
-            3 => Arc::pin_init(Kprobe::new(first, Reader::default()), GFP_KERNEL).map(Held::Reader),
-            4 => Arc::pin_init(
-                Kretprobe::with_max_active(first, max_active, Followed::default()),
-                GFP_KERNEL,
-            )
-            .map(Held::Followed),
-            5 => Arc::try_pin_init(KprobeSet::new(&targets, Before::default()), GFP_KERNEL)
-                .map_err(tell)
-                .map(Held::Set),
-            6 => Arc::try_pin_init(
-                KretprobeSet::new(&targets, max_active, Followed::default()),
-                GFP_KERNEL,
-            )
-            .map_err(tell)
-            .map(Held::ReturnSet),
-            7 => {
-                let name = CStr::from_bytes_until_nul(&text).map_err(|_| EINVAL)?;
-                Arc::pin_init(Tracepoint::new(name, Traced::default()), GFP_KERNEL)
-                    .map(Held::Traced)
-            }
-            8 => Arc::pin_init(Entry::new(first, Before::default()), GFP_KERNEL).map(Held::Entry),
-            9 => Arc::try_pin_init(EntrySet::new(&targets, Before::default()), GFP_KERNEL)
-                .map_err(tell)
-                .map(Held::EntrySet),
-            10 => Arc::pin_init(Entry::new(first, Nested::default()), GFP_KERNEL)
-                .map(Held::EntryNested),
-            11 => {
-                let pattern = CStr::from_bytes_until_nul(&text).map_err(|_| EINVAL)?;
-                Arc::try_pin_init(EntrySet::matching(pattern, Picks::new()?), GFP_KERNEL)
-                    .map_err(tell)
-                    .map(Held::Matching)
-            }
-            12 => {
-                Arc::pin_init(Entry::alone(first, Before::default()), GFP_KERNEL).map(Held::Entry)
-            }
-            _ => return Err(EINVAL),
-        };
-        let mut inner = self.inner.lock();
-        inner.refused = refused.get();
-        let held = Some(held?);
-        let index = match inner.held.iter().position(|h| h.is_none()) {
-            Some(index) => {
-                inner.held[index] = held;
-                index
-            }
-            None => {
-                inner.held.push(held, GFP_KERNEL)?;
-                inner.held.len() - 1
-            }
-        };
+            0 => shared(Kprobe::new(first, Before::default())),
+            1 => shared(Kprobe::new(first, Around::default())),
+            2 => shared(Kprobe::new(first, Nested::default())),
+            3 => shared(Kprobe::new(first, Reader::default())),
+            4 => shared(Kretprobe::with_options(first, follows, followed)),
+            5 => shared(KprobeSet::new(&targets, Before::default())),
+            6 => shared(KretprobeSet::with_options(&targets, follows, followed)),
+            7 => shared(Tracepoint::new(name()?, Before::default())),
+            8 => shared(Entry::new(first, Before::default())),
+            9 => shared(EntrySet::new(&targets, Before::default())),
+            10 => shared(Entry::new(first, Nested::default())),
+            11 => shared(EntrySet::matching(name()?, Picks::new()?)),
+            12 => shared(Entry::with_options(first, alone, Before::default())),
+            _ => Err(EINVAL),
+        }?;
+        let mut all = self.held.lock();
+        let free = all.iter().position(|h| h.is_none());
+        let index = free.unwrap_or(all.len());
+        if free.is_none() {
+            all.push(None, GFP_KERNEL)?;
+        }
+        all[index] = Some(held);
         Ok(index as isize)
     }
 
-    fn get(&self, index: usize) -> Result<Held> {
-        self.inner
-            .lock()
-            .held
-            .get(index)
-            .and_then(|h| h.clone())
-            .ok_or(ENOENT)
+    fn get(&self, index: usize) -> Result<Shared> {
+        self.held.lock().get(index).cloned().flatten().ok_or(ENOENT)
     }
 }
 
@@ -483,16 +420,11 @@ impl MiscDevice for Device {
     type Ptr = Pin<KBox<Self>>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        KBox::pin_init(
-            pin_init!(Self {
-                inner <- new_mutex!(Inner {
-                    text: KVVec::new(),
-                    held: KVec::new(),
-                    refused: 0,
-                }),
-            }),
-            GFP_KERNEL,
-        )
+        let device = pin_init!(Self {
+            text <- new_mutex!(KVVec::new()),
+            held <- new_mutex!(KVec::new()),
+        });
+        KBox::pin_init(device, GFP_KERNEL)
     }
 
     fn write_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterSource<'_>) -> Result<usize> {
@@ -503,77 +435,54 @@ impl MiscDevice for Device {
                 *byte = 0;
             }
         }
-        kiocb.file().inner.lock().text = text;
+        *kiocb.file().text.lock() = text;
         Ok(len)
     }
 
     fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
             // `arg` is the function and the number of calls.
-            CALL => {
-                kernel::error::to_result(targets::stress_call((arg & 0xff) as u32, arg >> 8))?;
-                Ok(0)
-            }
-            COUNTED => answer(arg, |which| Ok(targets::stress_count(which as u32))),
-            TIMERS => {
-                targets::stress_timers(arg != 0);
-                Ok(0)
-            }
-            SLEEP => Ok(targets::stress_sleep(arg as u32)),
-            USER => {
-                targets::stress_user(arg);
-                Ok(0)
-            }
-            ADD => me.add(arg),
+            CALL => to_result(targets::stress_call((arg & 0xff) as u32, arg >> 8))?,
+            COUNTED => answer(arg, |which| Ok(targets::stress_count(which as u32)))?,
+            TIMERS => targets::stress_timers(arg != 0),
+            SLEEP => return Ok(targets::stress_sleep(arg as u32)),
+            USER => drop(targets::stress_user(arg)),
+            ADD => return me.add(arg),
             DROP => {
-                let held = {
-                    let mut inner = me.inner.lock();
-                    inner
-                        .held
-                        .get_mut(arg)
-                        .and_then(|h| h.take())
-                        .ok_or(ENOENT)?
-                };
+                let held = me.held.lock().get_mut(arg).and_then(Option::take);
                 // This waits, so the lock is not held.
-                drop(held);
-                Ok(0)
+                drop(held.ok_or(ENOENT)?);
             }
-            ENABLE => me.get(arg)?.enable(true).map(|()| 0),
-            DISABLE => me.get(arg)?.enable(false).map(|()| 0),
+            ENABLE | DISABLE => me.get(arg)?.enable(cmd == ENABLE)?,
             ASK => answer(arg, |question| {
-                let what = *Asked::ALL.get(question & 0xff).ok_or(EINVAL)?;
-                me.get(question >> 8)?.ask(what).ok_or(EINVAL)
-            }),
-            REFUSED => Ok(me.inner.lock().refused as isize),
+                me.get(question >> 8)?.ask(question & 0xff).ok_or(EINVAL)
+            })?,
             // For testing the harness, which must report what is leaked.
             LEAK => {
                 for _ in 0..arg {
                     core::mem::forget(KVec::<u8>::with_capacity(200, GFP_KERNEL)?);
                 }
-                Ok(0)
             }
-            _ => Err(ENOTTY),
+            _ => return Err(ENOTTY),
         }
+        Ok(0)
     }
 }
 
-#[pin_data(PinnedDrop)]
 struct Stress {
-    #[pin]
-    device: MiscDeviceRegistration<Device>,
+    _device: Pin<KBox<MiscDeviceRegistration<Device>>>,
 }
 
-impl kernel::InPlaceModule for Stress {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            device <- MiscDeviceRegistration::register(MiscDeviceOptions { name: c"stress" }),
-        })
+impl kernel::Module for Stress {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let device = MiscDeviceRegistration::register(MiscDeviceOptions { name: c"stress" });
+        let _device = KBox::pin_init(device, GFP_KERNEL)?;
+        Ok(Self { _device })
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for Stress {
-    fn drop(self: Pin<&mut Self>) {
+impl Drop for Stress {
+    fn drop(&mut self) {
         targets::stress_timers(false);
     }
 }

@@ -23,21 +23,19 @@ static char *kind = "";
 module_param(kind, charp, 0);
 MODULE_PARM_DESC(kind, "fprobe, patch or direct");
 
-static atomic64_t hits;
-
-static int get_hits(char *text, const struct kernel_param *param)
-{
-	return sysfs_emit(text, "%lld\n", atomic64_read(&hits));
-}
-
-static const struct kernel_param_ops hits_ops = { .get = get_hits };
-module_param_cb(hits, &hits_ops, NULL, 0400);
+static long hits;
+module_param(hits, long, 0400);
 MODULE_PARM_DESC(hits, "how often it was called");
+
+static __always_inline void hit(void)
+{
+	atomic_long_inc((atomic_long_t *)&hits);
+}
 
 static notrace int on_fprobe(struct fprobe *fp, unsigned long ip, unsigned long ret,
 			     struct ftrace_regs *fregs, void *data)
 {
-	atomic64_inc(&hits);
+	hit();
 	return 0;
 }
 
@@ -45,7 +43,7 @@ static struct fprobe fprobe = { .entry_handler = on_fprobe };
 
 static notrace noinline u64 instead(u64 value)
 {
-	atomic64_inc(&hits);
+	hit();
 	return value;
 }
 
@@ -65,7 +63,7 @@ static struct ftrace_ops patch = {
 void stress_beside_direct(void);
 notrace void stress_beside_direct(void)
 {
-	atomic64_inc(&hits);
+	hit();
 }
 
 void stress_beside_trampoline(void *regs);

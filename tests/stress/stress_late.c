@@ -59,7 +59,8 @@ static int state;
 static int __init late_init(void)
 {
 	if (offline) {
-		state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "stress_late", NULL, hold_cpu);
+		state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "stress_late", NULL,
+						  hold_cpu);
 		return state < 0 ? state : 0;
 	}
 	block.priority = coming ? INT_MAX : INT_MIN;

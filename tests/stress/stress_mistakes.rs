@@ -9,12 +9,12 @@ use core::mem;
 use kernel::{
     new_spinlock,
     prelude::*,
-    sync::{SetOnce, SpinLock},
+    sync::{
+        SetOnce,
+        SpinLock, //
+    }, //
 };
-use kprobes::{
-    kprobe, kretprobe, module, tracepoint, Context, Kprobe, KprobeSet, Kretprobe, KretprobeSet,
-    ModuleWatch, Post, Return, Target, Trace, Tracepoint,
-};
+use kprobes::*;
 
 module! {
     type: Mistakes,
@@ -32,46 +32,9 @@ kprobes::string_param!(
 const PLACE: Target<'static> = kprobes::syscall!("getpriority");
 const OTHER: Target<'static> = kprobes::syscall!("setpriority");
 
-struct Before;
+type Held = Pin<KBox<Kprobe<Dropper>>>;
 
-#[vtable]
-impl kprobe::Handler for Before {
-    fn pre(&self, _cx: &Context<'_>) {}
-}
-
-struct Around;
-
-#[vtable]
-impl kprobe::Handler for Around {
-    fn post(&self, _cx: &Context<'_, Post>) {}
-}
-
-struct Returned;
-
-#[vtable]
-impl kretprobe::Handler for Returned {
-    type Data = ();
-
-    fn ret(&self, _cx: &Context<'_, Return>, _data: ()) {}
-}
-
-impl tracepoint::Handler for Before {
-    type Args = ();
-
-    fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {}
-}
-
-impl module::Handler for Before {
-    fn gone(&self) {}
-}
-
-type Held = Pin<KBox<Kprobe<Before>>>;
-
-fn probe(target: Target<'_>) -> Result<Held> {
-    KBox::pin_init(Kprobe::new(target, Before), GFP_KERNEL)
-}
-
-/// Drops a probe in its handler.
+/// Drops a probe in its handler, if it has one.
 #[pin_data]
 struct Dropper {
     #[pin]
@@ -79,11 +42,11 @@ struct Dropper {
 }
 
 impl Dropper {
-    fn new(held: Held) -> impl PinInit<Self> {
-        pin_init!(Self { held <- new_spinlock!(Some(held)) })
+    fn new(held: Option<Held>) -> impl PinInit<Self> {
+        pin_init!(Self { held <- new_spinlock!(held) })
     }
 
-    fn drop_it(&self) {
+    fn hit(&self) {
         // Release the lock first.
         let held = self.held.try_lock().and_then(|mut held| held.take());
         drop(held);
@@ -92,68 +55,83 @@ impl Dropper {
 
 #[vtable]
 impl kprobe::Handler for Dropper {
-    fn pre(&self, _cx: &Context<'_>) {
-        self.drop_it();
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
+        self.hit();
+    }
+}
+
+#[vtable]
+impl kretprobe::Handler for Dropper {
+    type Data = ();
+
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: ()) {
+        self.hit();
     }
 }
 
 impl tracepoint::Handler for Dropper {
     type Args = ();
 
-    fn hit(&self, _cx: &Context<'_, Trace>, (): ()) {
-        self.drop_it();
+    fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {
+        self.hit();
     }
+}
+
+impl module::Handler for Dropper {
+    fn gone(&self) {}
+}
+
+/// Has only a post handler.
+struct Around;
+
+#[vtable]
+impl kprobe::Handler for Around {
+    fn post(&self, _cx: &kprobe::PostContext<'_>) {}
+}
+
+fn made<T>(init: impl PinInit<T, Error>) -> Result<Pin<KBox<T>>> {
+    KBox::pin_init(init, GFP_KERNEL)
+}
+
+fn probe(target: Target<'_>) -> Result<Held> {
+    made(Kprobe::new(target, Dropper::new(None)))
 }
 
 /// Forgets a probe of each kind.
 fn forget() -> Result {
-    let places = [PLACE, OTHER];
+    let (places, nop) = ([PLACE, OTHER], || Dropper::new(None));
     mem::forget(probe(PLACE)?);
-    mem::forget(KBox::pin_init(Kprobe::new(PLACE, Around), GFP_KERNEL)?);
-    mem::forget(KBox::pin_init(Kretprobe::new(PLACE, Returned), GFP_KERNEL)?);
-    mem::forget(KBox::pin_init(KprobeSet::new(&places, Before), GFP_KERNEL)?);
-    mem::forget(KBox::pin_init(
-        KretprobeSet::new(&places, 0, Returned),
-        GFP_KERNEL,
-    )?);
-    mem::forget(KBox::pin_init(
-        Tracepoint::new(c"kmalloc", Before),
-        GFP_KERNEL,
-    )?);
-    mem::forget(KBox::pin_init(ModuleWatch::new(Before), GFP_KERNEL)?);
+    mem::forget(made(Kprobe::new(PLACE, Around))?);
+    mem::forget(made(Kretprobe::new(PLACE, nop()))?);
+    mem::forget(made(KprobeSet::new(&places, nop()))?);
+    mem::forget(made(KretprobeSet::new(&places, nop()))?);
+    mem::forget(made(Tracepoint::new(c"kmalloc", nop()))?);
+    mem::forget(made(ModuleWatch::new(nop()))?);
     Ok(())
 }
 
 static KEPT: SetOnce<Held> = SetOnce::new();
 
+#[derive(Default)]
 struct Mistakes {
-    _probe: Option<Pin<KBox<Kprobe<Dropper>>>>,
+    _probe: Option<Held>,
     _tracepoint: Option<Pin<KBox<Tracepoint<Dropper>>>>,
 }
 
 impl kernel::Module for Mistakes {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let mut this = Self {
-            _probe: None,
-            _tracepoint: None,
-        };
+        let mut this = Self::default();
         match how.value().map(|mistake| mistake.to_bytes()) {
             Some(b"forget") => forget()?,
-            Some(b"static") => {
-                KEPT.populate(probe(PLACE)?);
-            }
-            Some(b"init") => {
-                forget()?;
-                return Err(EIO);
-            }
+            Some(b"static") => drop(KEPT.populate(probe(PLACE)?)),
+            Some(b"init") => return forget().and(Err(EIO)),
             Some(b"handler") => {
-                let dropper = Kprobe::new(PLACE, Dropper::new(probe(OTHER)?));
-                this._probe = Some(KBox::pin_init(dropper, GFP_KERNEL)?);
+                let drops = Dropper::new(Some(probe(OTHER)?));
+                this._probe = Some(made(Kprobe::new(PLACE, drops))?);
             }
             Some(b"lock") => {
                 let lock = KBox::pin_init(new_spinlock!(Some(probe(OTHER)?)), GFP_KERNEL)?;
-                let mut guard = lock.lock();
-                *guard = None;
+                *lock.lock() = None;
             }
             Some(b"rcu") => {
                 let held = probe(OTHER)?;
@@ -161,8 +139,8 @@ impl kernel::Module for Mistakes {
                 drop(held);
             }
             Some(b"tracepoint") => {
-                let dropper = Tracepoint::new(c"sched_process_fork", Dropper::new(probe(OTHER)?));
-                this._tracepoint = Some(KBox::pin_init(dropper, GFP_KERNEL)?);
+                let drops = Dropper::new(Some(probe(OTHER)?));
+                this._tracepoint = Some(made(Tracepoint::new(c"sched_process_fork", drops))?);
             }
             _ => return Err(EINVAL),
         }

@@ -25,31 +25,18 @@ static __always_inline u64 mix(enum stress_count which, u64 value)
 	return value;
 }
 
-noinline u64 stress_target(u64 value)
-{
-	return mix(STRESS_TARGET, value);
-}
+#define TARGET(name, which)		\
+	noinline u64 name(u64 value)	\
+	{				\
+		return mix(which, value);	\
+	}
 
-noinline u64 stress_exact(u64 value)
-{
-	return mix(STRESS_EXACT, value);
-}
-
+TARGET(stress_target, STRESS_TARGET)
+TARGET(stress_exact, STRESS_EXACT)
 /* Called by a handler. */
-noinline u64 stress_inner(u64 value)
-{
-	return mix(STRESS_INNER, value);
-}
-
-noinline u64 stress_irq(u64 value)
-{
-	return mix(STRESS_IRQ, value);
-}
-
-noinline u64 stress_softirq(u64 value)
-{
-	return mix(STRESS_SOFTIRQ, value);
-}
+TARGET(stress_inner, STRESS_INNER)
+TARGET(stress_irq, STRESS_IRQ)
+TARGET(stress_softirq, STRESS_SOFTIRQ)
 
 noinline long stress_sleep(unsigned int ms)
 {

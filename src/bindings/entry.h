@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The module's entry probes. */
+#include <linux/ftrace.h>
+
+struct kprobe;
+struct module;
+
+/* Their lock protects all but the reading of table. */
+struct kprobes_entries {
+	void *table;
+	/* The probes in the table, and those of them that are enabled. */
+	unsigned long linked;
+	unsigned long enabled;
+};
+extern struct kprobes_entries kprobes_entries;
+
+/* How often to ask ftrace again where modules are loaded and unloaded at that moment. */
+static const unsigned int KPROBES_ENTRY_TRIES = 8;
+
+int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init));
+bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init);
+int kprobes_entry_unloaded(unsigned long ip);
+void kprobes_entry_lock(void);
+void kprobes_entry_unlock(void);
+int kprobes_entry_attach(void (*hit)(unsigned long ip, unsigned long parent,
+				     struct ftrace_ops *ops, struct ftrace_regs *fregs),
+			 unsigned long *ips, unsigned int n);
+unsigned long kprobes_entry_callee(void);
+bool kprobes_entry_detach(unsigned long *ips, unsigned int n);
+void kprobes_preempt_schedule(void);
+int kprobes_entry_location(struct kprobe *kp, unsigned long *ip);
+int kprobes_entry_match(char *pattern, int len, bool first);
+bool kprobes_entry_may_have_missed(void);
+long kprobes_entry_matched(unsigned long *ips, unsigned long room);
+void kprobes_entry_unmatch(void);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Registered probes of all kinds. */
+#include <linux/kprobes.h>
+#include <linux/notifier.h>
+#include <linux/tracepoint.h>
+
+/* An entry of the module's list of registrations. */
+struct kprobes_registration {
+	struct list_head list;
+	/* Unregisters it and waits for its handlers. */
+	void (*unregister)(struct kprobes_registration *reg);
+	/* The place of the first probe, for a report: an address, or a name. */
+	const void *place;
+	/* The probe if count is 0, else an array of count pointers. */
+	void *probes;
+	unsigned int count;
+	/* How many events with listeners keep it enabled. */
+	unsigned short users;
+	bool place_is_name;
+	/* Whether its handler may sleep, and so make and drop others. */
+	bool first;
+};
+
+void kprobes_add_registration(struct kprobes_registration *reg,
+			       void (*unregister)(struct kprobes_registration *reg),
+			       void *probes, unsigned int count, const void *place,
+			       bool place_is_name);
+void kprobes_remove_registration(struct kprobes_registration *reg);
+bool kprobes_must_not_wait(void);
+int kprobes_may_register(const void *object);
+void kprobes_wait(void);
+void kprobes_block_forever(void);
+void kprobes_report_refused(unsigned int index, int errno);
+
+int kprobes_enable(struct kprobe *kp);
+int kprobes_enable_all(struct kprobe *const *kps, unsigned int n, bool on);
+void kprobes_unregister(void **probes, int n, bool returns);
+u32 kprobes_place_flags(const struct kprobe *kp);
+int kprobes_function_entry(void *addr);
+bool kprobes_function_missing(unsigned long addr);
+void kprobes_just_return(void);
+void kprobes_wait_for_overridden(void);
+
+/* A tracepoint's handler. */
+struct kprobes_tracepoint {
+	struct tracepoint *tracepoint;
+	void (*hit)(struct kprobes_tracepoint *tp, unsigned long a, unsigned long b,
+		    unsigned long c, unsigned long d, unsigned long e);
+	/* Hits within a handler. */
+	atomic_long_t missed;
+	bool enabled;
+};
+
+int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
+void kprobes_tracepoint_wait(void);
+
+/* A watch for modules that are unloaded. */
+struct kprobes_watch {
+	struct kprobes_registration reg;
+	struct notifier_block block;
+	void (*gone)(struct kprobes_watch *watch);
+};
+
+bool kprobes_in_watch(void);
+int kprobes_watch_register(struct kprobes_watch *watch);
+void kprobes_drop_watch(struct kprobes_watch *watch);
+void kprobes_unregister_watch(struct kprobes_registration *reg);

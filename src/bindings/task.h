@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Where the fields of the current task, its files and its CPU registers are. */
+#include <linux/binfmts.h>
+#include <linux/cred.h>
+#include <linux/fdtable.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+
+/*
+ * bindgen 0.73 loses an empty, aligned member (struct sched_statistics without CONFIG_SCHEDSTATS),
+ * so the kernel crate's bindings misplace all fields of task_struct after it. The compiler has the
+ * right offsets.
+ */
+static const unsigned long KPROBES_TASK_FLAGS = offsetof(struct task_struct, flags);
+static const unsigned long KPROBES_TASK_PID = offsetof(struct task_struct, pid);
+static const unsigned long KPROBES_TASK_TGID = offsetof(struct task_struct, tgid);
+static const unsigned long KPROBES_TASK_COMM = offsetof(struct task_struct, comm);
+static const unsigned long KPROBES_TASK_CRED = offsetof(struct task_struct, cred);
+static const unsigned long KPROBES_TASK_MM = offsetof(struct task_struct, mm);
+static const unsigned long KPROBES_TASK_FS = offsetof(struct task_struct, fs);
+static const unsigned long KPROBES_TASK_FILES = offsetof(struct task_struct, files);
+static const unsigned long KPROBES_CRED_EUID = offsetof(struct cred, euid);
+
+/* The kernel crate's bindings lack some of these structs. */
+static const unsigned long KPROBES_MM_ARG_START = offsetof(struct mm_struct, arg_start);
+static const unsigned long KPROBES_MM_ARG_END = offsetof(struct mm_struct, arg_end);
+static const unsigned long KPROBES_BPRM_FILENAME = offsetof(struct linux_binprm, filename);
+static const unsigned long KPROBES_BPRM_INTERP = offsetof(struct linux_binprm, interp);
+static const unsigned long KPROBES_BPRM_FILE = offsetof(struct linux_binprm, file);
+static const unsigned long KPROBES_BPRM_ARGC = offsetof(struct linux_binprm, argc);
+static const unsigned long KPROBES_FS_ROOT = offsetof(struct fs_struct, root.dentry);
+static const unsigned long KPROBES_FS_PWD = offsetof(struct fs_struct, pwd.dentry);
+static const unsigned long KPROBES_FILES_TABLE = offsetof(struct files_struct, fdt);
+static const unsigned long KPROBES_TABLE_MAX = offsetof(struct fdtable, max_fds);
+static const unsigned long KPROBES_TABLE_FILES = offsetof(struct fdtable, fd);
+static const unsigned long KPROBES_FILENAME_NAME = offsetof(struct filename, name);
+static const unsigned long KPROBES_FILE_DENTRY = offsetof(struct file, f_path.dentry);
+static const unsigned long KPROBES_FILE_INODE = offsetof(struct file, f_inode);
+static const unsigned long KPROBES_DENTRY_PARENT = offsetof(struct dentry, d_parent);
+static const unsigned long KPROBES_DENTRY_NAME = offsetof(struct dentry, d_name.name);
+static const unsigned long KPROBES_DENTRY_INODE = offsetof(struct dentry, d_inode);
+static const unsigned long KPROBES_INODE_NUMBER = offsetof(struct inode, i_ino);
+static const unsigned long KPROBES_INODE_SB = offsetof(struct inode, i_sb);
+static const unsigned long KPROBES_SB_DEVICE = offsetof(struct super_block, s_dev);
+static const unsigned int KPROBES_MINOR_BITS = MINORBITS;
+
+/*
+ * Four bits of task_struct::trace_recursion, after those of the kernel: the handler of a tracepoint
+ * is running in task, softirq, interrupt or NMI context.
+ */
+#define KPROBES_IN_TRACEPOINT_BIT 27
+/*
+ * Four more: the handler of an entry probe. The upper half of the word is no use: the kernel's own
+ * guard clears it.
+ */
+#define KPROBES_IN_ENTRY_BIT 23
+#ifdef CONFIG_TRACING
+static_assert(TRACE_RECORD_RECURSION_BIT < KPROBES_IN_ENTRY_BIT);
+static const unsigned long KPROBES_TASK_TRACE_RECURSION =
+	offsetof(struct task_struct, trace_recursion);
+#else
+/* No handler is registered then. */
+static const unsigned long KPROBES_TASK_TRACE_RECURSION = 0;
+#endif
+
+/* Another one: the handler of a watch runs. */
+#define KPROBES_IN_WATCH (1UL << 31)
+
+/* What interrupt_context_level() looks at. */
+static const unsigned int KPROBES_NMI = NMI_MASK;
+static const unsigned int KPROBES_HARDIRQ = NMI_MASK | HARDIRQ_MASK;
+static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET;
+/* Where the current task says that it is in a system call of 32 bits. */
+#ifdef CONFIG_X86_64
+static const unsigned long KPROBES_TASK_COMPAT = offsetof(struct task_struct, thread_info.status);
+static const unsigned int KPROBES_COMPAT = TS_COMPAT;
+#else
+static const unsigned long KPROBES_TASK_COMPAT = offsetof(struct task_struct, thread_info.flags);
+static const unsigned int KPROBES_COMPAT = 1U << TIF_32BIT;
+#endif
+#ifdef CONFIG_ARM64
+static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
+	offsetof(struct task_struct, thread_info.preempt.count);
+#endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the handler of an entry probe can find out.
+//!
+//! C header: [`include/linux/ftrace_regs.h`](srctree/include/linux/ftrace_regs.h)
+//!
+//! ftrace saves only what a call leaves in place: there are no callee-saved registers, and no
+//! flags.
+
+use super::record::Record;
+use crate::{
+    bindings,
+    context::{
+        self,
+        AtCall,
+        Place, //
+    },
+    kernel_ext::symbol::Address,
+    probe,
+    regs::{
+        self,
+        Register, //
+    }, //
+};
+
+/// The moment at the entry of a function.
+pub enum AtEntry {}
+impl Place for AtEntry {
+    type Hit = Hit;
+}
+
+/// What ftrace passes to its callback.
+///
+/// # Invariants
+///
+/// For the duration of the callback, `fregs` points at what ftrace has saved, which nobody else
+/// writes, and `record` at the probe.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Hit {
+    fregs: *mut bindings::ftrace_regs,
+    parent: usize,
+    record: *const Record,
+}
+
+impl Hit {
+    /// # Safety
+    ///
+    /// `fregs` must be what ftrace has passed to a callback, and `record` be registered.
+    #[inline(always)]
+    pub(super) unsafe fn new(
+        fregs: *mut bindings::ftrace_regs,
+        parent: usize,
+        record: *const Record,
+    ) -> Self {
+        // INVARIANT: By the safety requirements, these are those of this hit.
+        Self {
+            fregs,
+            parent,
+            record,
+        }
+    }
+}
+
+impl context::Hit for Hit {
+    #[inline(always)]
+    fn index(self) -> usize {
+        // SAFETY: By the type invariant, `record` is that of a registered probe.
+        unsafe { probe::index_of(self.record) }
+    }
+}
+
+// SAFETY: What ftrace has saved has the argument registers of this hit.
+unsafe impl AtCall for AtEntry {
+    #[inline(always)]
+    fn argument(hit: Hit, n: usize) -> usize {
+        // SAFETY: By the invariant of `Hit`, `fregs` is that of this hit.
+        unsafe { regs::entry_register(hit.fregs, Register::argument(n)).read() }
+    }
+
+    #[inline(always)]
+    unsafe fn set_argument(hit: Hit, n: usize, value: usize) {
+        // SAFETY: By the invariant of `Hit`, `fregs` is that of this hit. By the safety
+        // requirements, the function can continue with `value`.
+        unsafe { regs::entry_register(hit.fregs, Register::argument(n)).write(value) };
+    }
+}
+
+/// What [`Handler::entry`](super::Handler::entry) can find out.
+pub type Context<'a> = context::Context<'a, AtEntry>;
+
+impl Context<'_> {
+    /// Returns the address of the ftrace call, which is at the entry of the function: a few bytes
+    /// after its symbol on arm64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
+    #[inline(always)]
+    pub fn address(&self) -> Address {
+        // SAFETY: By the invariant of `Hit`, `record` is valid.
+        Address::new(unsafe { (*self.hit.record).ip() })
+    }
+
+    /// Returns where the function returns to. That is a trampoline of the kernel's if the return is
+    /// followed, too, by a [`Kretprobe`](crate::Kretprobe) of its caller's for example, which has
+    /// ended in a jump to this function.
+    #[inline(always)]
+    pub fn caller(&self) -> Address {
+        Address::new(self.hit.parent)
+    }
+
+    /// Returns the stack pointer.
+    #[inline(always)]
+    pub fn sp(&self) -> usize {
+        // SAFETY: By the invariant of `Hit`, `fregs` is that of this hit.
+        unsafe { regs::entry_register(self.hit.fregs, Register::STACK_POINTER).read() }
+    }
+}

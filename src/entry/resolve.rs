@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where ftrace's call is in the function that a target names.
+
+use crate::{
+    bindings,
+    target::Target, //
+};
+use core::ptr;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// Kprobes that are registered and disabled, and never enabled. Dropping them unregisters them, in
+/// one grace period.
+///
+/// # Invariants
+///
+/// `kprobes` is not resized, and `registered` points at those that are registered.
+pub(super) struct Resolver {
+    kprobes: KVVec<bindings::kprobe>,
+    registered: KVVec<*mut bindings::kprobe>,
+}
+
+impl Resolver {
+    /// Allocates room for that many.
+    #[inline]
+    pub(super) fn new(count: usize) -> Result<Self> {
+        Ok(Self {
+            kprobes: KVVec::with_capacity(count, GFP_KERNEL)?,
+            registered: KVVec::with_capacity(count, GFP_KERNEL)?,
+        })
+    }
+
+    /// Returns the address of ftrace's call in the function `target`. The kprobe refuses what
+    /// cannot be probed, and finds what has left.
+    #[inline]
+    pub(super) fn resolve(&mut self, target: Target<'_>) -> Result<usize> {
+        if !target.is_entry() {
+            return Err(EINVAL);
+        }
+        let mut empty = bindings::kprobe::default();
+        target.fill(&mut empty);
+        empty.flags = bindings::KPROBE_FLAG_DISABLED;
+        self.kprobes
+            .push_within_capacity(empty)
+            .map_err(|_| ENOMEM)?;
+        let kp = self.kprobes.last_mut().map(ptr::from_mut).ok_or(ENOMEM)?;
+        // SAFETY: `kp` is filled in, and does not move until it is unregistered. It has no
+        // callbacks.
+        to_result(unsafe { bindings::register_kprobe(kp) })?;
+        // There is room, for there was in `kprobes`. INVARIANT: It is registered.
+        let _ = self.registered.push_within_capacity(kp);
+        // The caller need not keep the name.
+        //
+        // SAFETY: `kp` is valid, and nobody else writes this field.
+        unsafe { (*kp).symbol_name = ptr::null() };
+        let mut ip = 0;
+        // SAFETY: `kp` is registered.
+        to_result(unsafe { bindings::kprobes_entry_location(kp, &raw mut ip) })?;
+        Ok(ip)
+    }
+}
+
+impl Drop for Resolver {
+    #[inline]
+    fn drop(&mut self) {
+        let count = self.registered.len() as c_int;
+        // SAFETY: By the type invariant, these are registered. They were never armed, so that
+        // cannot fail.
+        unsafe { bindings::unregister_kprobes(self.registered.as_mut_ptr(), count) };
+    }
+}

@@ -1,0 +1,616 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Trace events of the module: their listeners, what these arm, how records are printed. */
+#include <linux/err.h>
+#include <linux/kallsyms.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/perf_event.h>
+#include <linux/printk.h>
+#include <linux/slab.h>
+#include <linux/trace_events.h>
+
+#include "../bindings/event.h"
+#include "../bindings/probe.h"
+
+#ifdef CONFIG_EVENT_TRACING
+
+static_assert(sizeof(struct kprobes_event_field) == sizeof(struct trace_event_fields));
+static_assert(offsetof(struct kprobes_event_field, name) ==
+	      offsetof(struct trace_event_fields, name));
+static_assert(offsetof(struct kprobes_event_field, align) ==
+	      offsetof(struct trace_event_fields, align));
+static_assert(offsetof(struct kprobes_event_field, filter_type) ==
+	      offsetof(struct trace_event_fields, filter_type));
+static_assert(offsetof(struct kprobes_event_field, len) ==
+	      offsetof(struct trace_event_fields, len));
+
+/*
+ * Protects the listeners of all events, and what is bound to them. Taken inside event_mutex, and
+ * around kprobe_mutex, as trace_kprobe.c does.
+ */
+static DEFINE_MUTEX(lock);
+
+/* The module's exit has run, or its init has failed. */
+static bool ended;
+
+static struct kprobes_event *event_of(struct trace_event_call *call)
+{
+	return container_of(call, struct kprobes_event, call);
+}
+
+static bool has_listener(const struct kprobes_event *event)
+{
+	return event->listeners || event->perf;
+}
+
+/*
+ * A listener that stays must not miss a record. So `more` is set before a handler can see a new
+ * first listener, and cleared when no handler sees the old one any more.
+ */
+static void set_more(struct kprobes_event *event)
+{
+	WRITE_ONCE(event->more, event->perf || (event->listeners && event->listeners->next));
+}
+
+static int get(struct kprobes_binding *binding)
+{
+	int ret;
+
+	if (binding->wanted)
+		return 0;
+	ret = binding->reg->users ? 0 : binding->arm(binding->reg, true);
+	if (!ret) {
+		binding->wanted = true;
+		binding->reg->users++;
+	}
+	return ret;
+}
+
+static void put(struct kprobes_binding *binding)
+{
+	int ret;
+
+	if (!binding->wanted)
+		return;
+	binding->wanted = false;
+	if (--binding->reg->users)
+		return;
+	ret = binding->arm(binding->reg, false);
+	/* Its handler finds no listener, and dropping the probe disarms it. */
+	if (ret)
+		pr_warn("%s: a probe without listeners stays armed: error %d\n",
+			THIS_MODULE->name, ret);
+}
+
+static void put_all(struct kprobes_event *event)
+{
+	struct kprobes_binding *binding;
+
+	for (binding = event->bindings; binding; binding = binding->next)
+		put(binding);
+}
+
+/*
+ * Arms all that is bound to an event, for a listener. If the listener `must` not be refused, what
+ * can be armed is; the next listener tries the others again.
+ */
+static int get_all(struct kprobes_event *event, bool must)
+{
+	struct kprobes_binding *binding;
+
+	for (binding = event->bindings; binding; binding = binding->next) {
+		int ret = get(binding);
+
+		if (!ret)
+			continue;
+		if (!must) {
+			if (!has_listener(event))
+				put_all(event);
+			return ret;
+		}
+		pr_warn("%s: a probe of the event %s:%s cannot be armed for a trigger: error %d\n",
+			THIS_MODULE->name, event->system, event->name, ret);
+	}
+	return 0;
+}
+
+static int add_listener(struct kprobes_event *event, struct trace_event_file *file, bool must)
+{
+	gfp_t gfp = GFP_KERNEL | (must ? __GFP_NOFAIL : 0);
+	struct kprobes_listener *listener = kzalloc(sizeof(*listener), gfp);
+	int ret;
+
+	if (!listener)
+		return -ENOMEM;
+	listener->file = file;
+	listener->next = event->listeners;
+	ret = get_all(event, must);
+	if (ret) {
+		kfree(listener);
+		return ret;
+	}
+	if (listener->next)
+		WRITE_ONCE(event->more, true);
+	smp_store_release(&event->listeners, listener);
+	return 0;
+}
+
+static void remove_listener(struct kprobes_event *event, struct trace_event_file *file)
+{
+	struct kprobes_listener **link = &event->listeners, *listener;
+
+	while (*link && (*link)->file != file)
+		link = &(*link)->next;
+	listener = *link;
+	if (!listener)
+		return;
+	WRITE_ONCE(*link, listener->next);
+	if (!has_listener(event))
+		put_all(event);
+	/*
+	 * The kernel frees the file, and the buffer of the instance, after it has waited for the
+	 * handlers of tracepoints, which ours are not. Ours may run on a CPU that goes offline.
+	 */
+	kprobes_wait();
+	set_more(event);
+	kfree(listener);
+}
+
+static int set_perf(struct kprobes_event *event, bool on)
+{
+	int ret = on ? get_all(event, false) : 0;
+
+	if (ret)
+		return ret;
+	/* The kernel has set perf_events before. */
+	smp_store_release(&event->perf, on);
+	if (on) {
+		WRITE_ONCE(event->more, true);
+	} else {
+		if (!has_listener(event))
+			put_all(event);
+		/* The kernel frees perf_events, as the file above. */
+		kprobes_wait();
+		set_more(event);
+	}
+	return 0;
+}
+
+/*
+ * Whether the kernel adds a trigger. It ignores a refusal then, and would later free the file
+ * without unregistering the listener.
+ */
+static bool must_accept(const struct trace_event_file *file)
+{
+	return file->flags & EVENT_FILE_FL_SOFT_DISABLED;
+}
+
+/*
+ * trace_event_class::reg. The kernel calls it with event_mutex held, also before the module's init
+ * and after its exit.
+ */
+static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
+{
+	struct kprobes_event *event = event_of(call);
+	int ret = 0;
+
+	switch (type) {
+	case TRACE_REG_REGISTER:
+		mutex_lock(&lock);
+		if (ended)
+			ret = must_accept(data) ? 0 : -ENODEV;
+		else
+			ret = add_listener(event, data, must_accept(data));
+		mutex_unlock(&lock);
+		break;
+	case TRACE_REG_UNREGISTER:
+		mutex_lock(&lock);
+		remove_listener(event, data);
+		mutex_unlock(&lock);
+		break;
+#ifdef CONFIG_PERF_EVENTS
+	case TRACE_REG_PERF_REGISTER:
+	case TRACE_REG_PERF_UNREGISTER:
+		mutex_lock(&lock);
+		if (type == TRACE_REG_PERF_REGISTER && ended)
+			ret = -ENODEV;
+		else
+			ret = set_perf(event, type == TRACE_REG_PERF_REGISTER);
+		mutex_unlock(&lock);
+		break;
+#endif
+	default:
+		/* PERF_ADD and PERF_DEL come with interrupts disabled. */
+		break;
+	}
+	return ret;
+}
+
+/* Binds a registration to an event, and arms it if there is a listener, else disarms it. */
+int kprobes_event_bind(struct kprobes_binding *binding)
+{
+	struct kprobes_event *event = binding->event;
+	int ret = 0;
+
+	if (kprobes_must_not_wait())
+		return -EDEADLK;
+	/* The kernel refuses the events of a module that was loaded by force. */
+	if (!event->call.event.type)
+		return -EOPNOTSUPP;
+	mutex_lock(&lock);
+	if (ended)
+		ret = -ENODEV;
+	else if (has_listener(event))
+		ret = get(binding);
+	else if (!binding->reg->users)
+		ret = binding->arm(binding->reg, false);
+	if (!ret) {
+		binding->next = event->bindings;
+		event->bindings = binding;
+	}
+	mutex_unlock(&lock);
+	return ret;
+}
+
+/*
+ * The registration is dropped next, which disarms it. In atomic context that drop calls BUG(), see
+ * kprobes_remove_registration(), and nothing is freed.
+ */
+void kprobes_event_unbind(struct kprobes_binding *binding)
+{
+	struct kprobes_binding **link = &binding->event->bindings;
+
+	if (kprobes_must_not_wait())
+		return;
+	mutex_lock(&lock);
+	while (*link != binding)
+		link = &(*link)->next;
+	*link = binding->next;
+	mutex_unlock(&lock);
+}
+
+/*
+ * The most characters of a line. With what the kernel puts before them, and with what one call of
+ * trace_seq_printf() adds after the check, they fit into a trace_seq.
+ */
+#define LONGEST (TRACE_SEQ_BUFFER_SIZE - 512 - KSYM_SYMBOL_LEN)
+
+struct line {
+	struct trace_seq *s;
+	size_t begin;
+};
+
+static bool is_full(const struct line *line)
+{
+	return trace_seq_used(line->s) - line->begin > LONGEST;
+}
+
+/* As %pS, but hashed if there is no symbol. */
+static void print_symbol(struct trace_seq *s, unsigned long address)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol(name, address);
+	if (name[0] == '0')
+		trace_seq_printf(s, "%p", (void *)address);
+	else
+		trace_seq_puts(s, name);
+}
+
+static void print_word(struct trace_seq *s, const struct kprobes_event_show *show, const void *at)
+{
+	u64 word = 0;
+
+	/* Records are aligned to 4 bytes. All supported architectures are little-endian. */
+	memcpy(&word, at, show->size);
+	switch (show->kind) {
+	case KPROBES_SIGNED:
+		trace_seq_printf(s, "%lld", sign_extend64(word, show->size * 8 - 1));
+		break;
+	case KPROBES_HEX:
+		trace_seq_printf(s, "0x%llx", word);
+		break;
+	case KPROBES_POINTER:
+		trace_seq_printf(s, "%p", (void *)word);
+		break;
+	case KPROBES_SYMBOL:
+		print_symbol(s, word);
+		break;
+	default:
+		trace_seq_printf(s, "%llu", word);
+		break;
+	}
+}
+
+/* Escaped as in the log, because programs choose their names. */
+static void print_string(const struct line *line, const char *string, size_t size)
+{
+	const char *end = string + strnlen(string, size);
+
+	for (; string < end && !is_full(line); string++) {
+		if (*string >= ' ' && *string <= '~')
+			trace_seq_putc(line->s, *string);
+		else if (*string == '\t')
+			trace_seq_puts(line->s, "\\t");
+		else if (*string == '\n')
+			trace_seq_puts(line->s, "\\n");
+		else if (*string == '\r')
+			trace_seq_puts(line->s, "\\r");
+		else
+			trace_seq_printf(line->s, "\\x%02x", (u8)*string);
+	}
+}
+
+/* As trace_print_array_seq(), which adds a NUL. */
+static void print_array(const struct line *line, const struct kprobes_event_show *show,
+			const u8 *at)
+{
+	u64 word = 0;
+	u16 n;
+
+	trace_seq_putc(line->s, '{');
+	for (n = 0; n < show->count && !is_full(line); n++, at += show->size) {
+		memcpy(&word, at, show->size);
+		trace_seq_printf(line->s, "%s0x%llx", n ? "," : "", word);
+	}
+	trace_seq_putc(line->s, '}');
+}
+
+static void print_field(const struct line *line, const struct kprobes_event_show *show,
+			const u8 *entry, size_t size)
+{
+	const u8 *at = entry + show->offset;
+	u16 where[2];
+
+	if (show->offset + show->size * show->count > size) {
+		trace_seq_puts(line->s, "(bad)");
+		return;
+	}
+	switch (show->kind) {
+	case KPROBES_CHARS:
+		print_string(line, at, show->count);
+		break;
+	case KPROBES_STRING:
+		memcpy(where, at, sizeof(where));
+		/* User space may have written into a buffer that is mapped, or persistent. */
+		if (where[0] + where[1] > size)
+			trace_seq_puts(line->s, "(bad)");
+		else
+			print_string(line, entry + where[0], where[1]);
+		break;
+	case KPROBES_ARRAY:
+		print_array(line, show, at);
+		break;
+	default:
+		print_word(line->s, show, at);
+		break;
+	}
+}
+
+static enum print_line_t print(struct trace_iterator *iter, int flags, struct trace_event *trace)
+{
+	const struct kprobes_event *event = container_of(trace, struct kprobes_event, call.event);
+	struct line line = { .s = &iter->seq };
+	const u8 *p;
+	int ret = trace_raw_output_prep(iter, trace);
+
+	if (ret != TRACE_TYPE_HANDLED)
+		return ret;
+	line.begin = trace_seq_used(line.s);
+	for (p = event->line; *p && !is_full(&line); p++) {
+		if (*p == 1)
+			print_field(&line, &event->shows[*++p - 1], (u8 *)iter->ent,
+				    iter->ent_size);
+		else
+			trace_seq_putc(line.s, *p);
+	}
+	trace_seq_puts(line.s, is_full(&line) ? "...\n" : "\n");
+	return trace_handle_return(line.s);
+}
+
+/* register_trace_event() fills in the others. */
+static struct trace_event_functions funcs = {
+	.trace = print,
+};
+
+#define for_each_event_of_ours(call)							\
+	for (call = THIS_MODULE->trace_events;						\
+	     call < THIS_MODULE->trace_events + THIS_MODULE->num_trace_events; call++)	\
+		if ((*call)->class->reg == reg)
+
+static int (*module_init_function)(void);
+static void (*module_exit_function)(void);
+
+/*
+ * Whether the kernel has another event of that name, which it does not check.
+ *
+ * Context: event_mutex. __register_event() in kernel/trace/trace_events.c must just have added the
+ * event at the front of the list of all events, which is not exported: so the head of that list is
+ * before the event.
+ */
+static bool is_duplicate(struct kprobes_event *event)
+{
+	const struct list_head *head = event->call.list.prev;
+	struct trace_event_call *other;
+
+	list_for_each_entry(other, head, list) {
+		const char *name = trace_event_name(other);
+
+		if (other != &event->call && name && other->class &&
+		    !strcmp(name, event->name) && !strcmp(other->class->system, event->system))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * trace_event_class::get_fields. The kernel calls it for the first time when it creates the event's
+ * first folder, before it gives up event_mutex.
+ */
+static struct list_head *get_fields(struct trace_event_call *call)
+{
+	struct kprobes_event *event = event_of(call);
+
+	/* Without memory for a folder, the first call may come later, from another task. */
+	if (event->adder == current) {
+		event->adder = NULL;
+		event->is_duplicate = is_duplicate(event);
+	}
+	return &event->class.fields;
+}
+
+/*
+ * Detaches all listeners. After the module's exit the kernel does so itself, except where a trigger
+ * has the event in soft mode; and probes that were not dropped are unregistered only when the
+ * event's files have been freed.
+ */
+static void detach_listeners(void)
+{
+	struct trace_event_call **call;
+	struct kprobes_listener *listener;
+	struct kprobes_event *event;
+
+	mutex_lock(&lock);
+	ended = true;
+	for_each_event_of_ours(call) {
+		event = event_of(*call);
+		event->detached = event->listeners;
+		WRITE_ONCE(event->listeners, NULL);
+		WRITE_ONCE(event->perf, false);
+		WRITE_ONCE(event->more, false);
+	}
+	mutex_unlock(&lock);
+	kprobes_wait();
+	for_each_event_of_ours(call) {
+		event = event_of(*call);
+		while ((listener = event->detached)) {
+			event->detached = listener->next;
+			kfree(listener);
+		}
+	}
+}
+
+/* Called in place of the module's init. */
+static int enter(void)
+{
+	struct trace_event_call **call;
+	int ret = 0;
+
+	for_each_event_of_ours(call) {
+		struct kprobes_event *event = event_of(*call);
+
+		event->adder = NULL;
+		if (!event->is_duplicate)
+			continue;
+		pr_err("%s: there is an event %s:%s already\n", THIS_MODULE->name,
+		       event->system, event->name);
+		/* The module loader uses EEXIST for itself. */
+		ret = -EBUSY;
+	}
+	if (!ret)
+		ret = module_init_function();
+	if (ret)
+		detach_listeners();
+	return ret;
+}
+
+/* Called in place of the module's exit. */
+static void leave(void)
+{
+	module_exit_function();
+	detach_listeners();
+}
+
+static void hook_init_and_exit(void)
+{
+	if (THIS_MODULE->init == enter)
+		return;
+	module_init_function = THIS_MODULE->init;
+	THIS_MODULE->init = enter;
+#ifdef CONFIG_MODULE_UNLOAD
+	module_exit_function = THIS_MODULE->exit;
+	if (module_exit_function)
+		THIS_MODULE->exit = leave;
+#endif
+}
+
+/* trace_event_class::raw_init, when the kernel finds the event, before the module's init. */
+int kprobes_event_raw_init(struct trace_event_call *call)
+{
+	struct kprobes_event *event = event_of(call);
+
+	hook_init_and_exit();
+	INIT_LIST_HEAD(&event->class.fields);
+	event->class.system = event->system;
+	event->class.fields_array = (struct trace_event_fields *)event->fields;
+	event->class.get_fields = get_fields;
+	event->class.reg = reg;
+	event->call.print_fmt = event->print_fmt;
+	event->call.event.funcs = &funcs;
+	event->adder = current;
+	return trace_event_raw_init(call);
+}
+#else
+int kprobes_event_raw_init(struct trace_event_call *call)
+{
+	return -EOPNOTSUPP;
+}
+
+int kprobes_event_bind(struct kprobes_binding *binding)
+{
+	return -EOPNOTSUPP;
+}
+
+void kprobes_event_unbind(struct kprobes_binding *binding)
+{
+}
+#endif
+
+#if defined(CONFIG_EVENT_TRACING) && defined(CONFIG_PERF_EVENTS)
+/* What perf_trace_*() of a TRACE_EVENT() does. Context: preemption disabled. */
+void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
+			 int *context)
+{
+	struct hlist_head *head = this_cpu_ptr(event->call.perf_events);
+	struct pt_regs *here;
+	void *entry;
+
+	if (!bpf_prog_array_valid(&event->call) && hlist_empty(head))
+		return NULL;
+	entry = perf_trace_buf_alloc(size, &here, context);
+	if (entry && !*regs) {
+		perf_fetch_caller_regs(here);
+		*regs = here;
+	}
+	return entry;
+}
+
+void kprobes_event_perf_submit(struct kprobes_event *event, void *entry, size_t size,
+			       struct pt_regs *regs, int context)
+{
+	perf_trace_run_bpf_submit(entry, size, context, &event->call, 1, regs,
+				  this_cpu_ptr(event->call.perf_events), NULL);
+}
+#else
+void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
+			 int *context)
+{
+	return NULL;
+}
+
+void kprobes_event_perf_submit(struct kprobes_event *event, void *entry, size_t size,
+			       struct pt_regs *regs, int context)
+{
+}
+#endif
+
+void kprobes_preempt_disable(void)
+{
+	preempt_disable_notrace();
+}
+
+void kprobes_preempt_enable(void)
+{
+	preempt_enable_notrace();
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The names of an event, and how a record is printed, which the compiler computes.
+
+use super::{
+    field::Kind,
+    fields::{
+        self,
+        Declared,
+        Fields, //
+    },
+    text::Text, //
+};
+
+/// Checks the name of a field, which must end with a NUL.
+#[inline]
+pub(super) const fn check_field_name(name: &str) {
+    let bytes = name.as_bytes();
+    let mut n = 0;
+    while bytes[n] != 0 {
+        // 1 stands for a field, and the kernel splits a format at other characters.
+        assert!(bytes[n].is_ascii_alphanumeric() || bytes[n] == b'_' || bytes[n] == b'#');
+        n += 1;
+    }
+    assert!(n > 0 && n + 1 == bytes.len());
+    assert!(
+        !same(name, 0, b"common_"),
+        "trace_event!: names that begin with `common_` are the kernel's"
+    );
+    // bpftrace makes a C struct of the fields.
+    assert!(
+        !same(name, 0, b"r#") && !is_c_keyword(name),
+        "trace_event!: a field cannot be called by a keyword of Rust or C"
+    );
+}
+
+/// Returns whether a name, which ends with a NUL, is a keyword of C.
+#[inline]
+const fn is_c_keyword(name: &str) -> bool {
+    const KEYWORDS: [&str; 37] = [
+        "asm\0",
+        "auto\0",
+        "bool\0",
+        "break\0",
+        "case\0",
+        "char\0",
+        "const\0",
+        "continue\0",
+        "default\0",
+        "do\0",
+        "double\0",
+        "else\0",
+        "enum\0",
+        "extern\0",
+        "float\0",
+        "for\0",
+        "goto\0",
+        "if\0",
+        "inline\0",
+        "int\0",
+        "long\0",
+        "register\0",
+        "restrict\0",
+        "return\0",
+        "short\0",
+        "signed\0",
+        "sizeof\0",
+        "static\0",
+        "struct\0",
+        "switch\0",
+        "typedef\0",
+        "typeof\0",
+        "union\0",
+        "unsigned\0",
+        "void\0",
+        "volatile\0",
+        "while\0",
+    ];
+    let mut n = 0;
+    while n < KEYWORDS.len() {
+        if name.len() == KEYWORDS[n].len() && same(name, 0, KEYWORDS[n].as_bytes()) {
+            return true;
+        }
+        n += 1;
+    }
+    false
+}
+
+/// Returns whether `text` has `other` at `from`.
+#[inline]
+const fn same(text: &str, from: usize, other: &[u8]) -> bool {
+    let text = text.as_bytes();
+    let mut n = 0;
+    while n < other.len() {
+        if from + n >= text.len() || text[from + n] != other[n] {
+            return false;
+        }
+        n += 1;
+    }
+    true
+}
+
+/// Names in `events/` of tracefs that are no systems, the kernel's own system, and the name that
+/// stands for a forgotten `#define`.
+const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
+    "ftrace",
+    "TRACE_SYSTEM",
+    "enable",
+    "header_page",
+    "header_event",
+];
+
+/// Names in the folder of a system that are no events.
+const NAMES_OF_THE_KERNEL: [&str; 2] = ["enable", "filter"];
+
+/// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
+pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
+    let full = D::NAME;
+    let from = full.as_bytes();
+    let mut text = Text::new();
+    let mut name = 0;
+    let mut n = 0;
+    while n < from.len() {
+        match from[n] {
+            b':' => {
+                assert!(name == 0, "trace_event!: the name is \"SYSTEM:EVENT\"");
+                name = n + 1;
+                text.push(0);
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => text.push(from[n]),
+            _ => panic!("trace_event!: a name consists of letters, digits and `_`"),
+        }
+        n += 1;
+    }
+    assert!(
+        name > 1 && name < from.len(),
+        "trace_event!: the name is \"SYSTEM:EVENT\""
+    );
+    let mut n = 0;
+    while n < SYSTEMS_OF_THE_KERNEL.len() {
+        let system = SYSTEMS_OF_THE_KERNEL[n].as_bytes();
+        assert!(
+            !(name == system.len() + 1 && same(full, 0, system)),
+            "trace_event!: the kernel has that name of a system for itself"
+        );
+        n += 1;
+    }
+    n = 0;
+    while n < NAMES_OF_THE_KERNEL.len() {
+        let other = NAMES_OF_THE_KERNEL[n].as_bytes();
+        assert!(
+            !(full.len() == name + other.len() && same(full, name, other)),
+            "trace_event!: the kernel has that name of an event for itself"
+        );
+        n += 1;
+    }
+    (text, name)
+}
+
+/// The most fields that a line prints: the kernel's `test_event_printk()` has a bit for each.
+const MAX_PRINTED: usize = 63;
+
+/// Returns how a record is printed, for `kprobes_event::line`: 1 is followed by the number of a
+/// field.
+///
+/// In a format that the user gives, a field is `{name}`, and `{{` is a brace.
+pub(super) const fn line<D: Declared>() -> Text<4096> {
+    let mut line = Text::new();
+    let mut printed = 0;
+    let Some(format) = D::FORMAT else {
+        while printed < D::NAMES.len() {
+            if printed > 0 {
+                line.push(b' ');
+            }
+            line.push_until_nul(D::NAMES[printed].as_bytes());
+            line.push(b'=');
+            line.push_field(printed);
+            printed += 1;
+        }
+        check_printed(printed);
+        return line;
+    };
+    let bytes = format.as_bytes();
+    let mut n = 0;
+    while n < bytes.len() {
+        let byte = bytes[n];
+        assert!(
+            byte >= b' ' && byte <= b'~',
+            "trace_event!: the print format is printable ASCII"
+        );
+        n += 1;
+        if byte != b'{' && byte != b'}' {
+            line.push(byte);
+            continue;
+        }
+        if n < bytes.len() && bytes[n] == byte {
+            line.push(byte);
+            n += 1;
+            continue;
+        }
+        assert!(byte == b'{', "trace_event!: a brace without its partner");
+        let mut field = 0;
+        loop {
+            assert!(
+                field < D::NAMES.len(),
+                "trace_event!: the print format names a field that there is not"
+            );
+            // The name, and a brace in place of its NUL.
+            let name = D::NAMES[field].as_bytes();
+            let end = n + name.len() - 1;
+            if end < bytes.len()
+                && bytes[end] == b'}'
+                && same(format, n, name.split_at(name.len() - 1).0)
+            {
+                line.push_field(field);
+                printed += 1;
+                n = end + 1;
+                break;
+            }
+            field += 1;
+        }
+    }
+    check_printed(printed);
+    line
+}
+
+#[inline]
+const fn check_printed(printed: usize) {
+    assert!(
+        printed <= MAX_PRINTED,
+        "trace_event!: a line prints at most 63 fields; choose them with `as \"FORMAT\"`"
+    );
+}
+
+/// Returns the same for tools, as `TP_printk()` would have it: the `print fmt` of the file
+/// `format`.
+pub(super) const fn print_fmt<D: Declared>() -> Text<8192> {
+    let list = D::Fields::LIST;
+    let line = line::<D>().bytes;
+    let mut text = Text::new();
+    text.push(b'"');
+    let mut n = 0;
+    while n < line.len() && line[n] != 0 {
+        match line[n] {
+            1 => {
+                n += 1;
+                let (field, _) = fields::nth(list, line[n] as usize - 1);
+                // The kernel and its tools would take it for a part of `%p`: `%pI` is the IP
+                // address that the pointer leads to.
+                assert!(
+                    !matches!(field.kind, Kind::Pointer) || !line[n + 1].is_ascii_alphanumeric(),
+                    "trace_event!: a letter or digit cannot follow a pointer in the print format"
+                );
+                text.push_until_nul(match (field.kind, field.size) {
+                    (Kind::Unsigned, 8) => b"%llu",
+                    (Kind::Unsigned, _) => b"%u",
+                    (Kind::Signed, 8) => b"%lld",
+                    (Kind::Signed, 4) => b"%d",
+                    // libtraceevent would print -1 as 65535.
+                    (Kind::Signed, 2) => b"%hd",
+                    (Kind::Signed, _) => b"%hhd",
+                    (Kind::Hex, 8) => b"0x%llx",
+                    (Kind::Hex, _) => b"0x%x",
+                    (Kind::Pointer, _) => b"%p",
+                    (Kind::Symbol, _) => b"%pS",
+                    (Kind::Chars | Kind::String | Kind::Array, _) => b"%s",
+                });
+            }
+            b'%' => text.push_until_nul(b"%%"),
+            byte @ (b'"' | b'\\') => {
+                text.push(b'\\');
+                text.push(byte);
+            }
+            byte => text.push(byte),
+        }
+        n += 1;
+    }
+    text.push(b'"');
+
+    n = 0;
+    while n < line.len() && line[n] != 0 {
+        if line[n] == 1 {
+            n += 1;
+            let (field, _) = fields::nth(list, line[n] as usize - 1);
+            text.push_until_nul(match field.kind {
+                Kind::String => b", __get_str(",
+                Kind::Array => b", __print_array(REC->",
+                Kind::Symbol => b", (void *)REC->",
+                _ => b", REC->",
+            });
+            text.push_until_nul(D::NAMES[line[n] as usize - 1].as_bytes());
+            match field.kind {
+                Kind::String => text.push(b')'),
+                Kind::Array => {
+                    text.push_until_nul(b", ");
+                    text.push_number(field.count);
+                    text.push_until_nul(b", ");
+                    text.push_number(field.size);
+                    text.push(b')');
+                }
+                _ => {}
+            }
+        }
+        n += 1;
+    }
+    text
+}

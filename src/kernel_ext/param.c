@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/module.h>
+#include <linux/printk.h>
+
+#include "../bindings/helper.h"
+
+void kprobes_param_too_long(const char *name, size_t max)
+{
+	pr_err("%s: %s: the value has at most %zu characters (ENOSPC)\n",
+	       THIS_MODULE->name, name, max);
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Rate limiting whose user reports what was suppressed. */
+#include <linux/ratelimit.h>
+
+#include "../bindings/helper.h"
+
+void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
+{
+	ratelimit_state_init(rs, interval, burst);
+	/* Or ___ratelimit() would print a line of its own. */
+	ratelimit_set_flags(rs, RATELIMIT_MSG_ON_RELEASE);
+}

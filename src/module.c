@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A watch for modules that go: its registration, its calls and its end. */
+#include <linux/bug.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/printk.h>
+#include <linux/sched.h>
+
+#include "bindings/probe.h"
+#include "bindings/task.h"
+
+/*
+ * The kernel holds a semaphore while it calls a watch, for which (un)registering one waits: in a
+ * handler that waits for itself. The task remembers that it is in one, as it does for tracepoints.
+ * Without CONFIG_TRACING it has no room to.
+ */
+bool kprobes_in_watch(void)
+{
+#ifdef CONFIG_TRACING
+	return current->trace_recursion & KPROBES_IN_WATCH;
+#else
+	return false;
+#endif
+}
+
+static void set_in_watch(bool in)
+{
+#ifdef CONFIG_TRACING
+	if (in)
+		current->trace_recursion |= KPROBES_IN_WATCH;
+	else
+		current->trace_recursion &= ~KPROBES_IN_WATCH;
+#endif
+}
+
+static int call(struct notifier_block *block, unsigned long event, void *module)
+{
+	struct kprobes_watch *watch = container_of(block, struct kprobes_watch, block);
+
+	if (event == MODULE_STATE_GOING || event == MODULE_STATE_LIVE) {
+		set_in_watch(true);
+		watch->gone(watch);
+		set_in_watch(false);
+	}
+	return NOTIFY_DONE;
+}
+
+int kprobes_watch_register(struct kprobes_watch *watch)
+{
+	if (kprobes_in_watch())
+		return -EDEADLK;
+	watch->block.notifier_call = call;
+	/* Behind the kernel's own callback for kprobes, whose priority is 0. */
+	watch->block.priority = -1;
+	return register_module_notifier(&watch->block);
+}
+
+/* As kprobes_remove_registration(). It stays on the list where it is stopped. */
+void kprobes_drop_watch(struct kprobes_watch *watch)
+{
+	if (unlikely(kprobes_in_watch())) {
+		pr_emerg("%s: ModuleWatch dropped in the handler of a ModuleWatch\n",
+			 THIS_MODULE->name);
+		BUG();
+	}
+	kprobes_remove_registration(&watch->reg);
+}
+
+void kprobes_unregister_watch(struct kprobes_registration *reg)
+{
+	unregister_module_notifier(&container_of(reg, struct kprobes_watch, reg)->block);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an event with listeners enables: a probe or a set.
+
+use super::{
+    module_entry::probes_of,
+    Kind,
+    Raw, //
+};
+use crate::bindings;
+use kernel::prelude::*;
+
+/// Enables or disables the probes of a registration.
+#[doc(hidden)]
+pub type ArmCall = unsafe extern "C" fn(*mut bindings::kprobes_registration, bool) -> c_int;
+
+/// What an [event](crate::event::Armed) can arm: probes, sets of probes, and
+/// [`Armed`](crate::event::Armed) itself, for several events.
+///
+/// # Safety
+///
+/// `registration()` must point at an entry of the module's list of registrations, which is on the
+/// list until this is dropped, and which `ARM` can enable and disable.
+pub unsafe trait Arm {
+    #[doc(hidden)]
+    const ARM: ArmCall;
+
+    #[doc(hidden)]
+    fn registration(&self) -> *mut bindings::kprobes_registration;
+}
+
+/// The [`ArmCall`] of probes of the kind `K`.
+///
+/// # Safety
+///
+/// To be called, under the lock of the events, for an entry of the module's list that has such
+/// probes, from a context that may sleep.
+#[inline]
+pub(super) unsafe extern "C" fn arm<K: Kind>(
+    reg: *mut bindings::kprobes_registration,
+    on: bool,
+) -> c_int {
+    // SAFETY: By the safety requirements.
+    let probes = unsafe { probes_of::<K>(reg) };
+    // SAFETY: They are registered as long as they are on the list.
+    let done = unsafe {
+        if on {
+            K::Raw::enable(probes)
+        } else {
+            K::Raw::disable(probes)
+        }
+    };
+    done.map_or_else(Error::to_errno, |()| 0)
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Kprobes: enabling and unregistering them, and which one the kernel has at a place. */
+#include <linux/cpu.h>
+#include <linux/kprobes.h>
+#include <linux/printk.h>
+#include <linux/rculist.h>
+#include <linux/sched.h>
+
+#include "../bindings/probe.h"
+
+/*
+ * The flags of what the kernel's hash list has for the place of a registered probe: the probe
+ * itself, or the aggregate probe that it is on the list of, because it shares the place or can be
+ * optimised. That one is the member that is hashed: the others never were, or have been replaced
+ * there.
+ */
+u32 kprobes_place_flags(const struct kprobe *kp)
+{
+	const struct list_head *at, *next;
+	u32 flags = READ_ONCE(kp->flags);
+
+	/* Members that leave the list are freed only after a grace period. */
+	rcu_read_lock();
+	for (at = READ_ONCE(kp->list.next); at != &kp->list; at = next) {
+		const struct kprobe *other = list_entry(at, struct kprobe, list);
+		struct hlist_node **pprev = READ_ONCE(other->hlist.pprev);
+
+		if (pprev && pprev != LIST_POISON2) {
+			flags = READ_ONCE(other->flags);
+			break;
+		}
+		/*
+		 * An aggregate probe to which the first member leads already, and which does not
+		 * lead back yet. We may be what keeps the kernel from going on with it.
+		 */
+		next = READ_ONCE(at->next);
+		if (next == at)
+			break;
+	}
+	rcu_read_unlock();
+	return flags;
+}
+
+/*
+ * Enables a registered probe.
+ *
+ * While kprobes are off globally (kprobes/enabled in debugfs), enable_kprobe() returns 0 and
+ * changes nothing for a place at which all are disabled: it is left out when they are switched on
+ * again. One that is registered enabled is not, and takes those at its place along; so another one
+ * comes for a moment. If they are switched on meanwhile, that one arms the place, and reports where
+ * this fails.
+ */
+int kprobes_enable(struct kprobe *kp)
+{
+	int ret = enable_kprobe(kp);
+
+	if (!ret && unlikely(kprobes_place_flags(kp) & KPROBE_FLAG_DISABLED)) {
+		struct kprobe another = { .addr = kp->addr };
+
+		ret = register_kprobe(&another);
+		if (!ret) {
+			/* It shares the place, and is not disabled: this is only the flag. */
+			ret = enable_kprobe(kp);
+			unregister_kprobe(&another);
+		} else {
+			/* It may be half enabled. */
+			disable_kprobe(kp);
+		}
+	}
+	return ret;
+}
+
+/*
+ * RCU ignores a CPU from rcutree_report_cpu_dead() to rcutree_report_cpu_starting(), and both ends
+ * of that can be probed. The lock waits for a CPU that goes offline or comes online. It does not
+ * wait for the last steps of a CPU after cpuhp_ap_report_dead(), such as hlt_play_dead().
+ */
+static void wait_for_cpus(void)
+{
+	cpus_read_lock();
+	cpus_read_unlock();
+}
+
+/*
+ * Disables n probes, of which each begins with a struct kprobe, so that unregistering them cannot
+ * fail, and unregisters them: kretprobes if returns.
+ *
+ * If the kernel cannot disarm a probe, it keeps using the struct, whose memory the caller would
+ * free. So this reports it and blocks forever. It does not try again: each attempt of the kernel's
+ * decrements its count of armed probes.
+ */
+void kprobes_unregister(void **probes, int n, bool returns)
+{
+	int i, errno;
+
+	for (i = 0; i < n; i++) {
+		struct kprobe *kp = probes[i];
+
+		errno = disable_kprobe(kp);
+		if (!errno)
+			continue;
+		pr_emerg("kprobes: cannot disarm %pS (errno %d): pid %d blocks until reboot\n",
+			 kp->addr, -errno, current->pid);
+		kprobes_block_forever();
+	}
+	/* RCU ignores a CPU that goes offline. The kernel frees some, the caller the rest. */
+	wait_for_cpus();
+	if (returns)
+		unregister_kretprobes((struct kretprobe **)probes, n);
+	else
+		unregister_kprobes((struct kprobe **)probes, n);
+	wait_for_cpus();
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What differs between the kinds of probes, as traits.
+
+use super::Mechanism;
+use crate::kernel_ext::symbol::{
+    Address,
+    Location, //
+};
+use kernel::prelude::*;
+
+/// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
+///
+/// Each kind has a module with its `Kind`, `Handler`, `Options` and `Context`. The kinds with a
+/// return have `ReturnContext`, too, and kprobes `PostContext`.
+///
+/// # Safety
+///
+/// `unregister` must leave no callback running.
+pub unsafe trait Kind: Sized + 'static {
+    /// The place of a probe: a [`Target`](crate::Target), or the name of a tracepoint.
+    type Target<'a>: Copy;
+    /// The [`Options`] that only this kind has.
+    type Specific: Copy + Default;
+    /// The C struct of a registered probe.
+    type Raw: Raw;
+
+    /// Unregisters all of `probes`, in one grace period of each sort, and waits until no callback
+    /// runs.
+    ///
+    /// # Safety
+    ///
+    /// All of `probes` must be registered probes of this kind.
+    #[doc(hidden)]
+    #[inline(always)]
+    unsafe fn unregister(probes: &[*mut Self::Raw]) {
+        // SAFETY: By the safety requirements.
+        unsafe { Self::Raw::unregister(probes) };
+    }
+}
+
+/// A kind whose probes do not change what the probed code does.
+pub trait Safe: Kind {}
+
+/// A handler of probes of the kind `K`. The library implements this for each type with the
+/// `Handler` trait of that kind, for example [`kprobe::Handler`](crate::kprobe::Handler).
+///
+/// # Safety
+///
+/// `plan` must have callbacks for probes of `O`.
+pub unsafe trait Handles<K: Kind>: Send + Sync + 'static {
+    /// Returns how to register a probe, with the callbacks for probes of `O`.
+    #[doc(hidden)]
+    fn plan<'a: 'a, O: Owner<K::Raw, Handler = Self>>(
+        target: K::Target<'a>,
+        options: Options<K::Specific>,
+    ) -> <K::Raw as Raw>::Plan<'a>;
+
+    /// Called once, after the probes are unregistered and all handlers have finished.
+    #[doc(hidden)]
+    fn unregistered(&self, missed: u64);
+}
+
+/// How probes are registered. `S` has what only some kinds have, for example
+/// [`max_active`](crate::kretprobe::Options::max_active).
+///
+/// # Examples
+///
+/// ```
+/// use kprobes::kretprobe;
+///
+/// let options = kretprobe::Options::default().max_active(64).disabled();
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<S = ()> {
+    pub(crate) disabled: bool,
+    pub(crate) partial: bool,
+    pub(crate) specific: S,
+}
+
+impl<S: Copy> Options<S> {
+    /// Registers the probes disabled. They have no hits, and cost nothing, until they are enabled,
+    /// by [`enable`](super::Registered::enable) or by an [event](crate::event::Armed).
+    #[inline]
+    pub const fn disabled(mut self) -> Self {
+        self.disabled = true;
+        self
+    }
+
+    /// Lets a set do without the targets that are refused: [`refused`](super::Set::refused) lists
+    /// them. If all targets are refused, the set is refused with the first error. Has no effect on
+    /// a single probe.
+    #[inline]
+    pub const fn partial(mut self) -> Self {
+        self.partial = true;
+        self
+    }
+}
+
+/// The C struct of a registered probe, and what the kernel can do with it.
+///
+/// # Safety
+///
+/// The methods must be sound for callers that meet their safety requirements.
+#[allow(
+    clippy::missing_safety_doc,
+    reason = "`address` has that of the methods below it"
+)]
+pub unsafe trait Raw: Sized {
+    /// How to register a probe.
+    type Plan<'a>;
+    /// A lock that is held from finding the places until the probes are registered.
+    type Guard;
+
+    fn lock() -> Result<Self::Guard>;
+
+    /// Registers `probes` as `plan` says, enables them unless it says otherwise, moves those that
+    /// succeed to the front of the slice, and returns how many they are.
+    ///
+    /// `refused` is called for each of the others. If it returns an error, none of `probes` stays
+    /// registered and that error is returned. `K` is their kind.
+    ///
+    /// # Safety
+    ///
+    /// The probes must be valid for writing, pinned, and not registered. They and what the
+    /// callbacks of the plans use must stay valid until they are unregistered. The caller must have
+    /// asked [`may_register`](super::may_register).
+    unsafe fn register<'a, K: Kind<Raw = Self>>(
+        guard: Self::Guard,
+        probes: &mut [*mut Self],
+        plan: impl Fn(*mut Self) -> Self::Plan<'a>,
+        refused: impl FnMut(*mut Self, Error) -> Result,
+    ) -> Result<usize>;
+
+    /// As [`Kind::unregister`].
+    ///
+    /// # Safety
+    ///
+    /// That of [`Kind::unregister`].
+    unsafe fn unregister(probes: &[*mut Self]);
+
+    /// Enables `probes`. A probe that is gone is left out, unless all are. If one cannot be
+    /// enabled, those before it are disabled again.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if all are gone; otherwise that of arming one.
+    ///
+    /// # Safety
+    ///
+    /// All of `probes` must be registered, and the caller be allowed to sleep.
+    unsafe fn enable(probes: &[*mut Self]) -> Result;
+
+    /// Disables `probes`, the other way round.
+    ///
+    /// # Safety
+    ///
+    /// That of [`Raw::enable`].
+    unsafe fn disable(probes: &[*mut Self]) -> Result;
+
+    /// Returns the address of a probe, 0 if it has none.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be registered. So for the methods below.
+    unsafe fn address(this: *const Self) -> usize;
+
+    #[inline]
+    unsafe fn location(this: *const Self) -> Location {
+        // SAFETY: By the safety requirements.
+        Address::new(unsafe { Self::address(this) }).location()
+    }
+
+    /// `this` may also have been registered until now.
+    unsafe fn missed(this: *const Self) -> u64;
+
+    unsafe fn mechanism(this: *const Self) -> Mechanism;
+
+    unsafe fn is_enabled(this: *const Self) -> bool;
+
+    unsafe fn is_gone(this: *const Self) -> bool;
+
+    /// Returns the name of the place of a probe that has no address, or null.
+    #[inline]
+    unsafe fn name(_this: *const Self) -> *const c_char {
+        core::ptr::null()
+    }
+}
+
+/// A type that contains the C struct of a probe: a single probe, or a member of a set.
+///
+/// # Safety
+///
+/// [`Owner::handler`] must be sound for every caller that meets its safety requirements.
+pub unsafe trait Owner<R> {
+    type Handler;
+
+    /// Returns the handler for the C struct that the kernel passes to a callback.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be a probe of such an owner, and stay registered for the duration of `'a`.
+    unsafe fn handler<'a>(raw: *mut R) -> &'a Self::Handler;
+}
+
+/// Declares the type `Kind` of a module, and that its `Handler`s handle that kind of probe: at
+/// `$target`, with the C struct `$raw` and the options `$specific`. `$new` returns the plan.
+macro_rules! kind {
+    (
+        $(#[$doc:meta])*
+        $raw:ty, $specific:ty, for<$a:lifetime> $target:ty => $plan:ty,
+        |$owner:ident, $at:ident, $options:ident| $new:expr
+        $(, $unregister:item)?
+    ) => {
+        $(#[$doc])*
+        pub enum Kind {}
+
+        // SAFETY: `unregister` waits for the callbacks, and for what they have redirected.
+        unsafe impl crate::probe::Kind for Kind {
+            type Target<$a> = $target;
+            type Specific = $specific;
+            type Raw = $raw;
+            $(
+                #[inline(always)]
+                $unregister
+            )?
+        }
+
+        // SAFETY: The callbacks of the plan are for probes of `$owner`.
+        unsafe impl<H: Handler> crate::probe::Handles<Kind> for H {
+            #[inline(always)]
+            fn plan<$a: $a, $owner: crate::probe::Owner<$raw, Handler = H>>(
+                $at: $target,
+                $options: crate::probe::Options<$specific>,
+            ) -> $plan {
+                $new
+            }
+
+            #[inline]
+            fn unregistered(&self, missed: u64) {
+                Handler::unregistered(self, missed);
+            }
+        }
+    };
+}
+pub(crate) use kind;
+
+/// Declares the constructors `new` and `with_options`, which register a handler at `$target`.
+macro_rules! constructors {
+    (
+        $(#[$doc:meta])*
+        $([$unsafe:ident])? for<$a:lifetime> $target:ty, $options:ty, $register:ident
+    ) => {
+        $(#[$doc])*
+        #[inline]
+        pub $($unsafe)? fn new<$a, E: $a>(
+            target: $target,
+            handler: impl PinInit<H, E> + $a,
+        ) -> impl PinInit<Self, Error> + $a
+        where
+            Error: From<E>,
+        {
+            Self::$register(target, Default::default(), handler)
+        }
+
+        /// As `new`, with [`Options`](crate::probe::Options).
+        ///
+        $(#[$doc])*
+        #[inline]
+        pub $($unsafe)? fn with_options<$a, E: $a>(
+            target: $target,
+            options: $options,
+            handler: impl PinInit<H, E> + $a,
+        ) -> impl PinInit<Self, Error> + $a
+        where
+            Error: From<E>,
+        {
+            Self::$register(target, options, handler)
+        }
+    };
+}
+pub(crate) use constructors;

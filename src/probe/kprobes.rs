@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registration of kprobes and kretprobes.
+//!
+//! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
+//!
+//! Context: process context; all of it sleeps.
+//!
+//! Used as they are, `register_kprobe()` and `unregister_kprobe()` of Linux 7.2 can each end in a
+//! use after free:
+//!
+//! - `register_kprobe()` returns 0 although arming the probe failed. So a probe is registered
+//!   disabled, where nothing has to be armed, and then enabled, which reports the error.
+//! - When a probe with a post handler joins one without at an ftrace call, the kernel later disarms
+//!   both with the wrong `ftrace_ops`: it warns, miscounts, and keeps a freed probe on its list. So
+//!   the kernel is never told of a post handler there, see `kprobe.rs`.
+//! - `unregister_kprobe()` returns nothing although disarming failed and the kernel keeps the
+//!   probe. So a probe is disabled first, which reports the error.
+//! - `unregister_kprobe()` waits for RCU, which ignores a CPU in the last steps of going offline
+//!   and in the first ones of coming online. So the hotplug lock is taken, too, before and after:
+//!   what the kernel frees may be in use on that CPU, and what the caller frees.
+
+use super::{
+    Kind,
+    Mechanism,
+    Raw, //
+};
+use crate::{
+    bindings,
+    kernel_ext::may_wait::may_wait, //
+};
+use core::{
+    hint::black_box,
+    ptr, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// A `struct kprobe` or `struct kretprobe`.
+///
+/// # Safety
+///
+/// All zeroes must be a valid value of the type, and its first field must be a `struct kprobe`.
+pub unsafe trait Kprobes: Sized {
+    type Plan<'a>: Plan<Self>;
+
+    /// Registers a probe.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be filled in, pinned, and not registered.
+    unsafe fn register(this: *mut Self) -> c_int;
+
+    /// Whether it is a `struct kretprobe`.
+    const RETURNS: bool;
+
+    /// Unregisters `probes`, in one grace period.
+    ///
+    /// # Safety
+    ///
+    /// All of `probes` must be registered, and never have been enabled.
+    unsafe fn unregister_disabled(probes: &[*mut Self]);
+
+    /// Returns how many hits were missed, besides `kprobe::nmissed`.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid.
+    #[inline(always)]
+    unsafe fn missed_returns(_this: *const Self) -> u32 {
+        0
+    }
+}
+
+/// A probe is registered once, or twice if [`Plan::settle`] asks for it.
+#[allow(unreachable_pub, reason = "sealed")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    First,
+    Again,
+}
+
+/// How a probe is registered.
+///
+/// # Safety
+///
+/// `fill` must set callbacks that may be called for the probe until it is unregistered.
+#[allow(unreachable_pub, reason = "sealed")]
+pub unsafe trait Plan<K> {
+    /// Fills in `probe`, which is all zeroes, for registration.
+    fn fill(&self, probe: &mut K, round: Round);
+
+    /// Decides, after the first registration, whether the probe can be enabled ([`Round::First`]),
+    /// has to be registered again ([`Round::Again`]), or is refused.
+    ///
+    /// # Safety
+    ///
+    /// `probe` must be registered and disabled.
+    #[inline(always)]
+    unsafe fn settle(&self, probe: *mut K) -> Result<Round> {
+        let _ = probe;
+        Ok(Round::First)
+    }
+
+    /// Whether the probe stays disabled when it is registered.
+    fn disabled(&self) -> bool;
+}
+
+/// Registers a probe, disabled.
+///
+/// # Safety
+///
+/// `probe` must be valid for writing, pinned, and not registered.
+#[inline(always)]
+unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Result {
+    // A call of `memset()` takes less room than the stores of a known size.
+    let size = black_box(size_of::<R>());
+    // SAFETY: By the safety requirements, `probe` is valid for writing.
+    unsafe { probe.cast::<u8>().write_bytes(0, size) };
+    // SAFETY: All zeroes is a valid value, by the safety requirements of `Kprobes`. Nobody else
+    // accesses a probe that is not registered.
+    plan.fill(unsafe { &mut *probe }, round);
+    let kp: *mut bindings::kprobe = probe.cast();
+    // SAFETY: `kp` is the first field of `probe`, which is not registered yet.
+    unsafe { (*kp).flags = bindings::KPROBE_FLAG_DISABLED };
+    // SAFETY: By the safety requirements, `probe` is pinned and not registered; it was filled in
+    // above.
+    to_result(unsafe { R::register(probe) })?;
+    // The caller owns the name and need not keep it. Only `dump_kprobe()` would read it, before a
+    // panic; it prints "(null)".
+    //
+    // SAFETY: `kp` is valid, and nobody else writes this field.
+    unsafe { (*kp).symbol_name = ptr::null() };
+    Ok(())
+}
+
+/// Registers a probe as `plan` says, disabled, and unregisters it.
+///
+/// # Errors
+///
+/// That of registering it, or of [`may_wait`]; `ENOMEM`.
+#[inline]
+pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
+    may_wait()?;
+    let mut probe = KBox::new_uninit(GFP_KERNEL)?;
+    // SAFETY: The probe is valid for writing, not registered, and in a box that stays where it is.
+    unsafe { add::<R>(probe.as_mut_ptr(), plan, Round::First) }?;
+    // SAFETY: It has just been registered, disabled.
+    unsafe { R::unregister_disabled(&[probe.as_mut_ptr()]) };
+    Ok(())
+}
+
+#[inline]
+fn flags<R: Kprobes>(this: *const R) -> u32 {
+    let kp: *const bindings::kprobe = this.cast();
+    // SAFETY: The callers pass registered probes, which begin with a kprobe. The kernel may write
+    // `flags` concurrently, hence volatile.
+    unsafe { ptr::read_volatile(&raw const (*kp).flags) }
+}
+
+// SAFETY: The methods do as they say: registered probes are unregistered on every error path, and
+// fields that the kernel may write are read by volatile accesses.
+unsafe impl<R: Kprobes> Raw for R {
+    type Plan<'a> = <R as Kprobes>::Plan<'a>;
+    type Guard = ();
+
+    #[inline(always)]
+    fn lock() -> Result {
+        Ok(())
+    }
+
+    /// ```text
+    /// fill -> register disabled -> settle -> enable -> registered
+    ///              |                 | |        |
+    ///              |    unregister <-+ |        |
+    ///              |         |         |        |
+    ///              |   fill again, register -> enable -> registered
+    ///              |         |                  |
+    ///              +---------+------------------+------> refused
+    /// ```
+    #[inline(always)]
+    unsafe fn register<'a, K: Kind<Raw = Self>>(
+        _guard: (),
+        probes: &mut [*mut Self],
+        plan: impl Fn(*mut Self) -> <R as Kprobes>::Plan<'a>,
+        mut refused: impl FnMut(*mut Self, Error) -> Result,
+    ) -> Result<usize> {
+        // The first `registered` probes are registered. The first `settled` of them can be enabled,
+        // the others have to be registered again.
+        let mut registered = 0;
+        let mut settled = 0;
+        for i in 0..probes.len() {
+            let probe = probes[i];
+            // SAFETY: By the safety requirements, `probe` is valid, pinned and not registered.
+            let added = unsafe { add(probe, &plan(probe), Round::First) };
+            let admitted = added.and_then(|()| {
+                // SAFETY: `add` has registered `probe`, disabled.
+                let round = unsafe { plan(probe).settle(probe) };
+                // SAFETY: As above.
+                round.inspect_err(|_| unsafe { R::unregister_disabled(&[probe]) })
+            });
+            match admitted {
+                Ok(round) => {
+                    probes.swap(registered, i);
+                    if round == Round::First {
+                        probes.swap(settled, registered);
+                        settled += 1;
+                    }
+                    registered += 1;
+                }
+                Err(error) => refused(probe, error).inspect_err(|_| {
+                    // SAFETY: These are registered, and none has been enabled.
+                    unsafe { R::unregister_disabled(&probes[..registered]) }
+                })?,
+            }
+        }
+
+        if settled < registered {
+            let again = settled..registered;
+            // SAFETY: These are registered, and none has been enabled.
+            unsafe { R::unregister_disabled(&probes[again.clone()]) };
+            for i in again {
+                let probe = probes[i];
+                // SAFETY: `probe` is valid and pinned, and has just been unregistered.
+                match unsafe { add(probe, &plan(probe), Round::Again) } {
+                    Ok(()) => {
+                        probes.swap(settled, i);
+                        settled += 1;
+                    }
+                    Err(error) => refused(probe, error).inspect_err(|_| {
+                        // SAFETY: These are registered, and none has been enabled.
+                        unsafe { R::unregister_disabled(&probes[..settled]) }
+                    })?,
+                }
+            }
+        }
+
+        let mut enabled = 0;
+        while enabled < settled {
+            let probe = probes[enabled];
+            if plan(probe).disabled() {
+                enabled += 1;
+                continue;
+            }
+            // SAFETY: `probe` is registered, and begins with a kprobe.
+            let Err(error) = to_result(unsafe { bindings::kprobes_enable(probe.cast()) }) else {
+                enabled += 1;
+                continue;
+            };
+            if let Err(error) = refused(probe, error) {
+                // SAFETY: These are registered.
+                unsafe { K::unregister(&probes[..settled]) };
+                return Err(error);
+            }
+            // SAFETY: `probe` is registered, and could not be enabled, or only half.
+            unsafe { K::unregister(&[probe]) };
+            settled -= 1;
+            probes.swap(enabled, settled);
+        }
+        Ok(settled)
+    }
+
+    #[inline(always)]
+    unsafe fn unregister(probes: &[*mut Self]) {
+        // Blocks forever if the kernel cannot disarm one, because its memory must not be freed.
+        //
+        // SAFETY: By the safety requirements, these are registered, and begin with a kprobe.
+        unsafe {
+            bindings::kprobes_unregister(
+                probes.as_ptr().cast_mut().cast(),
+                probes.len() as c_int,
+                R::RETURNS,
+            )
+        };
+    }
+
+    #[inline]
+    unsafe fn enable(probes: &[*mut Self]) -> Result {
+        // SAFETY: By the safety requirements, these are registered, and begin with a kprobe.
+        to_result(unsafe {
+            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, true)
+        })
+    }
+
+    #[inline]
+    unsafe fn disable(probes: &[*mut Self]) -> Result {
+        // SAFETY: As above.
+        to_result(unsafe {
+            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, false)
+        })
+    }
+
+    #[inline]
+    unsafe fn address(this: *const Self) -> usize {
+        let kp: *const bindings::kprobe = this.cast();
+        // SAFETY: By the safety requirements, it is registered, so its `addr` does not change.
+        unsafe { (*kp).addr as usize }
+    }
+
+    #[inline]
+    unsafe fn missed(this: *const Self) -> u64 {
+        let kp: *const bindings::kprobe = this.cast();
+        // SAFETY: By the safety requirements, it is initialised. The kernel may write `nmissed`
+        // concurrently, hence volatile.
+        let nested = unsafe { ptr::read_volatile(&raw const (*kp).nmissed) };
+        // SAFETY: As above.
+        nested as u64 + u64::from(unsafe { R::missed_returns(this) })
+    }
+
+    #[inline]
+    unsafe fn mechanism(this: *const Self) -> Mechanism {
+        // SAFETY: By the safety requirements, it is registered, and begins with a kprobe.
+        let flags = unsafe { bindings::kprobes_place_flags(this.cast()) };
+        if flags & bindings::KPROBE_FLAG_FTRACE != 0 {
+            Mechanism::Ftrace
+        } else if flags & bindings::KPROBE_FLAG_OPTIMIZED != 0 {
+            Mechanism::Jump
+        } else {
+            Mechanism::Breakpoint
+        }
+    }
+
+    #[inline]
+    unsafe fn is_enabled(this: *const Self) -> bool {
+        flags(this) & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE) == 0
+    }
+
+    #[inline]
+    unsafe fn is_gone(this: *const Self) -> bool {
+        flags(this) & bindings::KPROBE_FLAG_GONE != 0
+    }
+}

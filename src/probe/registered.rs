@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a registered probe of any kind can be asked.
+
+use super::{
+    Kind,
+    Raw, //
+};
+use crate::kernel_ext::{
+    may_wait::may_wait,
+    symbol::{
+        Address,
+        Location, //
+    }, //
+};
+use core::fmt;
+use kernel::{
+    container_of,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// How the kernel diverts the probed code to the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// Of kprobes and of what is based on them, the ftrace call at the entry of the function. Never
+    /// on arm64, which has no `CONFIG_KPROBES_ON_FTRACE`.
+    Ftrace,
+    /// A jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The kernel writes the jump
+    /// some time after it sets the flag. Never on arm64, which has no `CONFIG_OPTPROBES`.
+    Jump,
+    /// A breakpoint instruction. The kernel executes the probed instruction from a copy.
+    Breakpoint,
+    /// Of an [`Entry`](crate::Entry): ftrace calls the library directly.
+    Entry,
+    /// Of a [`Tracepoint`](crate::Tracepoint): the kernel calls the library directly.
+    Tracepoint,
+}
+
+impl Mechanism {
+    /// Returns the name, for log lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ftrace => "ftrace",
+            Self::Jump => "jump",
+            Self::Breakpoint => "breakpoint",
+            Self::Entry => "entry",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// A registered probe of the kind `K`, alone or in a set.
+///
+/// Context: any, unless a method says otherwise.
+///
+/// # Invariants
+///
+/// It is registered as long as there is a reference to it.
+#[repr(C)]
+pub struct Registered<K: Kind> {
+    /// The index of its target in a set; 0 for a single probe.
+    pub(super) index: u32,
+    /// The error, if it was refused.
+    pub(super) refused: Option<Error>,
+    pub(super) raw: Opaque<K::Raw>,
+}
+
+/// Returns the index of the target of a probe in its set.
+///
+/// # Safety
+///
+/// `raw` must be the C struct of a registered probe.
+#[inline(always)]
+pub(crate) unsafe fn index_of<R: Raw>(raw: *const R) -> usize {
+    const { assert!(align_of::<R>() <= INDEX_SIZE) };
+    // SAFETY: By the safety requirements, `raw` is a field of a `Registered`, which begins with the
+    // index, two words of 4 bytes before it.
+    unsafe { raw.byte_sub(INDEX_SIZE).cast::<u32>().read() as usize }
+}
+
+/// The size of what is before the C struct.
+const INDEX_SIZE: usize = size_of::<u32>() + size_of::<Option<Error>>();
+
+// SAFETY: Fields that the kernel may write concurrently are read with volatile or atomic accesses,
+// and locks of the kernel and of the library serialise enabling and disabling.
+unsafe impl<K: Kind> Sync for Registered<K> {}
+
+impl<K: Kind> Registered<K> {
+    #[inline]
+    pub(super) const fn uninit(index: u32) -> Self {
+        Self {
+            index,
+            refused: None,
+            raw: Opaque::uninit(),
+        }
+    }
+
+    /// Returns the C struct.
+    #[inline(always)]
+    pub(crate) const fn as_raw(&self) -> *mut K::Raw {
+        self.raw.get()
+    }
+
+    /// Returns the probe with this C struct.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be the C struct of a `Registered<K>`.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(raw: *mut K::Raw) -> *mut Self {
+        let raw = Opaque::cast_from(raw.cast_const()).cast_mut();
+        // SAFETY: By the safety requirements.
+        unsafe { container_of!(raw, Self, raw) }
+    }
+
+    /// Returns the address of the probed instruction, or `None` if the probe has none, as at a
+    /// tracepoint.
+    ///
+    /// Of an [`Entry`](crate::Entry), that is the ftrace call at the entry of the function: a few
+    /// bytes after its symbol on arm64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
+    #[inline]
+    pub fn address(&self) -> Option<Address> {
+        // SAFETY: By the type invariant.
+        match unsafe { K::Raw::address(self.as_raw()) } {
+            0 => None,
+            address => Some(Address::new(address)),
+        }
+    }
+
+    /// Returns the place, to be printed: symbol and offset, or the name of the tracepoint.
+    #[inline]
+    pub fn location(&self) -> Location {
+        // SAFETY: By the type invariant.
+        unsafe { K::Raw::location(self.as_raw()) }
+    }
+
+    /// Returns how many hits the handler was not called for.
+    ///
+    /// **Kprobes, overrides, return probes, timed or not:** A hit is missed if a handler of any
+    /// kprobe is running on that CPU (`kprobe::nmissed`). A return probe also misses a call if it
+    /// already follows as many calls as it can (`kretprobe::nmissed`, which wraps around to 0 after
+    /// 2³² - 1). This is the kernel's figure, and a lower bound:
+    ///
+    /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count only
+    ///   one, so hits and misses add up to the number of calls or slightly less. The handler can
+    ///   count its hits exactly, see [`Count`](crate::Count).
+    /// - The kernel counts a miss for all probes at the address, including disabled ones. A
+    ///   disabled probe has no hits, but may have misses.
+    /// - It does not count a call that an [`Override`](crate::Override) at this address returned
+    ///   from.
+    ///
+    /// **Entry probes:** A hit is missed within the handler of an entry probe, of this or another
+    /// module, in the same context of the same task. The handler is called for a hit in a softirq,
+    /// interrupt or NMI that interrupts a handler, except in the first instructions of an
+    /// interrupt, before the kernel notes that there is one. Hits and misses add up to the calls of
+    /// the function while the probe was enabled, except for [calls that ftrace leaves
+    /// out](crate::entry#calls-that-ftrace-leaves-out).
+    ///
+    /// **Tracepoints:** A hit is missed within a handler of this or another tracepoint, in the same
+    /// context of the same task. For example, a handler of `kmalloc` that allocates misses its own
+    /// allocation. The figure is exact.
+    #[inline]
+    pub fn missed(&self) -> u64 {
+        // SAFETY: By the type invariant.
+        unsafe { K::Raw::missed(self.as_raw()) }
+    }
+
+    /// Returns how the kernel currently diverts the probed code to the handler.
+    #[inline]
+    pub fn mechanism(&self) -> Mechanism {
+        // SAFETY: By the type invariant.
+        unsafe { K::Raw::mechanism(self.as_raw()) }
+    }
+
+    /// Returns whether the probe is neither disabled nor gone.
+    ///
+    /// A kprobe has no hits while kprobes are disabled globally, which a module cannot query.
+    #[inline]
+    pub fn is_enabled(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { K::Raw::is_enabled(self.as_raw()) }
+    }
+
+    /// Returns whether the module that contained the probed code has been unloaded. The probe stays
+    /// registered, but has no more hits.
+    #[inline]
+    pub fn is_gone(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { K::Raw::is_gone(self.as_raw()) }
+    }
+
+    /// Enables the probe.
+    ///
+    /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect once
+    /// they are enabled, which `enable_kprobe()` alone does not ensure.
+    ///
+    /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
+    /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
+    ///
+    /// # Errors
+    ///
+    /// `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed code is
+    /// gone; or the error of arming the probe, after which it stays disabled.
+    #[inline]
+    pub fn enable(&self) -> Result {
+        may_wait()?;
+        // SAFETY: By the type invariant, and the caller may sleep.
+        unsafe { K::Raw::enable(&[self.as_raw()]) }
+    }
+
+    /// Disables the probe.
+    ///
+    /// A handler may still be running when this returns, and a return probe still follows the calls
+    /// in flight to their return.
+    ///
+    /// Context: process context; it sleeps. C functions: `disable_kprobe()`,
+    /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.
+    ///
+    /// # Errors
+    ///
+    /// `EDEADLK` if the caller must not sleep, as in a handler; or the error of disarming the
+    /// probe, after which it stays enabled.
+    #[inline]
+    pub fn disable(&self) -> Result {
+        may_wait()?;
+        // SAFETY: By the type invariant, and the caller may sleep.
+        unsafe { K::Raw::disable(&[self.as_raw()]) }
+    }
+}
+
+impl<K: Kind> fmt::Debug for Registered<K> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered")
+            .field("location", &self.location())
+            .field("mechanism", &self.mechanism())
+            .field("enabled", &self.is_enabled())
+            .field("gone", &self.is_gone())
+            .field("missed", &self.missed())
+            .finish()
+    }
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A set of probes that share a handler.
+
+use super::{
+    arm::{
+        self,
+        Arm,
+        ArmCall, //
+    },
+    constructors,
+    index_of,
+    may_register,
+    module_entry::ModuleEntry,
+    Handles,
+    Kind,
+    Options,
+    Owner,
+    Raw,
+    Registered,
+    Safe, //
+};
+use crate::{
+    bindings,
+    kernel_ext::may_wait::may_wait, //
+};
+use core::fmt;
+use kernel::{
+    container_of,
+    prelude::*, //
+};
+
+/// Probes of the kind `K` at several targets that share a handler. The context's `index()` tells
+/// the handler which of them was hit.
+///
+/// Dropping the set unregisters them in one grace period and waits for running handlers, so it must
+/// not be dropped in a handler.
+///
+/// # Invariants
+///
+/// - `members` is never moved or resized, and `handler` of each points at that of the set.
+/// - Until the set is dropped, the members that were not refused are registered, `pointers` points
+///   at each of them, and `entry` is on the module's list.
+#[pin_data(PinnedDrop)]
+#[must_use = "dropping the set unregisters it"]
+pub struct Set<K: Kind, H: Handles<K>> {
+    #[pin]
+    handler: H,
+    members: KVVec<Member<K, H>>,
+    /// The members that are registered.
+    pointers: KVVec<*mut K::Raw>,
+    #[pin]
+    entry: ModuleEntry,
+}
+
+/// A target of a set that was refused, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The index of the target.
+    pub target: usize,
+    /// The error.
+    pub error: Error,
+}
+
+/// One probe of a set.
+#[repr(C)]
+pub(crate) struct Member<K: Kind, H> {
+    registered: Registered<K>,
+    handler: *const H,
+}
+
+// SAFETY: Probes may be unregistered by any task, and `H` is `Send`.
+unsafe impl<K: Kind, H: Handles<K>> Send for Set<K, H> {}
+// SAFETY: `&Set` gives access to `&H` and `&Registered`, which are `Sync`.
+unsafe impl<K: Kind, H: Handles<K>> Sync for Set<K, H> {}
+
+impl<K: Safe, H: Handles<K>> Set<K, H> {
+    constructors! {
+        /// Registers `handler` at all of the targets, or at none of them. With
+        /// [`Options::partial`], at those that are not refused.
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// # Errors
+        ///
+        /// That of [`Probe::new`](super::Probe::new) for the first target that is refused. One log
+        /// line has its index. `EINVAL` if there are no targets; `ENOMEM`.
+        for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
+    }
+}
+
+impl<K: Kind, H: Handles<K>> Set<K, H> {
+    #[inline]
+    pub(crate) fn at<'a, E: 'a>(
+        targets: &'a [K::Target<'a>],
+        options: Options<K::Specific>,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
+        let find = move |_: &_| Ok((targets.len(), plan));
+        Self::register(find, options.partial, handler)
+    }
+
+    /// Registers a probe for each place that `find` finds, which is called with the lock of this
+    /// kind held. It returns how many there are, and how each is registered.
+    #[inline]
+    pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
+        find: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
+        partial: bool,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        try_pin_init!(&this in Self {
+            // First, because the kernel may call it before the registration returns.
+            handler <- handler,
+            members: KVVec::new(),
+            pointers: {
+                // SAFETY: This only computes the address of a field.
+                let handler = unsafe { &raw const (*this.as_ptr()).handler };
+                may_register(handler)?;
+                let guard = K::Raw::lock()?;
+                let (count, plan) = find(&guard)?;
+                *members = Member::all(count, handler)?;
+                // SAFETY: The handler is initialised and pinned, and the members are not resized;
+                // both are dropped after the probes are unregistered.
+                unsafe { Member::register(guard, members, partial, plan)? }
+            },
+            // SAFETY: Each of `pointers`, which are not resized, points at a registered probe.
+            // INVARIANT: This puts them on the list.
+            entry <- unsafe {
+                ModuleEntry::add::<K>(pointers[0], pointers.as_ptr(), pointers.len())
+            },
+        })
+    }
+
+    /// Returns the handler.
+    #[inline]
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// Returns how many probes are registered.
+    #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.pointers.len()
+    }
+
+    /// Returns the probe at the target with this index, or `None` if there is no such target or it
+    /// was refused.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&Registered<K>> {
+        self.members.get(index)?.registered()
+    }
+
+    /// Iterates over the probes and the indices of their targets.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Registered<K>)> {
+        let members = self.members.iter();
+        members.filter_map(|member| Some((member.index(), member.registered()?)))
+    }
+
+    /// Iterates over the targets that were refused. Only [`Options::partial`] leaves any.
+    #[inline]
+    pub fn refused(&self) -> impl Iterator<Item = Refusal> + '_ {
+        self.members.iter().filter_map(|member| {
+            Some(Refusal {
+                target: member.index(),
+                error: member.registered.refused?,
+            })
+        })
+    }
+
+    /// Returns the sum of what its probes have [missed](Registered::missed).
+    #[inline]
+    pub fn missed(&self) -> u64 {
+        // SAFETY: By the type invariant, the members that were not refused are registered, or were
+        // until now.
+        let missed = |raw: &*mut K::Raw| unsafe { K::Raw::missed(*raw) };
+        self.pointers.iter().map(missed).sum()
+    }
+
+    /// Enables all probes of the set, except those that are gone. If one cannot be enabled, those
+    /// before it in the set are disabled again.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Registered::enable`]; `EINVAL` if all are gone.
+    #[inline]
+    pub fn enable(&self) -> Result {
+        may_wait()?;
+        // SAFETY: By the type invariant, and the caller may sleep.
+        unsafe { K::Raw::enable(&self.pointers) }
+    }
+
+    /// Disables all probes of the set, see [`Registered::disable`]. If one cannot be disabled,
+    /// those before it in the set are enabled again.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Registered::disable`].
+    #[inline]
+    pub fn disable(&self) -> Result {
+        may_wait()?;
+        // SAFETY: By the type invariant, and the caller may sleep.
+        unsafe { K::Raw::disable(&self.pointers) }
+    }
+}
+
+impl<K: Kind, H: Handles<K>> fmt::Debug for Set<K, H> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[pinned_drop]
+impl<K: Kind, H: Handles<K>> PinnedDrop for Set<K, H> {
+    #[inline]
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
+        // `remove`.
+        unsafe { self.entry.remove() };
+        self.handler.unregistered(self.missed());
+    }
+}
+
+impl<K: Kind, H: Handles<K>> Member<K, H> {
+    /// Allocates the members.
+    #[inline]
+    fn all(targets: usize, handler: *const H) -> Result<KVVec<Self>> {
+        if targets == 0 {
+            return Err(EINVAL);
+        }
+        let mut members = KVVec::with_capacity(targets, GFP_KERNEL)?;
+        for index in 0..targets {
+            let member = Self {
+                registered: Registered::uninit(index as u32),
+                handler,
+            };
+            members.push(member, GFP_KERNEL)?;
+        }
+        Ok(members)
+    }
+
+    /// Registers the members and returns pointers to those that are registered.
+    ///
+    /// # Safety
+    ///
+    /// The members must not move, and their handler must stay valid, until they are unregistered.
+    /// The callbacks of the plans must be for members of this type.
+    #[inline]
+    unsafe fn register<'a>(
+        guard: <K::Raw as Raw>::Guard,
+        members: &mut [Self],
+        partial: bool,
+        plan: impl Fn(usize) -> <K::Raw as Raw>::Plan<'a>,
+    ) -> Result<KVVec<*mut K::Raw>> {
+        let mut pointers = KVVec::with_capacity(members.len(), GFP_KERNEL)?;
+        for member in members {
+            pointers.push(member.registered.as_raw(), GFP_KERNEL)?;
+        }
+
+        let mut first = None;
+        // SAFETY: By the safety requirements, the probes may be registered. The closures are called
+        // with pointers to members, which nobody else accesses before they are enabled.
+        let registered = unsafe {
+            K::Raw::register::<K>(
+                guard,
+                &mut pointers,
+                |raw| plan(index_of(raw)),
+                |raw, error| {
+                    (*Registered::<K>::from_raw(raw)).refused = Some(error);
+                    first.get_or_insert((index_of(raw) as c_uint, error));
+                    if partial {
+                        Ok(())
+                    } else {
+                        Err(error)
+                    }
+                },
+            )
+        };
+        let error = match registered {
+            Ok(0) => None,
+            // A partial set leaves the refused targets out, so that is the error of all others.
+            Err(error) if partial => return Err(error),
+            Err(error) => Some(error),
+            Ok(registered) => {
+                pointers.truncate(registered);
+                return Ok(pointers);
+            }
+        };
+        if let Some((index, error)) = first {
+            // SAFETY: The function only prints.
+            unsafe { bindings::kprobes_report_refused(index, error.to_errno()) };
+        }
+        Err(error.or(first.map(|(_, error)| error)).unwrap_or(EINVAL))
+    }
+
+    #[inline]
+    fn index(&self) -> usize {
+        self.registered.index as usize
+    }
+
+    #[inline]
+    fn registered(&self) -> Option<&Registered<K>> {
+        // By the type invariant of `Set`, a member that was not refused is registered until the set
+        // is dropped.
+        self.registered
+            .refused
+            .is_none()
+            .then_some(&self.registered)
+    }
+}
+
+// SAFETY: A registered `raw` is the probe of a member, whose set's handler was initialised before
+// it.
+unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Member<K, H> {
+    type Handler = H;
+
+    #[inline(always)]
+    unsafe fn handler<'a>(raw: *mut K::Raw) -> &'a H {
+        // SAFETY: By the safety requirements, `raw` is the `registered` of a member.
+        let member = unsafe { container_of!(Registered::<K>::from_raw(raw), Self, registered) };
+        // SAFETY: The member is valid for `'a`, because dropping the set waits for running
+        // handlers. By the type invariant of `Set`, this is its handler, which is pinned.
+        unsafe { &*(*member).handler }
+    }
+}
+
+// SAFETY: By the type invariant, it is on the list until it is dropped.
+unsafe impl<K: Kind, H: Handles<K>> Arm for Set<K, H> {
+    const ARM: ArmCall = arm::arm::<K>;
+
+    #[inline]
+    fn registration(&self) -> *mut bindings::kprobes_registration {
+        self.entry.registration()
+    }
+}

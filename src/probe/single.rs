@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A single probe and its handler.
+
+use super::{
+    arm::{
+        self,
+        Arm,
+        ArmCall, //
+    },
+    constructors,
+    may_register,
+    module_entry::ModuleEntry,
+    Handles,
+    Kind,
+    Options,
+    Owner,
+    Raw,
+    Registered,
+    Safe, //
+};
+use crate::bindings;
+use core::{
+    fmt,
+    ops::Deref,
+    ptr, //
+};
+use kernel::{
+    container_of,
+    prelude::*, //
+};
+
+/// A registered probe of the kind `K` and its handler.
+///
+/// Initialising it registers the probe. Dropping it unregisters the probe and waits for running
+/// handlers, so it must not be dropped in a handler. Both sleep.
+///
+/// It dereferences to [`Registered`], which has what the probe can be asked.
+///
+/// # Invariants
+///
+/// `registered` is registered, and `entry` on the module's list, until the value is dropped.
+#[pin_data(PinnedDrop)]
+#[must_use = "dropping the probe unregisters it"]
+pub struct Probe<K: Kind, H: Handles<K>> {
+    #[pin]
+    registered: Registered<K>,
+    #[pin]
+    entry: ModuleEntry,
+    #[pin]
+    handler: H,
+}
+
+// SAFETY: A probe may be unregistered by any task, and `H` is `Send`.
+unsafe impl<K: Kind, H: Handles<K>> Send for Probe<K, H> {}
+// SAFETY: `&Probe` gives access to `&H` and `&Registered`, which are `Sync`.
+unsafe impl<K: Kind, H: Handles<K>> Sync for Probe<K, H> {}
+
+impl<K: Safe, H: Handles<K>> Probe<K, H> {
+    constructors! {
+        /// Registers `handler` at `target`.
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// # Errors
+        ///
+        /// `EDEADLK` if the caller must not sleep: it is a handler, holds a spinlock, has
+        /// interrupts or preemption disabled, or is in an RCU section. `EINVAL` if the probe would
+        /// lie on the stack, see [the crate](crate#where-not-to-create-a-probe). `ENOMEM`. Those of
+        /// the kind: [kprobes](crate::kprobe#errors), [return probes](crate::kretprobe#errors),
+        /// [entry probes](crate::entry#errors), [tracepoints](crate::tracepoint#errors).
+        for<'a> K::Target<'a>, Options<K::Specific>, register
+    }
+}
+
+impl<K: Kind, H: Handles<K>> Probe<K, H> {
+    #[inline(always)]
+    pub(crate) fn register<'a, E: 'a>(
+        target: K::Target<'a>,
+        options: Options<K::Specific>,
+        handler: impl PinInit<H, E> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        Error: From<E>,
+    {
+        try_pin_init!(&this in Self {
+            // First, because the kernel may call it before the registration returns.
+            handler <- handler,
+            // SAFETY: The closure initialises `registered` if it returns `Ok`. The handler is
+            // initialised, and the fields do not move.
+            registered <- unsafe {
+                pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
+                    registered.write(Registered::uninit(0));
+                    Self::try_register((*registered).as_raw(), target, options)
+                })
+            },
+            // SAFETY: `registered` is registered and pinned, and is dropped after `remove`.
+            // INVARIANT: This puts it on the list.
+            entry <- unsafe {
+                ModuleEntry::add::<K>((*this.as_ptr()).registered.as_raw(), ptr::null(), 0)
+            },
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `raw` must be a field of such a probe, pinned and not registered, beside a handler that is
+    /// initialised and not dropped before the probe is unregistered.
+    #[inline(always)]
+    unsafe fn try_register(
+        raw: *mut K::Raw,
+        target: K::Target<'_>,
+        options: Options<K::Specific>,
+    ) -> Result {
+        may_register(raw)?;
+        let guard = K::Raw::lock()?;
+        let plan = |_| H::plan::<Self>(target, options);
+        // SAFETY: By the safety requirements. The callbacks are for probes of this type.
+        unsafe { K::Raw::register::<K>(guard, &mut [raw], plan, |_, error| Err(error)) }.map(|_| ())
+    }
+
+    /// Returns the handler.
+    #[inline]
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+}
+
+impl<K: Kind, H: Handles<K>> Deref for Probe<K, H> {
+    type Target = Registered<K>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Registered<K> {
+        &self.registered
+    }
+}
+
+impl<K: Kind, H: Handles<K>> fmt::Debug for Probe<K, H> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.registered.fmt(f)
+    }
+}
+
+#[pinned_drop]
+impl<K: Kind, H: Handles<K>> PinnedDrop for Probe<K, H> {
+    #[inline]
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
+        // `remove`.
+        unsafe { self.entry.remove() };
+        // SAFETY: It was registered until now.
+        let missed = unsafe { K::Raw::missed(self.registered.as_raw()) };
+        self.handler.unregistered(missed);
+    }
+}
+
+// SAFETY: A registered `raw` is a field of a probe whose handler was initialised before it.
+unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Probe<K, H> {
+    type Handler = H;
+
+    #[inline(always)]
+    unsafe fn handler<'a>(raw: *mut K::Raw) -> &'a H {
+        // SAFETY: By the safety requirements, `raw` is the `registered` of a `Probe<K, H>`.
+        let probe = unsafe { container_of!(Registered::<K>::from_raw(raw), Self, registered) };
+        // SAFETY: The probe is valid for `'a`, because dropping it waits for running handlers. Only
+        // the handler is borrowed: `entry` may not be initialised yet.
+        unsafe { &(*probe).handler }
+    }
+}
+
+// SAFETY: By the type invariant, it is on the list until it is dropped.
+unsafe impl<K: Kind, H: Handles<K>> Arm for Probe<K, H> {
+    const ARM: ArmCall = arm::arm::<K>;
+
+    #[inline]
+    fn registration(&self) -> *mut bindings::kprobes_registration {
+        self.entry.registration()
+    }
+}

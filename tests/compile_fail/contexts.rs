@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+// A context has what is known at its hit, and only there.
+
+use kernel::prelude::*;
+use kprobes::*;
+
+// After the instruction, at the return: the registers need not hold the arguments any more.
+pub fn argument_after_the_instruction(cx: &kprobe::PostContext<'_>) {
+    let _: u32 = cx.arg0(); //~ `arg0` exists for reference `&Context<'_, Post>`, but
+}
+
+pub fn argument_at_the_return(cx: &kretprobe::ReturnContext<'_>) {
+    let _: u32 = cx.arg0(); //~ `arg0` exists for reference `&Context<'_, Return>`, but
+}
+
+// The ninth argument is on the stack, on arm64, too.
+pub fn argument_without_a_register(cx: &kprobe::Context<'_>) {
+    let _: u64 = cx.arg8(); //~ no method named `arg8` found
+}
+
+// The function has not run yet.
+pub fn result_before_the_return(cx: &kprobe::Context<'_>) {
+    let _: u32 = cx.ret(); //~ no method named `ret` found
+}
+
+pub fn result_at_an_entry(cx: &entry::Context<'_>) {
+    let _: u64 = cx.ret(); //~ no method named `ret` found
+}
+
+// ftrace saves the arguments. Other CPU registers are not those of the function.
+pub fn registers_at_an_entry(cx: &entry::Context<'_>, register: regs::Register) {
+    let _ = cx.register(register); //~ `register` exists for reference `&Context<'_, AtEntry>`, but
+    let _ = cx.flags(); //~ `flags` exists for reference `&Context<'_, AtEntry>`, but
+}
+
+// A tracepoint passes arguments, not the CPU registers.
+pub fn registers_at_a_tracepoint(cx: &tracepoint::Context<'_>) {
+    let _ = cx.ip(); //~ `ip` exists for reference `&Context<'_, Trace>`, but
+}
+
+// The places where a context comes from are the library's.
+pub enum Anywhere {}
+
+pub fn context_from_nowhere(_cx: &Context<'_, Anywhere>) {} //~ `Anywhere: Place` is not satisfied
+
+// Only the library knows that the registers are those of a hit.
+pub fn context_is_made() -> kprobe::Context<'static> {
+    kprobe::Context {} //~ cannot construct
+}
+
+// A context belongs to the CPU and the task of the hit.
+fn send<T: Send>(_value: T) {}
+
+pub fn context_is_sent(cx: &kprobe::Context<'_>) {
+    send(cx); //~ cannot be shared between threads safely
+}
+
+pub fn entry_context_is_sent(cx: &entry::Context<'_>) {
+    send(cx); //~ cannot be shared between threads safely
+}
+
+pub fn tracepoint_context_is_sent(cx: &tracepoint::Context<'_>) {
+    send(cx); //~ cannot be shared between threads safely
+}
+
+// Nobody checks what the probed code does with it.
+pub fn set_without_unsafe(cx: &kprobe::Context<'_>, entry: &entry::Context<'_>) {
+    cx.set_register(regs::Register::Ip, 0); //~ set_register` is unsafe and requires unsafe
+    entry.set_arg0(0); //~ set_arg0` is unsafe and requires unsafe
+}
+
+pub fn result_set_without_unsafe(cx: &kretprobe::ReturnContext<'_>) {
+    cx.set_ret(0); //~ set_ret` is unsafe and requires unsafe
+}
+
+// A program chooses where it points.
+pub fn user_pointer_is_dereferenced(cx: &kprobe::Context<'_>) {
+    let _ = *cx.arg0::<nofault::UserPtr<u32>>(); //~ cannot be dereferenced
+}
+
+// Only what any bytes are a value of is read.
+#[derive(Clone, Copy)]
+pub enum Choice {
+    One,
+    Other,
+}
+
+pub fn pointer_to_what_has_invalid_values(pointer: nofault::KernelPtr<Choice>) -> Result<Choice> {
+    pointer.read() //~ `Choice: FromBytes` is not satisfied
+}

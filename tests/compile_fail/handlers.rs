@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+// What a handler is, and what a return probe keeps from the entry to the return.
+
+use core::cell::Cell;
+use kernel::prelude::*;
+use kernel::sync::atomic::Atomic;
+use kprobes::*;
+
+const F: Target<'static> = Target::symbol(c"f");
+
+// Handlers run on several CPUs at once.
+struct NotSync(Cell<u32>);
+
+#[vtable]
+impl kprobe::Handler for NotSync {
+    //~^ `Cell<u32>` cannot be shared between threads safely
+    fn pre(&self, _cx: &kprobe::Context<'_>) {}
+}
+
+impl entry::Handler for NotSync {
+    //~^ `Cell<u32>` cannot be shared between threads safely
+    fn entry(&self, _cx: &entry::Context<'_>) {}
+}
+
+// A probe may be dropped by another task than the one that created it.
+struct NotSend(*mut u32);
+
+// SAFETY: None.
+unsafe impl Sync for NotSend {}
+
+#[vtable]
+impl kprobe::Handler for NotSend {
+    //~^ `*mut u32` cannot be sent between threads safely
+    fn pre(&self, _cx: &kprobe::Context<'_>) {}
+}
+
+// Its kind of probe needs another handler.
+pub struct Good;
+
+impl entry::Handler for Good {
+    fn entry(&self, _cx: &entry::Context<'_>) {}
+}
+
+pub fn handler_of_another_kind() -> impl PinInit<Kprobe<Good>, Error> {
+    //~^ `Good: kprobe::Handler` is not
+    Kprobe::new(F, Good) //~ `Good: kprobe::Handler` is not
+}
+
+// The kernel calls the handler until the probe is dropped, which may be anywhere.
+struct Borrows<'a>(&'a Atomic<u64>);
+
+impl entry::Handler for Borrows<'static> {
+    fn entry(&self, _cx: &entry::Context<'_>) {}
+}
+
+pub fn handler_borrows_the_stack() -> Result {
+    let count = Atomic::new(0);
+    let borrows = Borrows(&count); //~ `count` does not live long enough
+    let probe = KBox::pin_init(Entry::new(F, borrows), GFP_KERNEL)?;
+    drop(probe);
+    Ok(())
+}
+
+// Nobody has the handler for himself while the probe is registered.
+impl Good {
+    fn reset(&mut self) {}
+}
+
+pub fn handler_is_changed(probe: &Entry<Good>) {
+    probe.handler().reset(); //~ cannot borrow data in a `&` reference as mutable
+}
+
+// A call may return on another CPU than the one on which it was entered.
+struct KeepsCell;
+
+#[vtable]
+impl kretprobe::Handler for KeepsCell {
+    type Data = Option<&'static Cell<u64>>; //~ `Cell<u64>` cannot be shared between threads safely
+
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Self::Data) {}
+}
+
+// The kernel discards the data of a call that never returns.
+struct Leaks;
+
+#[vtable]
+impl kretprobe::Handler for Leaks {
+    type Data = KBox<u64>; //~ Box<u64, Kmalloc>: Copy` is not satisfied
+
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Self::Data) {}
+}
+
+// Calls may be in flight when the probe and its handler go.
+pub struct Keeps(Count);
+
+#[vtable]
+impl kretprobe::Handler for Keeps {
+    type Data = &'static Count;
+
+    fn entry(&self, _cx: &kretprobe::Context<'_>) -> Option<&'static Count> {
+        Some(&self.0) //~ lifetime may not live long enough
+    }
+
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Self::Data) {}
+}
+
+// What the entry hands to the return is not the context of the entry.
+struct KeepsContext;
+
+#[vtable]
+impl kretprobe::Handler for KeepsContext {
+    type Data = &'static kretprobe::Context<'static>; //~ cannot be shared between threads safely
+
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Self::Data) {}
+}
+
+// What the handler returns, and where the return address is, only the caller knows.
+impl overrides::Handler for Good {
+    fn entry(&self, _cx: &overrides::Context<'_>) -> Option<usize> {
+        None
+    }
+}
+
+pub fn override_without_unsafe() -> impl PinInit<Override<Good>, Error> {
+    Override::new(F, Good) //~ is unsafe and requires unsafe
+}
+
+pub fn override_set_without_unsafe() -> impl PinInit<OverrideSet<Good>, Error> {
+    OverrideSet::new(&[F], Good) //~ is unsafe and requires unsafe
+}
+
+pub fn any_function_without_unsafe() -> kretprobe::Options {
+    kretprobe::Options::default().any_function() //~ is unsafe and requires unsafe
+}
+
+// Only `trace_event!` makes records.
+struct Mine;
+
+impl event::Record for Mine {
+    //~^ requires an `unsafe impl` declaration
+    fn event() -> &'static event::Event {
+        loop {}
+    }
+}
+
+kprobes::trace_event! { //~ `&'static str` cannot be a field of a trace event
+    struct Reference = "test:reference" {
+        a: &'static str,
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: kretprobe::Handler::Data is larger than KRETPROBE_MAX_DATA_SIZE
+// error: kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has
+// error: a Handler needs pre or post
+// error: a tracepoint's first five arguments at most
+// error: at most 1024 bytes are read at once
+// error: at most 1024 bytes are shown at once
+// error: 1 to 1024 counters
+
+use kernel::prelude::*;
+use kprobes::*;
+
+const F: Target<'static> = Target::symbol(c"f");
+
+#[allow(dead_code)]
+const __LOG_PREFIX: &[u8] = b"limits\0";
+
+// The kernel would refuse to register the probe.
+pub struct Large;
+
+#[vtable]
+impl kretprobe::Handler for Large {
+    type Data = [u8; 4097];
+
+    fn entry(&self, _cx: &kretprobe::Context<'_>) -> Option<[u8; 4097]> {
+        None
+    }
+
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: [u8; 4097]) {}
+}
+
+pub fn data_too_large() -> Result<Pin<KBox<Kretprobe<Large>>>> {
+    KBox::pin_init(Kretprobe::new(F, Large), GFP_KERNEL)
+}
+
+// The kernel aligns an instance only for its own fields.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Line(pub [u8; 64]);
+
+pub struct Aligned;
+
+#[vtable]
+impl kretprobe::Handler for Aligned {
+    type Data = Line;
+
+    fn entry(&self, _cx: &kretprobe::Context<'_>) -> Option<Line> {
+        None
+    }
+
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Line) {}
+}
+
+pub fn data_overaligned() -> Result<Pin<KBox<Kretprobe<Aligned>>>> {
+    KBox::pin_init(Kretprobe::new(F, Aligned), GFP_KERNEL)
+}
+
+// A probe without a callback is a mistake.
+pub struct Nothing;
+
+#[vtable]
+impl kprobe::Handler for Nothing {}
+
+pub fn handler_of_nothing() -> Result<Pin<KBox<Kprobe<Nothing>>>> {
+    KBox::pin_init(Kprobe::new(F, Nothing), GFP_KERNEL)
+}
+
+// The sixth is on the stack.
+pub struct Six;
+
+impl tracepoint::Handler for Six {
+    type Args = (u8, u8, u8, u8, u8, u8);
+
+    fn hit(&self, _cx: &tracepoint::Context<'_>, _args: Self::Args) {}
+}
+
+pub fn six_arguments_of_a_tracepoint() -> Result<Pin<KBox<Tracepoint<Six>>>> {
+    KBox::pin_init(Tracepoint::new(c"x", Six), GFP_KERNEL)
+}
+
+// A handler runs on the stack of the probed code, of which little may be left.
+pub struct Reads;
+
+impl entry::Handler for Reads {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        let _ = cx.arg0::<nofault::UserPtr<[u8; 20000]>>().read();
+        pr_info!("{}\n", cx.arg0::<nofault::UserStr>().show::<14000>());
+    }
+}
+
+pub fn read_too_large() -> Result<Pin<KBox<Entry<Reads>>>> {
+    KBox::pin_init(Entry::new(F, Reads), GFP_KERNEL)
+}
+
+// As many counters as the kernel has no per-CPU memory for.
+pub fn counts_out_of_bounds() -> Result<PerCpuCounts<{ usize::MAX / 8 + 1 }>> {
+    PerCpuCounts::new()
+}
