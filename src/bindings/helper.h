@@ -8,10 +8,10 @@
 #include <linux/trace_recursion.h>
 #include <linux/uaccess.h>
 
-#include "entry.h"
-#include "event.h"
+#include "ftrace.h"
 #include "probe.h"
 #include "task.h"
+#include "trace_event.h"
 
 /* A macro that bindgen cannot evaluate. */
 static const unsigned long KPROBES_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;

@@ -21,7 +21,7 @@
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
-#include "../bindings/entry.h"
+#include "../bindings/ftrace.h"
 #include "../bindings/probe.h"
 
 struct kprobes_entries kprobes_entries;

@@ -10,8 +10,8 @@
 #include <linux/slab.h>
 #include <linux/trace_events.h>
 
-#include "../bindings/event.h"
 #include "../bindings/probe.h"
+#include "../bindings/trace_event.h"
 
 #ifdef CONFIG_EVENT_TRACING
 
