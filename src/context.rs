@@ -231,10 +231,10 @@ macro_rules! arguments {
             #[doc = concat!("Returns argument ", $n, " of the probed function, the first being 0:")]
             /// the CPU register in which the C calling convention passes it.
             ///
-            /// A struct that is passed by value is not one argument: one of up to 16 bytes takes a
-            /// register for each 8 bytes, a larger one none on x86-64, where it is on the stack,
-            /// and one on arm64, which points at it. A function that returns a larger struct has,
-            /// on x86-64, a pointer to the room for it as its first argument.
+            /// A struct of up to 16 bytes that is passed by value takes a register for each 8
+            /// bytes. A larger struct is on the stack on x86-64. On arm64, one register points at
+            /// the larger struct. On x86-64, a function that returns a larger struct has a pointer
+            /// to the room for the result as its first argument.
             ///
             /// After the entry of the function, that register may hold anything. x86-64 passes six
             /// arguments in registers, arm64 eight.

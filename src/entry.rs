@@ -12,19 +12,19 @@
 //! CPUs at once, and may interrupt any code, as an NMI does, including the holder of a lock. So a
 //! handler must not wait for a lock; it uses `try_lock`, atomics or per-CPU counters.
 //!
-//! Several probes may be at a function. Each has its hits; in which order is not defined.
+//! A function may have several probes. Each has its own hits, in an undefined order.
 //!
 //! # Hits in handlers
 //!
-//! In a handler, no entry probe has hits, of this or another module: they are
-//! [missed](probe::Registered::missed). But the handler is called for a hit in an interrupt that
-//! comes in a handler. Handlers of kprobes and tracepoints make no difference.
+//! A hit inside the handler of an entry probe, of this or another module, is
+//! [missed](probe::Registered::missed). The handler is called for a hit in an interrupt of such a
+//! handler, and inside handlers of kprobes and tracepoints.
 //!
 //! # Calls that ftrace leaves out
 //!
-//! Where a function has several tracers, ftrace calls them in a loop, which has a guard of its own:
-//! within the loop, it runs once more, and then not again in the same context of the same task. A
-//! call is neither a hit nor a miss if
+//! Where a function has several tracers, ftrace calls them in a loop with a recursion guard: in the
+//! same context of the same task, the loop may nest once, but not twice. A call is neither a hit
+//! nor a miss if
 //!
 //! - its function has another tracer beside the entry probe,
 //! - a tracer's callback makes the call, within the callback of another tracer, and
@@ -37,19 +37,19 @@
 //!
 //! # Together with others
 //!
-//! - The module has one `ftrace_ops` for all of them. Where another tracer is at the same function,
-//!   also a kprobe of another module's or of this one, the kernel calls both through a list of all
-//!   tracers in the system. That works, and costs more; [`Options::exclusive`] refuses it.
-//! - `kernel.ftrace_enabled=0` is refused (`EBUSY`) while there are entry probes, and they are
-//!   while it is 0. Linux 7.3 does not have it any more.
-//! - A live patch calls the handler with the arguments, and then its own function. BPF's `fentry`,
-//!   an fprobe and the function tracer have each hit, too.
-//! - When a module is unloaded, the probes on its functions are gone. They have no hits of a module
-//!   that is loaded later, also if it is the same one.
-//! - If ftrace has disabled itself after an error, no more hits are promised. Probes can still be
-//!   dropped: their handlers are not called any more, which does not depend on ftrace. Only the
-//!   module's code has to stay, so its removal blocks forever, and says so. So does an init that
-//!   fails because this happens while it attaches probes.
+//! - All entry probes of a module share one `ftrace_ops`. Where a function has another tracer, such
+//!   as a kprobe of any module, the kernel calls both through a list of all tracers in the system.
+//!   That costs more; [`Options::exclusive`] refuses such functions.
+//! - Linux 7.2 refuses `kernel.ftrace_enabled=0` (`EBUSY`) while there are entry probes. While it
+//!   is 0, entry probes fail with `EBUSY`. From Linux 7.3 on, it cannot be set to 0.
+//! - At a live-patched function, the handler runs first, with the arguments. BPF's `fentry`, an
+//!   fprobe and the function tracer see each call, too.
+//! - When a module is unloaded, the probes on its functions are gone. They stay gone if a module is
+//!   loaded later, even the same one.
+//! - If ftrace has disabled itself after an error, hits may be lost. Probes can still be dropped:
+//!   the library itself stops the calls of their handlers. Only the module's code has to stay, so
+//!   unloading the module logs an error and blocks forever. So does an init that fails because
+//!   ftrace disables itself while probes are attached.
 //!
 //! # Errors
 //!
@@ -59,12 +59,12 @@
 //! - `EINVAL`: the target has an offset, or is not the entry of a function that ftrace can trace,
 //!   or kprobes refuse it (NOKPROBE);
 //! - `EEXIST`: the function has another tracer, see [`Options::exclusive`];
-//! - `EBUSY`: `kernel.ftrace_enabled` is 0;
+//! - `EBUSY`: `kernel.ftrace_enabled` is 0 (Linux 7.2);
 //! - `ENODEV`: the kernel has disabled ftrace after an error;
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_DYNAMIC_FTRACE_WITH_ARGS`;
-//! - `EDEADLK`: the first entry probe of a module is made in the handler of a
-//!   [`ModuleWatch`](crate::ModuleWatch), or in a KUnit suite while the module loads: then its init
-//!   has to make one.
+//! - `EDEADLK`: the module creates its first entry probe in the handler of a
+//!   [`ModuleWatch`](crate::ModuleWatch), or in a KUnit suite while the module loads. Create one
+//!   in its init before.
 //!
 //! # Examples
 //!
@@ -152,8 +152,8 @@ pub struct Specific {
 }
 
 impl Options {
-    /// Refuses a function that has another tracer with `EEXIST`, because both would cost more per
-    /// hit. A kprobe at that function costs less then. Other entry probes of this module do not
+    /// Fails with `EEXIST` if the function has another tracer, because both would cost more per
+    /// hit. A kprobe costs less at such a function. Other entry probes of this module do not
     /// count as tracers, except on arm64 without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`.
     ///
     /// Tracers that attach later are not refused.
@@ -191,9 +191,9 @@ impl<H: Handler> EntrySet<H> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if a pattern cannot be one, `ENOENT` if nothing matches it; one log line has its
-    /// index. `EINVAL` if all that matches is being unloaded, those of [entry
-    /// probes](crate::entry#errors), and `EOPNOTSUPP` if this kernel cannot be asked what matches.
+    /// `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line has its
+    /// index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel has no way
+    /// to match for modules; the errors of [entry probes](crate::entry#errors).
     #[inline]
     pub fn matching<'a, E: 'a>(
         pattern: &'a CStr,

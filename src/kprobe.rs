@@ -183,14 +183,6 @@ unsafe impl Kprobes for bindings::kprobe {
     }
 
     const RETURNS: bool = false;
-
-    #[inline(always)]
-    unsafe fn unregister_disabled(probes: &[*mut Self]) {
-        let (array, count) = (probes.as_ptr().cast_mut(), probes.len() as c_int);
-        // SAFETY: By the safety requirements, these are registered. The function only reads the
-        // array, whose length this is.
-        unsafe { bindings::unregister_kprobes(array, count) };
-    }
 }
 
 /// `kprobe_pre_handler_t`.
@@ -203,8 +195,8 @@ pub(crate) type PostCall =
 /// The target of a kprobe and its callbacks.
 ///
 /// At an ftrace call, the probed instruction has no effect of its own, so `both` calls the post
-/// handler right after the pre handler. The kernel is not told of a post handler there, and so does
-/// not claim `FTRACE_OPS_FL_IPMODIFY` for it.
+/// handler right after the pre handler. `post_handler` is `NULL` there, so the kernel does not
+/// claim `FTRACE_OPS_FL_IPMODIFY` for the probe.
 #[derive(Clone, Copy)]
 #[doc(hidden)]
 pub struct Calls<'a> {

@@ -44,12 +44,12 @@
 //! | `unregistered()` | process context, in the drop | yes |
 //! | [`module::Handler`] | process context | yes |
 //!
-//! The kernel does not run a handler for a hit inside another handler. It counts the hit: see
-//! [`Registered::missed`]. Entry probes and tracepoints do the same, and count exactly.
+//! A hit inside another handler can be missed: no handler runs for it, and it is counted, see
+//! [`Registered::missed`]. Entry probes and tracepoints count exactly.
 //!
 //! # The path of a hit
 //!
-//! It is the same for a single probe and for a member of a set: `Owner::handler` finds the handler
+//! A single probe and a member of a set have the same path: `Owner::handler` finds the handler
 //! from the C struct.
 //!
 //! ```text
@@ -71,10 +71,11 @@
 //! - A handler that is not `Sync`, a [`Context`] that leaves its handler, kretprobe data with a
 //!   destructor, a probe that is moved, and a result before the return do not compile.
 //!   `tests/compile_fail` has a program for each of these, and more.
-//! - Failing to arm or disarm a probe, which `register_kprobe()` and `unregister_kprobe()` do not
-//!   report. A probe that cannot be armed is an error; one that cannot be disarmed is not freed.
-//! - What changes the probed code is `unsafe`, and documents what the caller has to ensure:
-//!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`].
+//! - Failures to arm or disarm a probe, which `register_kprobe()` and `unregister_kprobe()` do not
+//!   report. If arming fails, `new()` fails. If disarming fails, the probe is never freed.
+//! - What changes how probed code runs is `unsafe`, and documents what the caller must ensure:
+//!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`],
+//!   [`any_function`](kretprobe::Options::any_function).
 //!
 //! # Events
 //!
@@ -101,24 +102,24 @@
 //! the kernel uses it. A drop there logs a line and calls `BUG()` before anything is freed. That
 //! kills the task; in an interrupt or with `panic_on_oops`, it stops the machine.
 //!
-//! The check reads `preempt_count()`, the interrupt flag and the task's RCU nesting depth. So the
-//! library does not compile for a kernel without `CONFIG_PREEMPT_COUNT`, which x86-64 and arm64
-//! always have from Linux 7.3 on.
+//! The check reads `preempt_count()`, the interrupt flag, and the task's RCU nesting depth and
+//! `trace_recursion`. It needs `CONFIG_PREEMPT_COUNT`: the library does not compile without that.
+//! From Linux 7.3 on, x86-64 and arm64 always have it.
 //!
 //! Creating, enabling and disabling a probe wait as well: there they fail with `EDEADLK`.
 //!
 //! # Where not to create a probe
 //!
-//! On the stack (`stack_pin_init!`): a task that ends in a `BUG()`, as every panic does, drops
-//! nothing, but its stack is freed. Making one there fails with `EINVAL`.
+//! On the stack (`stack_pin_init!`): a task that ends in `BUG()`, as in a Rust panic, drops
+//! nothing, but its stack is freed. A probe there fails with `EINVAL`.
 //!
 //! # What cannot be prevented
 //!
-//! - A handler that sleeps. RCU takes this for the end of the handler, so nothing waits for it, and
-//!   the module's code can be freed under it. `CONFIG_DEBUG_ATOMIC_SLEEP` reports it.
+//! - A handler that sleeps. RCU takes the sleep for the end of the handler, so a drop may not wait
+//!   for it, and its code can be freed. `CONFIG_DEBUG_ATOMIC_SLEEP` reports the sleep.
 //! - `MaybeUninit::pin_init(Kprobe::new(...))`, and the same of `Opaque`, by the trait `Wrapper` of
-//!   the `pin_init` crate: the memory can be freed without the drop that a pinned value is
-//!   promised. No type that is registered in place can be protected from that.
+//!   the `pin_init` crate: safe code can free such memory without dropping the probe. No type that
+//!   is registered in place can prevent that.
 //!
 //! # Examples
 //!

@@ -71,8 +71,8 @@ impl probe::Safe for Kind {}
 
 /// A registered return probe and its handler. See [`Probe`](probe::Probe) for what it can do.
 ///
-/// It follows as many calls in flight as the kernel's default is, the larger of 10 and twice the
-/// number of possible CPUs; [`Options::max_active`] chooses another number. Dropping it does not
+/// By default, it follows as many calls in flight as the larger of 10 and twice the number of
+/// possible CPUs; [`Options::max_active`] sets another limit. Dropping it does not
 /// wait for the calls in flight: `ret` is not called for them.
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobe()`.
@@ -178,8 +178,8 @@ pub trait Handler: Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called when the probed function has returned to its caller, with what the entry of this call
-    /// gave. [`cx.ret()`](ReturnContext::ret) is what the function returned.
+    /// Called when the probed function returns, before its caller continues, with the data that
+    /// `entry` of this call returned. [`cx.ret()`](ReturnContext::ret) is the function's result.
     ///
     /// Context: that of the function, preemption disabled.
     fn ret(&self, cx: &ReturnContext<'_>, data: Self::Data);
@@ -214,14 +214,6 @@ unsafe impl Kprobes for bindings::kretprobe {
     }
 
     const RETURNS: bool = true;
-
-    #[inline(always)]
-    unsafe fn unregister_disabled(probes: &[*mut Self]) {
-        let (array, count) = (probes.as_ptr().cast_mut(), probes.len() as c_int);
-        // SAFETY: By the safety requirements, these are registered. The function only reads the
-        // array, whose length this is.
-        unsafe { bindings::unregister_kretprobes(array, count) };
-    }
 
     #[inline(always)]
     unsafe fn missed_returns(this: *const Self) -> u32 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A watch for modules that go: its registration, its calls and its end. */
 #include <linux/bug.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/printk.h>
@@ -66,7 +67,7 @@ void kprobes_drop_watch(struct kprobes_watch *watch)
 	kprobes_remove_registration(&watch->reg);
 }
 
-void kprobes_unregister_watch(struct kprobes_registration *reg)
+void __kprobes kprobes_unregister_watch(struct kprobes_registration *reg)
 {
 	unregister_module_notifier(&container_of(reg, struct kprobes_watch, reg)->block);
 }

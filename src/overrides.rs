@@ -47,14 +47,14 @@ probe::kind! {
 /// `bpf_override_return()` and fault injection. The function need not be marked with
 /// `ALLOW_ERROR_INJECTION()`. See [`Probe`](probe::Probe) for what else it can do.
 ///
-/// A call that it returns from does not reach the handlers of probes at the same address that were
-/// registered earlier. For them it is neither a hit nor [missed](probe::Registered::missed). If
-/// something else, like a live patch, redirects the function at its entry, either may win.
+/// If an override returns from a call, probes that were registered earlier at the same address have
+/// neither a hit nor a [miss](probe::Registered::missed). If something else, like a live patch,
+/// redirects the function at its entry, one of the two takes effect.
 ///
 /// The kernel never optimises the probe into a jump, where a handler could not redirect execution.
 ///
-/// Dropping it unregisters the probe, waits for running handlers and for tasks that are returning
-/// from the function. It must not be dropped in a handler.
+/// Dropping it unregisters the probe, and waits for running handlers and, on x86-64, for tasks that
+/// are returning from the function. A handler must not drop it.
 ///
 /// C functions: `register_kprobe()`, `override_function_with_return()`, `unregister_kprobe()`,
 /// `synchronize_rcu_tasks()`.
@@ -105,7 +105,8 @@ impl<H: Handler> Override<H> {
 
 impl<H: Handler> OverrideSet<H> {
     probe::constructors! {
-        /// Registers `handler` at the entries of all of the functions, or at none of them.
+        /// Registers `handler` at the entries of all of the functions, or at none of them. With
+        /// [`Options::partial`](probe::Options::partial), at those that are not refused.
         ///
         /// Context: process context; it sleeps.
         ///

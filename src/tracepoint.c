@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A tracepoint's handler: it is added and removed. */
 #include <linux/errno.h>
+#include <linux/kprobes.h>
 #include <linux/mutex.h>
 #include <linux/tracepoint.h>
 
 #include "bindings/probe.h"
 
 /* The handler is added to the tracepoint, or removed from it. */
-int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
+int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 {
 	/* Serialises changes of `enabled` and of the tracepoint. */
 	static DEFINE_MUTEX(lock);
@@ -26,7 +27,7 @@ int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 	return ret;
 }
 
-void kprobes_tracepoint_wait(void)
+void __kprobes kprobes_tracepoint_wait(void)
 {
 	tracepoint_synchronize_unregister();
 }

@@ -224,8 +224,8 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
     #[inline]
     unsafe fn disable(probes: &[*mut Self]) -> Result {
         for &tp in probes {
-            // SAFETY: By the safety requirements, `tp` is registered. Removing a handler that is
-            // there does not fail: without memory, the kernel puts another one in its place.
+            // SAFETY: By the safety requirements, `tp` is registered. Removing an added handler
+            // always succeeds: without memory, the kernel replaces it by `tp_stub_func()`.
             to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, false) })?;
         }
         Ok(())
@@ -273,18 +273,18 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
     }
 }
 
-/// The word of the current task that remembers, for each context, that a handler runs, and the
-/// first bit of it that is for that.
+/// The word of the current task that records, for each context, whether a handler runs, and the
+/// first bit for that.
 const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
 
 /// The callback of the tracepoint. Arguments that it does not have are whatever the CPU registers
 /// hold.
 ///
-/// The kernel calls a handler wherever the tracepoint is passed, within handlers too. So it is not
-/// called where one runs already, of this or another module, in the same context of the same task:
-/// a hit in an interrupt of a handler is none within it. The handler may be preempted, so its task
-/// has to remember, as it does for ftrace.
+/// The kernel runs this callback at each pass of the tracepoint, within handlers too. The callback
+/// skips the handler if one runs already, of this or another module, in the same context of the
+/// same task. An interrupt of a handler is another context. A handler may be preempted, so the task
+/// records that it runs, as for ftrace.
 ///
 /// # Safety
 ///

@@ -69,7 +69,13 @@ def calls(name, lines):
     """The functions that it calls, those within the guard left out."""
     if HANDLER in name:
         lines = after_the_guard(lines)
-    return {call[1] or call[2] for line in lines for call in [CALL.search(line)] if call}
+    found = set()
+    for line, following in zip(lines, [*lines[1:], ""]):
+        call = CALL.search(line)
+        # Where a relocation follows, that has the target.
+        if call and (call[1] or "R_X86_64_" not in following):
+            found.add(call[1] or call[2])
+    return found
 
 
 def run(bench, results):

@@ -77,7 +77,7 @@ struct kprobes_binding {
 	struct kprobes_registration *reg;
 	/* Enables or disables it. */
 	int (*arm)(struct kprobes_registration *reg, bool on);
-	/* It counts in reg->wanted. */
+	/* It counts in reg->users. */
 	bool wanted;
 	struct kprobes_binding *next;
 };

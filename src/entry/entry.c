@@ -28,12 +28,12 @@ struct kprobes_entries kprobes_entries;
 
 static DEFINE_MUTEX(lock);
 
-void kprobes_entry_lock(void)
+void __kprobes kprobes_entry_lock(void)
 {
 	mutex_lock(&lock);
 }
 
-void kprobes_entry_unlock(void)
+void __kprobes kprobes_entry_unlock(void)
 {
 	mutex_unlock(&lock);
 }
@@ -57,7 +57,7 @@ static struct ftrace_ops ops = {
 static bool registered;
 
 /* Whether the kernel has disabled ftrace after an error: it refuses any question. */
-static bool is_dead(void)
+static bool __kprobes is_dead(void)
 {
 	return kprobes_function_entry(is_dead) == -ENODEV;
 }
@@ -105,7 +105,7 @@ unsigned long kprobes_entry_callee(void)
 }
 
 /* Moves the addresses that ftrace still knows to the front; returns how many these are. */
-static unsigned int keep_known(unsigned long *ips, unsigned int n)
+static unsigned int __kprobes keep_known(unsigned long *ips, unsigned int n)
 {
 	unsigned int i, kept = 0;
 
@@ -126,7 +126,7 @@ static unsigned int keep_known(unsigned long *ips, unsigned int n)
  * One function that ftrace does not know any more makes it refuse all of them. That one stays:
  * should another one come to its address, it calls us for nobody.
  */
-bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
+bool __kprobes kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {
 	if (registered && !kprobes_entries.enabled) {
 		if (!unregister_ftrace_function(&ops) && !is_dead()) {
@@ -143,7 +143,7 @@ bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
 }
 
 /* The module's text must stay as long as ftrace may call into it. */
-static void unregister_for_good(void)
+static void __kprobes unregister_for_good(void)
 {
 	if (!kprobes_entry_detach(NULL, 0))
 		return;
@@ -391,7 +391,7 @@ static int watch_call(struct notifier_block *block, unsigned long event, void *d
 }
 
 /* At the module's end, when all probes have left: they were entered later. */
-static void unregister_watch(struct kprobes_registration *reg)
+static void __kprobes unregister_watch(struct kprobes_registration *reg)
 {
 	struct text_range *range, *next;
 

@@ -78,12 +78,15 @@ impl Locked {
     #[inline]
     pub(super) fn has_other_tracers(&self, ip: usize) -> bool {
         let table = self.table();
-        // SAFETY: Under the lock, the table is valid or null.
-        let ours = unsafe {
-            Table::taken(table)
-                .filter(|place| place.ip() == ip)
-                .any(|place| place.probes().any(Record::is_enabled))
-        };
+        // SAFETY: Under the lock, the table is valid or null, and so is what it leads to.
+        let ours = !table.is_null()
+            && unsafe {
+                let mut record = Table::find(table, ip);
+                while record.as_ref().is_some_and(|record| !record.is_enabled()) {
+                    record = (*record).next.load(Ordering::Relaxed);
+                }
+                !record.is_null()
+            };
         if ours {
             // SAFETY: The function only reads a field that changes under the lock.
             let callee = unsafe { bindings::kprobes_entry_callee() } as usize;
@@ -222,6 +225,7 @@ impl Locked {
     ///
     /// It must be in the table.
     #[inline]
+    #[link_section = ".kprobes.text"]
     unsafe fn disarm(&mut self, probe: &Record, silent: &mut Silent) {
         if !probe.disarm() {
             return;
@@ -240,6 +244,7 @@ impl Locked {
     ///
     /// They must be linked.
     #[inline]
+    #[link_section = ".kprobes.text"]
     unsafe fn withdraw(mut self, probes: &[*mut Record]) {
         let table = self.table();
         let mut silent = Silent(KVVec::new());
@@ -255,15 +260,21 @@ impl Locked {
         let registered = silent.remove();
 
         let old = if *self.counts().0 == 0 && !registered {
+            // ftrace may still call us on a CPU that goes offline or comes online.
+            //
+            // SAFETY: The function only waits.
+            unsafe { bindings::kprobes_wait() };
             hit::table().swap(ptr::null_mut(), Ordering::Relaxed)
         } else {
             // SAFETY: There is a table, and we hold the lock.
-            unsafe { Table::take_before(table) }
+            let before = unsafe { Table::take_before(table) };
+            drop(self);
+            // SAFETY: The function only waits.
+            unsafe { bindings::kprobes_wait() };
+            before
         };
-        drop(self);
-        // SAFETY: The function only waits.
-        unsafe { bindings::kprobes_wait() };
-        // SAFETY: These tables were unpublished before the grace period, so no reader has them.
+        // SAFETY: No callback runs that had these tables: they were replaced before the grace
+        // period, or ftrace does not call us any more.
         unsafe { Table::free(old) };
     }
 }
@@ -307,6 +318,7 @@ impl Silent {
 }
 
 #[inline]
+#[link_section = ".kprobes.text"]
 fn remove_from_filter(ips: &mut [usize]) -> bool {
     // SAFETY: The function does not keep `ips`, whose length this is.
     unsafe { bindings::kprobes_entry_detach(ips.as_mut_ptr(), ips.len() as c_uint) }
@@ -318,6 +330,7 @@ fn remove_from_filter(ips: &mut [usize]) -> bool {
 ///
 /// They must have been attached, and not been detached since.
 #[inline]
+#[link_section = ".kprobes.text"]
 pub(super) unsafe fn detach(probes: &[*mut Record]) {
     // SAFETY: By the safety requirements, they are linked.
     unsafe { Locked::new().withdraw(probes) };

@@ -67,8 +67,7 @@ impl Drop for Resolver {
     #[inline]
     fn drop(&mut self) {
         let count = self.registered.len() as c_int;
-        // SAFETY: By the type invariant, these are registered. They were never armed, so that
-        // cannot fail.
-        unsafe { bindings::unregister_kprobes(self.registered.as_mut_ptr(), count) };
+        // SAFETY: By the type invariant, these are registered.
+        unsafe { bindings::kprobes_unregister(self.registered.as_mut_ptr().cast(), count, false) };
     }
 }

@@ -127,6 +127,7 @@ impl Table {
     ///
     /// It must be null, or come from [`Table::new`], and no reader have it or those.
     #[inline]
+    #[link_section = ".kprobes.text"]
     pub(super) unsafe fn free(mut table: *mut Self) {
         while !table.is_null() {
             // SAFETY: By the safety requirements, it is valid.
@@ -220,6 +221,7 @@ impl Table {
     ///
     /// `table` must be valid for `'a` and have room. The caller holds the lock.
     #[inline]
+    #[link_section = ".kprobes.text"]
     pub(super) unsafe fn take<'a>(table: *mut Self, ip: usize) -> &'a Place {
         // SAFETY: By the safety requirements, it is valid.
         let mask = unsafe { (*table).mask };
@@ -270,6 +272,7 @@ impl Table {
     ///
     /// `table` must be valid, and `probe` be linked in it. The caller holds the lock.
     #[inline]
+    #[link_section = ".kprobes.text"]
     pub(super) unsafe fn unlink(table: *mut Self, probe: &Record) {
         // SAFETY: By the safety requirements; the place is taken already.
         let place = unsafe { Self::take(table, probe.ip()) };
@@ -362,6 +365,7 @@ impl Table {
     ///
     /// `table` must be valid. The caller holds the lock.
     #[inline]
+    #[link_section = ".kprobes.text"]
     pub(super) unsafe fn take_before(table: *mut Self) -> *mut Self {
         // SAFETY: By the safety requirements.
         unsafe { ptr::replace(&raw mut (*table).before, ptr::null_mut()) }

@@ -19,13 +19,13 @@ use kernel::{
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
 /// listener.
 ///
-/// The first listener enables the probe, the last one disables it; if several events arm it, the
-/// last listener of all. If enabling fails, the write to `enable`, or `perf_event_open()`, fails
-/// with that error. The kernel cannot take back a trigger: then an error is logged, and the next
-/// listener tries again. A handler may still be running when the last listener has left.
+/// The first listener enables the probe. The probe is disabled when none of its events has a
+/// listener any more. If enabling fails, the write to `enable`, or `perf_event_open()`, fails with
+/// that error. A trigger cannot be refused: an error is logged, and the next listener tries again.
+/// A handler may still be running after the last listener has detached.
 ///
-/// Without a listener, the probe is disabled as soon as this is made. Register it
-/// [disabled](crate::probe::Options::disabled), so that it is not enabled before.
+/// Creating an `Armed` disables the probe if there is no listener. Register it
+/// [disabled](crate::probe::Options::disabled), so that it has no hits before.
 ///
 /// # Invariants
 ///
@@ -53,7 +53,8 @@ impl<P: Arm> Armed<P> {
     ///
     /// Those of the probe; that of enabling it, if there is a listener already; and `EOPNOTSUPP` if
     /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
-    /// the module was loaded by force.
+    /// the module was loaded by force; `EDEADLK` if the caller must not sleep; `ENODEV` after the
+    /// module's exit.
     pub fn new<E: From<Error>>(
         event: &'static Event,
         probe: impl PinInit<P, E>,

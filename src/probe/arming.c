@@ -9,10 +9,9 @@
 #include "../bindings/probe.h"
 
 /*
- * The flags of what the kernel's hash list has for the place of a registered probe: the probe
- * itself, or the aggregate probe that it is on the list of, because it shares the place or can be
- * optimised. That one is the member that is hashed: the others never were, or have been replaced
- * there.
+ * Returns the flags of the hashed probe at the place of a registered probe: the probe itself, or
+ * the aggregate probe that has the probe on its list, because the probe shares the place or can be
+ * optimised. Of that list, only the aggregate probe is hashed.
  */
 u32 kprobes_place_flags(const struct kprobe *kp)
 {
@@ -30,8 +29,8 @@ u32 kprobes_place_flags(const struct kprobe *kp)
 			break;
 		}
 		/*
-		 * An aggregate probe to which the first member leads already, and which does not
-		 * lead back yet. We may be what keeps the kernel from going on with it.
+		 * The first member points at the new aggregate probe, which does not point back
+		 * yet. Stop: the kernel may not continue before this function returns.
 		 */
 		next = READ_ONCE(at->next);
 		if (next == at)
@@ -44,11 +43,10 @@ u32 kprobes_place_flags(const struct kprobe *kp)
 /*
  * Enables a registered probe.
  *
- * While kprobes are off globally (kprobes/enabled in debugfs), enable_kprobe() returns 0 and
- * changes nothing for a place at which all are disabled: it is left out when they are switched on
- * again. One that is registered enabled is not, and takes those at its place along; so another one
- * comes for a moment. If they are switched on meanwhile, that one arms the place, and reports where
- * this fails.
+ * While kprobes are disabled globally (kprobes/enabled in debugfs), enable_kprobe() returns 0, but
+ * a place at which all probes are disabled stays disabled, also once kprobes are enabled globally.
+ * Registering an enabled probe enables its place, so this registers another probe for a moment. If
+ * kprobes are enabled meanwhile, register_kprobe() arms the place, and returns the error.
  */
 int kprobes_enable(struct kprobe *kp)
 {
@@ -56,12 +54,13 @@ int kprobes_enable(struct kprobe *kp)
 
 	if (!ret && unlikely(kprobes_place_flags(kp) & KPROBE_FLAG_DISABLED)) {
 		struct kprobe another = { .addr = kp->addr };
+		void *probe = &another;
 
 		ret = register_kprobe(&another);
 		if (!ret) {
 			/* It shares the place, and is not disabled: this is only the flag. */
 			ret = enable_kprobe(kp);
-			unregister_kprobe(&another);
+			kprobes_unregister(&probe, 1, false);
 		} else {
 			/* It may be half enabled. */
 			disable_kprobe(kp);
@@ -75,7 +74,7 @@ int kprobes_enable(struct kprobe *kp)
  * of that can be probed. The lock waits for a CPU that goes offline or comes online. It does not
  * wait for the last steps of a CPU after cpuhp_ap_report_dead(), such as hlt_play_dead().
  */
-static void wait_for_cpus(void)
+static void __kprobes wait_for_cpus(void)
 {
 	cpus_read_lock();
 	cpus_read_unlock();
@@ -89,7 +88,7 @@ static void wait_for_cpus(void)
  * free. So this reports it and blocks forever. It does not try again: each attempt of the kernel's
  * decrements its count of armed probes.
  */
-void kprobes_unregister(void **probes, int n, bool returns)
+void __kprobes kprobes_unregister(void **probes, int n, bool returns)
 {
 	int i, errno;
 

@@ -5,8 +5,8 @@
 #include "../bindings/probe.h"
 
 /*
- * Enables or disables registered kprobes. Those that are gone are left out. If that fails for one,
- * it is undone for those before it.
+ * Enables or disables registered kprobes, except those that are gone. If one fails, the change is
+ * undone for those before it.
  */
 int kprobes_enable_all(struct kprobe *const *kps, unsigned int n, bool on)
 {

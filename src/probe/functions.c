@@ -2,6 +2,7 @@
 /* Which addresses are functions for ftrace. */
 #include <linux/errno.h>
 #include <linux/ftrace.h>
+#include <linux/kprobes.h>
 #include <linux/mutex.h>
 
 #include "../bindings/probe.h"
@@ -21,7 +22,7 @@ static DEFINE_MUTEX(asking);
  * filter of an ftrace_ops: removing addr from an empty filter fails with ENOENT for such a
  * function, and with EINVAL otherwise.
  */
-int kprobes_function_entry(void *addr)
+int __kprobes kprobes_function_entry(void *addr)
 {
 	int errno;
 
@@ -32,11 +33,11 @@ int kprobes_function_entry(void *addr)
 }
 
 /*
- * Returns whether ftrace no longer knows a function whose call is at addr. ftrace searches without
- * the lock that it holds while it removes functions and moves others up, so it may miss one of
- * those. Setting the filter to nothing takes that lock, and the second answer is right.
+ * Returns whether ftrace no longer knows a function whose call is at addr. ftrace removes functions
+ * and moves others up under a lock. It searches without that lock, so it may miss a moved function.
+ * Clearing the filter takes the lock, so the second answer is right.
  */
-bool kprobes_function_missing(unsigned long addr)
+bool __kprobes kprobes_function_missing(unsigned long addr)
 {
 	if (kprobes_function_entry((void *)addr) != -EINVAL)
 		return false;

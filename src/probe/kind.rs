@@ -87,9 +87,9 @@ impl<S: Copy> Options<S> {
         self
     }
 
-    /// Lets a set do without the targets that are refused: [`refused`](super::Set::refused) lists
-    /// them. If all targets are refused, the set is refused with the first error. Has no effect on
-    /// a single probe.
+    /// Lets a set skip the targets that are refused; [`refused`](super::Set::refused) lists them.
+    /// If all targets are refused, the set fails with the first error. Has no effect on a single
+    /// probe.
     #[inline]
     pub const fn partial(mut self) -> Self {
         self.partial = true;
@@ -151,7 +151,7 @@ pub unsafe trait Raw: Sized {
     /// All of `probes` must be registered, and the caller be allowed to sleep.
     unsafe fn enable(probes: &[*mut Self]) -> Result;
 
-    /// Disables `probes`, the other way round.
+    /// Disables `probes`, as [`Raw::enable`] enables them.
     ///
     /// # Safety
     ///

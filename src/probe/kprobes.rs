@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Context: process context; all of it sleeps.
+//! Context: process context, sleeps; for queries: any.
 //!
 //! Used as they are, `register_kprobe()` and `unregister_kprobe()` of Linux 7.2 can each end in a
 //! use after free:
@@ -13,12 +13,12 @@
 //!   disabled, where nothing has to be armed, and then enabled, which reports the error.
 //! - When a probe with a post handler joins one without at an ftrace call, the kernel later disarms
 //!   both with the wrong `ftrace_ops`: it warns, miscounts, and keeps a freed probe on its list. So
-//!   the kernel is never told of a post handler there, see `kprobe.rs`.
+//!   the library never sets `post_handler` there, see `kprobe.rs`.
 //! - `unregister_kprobe()` returns nothing although disarming failed and the kernel keeps the
 //!   probe. So a probe is disabled first, which reports the error.
 //! - `unregister_kprobe()` waits for RCU, which ignores a CPU in the last steps of going offline
-//!   and in the first ones of coming online. So the hotplug lock is taken, too, before and after:
-//!   what the kernel frees may be in use on that CPU, and what the caller frees.
+//!   and in the first steps of coming online. That CPU may use what the kernel or the caller frees,
+//!   so the library takes the hotplug lock, too, before and after.
 
 use super::{
     Kind,
@@ -55,13 +55,6 @@ pub unsafe trait Kprobes: Sized {
 
     /// Whether it is a `struct kretprobe`.
     const RETURNS: bool;
-
-    /// Unregisters `probes`, in one grace period.
-    ///
-    /// # Safety
-    ///
-    /// All of `probes` must be registered, and never have been enabled.
-    unsafe fn unregister_disabled(probes: &[*mut Self]);
 
     /// Returns how many hits were missed, besides `kprobe::nmissed`.
     ///
@@ -148,7 +141,7 @@ pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
     // SAFETY: The probe is valid for writing, not registered, and in a box that stays where it is.
     unsafe { add::<R>(probe.as_mut_ptr(), plan, Round::First) }?;
     // SAFETY: It has just been registered, disabled.
-    unsafe { R::unregister_disabled(&[probe.as_mut_ptr()]) };
+    unsafe { <R as Raw>::unregister(&[probe.as_mut_ptr()]) };
     Ok(())
 }
 
@@ -199,7 +192,7 @@ unsafe impl<R: Kprobes> Raw for R {
                 // SAFETY: `add` has registered `probe`, disabled.
                 let round = unsafe { plan(probe).settle(probe) };
                 // SAFETY: As above.
-                round.inspect_err(|_| unsafe { R::unregister_disabled(&[probe]) })
+                round.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
             });
             match admitted {
                 Ok(round) => {
@@ -212,7 +205,7 @@ unsafe impl<R: Kprobes> Raw for R {
                 }
                 Err(error) => refused(probe, error).inspect_err(|_| {
                     // SAFETY: These are registered, and none has been enabled.
-                    unsafe { R::unregister_disabled(&probes[..registered]) }
+                    unsafe { Self::unregister(&probes[..registered]) }
                 })?,
             }
         }
@@ -220,18 +213,30 @@ unsafe impl<R: Kprobes> Raw for R {
         if settled < registered {
             let again = settled..registered;
             // SAFETY: These are registered, and none has been enabled.
-            unsafe { R::unregister_disabled(&probes[again.clone()]) };
+            unsafe { Self::unregister(&probes[again.clone()]) };
             for i in again {
                 let probe = probes[i];
                 // SAFETY: `probe` is valid and pinned, and has just been unregistered.
-                match unsafe { add(probe, &plan(probe), Round::Again) } {
+                let added = unsafe { add(probe, &plan(probe), Round::Again) };
+                let admitted = added.and_then(|()| {
+                    // SAFETY: `add` has registered `probe`, disabled.
+                    let round = unsafe { plan(probe).settle(probe) };
+                    // Other code may have come to that place in between.
+                    let settled = round.and_then(|round| match round {
+                        Round::Again => Ok(()),
+                        Round::First => Err(ENOENT),
+                    });
+                    // SAFETY: As above.
+                    settled.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
+                });
+                match admitted {
                     Ok(()) => {
                         probes.swap(settled, i);
                         settled += 1;
                     }
                     Err(error) => refused(probe, error).inspect_err(|_| {
                         // SAFETY: These are registered, and none has been enabled.
-                        unsafe { R::unregister_disabled(&probes[..settled]) }
+                        unsafe { Self::unregister(&probes[..settled]) }
                     })?,
                 }
             }

@@ -18,12 +18,12 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Whether `object` may hold something registered, and the caller may sleep.
+/// Checks that `object` may be registered, and that the caller may sleep.
 ///
 /// # Errors
 ///
 /// `EDEADLK` in atomic context, and `EINVAL` on the stack of the current task: a task that ends in
-/// a `BUG()`, as every panic does, drops nothing, and its stack is freed.
+/// a `BUG()`, as in a Rust panic, drops nothing, and its stack is freed.
 #[inline]
 pub(crate) fn may_register<T>(object: *const T) -> Result {
     // SAFETY: The function looks at the current task, and compares the address with its stack.
@@ -123,11 +123,13 @@ pub(super) unsafe fn probes_of<'a, K: Kind>(
     }
 }
 
-/// `kprobes_registration::unregister`, for probes of the kind `K`.
+/// `kprobes_registration::unregister`, for probes of the kind `K`. It runs at the module's end, so
+/// it refuses kprobes, as what it calls does: see `registrations.c`.
 ///
 /// # Safety
 ///
 /// To be called once, when `reg` has been taken off the list.
+#[link_section = ".kprobes.text"]
 unsafe extern "C" fn unregister<K: Kind>(reg: *mut bindings::kprobes_registration) {
     // SAFETY: By the safety requirements, nobody else uses the entry any more, and the probes are
     // registered.

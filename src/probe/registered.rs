@@ -13,7 +13,11 @@ use crate::kernel_ext::{
         Location, //
     }, //
 };
-use core::fmt;
+use core::{
+    cell::Cell,
+    fmt,
+    mem::offset_of, //
+};
 use kernel::{
     container_of,
     prelude::*,
@@ -62,7 +66,7 @@ pub struct Registered<K: Kind> {
     /// The index of its target in a set; 0 for a single probe.
     pub(super) index: u32,
     /// The error, if it was refused.
-    pub(super) refused: Option<Error>,
+    pub(super) refused: Cell<Option<Error>>,
     pub(super) raw: Opaque<K::Raw>,
 }
 
@@ -73,7 +77,6 @@ pub struct Registered<K: Kind> {
 /// `raw` must be the C struct of a registered probe.
 #[inline(always)]
 pub(crate) unsafe fn index_of<R: Raw>(raw: *const R) -> usize {
-    const { assert!(align_of::<R>() <= INDEX_SIZE) };
     // SAFETY: By the safety requirements, `raw` is a field of a `Registered`, which begins with the
     // index, two words of 4 bytes before it.
     unsafe { raw.byte_sub(INDEX_SIZE).cast::<u32>().read() as usize }
@@ -89,9 +92,10 @@ unsafe impl<K: Kind> Sync for Registered<K> {}
 impl<K: Kind> Registered<K> {
     #[inline]
     pub(super) const fn uninit(index: u32) -> Self {
+        const { assert!(offset_of!(Self, raw) == INDEX_SIZE) };
         Self {
             index,
-            refused: None,
+            refused: Cell::new(None),
             raw: Opaque::uninit(),
         }
     }

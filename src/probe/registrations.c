@@ -90,7 +90,7 @@ void kprobes_remove_registration(struct kprobes_registration *reg)
 }
 
 /* Returns the next registration to unregister, NULL if the list is empty. */
-static struct kprobes_registration *next_left(void)
+static struct kprobes_registration *__kprobes next_left(void)
 {
 	struct kprobes_registration *reg;
 
@@ -100,8 +100,13 @@ static struct kprobes_registration *next_left(void)
 	return list_first_entry_or_null(&registered, struct kprobes_registration, list);
 }
 
+/*
+ * What runs at the module's end refuses kprobes. By then, kill_kprobe() has removed the code by
+ * which the kernel returns from a kprobe in this module, but not the breakpoint.
+ */
+
 /* Reports what was not dropped. What has no place is the library's own. */
-static void report(const struct kprobes_registration *reg)
+static void __kprobes report(const struct kprobes_registration *reg)
 {
 	char symbol[KSYM_SYMBOL_LEN];
 	const char *name = reg->place;
@@ -127,12 +132,12 @@ static void report(const struct kprobes_registration *reg)
  * handlers of watches use the list: they may create and drop probes until the watches are
  * unregistered.
  *
- * An empty list stays empty, because watches are on the list, too. It is left without taking the
- * lock: the module is UNFORMED, its addresses are no module's for the kernel, and lockdep turns
- * itself off at a static lock that it meets for the first time there. If something is on the list,
- * kprobes_add_registration() has taken the lock before.
+ * An empty list stays empty, because watches are on the list, too. So return without taking the
+ * lock: the module is UNFORMED, its addresses belong to no module, and lockdep disables itself at
+ * the first use of a static lock there. If the list has an entry, kprobes_add_registration() has
+ * taken the lock before.
  */
-static void unregister_all(void)
+static void __kprobes unregister_all(void)
 {
 	struct kprobes_registration *reg;
 
@@ -155,7 +160,7 @@ static void unregister_all(void)
  * The kernel frees a module's parameters after the module's exit or its failed init, before it
  * frees the module's code and data.
  */
-static void free_param(void *arg)
+static void __kprobes free_param(void *arg)
 {
 	unregister_all();
 }

@@ -104,8 +104,8 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         Self::register(find, options.partial, handler)
     }
 
-    /// Registers a probe for each place that `find` finds, which is called with the lock of this
-    /// kind held. It returns how many there are, and how each is registered.
+    /// Registers a probe for each place that `find` finds. `find` is called with the lock of this
+    /// kind held, and returns the number of places and the plan for each.
     #[inline]
     pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
         find: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
@@ -171,7 +171,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         self.members.iter().filter_map(|member| {
             Some(Refusal {
                 target: member.index(),
-                error: member.registered.refused?,
+                error: member.registered.refused.get()?,
             })
         })
     }
@@ -279,7 +279,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
                 &mut pointers,
                 |raw| plan(index_of(raw)),
                 |raw, error| {
-                    (*Registered::<K>::from_raw(raw)).refused = Some(error);
+                    (*Registered::<K>::from_raw(raw)).refused.set(Some(error));
                     first.get_or_insert((index_of(raw) as c_uint, error));
                     if partial {
                         Ok(())
@@ -317,6 +317,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         // is dropped.
         self.registered
             .refused
+            .get()
             .is_none()
             .then_some(&self.registered)
     }

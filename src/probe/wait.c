@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/cpu.h>
+#include <linux/kprobes.h>
 #include <linux/rcupdate.h>
 
 #include "../bindings/probe.h"
 
 /*
- * Waits for the handlers that run, and for what they read, such as the table of entry probes and
- * the listeners of events. They have preemption disabled. Where functions can be traced that RCU
- * does not watch, the rude kind waits for those; elsewhere it does nothing. The lock waits for CPUs
- * that go offline or come online, see wait_for_cpus() in arming.c.
+ * Waits for running handlers, which read, for example, the table of entry probes and the listeners
+ * of events with preemption disabled. If functions that RCU does not watch can be traced,
+ * synchronize_rcu_tasks_rude() waits for those; else it does nothing. The lock waits for CPUs that
+ * go offline or come online, see wait_for_cpus() in arming.c.
  */
-void kprobes_wait(void)
+void __kprobes kprobes_wait(void)
 {
 	synchronize_rcu_tasks_rude();
 	synchronize_rcu();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The `ret` at which an overridden function continues. */
+#include <linux/kprobes.h>
 #include <linux/linkage.h>
 #include <linux/objtool.h>
 #include <linux/rcupdate.h>
@@ -7,7 +8,7 @@
 #include "../bindings/probe.h"
 
 /* A task may have been preempted at the return below. */
-void kprobes_wait_for_overridden(void)
+void __kprobes kprobes_wait_for_overridden(void)
 {
 	synchronize_rcu_tasks();
 }
