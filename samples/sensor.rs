@@ -454,19 +454,15 @@ impl kernel::Module for Sensor {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let removals = [c"filename_unlinkat", c"filename_rmdir"].map(Target::symbol);
         let attempts = [kprobes::syscall!("execve"), kprobes::syscall!("execveat")];
-        // The events arm them.
-        let disabled = entry::Options::default().disabled();
-        let target = Target::symbol(c"commit_creds");
-        let creds = Creds::arms(Entry::with_options(target, disabled, CommitCreds));
-        let target = Target::symbol(c"filename_renameat2");
-        let rename = Rename::arms(Entry::with_options(target, disabled, Renames));
-        let unlink = Unlink::arms(EntrySet::with_options(&removals, disabled, Unlinks));
-        let target = Target::symbol(c"security_socket_connect");
-        let connect = Connect::arms(Entry::with_options(target, disabled, Connects));
+        let options = kretprobe::Options::default().max_active(AT_ONCE);
+        let attempts = KretprobeSet::with_options(&attempts, options, Attempts);
+        let symbol = Target::symbol;
+        let creds = Creds::arms(Entry::new(symbol(c"commit_creds"), CommitCreds));
         let exec = Execs::arms(Tracepoint::new(c"sched_process_exec", Executed));
-        let disabled = kretprobe::Options::default().max_active(AT_ONCE).disabled();
-        let attempts = KretprobeSet::with_options(&attempts, disabled, Attempts);
         let exec_failed = ExecFailed::arms(attempts);
+        let rename = Rename::arms(Entry::new(symbol(c"filename_renameat2"), Renames));
+        let unlink = Unlink::arms(EntrySet::new(&removals, Unlinks));
+        let connect = Connect::arms(Entry::new(symbol(c"security_socket_connect"), Connects));
         Ok(Self {
             _creds: KBox::pin_init(creds, GFP_KERNEL)?,
             _exec: KBox::pin_init(exec, GFP_KERNEL)?,
