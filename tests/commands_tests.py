@@ -363,6 +363,8 @@ def interrupted_program():
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stdout.readline() == "begun\n"
+    # Until sleep runs, which would otherwise not get the signal, and sh wait for it.
+    time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     try:
         assert process.wait(timeout=3) == -signal.SIGINT
