@@ -32,7 +32,8 @@ kprobes::string_param!(
 const PLACE: Target<'static> = kprobes::syscall!("getpriority");
 const OTHER: Target<'static> = kprobes::syscall!("setpriority");
 
-type Held = Pin<KBox<Kprobe<Dropper>>>;
+/// A type of its own: objtool warns of symbols whose names are longer than 505 characters.
+struct Held(#[expect(dead_code, reason = "held to stay registered")] Pin<KBox<Kprobe<Dropper>>>);
 
 /// Drops a probe in its handler, if it has one.
 #[pin_data]
@@ -94,7 +95,7 @@ fn made<T>(init: impl PinInit<T, Error>) -> Result<Pin<KBox<T>>> {
 }
 
 fn probe(target: Target<'_>) -> Result<Held> {
-    made(Kprobe::new(target, Dropper::new(None)))
+    made(Kprobe::new(target, Dropper::new(None))).map(Held)
 }
 
 /// Forgets a probe of each kind.
@@ -127,7 +128,7 @@ impl kernel::Module for Mistakes {
             Some(b"init") => return forget().and(Err(EIO)),
             Some(b"handler") => {
                 let drops = Dropper::new(Some(probe(OTHER)?));
-                this._probe = Some(made(Kprobe::new(PLACE, drops))?);
+                this._probe = Some(Held(made(Kprobe::new(PLACE, drops))?));
             }
             Some(b"lock") => {
                 let lock = KBox::pin_init(new_spinlock!(Some(probe(OTHER)?)), GFP_KERNEL)?;
