@@ -14,6 +14,8 @@ SECTION = ".kprobes.text"
 # The functions of that path, by their mangled names.
 PATH = re.compile(r"7kprobes5entry(3hit|6record4skip)|^kprobes_preempt_schedule$|"
                   r"7kprobes5entry5table.*5Table4find$")
+# What the module's end calls, after the kernel has freed the slots of its kprobes.
+END = re.compile(r"7kprobes5probe12module_entry10unregister|7kprobes5entry3ops.*8withdraw")
 # The callback of a handler: what it calls before it leaves the guard is the handler's.
 HANDLER = "5entry3hit3run"
 LEAVES_GUARD = re.compile(r"\tbtrl? ")
@@ -29,11 +31,11 @@ def objdump(*words):
                           stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def functions():
-    """The functions of the path, and the section of each."""
+def functions(wanted):
+    """The functions whose names match, and the section of each."""
     found = re.findall(r"^[0-9a-f]+ .{7} (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$",
                        objdump("-t"), re.MULTILINE)
-    return {name: section for section, name in found if PATH.search(name) and section != "*UND*"}
+    return {name: section for section, name in found if wanted.search(name) and section != "*UND*"}
 
 
 def bodies():
@@ -80,13 +82,16 @@ def calls(name, lines):
 
 def run(bench, results):
     bench.build("tests/kunit")
-    path = functions()
+    path = functions(PATH)
     wanted = ("3hit3hit", "3hit6missed", "3hit16hit_in_interrupt", "6record4skip", HANDLER,
               "kprobes_preempt_schedule")
     results.add(all(any(part in name for name in path) for part in wanted),
                 "code: the functions of the path were found", sorted(path))
     outside = sorted(name for name, section in path.items() if section != SECTION)
     results.add(not outside, "code: all that runs outside of the guard refuses kprobes", outside)
+    end = functions(END)
+    results.add(len(end) > 1 and set(end.values()) == {SECTION},
+                "code: what unregisters leaked probes refuses kprobes", sorted(end.items()))
     others = [f"{name} calls {call}" for name, lines in bodies().items() if name in path
               for call in sorted(calls(name, lines))
               if call not in path and call != name and not ALLOWED.fullmatch(call)]

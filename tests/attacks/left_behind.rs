@@ -21,6 +21,17 @@
 
 use super::*;
 
+/// What runs at the module's end.
+const ENDS: [&CStr; 7] = [
+    c"attacks:free_param",
+    c"attacks:report",
+    c"attacks:kprobes_unregister",
+    c"attacks:kprobes_tracepoint_enable",
+    c"attacks:kprobes_entry_detach",
+    c"attacks:kprobes_unregister_watch",
+    c"attacks:kprobes_wait",
+];
+
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         // By the time it is told, the kernel has forgotten the symbols of the module.
@@ -30,8 +41,17 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         // What unregisters the others at the module's end.
         b"own_exit" => {
-            let target = Target::symbol(c"attacks:kprobes_unregister");
-            one(Kprobe::new(target, Nop))
+            for name in ENDS {
+                // One that is taken would be hit without the code by which it returns.
+                if made(Kprobe::new(Target::symbol(name), Nop))
+                    .map_err(Error::to_errno)
+                    .err()
+                    != Some(EINVAL.to_errno())
+                {
+                    return Err(EIO);
+                }
+            }
+            Err(EINVAL)
         }
         b"many" => {
             static TARGETS: [Target<'static>; 300] = [PLACE; 300];
