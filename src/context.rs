@@ -115,7 +115,7 @@ pub trait Probed: Place<Hit = Saved> {}
 /// # Invariants
 ///
 /// For the duration of the callback, `regs` points at the CPU registers that the kernel has saved,
-/// which nobody else writes, and `kp` at the registered probe that was hit.
+/// which no other code writes, and `kp` at the registered probe that was hit.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Saved {
@@ -153,7 +153,7 @@ impl Hit for Saved {
 impl<At: Probed> Context<'_, At> {
     #[inline(always)]
     pub(crate) fn regs(&self) -> &bindings::pt_regs {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid and nobody else writes it. The
+        // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it. The
         // setters of this type write it only while no reference from here is live.
         unsafe { &*self.hit.regs }
     }
@@ -161,7 +161,7 @@ impl<At: Probed> Context<'_, At> {
     /// Returns the probed address.
     #[inline(always)]
     pub fn address(&self) -> Address {
-        // SAFETY: By the invariant of `Saved`, `kp` is registered, so nobody writes its `addr`.
+        // SAFETY: By the invariant of `Saved`, `kp` is registered, so its `addr` does not change.
         Address::new(unsafe { (*self.hit.kp).addr } as usize)
     }
 

@@ -92,7 +92,7 @@ impl Probed for Pre {}
 unsafe impl AtCall for Pre {
     #[inline(always)]
     fn argument(hit: Saved, n: usize) -> usize {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid and nobody else writes it.
+        // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it.
         regs::get(unsafe { &*hit.regs }, Register::argument(n))
     }
 
@@ -310,10 +310,10 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
             // SAFETY: By the safety requirements, which are those of `pre`.
             unsafe { Self::pre(kp, regs) };
         }
-        // SAFETY: `kp` is registered, so nobody writes its `addr`.
+        // SAFETY: `kp` is registered, so its `addr` does not change.
         let behind = unsafe { (*kp).addr } as usize + regs::FTRACE_CALL;
-        // SAFETY: `regs` are the saved registers. Nobody else sees the new value: it is restored
-        // before this call returns.
+        // SAFETY: `regs` are the saved registers. Only the handler sees the new value: it is
+        // restored before this call returns.
         let (at, ip) = unsafe {
             let at = regs::register(regs, Register::INSTRUCTION_POINTER);
             (at, at.replace(behind))

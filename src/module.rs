@@ -78,8 +78,8 @@ impl<H: Handler> ModuleWatch<H> {
                 // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
                 // freed.
                 to_result(unsafe { bindings::kprobes_watch_register(watch) })?;
-                // SAFETY: `reg` is pinned, and `drop` takes it off the list; nobody reads `first`
-                // before the module's end.
+                // SAFETY: `reg` is pinned, and `drop` takes it off the list. `first` is read only
+                // at the module's end.
                 // INVARIANT: The watch is registered, and this puts it on the list.
                 unsafe {
                     bindings::kprobes_add_registration(

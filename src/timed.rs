@@ -126,7 +126,7 @@ impl<H: Handler> kretprobe::Handler for Measures<H> {
     }
 }
 
-/// Nobody outside of this file can name [`Measures`], so nothing uses its owner.
+/// Only this file can name [`Measures`], so nothing uses its owner.
 #[cfg(kprobes_linux_7_3)]
 struct NoModule;
 

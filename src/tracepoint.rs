@@ -379,7 +379,7 @@ fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
 
     /// # Safety
     ///
-    /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`] that nobody else uses.
+    /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`] of this search.
     #[inline]
     unsafe extern "C" fn visit(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
         // SAFETY: By the safety requirements, both pointers are valid; the name is a C string.

@@ -33,7 +33,7 @@ impl Place for AtEntry {
 ///
 /// # Invariants
 ///
-/// For the duration of the callback, `fregs` points at what ftrace has saved, which nobody else
+/// For the duration of the callback, `fregs` points at what ftrace has saved, which no other code
 /// writes, and `record` at the probe.
 #[doc(hidden)]
 #[derive(Clone, Copy)]

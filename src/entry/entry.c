@@ -47,9 +47,9 @@ void __kprobes kprobes_preempt_schedule(void)
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 /*
- * PERMANENT, because kernel.ftrace_enabled = 0 would otherwise stop the hits, and nobody would
- * tell. With it, Linux 7.2 refuses that while there are probes (EBUSY), and probes while it is so.
- * From 7.3 on, nobody can set it to 0.
+ * PERMANENT, because kernel.ftrace_enabled = 0 would otherwise stop the hits without an error. With
+ * PERMANENT, Linux 7.2 refuses the 0 while there are probes (EBUSY), and refuses probes while it is
+ * 0. From Linux 7.3 on, it cannot be set to 0.
  */
 static struct ftrace_ops ops = {
 	.flags = FTRACE_OPS_FL_PERMANENT,
@@ -123,8 +123,8 @@ static unsigned int __kprobes keep_known(unsigned long *ips, unsigned int n)
  * everything does. The table leads to no probe there. If that error comes while the ops is
  * unregistered, the kernel returns 0.
  *
- * One function that ftrace does not know any more makes it refuse all of them. That one stays:
- * should another one come to its address, it calls us for nobody.
+ * One function that ftrace does not know any more makes it refuse all of them. That one stays: if
+ * another function is loaded at its address, ftrace calls us, and the callback finds no probe.
  */
 bool __kprobes kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {

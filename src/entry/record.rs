@@ -18,8 +18,8 @@ use core::{
     }, //
 };
 
-/// The word of the current task that remembers, for each context, that a handler runs, and the
-/// first bit of it that is for that.
+/// The word of the current task that records, for each context, whether a handler runs, and the
+/// first bit for that.
 pub(super) const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 pub(super) const BIT: u32 = bindings::KPROBES_IN_ENTRY_BIT;
 
@@ -137,7 +137,7 @@ impl Record {
         self.state.fetch_or(ENABLED, Ordering::Relaxed);
     }
 
-    /// Is told that its next one has been taken out. Under the lock.
+    /// Refreshes the call pointer after the successor was unlinked. Under the lock.
     #[inline]
     pub(super) fn rearm(&self) {
         if self.is_enabled() {

@@ -54,7 +54,7 @@ impl Resolver {
         let _ = self.registered.push_within_capacity(kp);
         // The caller need not keep the name.
         //
-        // SAFETY: `kp` is valid, and nobody else writes this field.
+        // SAFETY: `kp` is valid, and no other code writes this field.
         unsafe { (*kp).symbol_name = ptr::null() };
         let mut ip = 0;
         // SAFETY: `kp` is registered.

@@ -64,7 +64,7 @@ impl Event {
         let first = self.listeners();
         if !first.is_null() {
             // SAFETY: C frees a listener after a grace period of RCU, which does not end while
-            // preemption is disabled. Nobody writes `file`.
+            // preemption is disabled. `file` does not change.
             let file = unsafe { (*first).file };
             // SAFETY: The kernel frees the file after it has removed the listener. The rest by the
             // safety requirements.

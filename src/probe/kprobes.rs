@@ -112,8 +112,8 @@ unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Re
     let size = black_box(size_of::<R>());
     // SAFETY: By the safety requirements, `probe` is valid for writing.
     unsafe { probe.cast::<u8>().write_bytes(0, size) };
-    // SAFETY: All zeroes is a valid value, by the safety requirements of `Kprobes`. Nobody else
-    // accesses a probe that is not registered.
+    // SAFETY: All zeroes is a valid value, by the safety requirements of `Kprobes`. Only this
+    // function accesses a probe that is not registered.
     plan.fill(unsafe { &mut *probe }, round);
     let kp: *mut bindings::kprobe = probe.cast();
     // SAFETY: `kp` is the first field of `probe`, which is not registered yet.
@@ -124,7 +124,7 @@ unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Re
     // The caller owns the name and need not keep it. Only `dump_kprobe()` would read it, before a
     // panic; it prints "(null)".
     //
-    // SAFETY: `kp` is valid, and nobody else writes this field.
+    // SAFETY: `kp` is valid, and no other code writes this field.
     unsafe { (*kp).symbol_name = ptr::null() };
     Ok(())
 }
@@ -222,12 +222,12 @@ unsafe impl<R: Kprobes> Raw for R {
                     // SAFETY: `add` has registered `probe`, disabled.
                     let round = unsafe { plan(probe).settle(probe) };
                     // Other code may have come to that place in between.
-                    let settled = round.and_then(|round| match round {
+                    let checked = round.and_then(|round| match round {
                         Round::Again => Ok(()),
                         Round::First => Err(ENOENT),
                     });
                     // SAFETY: As above.
-                    settled.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
+                    checked.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
                 });
                 match admitted {
                     Ok(()) => {

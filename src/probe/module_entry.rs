@@ -131,7 +131,7 @@ pub(super) unsafe fn probes_of<'a, K: Kind>(
 /// To be called once, when `reg` has been taken off the list.
 #[link_section = ".kprobes.text"]
 unsafe extern "C" fn unregister<K: Kind>(reg: *mut bindings::kprobes_registration) {
-    // SAFETY: By the safety requirements, nobody else uses the entry any more, and the probes are
+    // SAFETY: By the safety requirements, nothing else uses the entry any more, and the probes are
     // registered.
     unsafe { K::unregister(probes_of::<K>(reg)) };
 }

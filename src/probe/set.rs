@@ -272,7 +272,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
 
         let mut first = None;
         // SAFETY: By the safety requirements, the probes may be registered. The closures are called
-        // with pointers to members, which nobody else accesses before they are enabled.
+        // with pointers to members, which no other code accesses before they are enabled.
         let registered = unsafe {
             K::Raw::register::<K>(
                 guard,

@@ -22,7 +22,7 @@ use core::sync::atomic::{
 /// not use it.
 pub(crate) const FTRACE_CALL: usize = 4;
 
-/// What is there while ftrace calls nobody (`aarch64_insn_gen_nop()`).
+/// The instruction there while the function has no tracer (`aarch64_insn_gen_nop()`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0xd503_201f_u32.to_le_bytes();
 
 /// Returns the `ftrace_ops` that ftrace calls at a function, whose address is before the function's

@@ -18,7 +18,7 @@ use core::arch::asm;
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 5;
 
-/// What is there while ftrace calls nobody (`x86_nops[5]`).
+/// The instruction there while the function has no tracer (`x86_nops[5]`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 
 /// Returns what the call at a function's entry leads to, if there is a call. `read` reads kernel
