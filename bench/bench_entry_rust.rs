@@ -6,7 +6,7 @@
 
 use kernel::prelude::*;
 use kernel::time::{Instant, Monotonic};
-use kprobes::{entry, Count, Entry, EntrySet, PerCpuCounts, Target};
+use kprobes::{entry, Count, CountMap, Entry, EntrySet, PerCpuCounts, Target};
 
 module! {
     type: Bench,
@@ -52,6 +52,24 @@ impl entry::Handler for Arguments {
     }
 }
 
+/// Counts by process.
+struct ByPid(CountMap<i32>);
+
+impl entry::Handler for ByPid {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        self.0.add(cx.pid(), 1);
+    }
+}
+
+/// Counts by the first argument.
+struct ByArgument(CountMap<u64>);
+
+impl entry::Handler for ByArgument {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        self.0.add(cx.arg0(), 1);
+    }
+}
+
 /// What is registered. Dropping it unregisters it.
 trait Registered: Send + Sync {}
 impl<H: entry::Handler> Registered for Pin<KBox<Entry<H>>> {}
@@ -78,6 +96,8 @@ impl kernel::Module for Bench {
             Some(b"counting") => register(Counting(Count::new()))?,
             Some(b"percpu") => register(PerCpu(PerCpuCounts::new()?))?,
             Some(b"args") => register(Arguments(PerCpuCounts::new()?))?,
+            Some(b"by_pid") => register(ByPid(CountMap::new(1000)?))?,
+            Some(b"by_argument") => register(ByArgument(CountMap::new(100_000)?))?,
             _ => return Err(EINVAL),
         };
         pr_info!("attach {}\n", start.elapsed().as_nanos());

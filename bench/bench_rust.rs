@@ -5,7 +5,7 @@
 
 use kernel::prelude::*;
 use kprobes::{
-    kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Count, Kprobe, Kretprobe, PerCpuCounts,
+    kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Count, CountMap, Kprobe, Kretprobe, PerCpuCounts,
     Target, Timed, Tracepoint,
 };
 
@@ -47,6 +47,16 @@ struct PerCpu(PerCpuCounts<1>);
 impl kprobe::Handler for PerCpu {
     fn pre(&self, _cx: &kprobe::Context<'_>) {
         self.0.inc(0);
+    }
+}
+
+/// Counts by process.
+struct ByPid(CountMap<i32>);
+
+#[vtable]
+impl kprobe::Handler for ByPid {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        self.0.add(cx.pid(), 1);
     }
 }
 
@@ -136,6 +146,7 @@ enum Bench {
     Empty(Pin<KBox<Kprobe<Empty>>>),
     Counting(Pin<KBox<Kprobe<Counting>>>),
     PerCpu(Pin<KBox<Kprobe<PerCpu>>>),
+    ByPid(Pin<KBox<Kprobe<ByPid>>>),
     WithPost(Pin<KBox<Kprobe<WithPost>>>),
     If7(Pin<KBox<Kprobe<If<7>>>>),
     If42(Pin<KBox<Kprobe<If<42>>>>),
@@ -167,6 +178,7 @@ impl kernel::Module for Bench {
             Some(b"kprobe_empty") => Self::Empty(kprobe(call, Empty)?),
             Some(b"kprobe_counting") => Self::Counting(kprobe(call, Counting(count))?),
             Some(b"kprobe_percpu") => Self::PerCpu(kprobe(call, PerCpu(PerCpuCounts::new()?))?),
+            Some(b"kprobe_by_pid") => Self::ByPid(kprobe(call, ByPid(CountMap::new(1000)?))?),
             Some(b"kprobe_post") => Self::WithPost(kprobe(call, WithPost(count))?),
             Some(b"kprobe_jump") => Self::Counting(kprobe(inside, Counting(count))?),
             Some(b"kprobe_int3") => Self::WithPost(kprobe(inside, WithPost(count))?),

@@ -171,6 +171,7 @@ mod syscall;
 mod target;
 mod task;
 
+pub mod collect;
 pub mod entry;
 pub mod event;
 #[cfg(doc)]
@@ -190,6 +191,13 @@ pub use args::{
     FromWord,
     FromWords,
     OrErrno, //
+};
+pub use collect::{
+    Buckets,
+    CountMap,
+    Histogram,
+    HistogramMap,
+    Map, //
 };
 pub use context::{
     AtCall,

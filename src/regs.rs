@@ -82,11 +82,13 @@ pub(crate) enum Entry {
 
 pub use arch::Register;
 pub(crate) use arch::{
+    cpu,
     current,
     enter_in_task,
     entry_register,
     ftrace_callee,
     leave_in_task,
+    local_add,
     override_function,
     preempt_count,
     preempt_disable,

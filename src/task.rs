@@ -107,6 +107,29 @@ impl Comm {
         self.0
     }
 
+    /// Returns the name as two words, without what is after its NUL.
+    #[inline(always)]
+    pub(crate) fn into_words(self) -> (u64, u64) {
+        const { assert!(Self::SIZE == 16) };
+        const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+        const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+        let name = u128::from_le_bytes(self.0);
+        let (first, second) = (name as u64, (name >> 64) as u64);
+        // The lowest bit that is set is that of the first NUL; what is below it stays.
+        let nul = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+        let before = |word: u64| word & (nul(word) & nul(word).wrapping_neg()).wrapping_sub(1);
+        (
+            before(first),
+            if nul(first) == 0 { before(second) } else { 0 },
+        )
+    }
+
+    /// Returns the name with these words.
+    #[inline]
+    pub(crate) fn from_words((first, second): (u64, u64)) -> Self {
+        Self((u128::from(first) | u128::from(second) << 64).to_le_bytes())
+    }
+
     /// Returns the bytes of the name, without the NUL.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {

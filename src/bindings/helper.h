@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The input of bindgen. kprobes.mk lists the names that are kept. */
 #include <linux/kallsyms.h>
+#include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/rethook.h>
 #include <linux/sprintf.h>

@@ -83,4 +83,5 @@ static const unsigned int KPROBES_COMPAT = 1U << TIF_32BIT;
 #ifdef CONFIG_ARM64
 static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
 	offsetof(struct task_struct, thread_info.preempt.count);
+static const unsigned long KPROBES_TASK_CPU = offsetof(struct task_struct, thread_info.cpu);
 #endif

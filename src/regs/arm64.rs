@@ -15,6 +15,7 @@ use crate::{
 };
 use core::sync::atomic::{
     compiler_fence,
+    AtomicU64,
     Ordering, //
 };
 
@@ -127,6 +128,25 @@ pub(crate) fn wait_for_overridden() {}
 pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
     unsafe { bindings::kprobes_percpu_inc(count.cast()) };
+}
+
+/// Adds `n` to a counter that only this CPU writes. An interrupt may write it in between, hence
+/// atomic.
+#[inline(always)]
+pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+/// As `raw_smp_processor_id()`.
+#[inline(always)]
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: A task begins with its `thread_info`, which has the CPU at that offset.
+    unsafe {
+        current()
+            .byte_add(bindings::KPROBES_TASK_CPU)
+            .cast::<u32>()
+            .read_volatile()
+    }
 }
 
 /// The current task. No function is called for it, because ftrace could trace that.

@@ -13,7 +13,10 @@ use crate::{
     },
     regs::Entry, //
 };
-use core::arch::asm;
+use core::{
+    arch::asm,
+    sync::atomic::AtomicU64, //
+};
 
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 5;
@@ -137,6 +140,37 @@ pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     unsafe {
         bindings::kprobes_percpu_inc(count.cast());
     }
+}
+
+/// Adds `n` to a counter that only this CPU writes, like `local_add()`. A single instruction cannot
+/// be interrupted.
+#[inline(always)]
+pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
+    // SAFETY: The reference is valid.
+    unsafe {
+        asm!("add qword ptr [{}], {}", in(reg) counter.as_ptr(), in(reg) n, options(nostack));
+    }
+}
+
+/// As `raw_smp_processor_id()`.
+#[inline(always)]
+pub(crate) fn cpu() -> u32 {
+    #[cfg(CONFIG_SMP)]
+    {
+        let cpu;
+        // SAFETY: `gs` leads to the CPU's own.
+        unsafe {
+            asm!(
+                "mov {:e}, gs:[rip + {}]",
+                out(reg) cpu,
+                sym bindings::cpu_number,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        cpu
+    }
+    #[cfg(not(CONFIG_SMP))]
+    0
 }
 
 /// The current task. No function is called for it, because ftrace could trace that.

@@ -9,6 +9,7 @@ use kernel::prelude::*;
 
 mod targets;
 
+mod collect;
 mod contexts;
 mod doors;
 mod entries;

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counts and distributions by key.
+
+use super::{
+    histogram::{
+        Buckets,
+        Distribution, //
+    },
+    key::Key,
+    show::{
+        Json,
+        Shown,
+        View, //
+    },
+    table::{
+        Live,
+        Pinned,
+        Table, //
+    },
+};
+use crate::kernel_ext::count::Count;
+use core::fmt;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// Counts by key, for each CPU. See [`Keyed`] for what else it can do.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kprobes::{entry, Comm, CountMap};
+///
+/// struct Calls(CountMap<Comm>);
+///
+/// impl entry::Handler for Calls {
+///     fn entry(&self, cx: &entry::Context<'_>) {
+///         self.0.add(cx.comm(), 1);
+///     }
+///
+///     fn unregistered(&self, _missed: u64) {
+///         for row in self.0.read().top(10).iter().flatten() {
+///             pr_info!("{} {}\n", row.key, row.count);
+///         }
+///     }
+/// }
+/// # fn f() -> Result { let _ = Calls(CountMap::new(100)?); Ok(()) }
+/// ```
+pub type CountMap<K> = Keyed<K, Sum>;
+
+/// A [`Histogram`](super::Histogram) for each key, for each CPU. See [`Keyed`] for what else it can
+/// do.
+pub type HistogramMap<K> = Keyed<K, Buckets>;
+
+/// What a map has for each key.
+pub trait Shape: Copy + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn width(self) -> usize;
+    #[doc(hidden)]
+    fn text<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result;
+    #[doc(hidden)]
+    fn json<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result;
+}
+
+/// A count for each key.
+#[derive(Clone, Copy)]
+pub struct Sum(());
+
+impl Shape for Sum {
+    #[inline(always)]
+    fn width(self) -> usize {
+        1
+    }
+
+    #[inline]
+    fn text<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
+        writeln!(out, "[{}]: {}", Shown(&row.key), row.count)
+    }
+
+    #[inline]
+    fn json<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
+        writeln!(
+            out,
+            "{{\"key\":{},\"count\":{}}}",
+            Json(&row.key),
+            row.count
+        )
+    }
+}
+
+impl Shape for Buckets {
+    #[inline(always)]
+    fn width(self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn text<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
+        writeln!(out, "[{}]:", Shown(&row.key))?;
+        row.distribution().text(out)
+    }
+
+    #[inline]
+    fn json<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{{\"key\":{},", Json(&row.key))?;
+        row.distribution().json_fields(out)?;
+        out.write_str("}\n")
+    }
+}
+
+/// A map of a fixed capacity with counters for each key on each CPU: a [`CountMap`] or a
+/// [`HistogramMap`].
+///
+/// Handlers on all CPUs add to it at once. A key takes one of `capacity` places until the map is
+/// drained or cleared. What is added for a new key when there is no place is dropped, and counted:
+/// what has been drained, what is in the map, and [`dropped`](Keyed::dropped) add up to what
+/// handlers have added.
+///
+/// It takes 12 bytes and the size of the key for each place, and 8 bytes on each possible CPU; a
+/// histogram takes 8 for each bucket instead.
+pub struct Keyed<K: Key, S: Shape> {
+    live: Live<Table<K>>,
+    shape: S,
+    dropped: Count,
+}
+
+impl<K: Key> Keyed<K, Sum> {
+    /// Creates a map for up to `capacity` keys, from 1 to 2²⁴.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    #[inline]
+    pub fn new(capacity: usize) -> Result<Self> {
+        Self::with_shape(capacity, Sum(()))
+    }
+
+    /// Adds `n` to the count of `key`.
+    ///
+    /// Context: any.
+    #[inline(always)]
+    pub fn add(&self, key: K, n: u64) {
+        self.add_at(key, 0, n);
+    }
+}
+
+impl<K: Key> Keyed<K, Buckets> {
+    /// Creates a map for up to `capacity` keys, with a histogram of these buckets for each.
+    ///
+    /// Context and errors: as [`CountMap::new`].
+    #[inline]
+    pub fn with_buckets(capacity: usize, buckets: Buckets) -> Result<Self> {
+        Self::with_shape(capacity, buckets)
+    }
+
+    /// Counts `value` in the histogram of `key`.
+    ///
+    /// Context: any.
+    #[inline(always)]
+    pub fn record(&self, key: K, value: u64) {
+        self.add_at(key, self.shape.index(value), 1);
+    }
+}
+
+impl<K: Key, S: Shape> Keyed<K, S> {
+    #[inline]
+    fn with_shape(capacity: usize, shape: S) -> Result<Self> {
+        Ok(Self {
+            live: Live::new(Table::new(capacity, shape.width())?),
+            shape,
+            dropped: Count::new(),
+        })
+    }
+
+    #[inline(always)]
+    fn add_at(&self, key: K, at: usize, n: u64) {
+        let pinned = Pinned::new();
+        if !self.live.get(&pinned).add(&pinned, key, at, n) {
+            self.dropped.add(n);
+        }
+    }
+
+    /// Returns how much was not added because the map was full.
+    ///
+    /// Context: any.
+    #[inline]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.get()
+    }
+
+    /// Returns the entries. Handlers keep adding to them.
+    ///
+    /// Context: any but an NMI.
+    #[inline]
+    pub fn read(&self) -> Entries<K, S> {
+        Entries {
+            table: self.live.read(),
+            shape: self.shape,
+        }
+    }
+
+    /// Empties the map and returns the entries that it had, to which no handler adds any more.
+    /// Nothing is lost in between: a hit is in these entries or in the map.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, because it allocates the new entries, or `EDEADLK` if the caller must not sleep.
+    #[inline]
+    pub fn drain(&self) -> Result<Entries<K, S>> {
+        let capacity = self.live.read().capacity();
+        let next = Table::new(capacity, self.shape.width())?;
+        Ok(Entries {
+            table: self.live.replace(next),
+            shape: self.shape,
+        })
+    }
+
+    /// Empties the map. Context and errors: as [`drain`](Keyed::drain).
+    #[inline]
+    pub fn clear(&self) -> Result {
+        self.drain().map(drop)
+    }
+}
+
+/// The largest count first.
+impl<K: Key, S: Shape> View for Keyed<K, S> {
+    #[inline]
+    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.read().text(out)?;
+        match self.dropped() {
+            0 => Ok(()),
+            dropped => writeln!(out, "dropped: {dropped}"),
+        }
+    }
+
+    #[inline]
+    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.read().json(out)?;
+        writeln!(out, "{{\"dropped\":{}}}", self.dropped())
+    }
+
+    #[inline]
+    fn clear(&self) -> Result {
+        Keyed::clear(self)
+    }
+}
+
+/// The largest count first.
+impl<K: Key, S: Shape> View for Entries<K, S> {
+    #[inline]
+    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let rows = self.top(usize::MAX).map_err(|_| fmt::Error)?;
+        rows.iter().try_for_each(|row| S::text(row, out))
+    }
+
+    #[inline]
+    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let rows = self.top(usize::MAX).map_err(|_| fmt::Error)?;
+        rows.iter().try_for_each(|row| S::json(row, out))
+    }
+}
+
+/// The entries of a [`CountMap`] or a [`HistogramMap`].
+pub struct Entries<K: Key, S: Shape> {
+    table: Arc<Table<K>>,
+    shape: S,
+}
+
+/// A key with its count.
+pub struct Row<'a, K: Key, S: Shape> {
+    /// The key.
+    pub key: K,
+    /// The count; of a histogram, of how many values it is.
+    pub count: u64,
+    index: usize,
+    entries: &'a Entries<K, S>,
+}
+
+impl<K: Key, S: Shape> Entries<K, S> {
+    #[inline]
+    fn row(&self, index: usize, key: K) -> Row<'_, K, S> {
+        let counts = (0..self.shape.width()).map(|at| self.table.sum(index, at));
+        Row {
+            key,
+            count: counts.sum(),
+            index,
+            entries: self,
+        }
+    }
+
+    /// Returns all keys with their counts, in no particular order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = Row<'_, K, S>> {
+        self.table
+            .entries()
+            .map(|(index, key)| self.row(index, key))
+    }
+
+    /// Returns the count of `key`: 0 if there is none. Of a histogram, how many values it has.
+    #[inline]
+    pub fn get(&self, key: K) -> u64 {
+        let index = self.table.index(key);
+        index.map_or(0, |index| self.row(index, key).count)
+    }
+
+    /// Returns the sum of all counts.
+    #[inline]
+    pub fn total(&self) -> u64 {
+        self.iter().map(|row| row.count).sum()
+    }
+
+    /// Returns the `n` keys with the largest counts, the largest first.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    #[inline]
+    pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
+        let mut rows = KVVec::new();
+        for row in self.iter() {
+            rows.push(row, GFP_KERNEL)?;
+        }
+        rows.as_mut_slice()
+            .sort_unstable_by_key(|row| core::cmp::Reverse(row.count));
+        rows.truncate(n);
+        Ok(rows)
+    }
+}
+
+impl<K: Key> Row<'_, K, Buckets> {
+    /// Returns the histogram of this key.
+    #[inline]
+    pub fn distribution(&self) -> Distribution<'_> {
+        Distribution {
+            buckets: self.entries.shape,
+            count: self,
+        }
+    }
+}
+
+impl<K: Key> super::histogram::Counts for Row<'_, K, Buckets> {
+    #[inline]
+    fn count(&self, bucket: usize) -> u64 {
+        self.entries.table.sum(self.index, bucket)
+    }
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a map can be keyed by.
+//!
+//! A key becomes words of 64 bits, field by field. Maps hash and compare these words, never the
+//! bytes of a struct with its padding, and they call no `Eq` or `Hash` of the module's.
+
+use super::show::Show;
+use crate::{
+    kernel_ext::symbol::Address,
+    nofault::{
+        KernelPtr,
+        UserPtr, //
+    },
+    task::Comm, //
+};
+
+/// What a map can be keyed by: integers, `bool`, `()`, a [`Comm`], an [`Address`], a
+/// [`Stack`](crate::Stack), a pointer, and tuples and arrays of these.
+///
+/// [`key!`](crate::key) declares a struct that is a key.
+///
+/// An implementation of a module's own that returns other words for the same key only gets several
+/// entries.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the key of a map",
+    label = "not a key",
+    note = "integers, `bool`, `Comm`, `Address`, `Stack`, pointers, and tuples and arrays of these \
+            are keys; `kprobes::key!` declares a struct that is one"
+)]
+pub trait Key: Copy + Send + Sync + Show + 'static {
+    /// The words of this key: `u64`, or tuples and arrays of such.
+    type Words: Words;
+
+    /// Returns the key as words.
+    fn words(self) -> Self::Words;
+
+    /// Returns the key with these words, which [`words`](Key::words) has returned.
+    fn from_words(words: Self::Words) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The words of a [`Key`]: `u64`, or pairs and arrays of such.
+pub trait Words: Copy + Send + Sync + sealed::Sealed + 'static {
+    #[doc(hidden)]
+    fn hash(self, hash: Hash) -> Hash;
+    #[doc(hidden)]
+    fn same(&self, other: &Self) -> bool;
+}
+
+/// A hash that depends on a secret, so that a program that chooses its keys cannot choose their
+/// buckets.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct Hash {
+    state: u64,
+    factor: u64,
+}
+
+impl Hash {
+    /// `secret` is random.
+    pub(super) fn new(secret: [u64; 2]) -> Self {
+        Self {
+            state: secret[0],
+            factor: secret[1] | 1,
+        }
+    }
+
+    /// Returns the index of a bucket among `mask + 1`, a power of two.
+    #[inline(always)]
+    pub(super) fn bucket(self, mask: usize) -> usize {
+        self.state as usize & mask
+    }
+}
+
+impl sealed::Sealed for u64 {}
+impl Words for u64 {
+    #[inline(always)]
+    fn hash(self, hash: Hash) -> Hash {
+        let product = u128::from(self ^ hash.state) * u128::from(hash.factor);
+        Hash {
+            state: product as u64 ^ (product >> 64) as u64,
+            ..hash
+        }
+    }
+
+    #[inline(always)]
+    fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+impl sealed::Sealed for () {}
+impl Words for () {
+    #[inline(always)]
+    fn hash(self, hash: Hash) -> Hash {
+        hash
+    }
+
+    #[inline(always)]
+    fn same(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl<A: Words, B: Words> sealed::Sealed for (A, B) {}
+impl<A: Words, B: Words> Words for (A, B) {
+    #[inline(always)]
+    fn hash(self, hash: Hash) -> Hash {
+        self.1.hash(self.0.hash(hash))
+    }
+
+    #[inline(always)]
+    fn same(&self, other: &Self) -> bool {
+        self.0.same(&other.0) && self.1.same(&other.1)
+    }
+}
+
+impl<W: Words, const N: usize> sealed::Sealed for [W; N] {}
+impl<W: Words, const N: usize> Words for [W; N] {
+    #[inline(always)]
+    fn hash(self, mut hash: Hash) -> Hash {
+        for word in self {
+            hash = word.hash(hash);
+        }
+        hash
+    }
+
+    #[inline(always)]
+    fn same(&self, other: &Self) -> bool {
+        self.iter().zip(other).all(|(a, b)| a.same(b))
+    }
+}
+
+macro_rules! keys {
+    ($([$($param:ident)?] $type:ty: $words:ty, |$key:pat_param| $to:expr, |$from:ident| $back:expr;)*) => {
+        $(
+            impl<$($param: 'static)?> Key for $type {
+                type Words = $words;
+
+                #[inline(always)]
+                fn words(self) -> $words {
+                    let $key = self;
+                    $to
+                }
+
+                #[inline(always)]
+                fn from_words($from: $words) -> Self {
+                    $back
+                }
+            }
+        )*
+    };
+}
+
+keys! {
+    [] (): (), |()| (), |_words| ();
+    [] bool: u64, |key| u64::from(key), |word| word != 0;
+    [] u8: u64, |key| u64::from(key), |word| word as Self;
+    [] u16: u64, |key| u64::from(key), |word| word as Self;
+    [] u32: u64, |key| u64::from(key), |word| word as Self;
+    [] u64: u64, |key| key, |word| word;
+    [] usize: u64, |key| key as u64, |word| word as Self;
+    [] i8: u64, |key| key as u64, |word| word as Self;
+    [] i16: u64, |key| key as u64, |word| word as Self;
+    [] i32: u64, |key| key as u64, |word| word as Self;
+    [] i64: u64, |key| key as u64, |word| word as Self;
+    [] isize: u64, |key| key as u64, |word| word as Self;
+    [] Address: u64, |key| key.as_usize() as u64, |word| Self::new(word as usize);
+    [T] KernelPtr<T>: u64, |key| key.addr() as u64, |word| Self::new(word as usize);
+    [T] UserPtr<T>: u64, |key| key.addr() as u64, |word| Self::new(word as usize);
+    [] Comm: (u64, u64), |key| key.into_words(), |words| Self::from_words(words);
+}
+
+impl<K: Key, const N: usize> Key for [K; N] {
+    type Words = [K::Words; N];
+
+    #[inline(always)]
+    fn words(self) -> Self::Words {
+        self.map(K::words)
+    }
+
+    #[inline(always)]
+    fn from_words(words: Self::Words) -> Self {
+        words.map(K::from_words)
+    }
+}
+
+macro_rules! tuples {
+    ($($($type:ident $name:ident,)+ => $words:ty, $nested:tt;)*) => {
+        $(
+            impl<$($type: Key),+> Key for ($($type,)+) {
+                type Words = $words;
+
+                #[inline(always)]
+                fn words(self) -> Self::Words {
+                    let ($($name,)+) = self;
+                    $(let $name = $name.words();)+
+                    $nested
+                }
+
+                #[inline(always)]
+                fn from_words($nested: Self::Words) -> Self {
+                    ($($type::from_words($name),)+)
+                }
+            }
+        )*
+    };
+}
+
+tuples! {
+    A a, B b, => (A::Words, B::Words), (a, b);
+    A a, B b, C c, => (A::Words, (B::Words, C::Words)), (a, (b, c));
+    A a, B b, C c, D d, => (A::Words, (B::Words, (C::Words, D::Words))), (a, (b, (c, d)));
+}
+
+/// Declares a struct that is a [`Key`]. Each of its fields must be one, too.
+///
+/// # Examples
+///
+/// ```
+/// use kprobes::{Comm, CountMap};
+///
+/// kprobes::key! {
+///     /// What is counted.
+///     pub struct Open {
+///         pub comm: Comm,
+///         pub error: i32,
+///     }
+/// }
+///
+/// # fn f() -> kernel::error::Result {
+/// let opens: CountMap<Open> = CountMap::new(100)?;
+/// # Ok(()) }
+/// ```
+#[macro_export]
+macro_rules! key {
+    (
+        $(#[$attribute:meta])* $vis:vis struct $name:ident {
+            $($(#[$doc:meta])* $field_vis:vis $field:ident: $type:ty),+ $(,)?
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive($crate::macro_paths::core::clone::Clone, $crate::macro_paths::core::marker::Copy)]
+        $vis struct $name {
+            $($(#[$doc])* $field_vis $field: $type,)+
+        }
+
+        impl $crate::collect::Key for $name {
+            type Words = $crate::key!(@type $($type,)+);
+
+            #[inline(always)]
+            fn words(self) -> Self::Words {
+                $crate::key!(@words self $($field)+)
+            }
+
+            #[inline(always)]
+            fn from_words(words: Self::Words) -> Self {
+                $(let ($field, words) = words;)+
+                let () = words;
+                Self {
+                    $($field: $crate::collect::Key::from_words($field),)+
+                }
+            }
+        }
+
+        impl $crate::collect::Show for $name {
+            fn text(
+                &self,
+                f: &mut $crate::macro_paths::core::fmt::Formatter<'_>,
+            ) -> $crate::macro_paths::core::fmt::Result {
+                $crate::collect::fields(f, false, &[
+                    $(($crate::macro_paths::core::stringify!($field), &self.$field),)+
+                ])
+            }
+
+            fn json(
+                &self,
+                f: &mut $crate::macro_paths::core::fmt::Formatter<'_>,
+            ) -> $crate::macro_paths::core::fmt::Result {
+                $crate::collect::fields(f, true, &[
+                    $(($crate::macro_paths::core::stringify!($field), &self.$field),)+
+                ])
+            }
+        }
+    };
+
+    (@type) => { () };
+    (@type $type:ty, $($rest:ty,)*) => {
+        (<$type as $crate::collect::Key>::Words, $crate::key!(@type $($rest,)*))
+    };
+    (@words $key:ident) => { () };
+    (@words $key:ident $field:ident $($rest:ident)*) => {
+        ($crate::collect::Key::words($key.$field), $crate::key!(@words $key $($rest)*))
+    };
+}
