@@ -9,7 +9,7 @@ import verdict
 HERE = Path(__file__).resolve().parent
 NAMES = {"c": "C", "rust": "Rust", "fprobe": "fprobe", "tracefs": "tracefs event",
          "synth": "synthetic event", "printf()": "bpftrace printf()",
-         "count()": "bpftrace count()", "@++": "bpftrace @++", "hist()": "bpftrace hist()"}
+         "count()": "bpftrace count()", "@[pid]": "bpftrace @[pid]", "@++": "bpftrace @++", "hist()": "bpftrace hist()"}
 
 
 # The modules that are measured. The sample funccount counts grace periods.

@@ -13,6 +13,8 @@
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
+#include "bench_map.h"
+
 static char *kind = "";
 module_param(kind, charp, 0);
 MODULE_PARM_DESC(kind, "the probe to register");
@@ -39,6 +41,12 @@ static DEFINE_PER_CPU(u64, counts);
 static int counting_percpu(struct kprobe *p, struct pt_regs *regs)
 {
 	this_cpu_inc(counts);
+	return 0;
+}
+
+static int by_pid(struct kprobe *p, struct pt_regs *regs)
+{
+	map_add(task_pid_nr(current), 1);
 	return 0;
 }
 
@@ -145,6 +153,7 @@ static const struct {
 	{ "kprobe_empty", "bench_call", empty },
 	{ "kprobe_counting", "bench_call", counting },
 	{ "kprobe_percpu", "bench_call", counting_percpu },
+	{ "kprobe_by_pid", "bench_call", by_pid },
 	{ "kprobe_post", "bench_call", counting, post },
 	{ "kprobe_jump", "bench_inside", counting },
 	{ "kprobe_int3", "bench_inside", counting, post },
@@ -167,6 +176,8 @@ static int __init bench_init(void)
 			break;
 	if (found < 0)
 		return -EINVAL;
+	if (kinds[found].pre == by_pid && map_create(1000))
+		return -ENOMEM;
 
 	if (kinds[found].ret) {
 		rp.kp.symbol_name = kinds[found].symbol;
@@ -209,6 +220,7 @@ static void __exit bench_exit(void)
 		tracepoint_probe_unregister(tp, on_kmalloc, NULL);
 		tracepoint_synchronize_unregister();
 	}
+	map_destroy();
 }
 module_exit(bench_exit);
 

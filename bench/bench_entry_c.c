@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "bench_map.h"
 #define CREATE_TRACE_POINTS
 #include "bench_event.h"
 
@@ -203,6 +204,8 @@ static notrace void skip(unsigned long ip, unsigned long parent, struct probe *p
 CALL(empty, (void)c)
 CALL(counting, atomic64_inc(&c->count))
 CALL(percpu, this_cpu_inc(*c->counts))
+CALL(by_pid, (void)c; map_add(task_pid_nr(task), 1))
+CALL(by_argument, (void)c; map_add(ftrace_regs_get_argument(fregs, 0), 1))
 CALL(args, if (ftrace_regs_get_argument(fregs, 0) == 42 && ftrace_regs_get_argument(fregs, 1))
 	     this_cpu_inc(*c->counts))
 
@@ -274,7 +277,7 @@ static int __init bench_init(void)
 	int ret;
 
 	counters.counts = alloc_percpu(u64);
-	if (!counters.counts)
+	if (!counters.counts || map_create(!strcmp(kind, "by_argument") ? 100000 : 1000))
 		return -ENOMEM;
 	if (!strcmp(kind, "fprobe")) {
 		ret = register_fprobe(&fp, pattern, NULL);
@@ -285,6 +288,8 @@ static int __init bench_init(void)
 				   !strcmp(kind, "empty") ? empty :
 				   !strcmp(kind, "counting") ? counting :
 				   !strcmp(kind, "args") ? args :
+				   !strcmp(kind, "by_pid") ? by_pid :
+				   !strcmp(kind, "by_argument") ? by_argument :
 				   !strcmp(kind, "value_entry") ? value :
 				   !strcmp(kind, "text_entry") ? text : percpu);
 		if (!ret)
@@ -309,6 +314,7 @@ static void __exit bench_exit(void)
 		kvfree(probes);
 	}
 	pr_info("detach %llu\n", ktime_get_ns() - start);
+	map_destroy();
 	free_percpu(counters.counts);
 }
 module_exit(bench_exit);

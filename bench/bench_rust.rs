@@ -5,8 +5,8 @@
 
 use kernel::prelude::*;
 use kprobes::{
-    kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Count, CountMap, Kprobe, Kretprobe, PerCpuCounts,
-    Target, Timed, Tracepoint,
+    kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Count, CountMap, Kprobe, Kretprobe,
+    PerCpuCounts, Target, Timed, Tracepoint,
 };
 
 module! {

@@ -87,6 +87,28 @@ static void allocate(u64 value, unsigned long at)
 	kfree(kmalloc(64, GFP_ATOMIC));
 }
 
+/* The first argument is one of so many keys, in turn. */
+static u32 keys = 1;
+
+static int keys_get(void *data, u64 *ns)
+{
+	unsigned long flags;
+	u64 start;
+	u32 key = 0;
+	int i;
+
+	local_irq_save(flags);
+	start = ktime_get_ns();
+	for (i = 0; i < calls; i++) {
+		bench_call(key, NULL);
+		key = key + 1 < keys ? key + 1 : 0;
+	}
+	*ns = ktime_get_ns() - start;
+	local_irq_restore(flags);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(keys_fops, keys_get, NULL, "%llu\n");
+
 /* Each of the thousand functions, as often as makes `calls` calls. */
 static int each_get(void *data, u64 *ns)
 {
@@ -194,6 +216,8 @@ static int __init bench_init(void)
 	dir = debugfs_create_dir("bench", NULL);
 	debugfs_create_file("call", 0400, dir, NULL, &call_fops);
 	debugfs_create_file("each", 0400, dir, NULL, &each_fops);
+	debugfs_create_u32("n_keys", 0600, dir, &keys);
+	debugfs_create_file("keys", 0400, dir, NULL, &keys_fops);
 	debugfs_create_file("inside", 0400, dir, NULL, &inside_fops);
 	debugfs_create_file("scale", 0600, dir, NULL, &scale_fops);
 	debugfs_create_file("kmalloc", 0400, dir, NULL, &kmalloc_fops);

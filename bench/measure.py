@@ -30,6 +30,7 @@ TWINS = [
     ("kprobe_empty", "call"),
     ("kprobe_counting", "call"),
     ("kprobe_percpu", "call"),
+    ("kprobe_by_pid", "call"),
     ("kprobe_post", "call"),
     ("kprobe_jump", "inside"),
     ("kprobe_int3", "inside"),
@@ -50,6 +51,7 @@ ENTRIES = [
     ("entry_counting", "counting", None, "call"),
     ("entry_percpu", "percpu", None, "call"),
     ("entry_args", "args", None, "call"),
+    ("entry_by_pid", "by_pid", None, "call"),
     ("entry_percpu_1000", "percpu", "bench_*", "each"),
     ("entry_percpu_all", "percpu", ALL, "each"),
 ]
@@ -59,6 +61,7 @@ BPFTRACE = [
     ("kprobe_counting", "@++", "kprobe:bench_call { @++; }"),
     ("event", "printf()", 'kprobe:bench_call { printf("%lu\\n", arg0); }'),
     ("event_string", "printf()", 'kprobe:bench_call { printf("%lu %s\\n", arg0, str(arg1)); }'),
+    ("kprobe_by_pid", "@[pid]", "kprobe:bench_call { @[pid] = count(); }"),
     ("kretprobe_empty", "count()", "kretprobe:bench_call { @ = count(); }"),
     ("kretprobe_histogram", "hist()",
      "kprobe:bench_call { @s[tid] = nsecs; } "
@@ -70,10 +73,10 @@ def target():
     return module("bench/bench_target", f"calls={CALLS}")
 
 
-def per_call(file):
-    """Nanoseconds per call, the lowest of three after a warm-up."""
-    runs = [int((DEBUG / "bench" / file).read_text()) / CALLS for _ in range(4)]
-    return min(runs[1:])
+def per_call(file, runs=4):
+    """Nanoseconds per call, the lowest of those after a warm-up, if there is more than one."""
+    costs = [int((DEBUG / "bench" / file).read_text()) / CALLS for _ in range(runs)]
+    return min(costs[1:] or costs)
 
 
 @contextmanager
@@ -226,6 +229,17 @@ def entries(tell, wanted):
                 tell("entry_beside_kprobe", language)
 
 
+def keys(tell):
+    """Counts by key: of a key that is new, and of so many keys that are not."""
+    for language in ("c", "rust"):
+        with entry(language, "by_argument", None):
+            for n in (10, 1000, CALLS):
+                (DEBUG / "bench/n_keys").write_text(str(n))
+                if n == CALLS:
+                    tell("entry_new_key", language, "keys", runs=1)
+                tell(f"entry_by_key_{n}", language, "keys")
+
+
 def attach_entries():
     """Attaching to many functions, and detaching. To C, an fprobe is the peer, too."""
     for row, pattern in (("vfs", "vfs_*"), ("all", "*")):
@@ -260,11 +274,11 @@ def main():
         scale(wanted[1] == "1")
         return
 
-    def tell(row, name, file="call"):
-        print(f"{row} {name} {per_call(file) - bare[file]:.1f}", flush=True)
+    def tell(row, name, file="call", runs=4):
+        print(f"{row} {name} {per_call(file, runs) - bare[file]:.1f}", flush=True)
 
     with target():
-        bare = {file: per_call(file) for file in ("call", "each", "inside", "kmalloc")}
+        bare = {file: per_call(file) for file in ("call", "each", "inside", "keys", "kmalloc")}
         for file, cost in bare.items():
             print(f"bare {file} {cost:.1f}", flush=True)
         if not wanted or "events" in wanted:
@@ -277,6 +291,8 @@ def main():
                     settle(row)
                     tell(row, language, file)
         entries(tell, wanted)
+        if not wanted or "keys" in wanted:
+            keys(tell)
         if not wanted or "attach_entries" in wanted:
             attach_entries()
         if wanted:

@@ -145,7 +145,8 @@ impl<K: Key> Keyed<K, Sum> {
     /// Context: any.
     #[inline(always)]
     pub fn add(&self, key: K, n: u64) {
-        self.add_at(key, 0, n);
+        // SAFETY: The width is 1.
+        unsafe { self.add_at(key, 0, n) };
     }
 }
 
@@ -163,7 +164,8 @@ impl<K: Key> Keyed<K, Buckets> {
     /// Context: any.
     #[inline(always)]
     pub fn record(&self, key: K, value: u64) {
-        self.add_at(key, self.shape.index(value), 1);
+        // SAFETY: The index of a bucket is smaller than their number, which is the width.
+        unsafe { self.add_at(key, self.shape.index(value), 1) };
     }
 }
 
@@ -177,11 +179,32 @@ impl<K: Key, S: Shape> Keyed<K, S> {
         })
     }
 
+    /// # Safety
+    ///
+    /// `at` must be smaller than the shape's width.
     #[inline(always)]
-    fn add_at(&self, key: K, at: usize, n: u64) {
+    unsafe fn add_at(&self, key: K, at: usize, n: u64) {
         let pinned = Pinned::new();
-        if !self.live.get(&pinned).add(&pinned, key, at, n) {
-            self.dropped.add(n);
+        let table = self.live.get(&pinned);
+        match table.link(key) {
+            // SAFETY: By the safety requirements; the table was made for this width.
+            Some(link) => unsafe { table.add(&pinned, link, self.shape.width(), at, n) },
+            // SAFETY: By the safety requirements.
+            None => unsafe { self.add_new(pinned, key, at, n) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// That of [`add_at`](Keyed::add_at).
+    #[cold]
+    #[inline(never)]
+    unsafe fn add_new(&self, pinned: Pinned, key: K, at: usize, n: u64) {
+        let table = self.live.get(&pinned);
+        match table.insert(key) {
+            // SAFETY: By the safety requirements; the table was made for this width.
+            Some(link) => unsafe { table.add(&pinned, link, self.shape.width(), at, n) },
+            None => self.dropped.add(n),
         }
     }
 
@@ -279,18 +302,19 @@ pub struct Row<'a, K: Key, S: Shape> {
     pub key: K,
     /// The count; of a histogram, of how many values it is.
     pub count: u64,
-    index: usize,
+    link: u32,
     entries: &'a Entries<K, S>,
 }
 
 impl<K: Key, S: Shape> Entries<K, S> {
     #[inline]
-    fn row(&self, index: usize, key: K) -> Row<'_, K, S> {
-        let counts = (0..self.shape.width()).map(|at| self.table.sum(index, at));
+    fn row(&self, link: u32, key: K) -> Row<'_, K, S> {
+        let width = self.shape.width();
+        let counts = (0..width).map(|at| self.table.sum(link, width, at));
         Row {
             key,
             count: counts.sum(),
-            index,
+            link,
             entries: self,
         }
     }
@@ -298,16 +322,14 @@ impl<K: Key, S: Shape> Entries<K, S> {
     /// Returns all keys with their counts, in no particular order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Row<'_, K, S>> {
-        self.table
-            .entries()
-            .map(|(index, key)| self.row(index, key))
+        self.table.entries().map(|(link, key)| self.row(link, key))
     }
 
     /// Returns the count of `key`: 0 if there is none. Of a histogram, how many values it has.
     #[inline]
     pub fn get(&self, key: K) -> u64 {
-        let index = self.table.index(key);
-        index.map_or(0, |index| self.row(index, key).count)
+        let link = self.table.link(key);
+        link.map_or(0, |link| self.row(link, key).count)
     }
 
     /// Returns the sum of all counts.
@@ -350,6 +372,8 @@ impl<K: Key> Row<'_, K, Buckets> {
 impl<K: Key> super::histogram::Counts for Row<'_, K, Buckets> {
     #[inline]
     fn count(&self, bucket: usize) -> u64 {
-        self.entries.table.sum(self.index, bucket)
+        self.entries
+            .table
+            .sum(self.link, self.entries.shape.len(), bucket)
     }
 }

@@ -79,7 +79,8 @@ use kernel::prelude::*;
 /// of the bucket accesses such an entry. Another entry is accessed only by who has taken it from
 /// `free`.
 pub struct Map<K: Key, V: Copy + Send + 'static> {
-    secret: [u64; 2],
+    hash: Hash,
+    mask: usize,
     buckets: KVVec<Bucket>,
     entries: KVVec<Entry<K::Words, V>>,
     free: Free,
@@ -89,7 +90,7 @@ pub struct Map<K: Key, V: Copy + Send + 'static> {
 struct Bucket {
     /// The CPU that works on it, plus 1, or 0.
     owner: AtomicU32,
-    /// The index of the first entry of its chain, plus 1, or 0.
+    /// The first entry of its chain, or 0.
     first: AtomicU32,
 }
 
@@ -164,15 +165,17 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
-        let secret = secret(capacity)?;
+        let hash = Hash::new(secret(capacity)?);
+        let buckets = capacity.next_power_of_two();
         // INVARIANT: The chains are empty.
         Ok(Self {
-            secret,
-            buckets: allocate(capacity.next_power_of_two(), |_| Bucket {
+            hash,
+            mask: buckets - 1,
+            buckets: allocate(buckets, |_| Bucket {
                 owner: AtomicU32::new(0),
                 first: AtomicU32::new(0),
             })?,
-            entries: allocate(capacity, |_| Entry {
+            entries: allocate(capacity + 1, |_| Entry {
                 next: AtomicU32::new(0),
                 in_bucket: AtomicU32::new(0),
                 content: UnsafeCell::new(MaybeUninit::uninit()),
@@ -190,9 +193,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         key: &K::Words,
         work: impl FnOnce(usize, Option<(u32, *mut V)>) -> Option<R>,
     ) -> Option<R> {
-        let at = key
-            .hash(Hash::new(self.secret))
-            .bucket(self.buckets.len() - 1);
+        let at = key.hash(self.hash).bucket(self.mask);
         let Some(owned) = self.buckets.get(at).and_then(Owned::new) else {
             self.dropped.add(1);
             return None;
@@ -209,10 +210,13 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         work(at, None)
     }
 
-    /// Returns the entry with an index that is increased by 1.
+    /// Returns an entry, or `None` for 0, the end of a chain.
     #[inline(always)]
     fn entry(&self, entry: u32) -> Option<&Entry<K::Words, V>> {
-        self.entries.get((entry as usize).wrapping_sub(1))
+        if entry == 0 {
+            return None;
+        }
+        self.entries.get(entry as usize)
     }
 
     /// Adds an entry to a bucket that this CPU owns.
@@ -318,7 +322,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// Returns how many keys there is room for.
     #[inline]
     pub fn capacity(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - 1
     }
 
     /// Returns keys and values, in no particular order. What handlers insert or take meanwhile may
@@ -328,7 +332,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
         let visit = |entry| self.visit(entry, |_, key, value| (key, value));
-        (1..=self.entries.len() as u32).filter_map(visit)
+        (1..self.entries.len() as u32).filter_map(visit)
     }
 
     /// Calls `work` with an entry, if it is in the chain of a bucket, while this CPU owns the
@@ -355,7 +359,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// Context: any.
     #[inline]
     pub fn retain(&self, mut keep: impl FnMut(K, V) -> bool) {
-        for entry in 1..=self.entries.len() as u32 {
+        for entry in 1..self.entries.len() as u32 {
             self.visit(entry, |at, key, value| {
                 if !keep(key, value) {
                     self.remove(at, entry);

@@ -78,7 +78,8 @@ impl Drop for Pinned {
     }
 }
 
-/// The entries that are free. Several CPUs, and interrupts and NMIs, may take and return them.
+/// The entries from 1 to a capacity that are free. Several CPUs, and interrupts and NMIs, may take
+/// and return them.
 ///
 /// The upper half of `first` counts the changes, so that a compare-and-swap fails if the list has
 /// changed in between, even if it begins with the same entry again.
@@ -90,26 +91,26 @@ pub(super) struct Free {
 impl Free {
     #[inline]
     pub(super) fn new(capacity: usize) -> Result<Self> {
-        let last = capacity - 1;
+        let next = |at| AtomicU32::new(if at < capacity { at as u32 + 1 } else { 0 });
         Ok(Self {
             first: AtomicU64::new(1),
-            next: allocate(capacity, |at| {
-                AtomicU32::new(if at == last { 0 } else { at as u32 + 2 })
-            })?,
+            next: allocate(capacity + 1, next)?,
         })
     }
 
-    /// Takes a free entry: its index, plus 1.
+    /// Takes a free entry.
     #[inline]
     pub(super) fn take(&self) -> Option<u32> {
         let mut first = self.first.load(Ordering::Acquire);
         loop {
             let entry = first as u32;
-            let next = self.next.get(entry.checked_sub(1)? as usize)?;
+            if entry == 0 {
+                return None;
+            }
             // Another CPU may have taken the entry, and `next` be of a later list. Then the
             // compare-and-swap fails.
-            let after = u64::from(next.load(Ordering::Relaxed));
-            match self.swap(first, after) {
+            let next = self.next.get(entry as usize)?.load(Ordering::Relaxed);
+            match self.swap(first, next) {
                 Ok(()) => return Some(entry),
                 Err(now) => first = now,
             }
@@ -119,13 +120,13 @@ impl Free {
     /// Returns an entry that the caller has taken.
     #[inline]
     pub(super) fn put(&self, entry: u32) {
-        let Some(next) = self.next.get(entry as usize - 1) else {
+        let Some(next) = self.next.get(entry as usize) else {
             return;
         };
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             next.store(first as u32, Ordering::Relaxed);
-            match self.swap(first, u64::from(entry)) {
+            match self.swap(first, entry) {
                 Ok(()) => return,
                 Err(now) => first = now,
             }
@@ -133,28 +134,31 @@ impl Free {
     }
 
     #[inline]
-    fn swap(&self, first: u64, entry: u64) -> Result<(), u64> {
-        let changes = (first >> 32).wrapping_add(1) << 32;
-        let ordering = (Ordering::AcqRel, Ordering::Acquire);
-        self.first
-            .compare_exchange_weak(first, changes | entry, ordering.0, ordering.1)
-            .map(drop)
+    fn swap(&self, first: u64, entry: u32) -> Result<(), u64> {
+        let new = ((first >> 32).wrapping_add(1) << 32) | u64::from(entry);
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        let swap = self
+            .first
+            .compare_exchange_weak(first, new, success, failure);
+        swap.map(drop)
     }
 }
 
 /// # Invariants
 ///
-/// The key of an entry that a bucket leads to is initialised, and not written any more. The key of
-/// another entry is accessed only by who has taken it from `free`.
+/// - There are `mask + 1` buckets, a power of two. A link, in a bucket or an entry, is the index of
+///   an entry, or 0, which is not in use.
+/// - The key of an entry that a bucket leads to is initialised, and not written any more. The key
+///   of another entry is accessed only by who has taken it from `free`.
+/// - `counters` has `stride` counters for each possible CPU: `width` for each entry.
 pub(super) struct Table<K: Key> {
-    secret: [u64; 2],
-    /// The first entry of each bucket: its index, plus 1, or 0.
+    hash: Hash,
+    mask: usize,
     buckets: KVVec<AtomicU32>,
     entries: KVVec<Entry<K::Words>>,
+    counters: KVVec<AtomicU64>,
+    stride: usize,
     free: Free,
-    /// Of each CPU, `width` counters for each entry.
-    counters: KVec<KVVec<AtomicU64>>,
-    width: usize,
 }
 
 struct Entry<W> {
@@ -168,133 +172,151 @@ unsafe impl<K: Key> Sync for Table<K> {}
 impl<K: Key> Table<K> {
     #[inline]
     pub(super) fn new(capacity: usize, width: usize) -> Result<Arc<Self>> {
-        let secret = secret(capacity)?;
-        let mut counters = KVec::new();
-        for _ in 0..nr_cpu_ids() {
-            let of_a_cpu = allocate(capacity * width, |_| AtomicU64::new(0))?;
-            counters.push(of_a_cpu, GFP_KERNEL)?;
-        }
+        let hash = Hash::new(secret(capacity)?);
+        let buckets = capacity.next_power_of_two();
+        // CPUs do not share cache lines.
+        let stride = ((capacity + 1) * width).next_multiple_of(8);
         // INVARIANT: No bucket leads to an entry.
         let table = Self {
-            secret,
-            buckets: allocate(capacity.next_power_of_two(), |_| AtomicU32::new(0))?,
-            entries: allocate(capacity, |_| Entry {
+            hash,
+            mask: buckets - 1,
+            buckets: allocate(buckets, |_| AtomicU32::new(0))?,
+            entries: allocate(capacity + 1, |_| Entry {
                 next: AtomicU32::new(0),
                 key: UnsafeCell::new(MaybeUninit::uninit()),
             })?,
+            counters: allocate(stride * nr_cpu_ids() as usize, |_| AtomicU64::new(0))?,
+            stride,
             free: Free::new(capacity)?,
-            counters,
-            width,
         };
         Ok(Arc::new(table, GFP_KERNEL)?)
     }
 
     #[inline]
     pub(super) fn capacity(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - 1
     }
 
     #[inline(always)]
-    fn bucket(&self, key: K::Words) -> Option<&AtomicU32> {
-        let hash = key.hash(Hash::new(self.secret));
-        self.buckets.get(hash.bucket(self.buckets.len() - 1))
+    fn bucket(&self, key: K::Words) -> &AtomicU32 {
+        let at = key.hash(self.hash).bucket(self.mask);
+        // SAFETY: By the type invariant, there are `mask + 1` buckets.
+        unsafe { self.buckets.get_unchecked(at) }
     }
 
-    /// Returns the entry of `key`, if it is among those from `first` on, and before `end`.
+    /// # Safety
+    ///
+    /// `link` must be one of this table's, or from `free`.
     #[inline(always)]
-    fn find(&self, key: &K::Words, first: u32, end: u32) -> Option<u32> {
-        let mut entry = first;
-        while entry != end {
-            let here = self.entries.get(entry as usize - 1)?;
-            // SAFETY: By the type invariant, a bucket leads to it, so its key is initialised.
-            if unsafe { (*here.key.get()).assume_init_ref() }.same(key) {
-                return Some(entry);
+    unsafe fn entry(&self, link: u32) -> &Entry<K::Words> {
+        // SAFETY: By the safety requirements, it is the index of an entry.
+        unsafe { self.entries.get_unchecked(link as usize) }
+    }
+
+    /// Returns the link to the entry of `key`, if it is among those from `first` on, before `end`.
+    ///
+    /// # Safety
+    ///
+    /// `first` must be read from a bucket with acquire ordering, and `end` be 0 or have been.
+    #[inline(always)]
+    unsafe fn find(&self, key: &K::Words, first: u32, end: u32) -> Option<u32> {
+        let mut link = first;
+        while link != end {
+            // SAFETY: A bucket leads to it.
+            let entry = unsafe { self.entry(link) };
+            // SAFETY: By the type invariant, its key is initialised.
+            if unsafe { (*entry.key.get()).assume_init_ref() }.same(key) {
+                return Some(link);
             }
-            entry = here.next.load(Ordering::Relaxed);
+            link = entry.next.load(Ordering::Relaxed);
         }
         None
     }
 
-    /// Adds `n` to counter `at` of `key` on this CPU. Returns whether there is room for the key.
+    /// Returns the link to the entry of `key`.
     ///
-    /// Context: any, with preemption disabled.
+    /// Context: any.
     #[inline(always)]
-    pub(super) fn add(&self, _pinned: &Pinned, key: K, at: usize, n: u64) -> bool {
+    pub(super) fn link(&self, key: K) -> Option<u32> {
         let key = key.words();
-        let Some(bucket) = self.bucket(key) else {
-            return false;
-        };
-        let first = bucket.load(Ordering::Acquire);
-        let entry = self.find(&key, first, 0);
-        let Some(entry) = entry.or_else(|| self.insert(key, bucket, first)) else {
-            return false;
-        };
-        let at = (entry as usize - 1) * self.width + at;
-        let counters = self.counters.get(regs::cpu() as usize);
-        let Some(counter) = counters.and_then(|counters| counters.get(at)) else {
-            return false;
-        };
-        regs::local_add(counter, n);
-        true
+        let first = self.bucket(key).load(Ordering::Acquire);
+        // SAFETY: `first` is from a bucket.
+        unsafe { self.find(&key, first, 0) }
     }
 
-    /// Adds an entry for `key`, which is not among those from `first` on.
-    #[cold]
-    #[inline]
-    fn insert(&self, key: K::Words, bucket: &AtomicU32, mut first: u32) -> Option<u32> {
-        let Some(new) = self.free.take() else {
-            return self.find(&key, bucket.load(Ordering::Acquire), first);
-        };
-        let entry = self.entries.get(new as usize - 1)?;
-        // SAFETY: By the type invariant, it is ours.
-        unsafe { (*entry.key.get()).write(key) };
-        loop {
-            entry.next.store(first, Ordering::Relaxed);
-            // INVARIANT: The key is initialised, and this publishes it.
-            let swap = bucket.compare_exchange(first, new, Ordering::AcqRel, Ordering::Acquire);
-            let Err(now) = swap else { return Some(new) };
-            // Another CPU or an interrupt has added entries.
-            if let Some(other) = self.find(&key, now, first) {
-                self.free.put(new);
-                return Some(other);
-            }
-            first = now;
-        }
+    /// Adds `n` to counter `at` of an entry with `width` of them, on this CPU.
+    ///
+    /// # Safety
+    ///
+    /// `link` must be from [`link`](Table::link) or [`insert`](Table::insert), and `at` be smaller
+    /// than the `width` of `new`.
+    #[inline(always)]
+    pub(super) unsafe fn add(&self, _pinned: &Pinned, link: u32, width: usize, at: usize, n: u64) {
+        let at = regs::cpu() as usize * self.stride + link as usize * width + at;
+        // SAFETY: By the safety requirements, and by the type invariant.
+        regs::local_add(unsafe { self.counters.get_unchecked(at) }, n);
     }
 
-    /// Returns the index of `key`'s entry.
+    /// Returns the link to the entry of `key`, to which it gives a new one if there is none. Returns
+    /// `None` if there is no room.
     ///
     /// Context: any.
     #[inline]
-    pub(super) fn index(&self, key: K) -> Option<usize> {
+    pub(super) fn insert(&self, key: K) -> Option<u32> {
         let key = key.words();
-        let first = self.bucket(key)?.load(Ordering::Acquire);
-        self.find(&key, first, 0).map(|entry| entry as usize - 1)
+        let bucket = self.bucket(key);
+        let mut end = 0;
+        let mut first = bucket.load(Ordering::Acquire);
+        let mut new = None;
+        loop {
+            // SAFETY: Both are from the bucket, or 0.
+            if let Some(other) = unsafe { self.find(&key, first, end) } {
+                new.map(|link| self.free.put(link));
+                return Some(other);
+            }
+            let link = match new {
+                Some(link) => link,
+                None => self.free.take()?,
+            };
+            // SAFETY: It is from `free`.
+            let entry = unsafe { self.entry(link) };
+            // SAFETY: By the type invariant, it is ours.
+            unsafe { (*entry.key.get()).write(key) };
+            entry.next.store(first, Ordering::Relaxed);
+            // INVARIANT: The key is initialised, and this publishes it.
+            let swap = bucket.compare_exchange(first, link, Ordering::AcqRel, Ordering::Acquire);
+            let Err(now) = swap else { return Some(link) };
+            // Another CPU or an interrupt has added entries before `first`.
+            (first, end, new) = (now, first, Some(link));
+        }
     }
 
-    /// Returns the sum over all CPUs of counter `at` of the entry with this index.
+    /// Returns the sum over all CPUs of counter `at` of an entry with `width` of them.
     #[inline]
-    pub(super) fn sum(&self, index: usize, at: usize) -> u64 {
-        let at = index * self.width + at;
-        let of_a_cpu = |counters: &KVVec<AtomicU64>| match counters.get(at) {
-            Some(counter) => counter.load(Ordering::Relaxed),
-            None => 0,
-        };
-        self.counters.iter().map(of_a_cpu).sum()
+    pub(super) fn sum(&self, link: u32, width: usize, at: usize) -> u64 {
+        let of_first_cpu = link as usize * width + at;
+        let counters = self.counters.iter().skip(of_first_cpu).step_by(self.stride);
+        counters
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .sum()
     }
 
-    /// Returns the index and the key of all entries.
+    /// Returns the links to all entries, with their keys.
     #[inline]
-    pub(super) fn entries(&self) -> impl Iterator<Item = (usize, K)> + '_ {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u32, K)> + '_ {
         self.buckets.iter().flat_map(move |bucket| {
             let mut next = bucket.load(Ordering::Acquire);
             core::iter::from_fn(move || {
-                let index = next.checked_sub(1)? as usize;
-                let entry = self.entries.get(index)?;
+                if next == 0 {
+                    return None;
+                }
+                let link = next;
+                // SAFETY: A bucket leads to it.
+                let entry = unsafe { self.entry(link) };
                 next = entry.next.load(Ordering::Relaxed);
-                // SAFETY: By the type invariant, a bucket leads to it, so its key is initialised.
+                // SAFETY: By the type invariant, its key is initialised.
                 let words = unsafe { (*entry.key.get()).assume_init() };
-                Some((index, K::from_words(words)))
+                Some((link, K::from_words(words)))
             })
         })
     }
