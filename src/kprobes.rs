@@ -256,7 +256,7 @@ pub use probe::{
     Registered, //
 };
 #[doc(hidden)]
-pub use short::__refused;
+pub use short::__short;
 #[doc(hidden)]
 pub use target::__c_str;
 pub use target::Target;

@@ -2,7 +2,8 @@
 """Runs every sample in one guest and compares its log with NAME.log.
 
 A `.log` file may begin with `only: REGEX`, which ignores other lines. N is a number
-that differs from run to run, X a hexadecimal one, and BAR the bar of a histogram.
+that differs from run to run, X a hexadecimal one, and RANGE and BAR the range and the
+bar of a histogram's bucket.
 Names of x86-64 (__x64_sys_, a register) also stand for those of other architectures.
 A line may occur several times in a row.
 """
@@ -18,10 +19,11 @@ SAMPLES = kernels.ROOT / "samples"
 
 def pattern(line):
     """The regular expression for a line of a `.log` file."""
-    parts = {"N": r"\d+", "X": r"[0-9a-f]+", "BAR": r"@* *"}
+    parts = {"N": r"\d+", "X": r"[0-9a-f]+", "BAR": r"@* *",
+             "RANGE": r"\[\d+[KMGTPE]?(?:\]|, \d+[KMGTPE]?\)) *"}
     expression = "".join(
         parts.get(word, re.escape(word))
-        for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\bBAR\b)", line)
+        for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\bBAR\b|\bRANGE\b)", line)
     )
     expression = expression.replace("__x64_sys_", "__(?:x64|arm64)_sys_")
     return expression.replace(r"before:\ result\ ", r"before:\ (?:result|link)\ ")

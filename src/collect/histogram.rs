@@ -169,7 +169,7 @@ impl Histogram {
 
 impl View for Histogram {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
         for row in self.0.read().iter() {
             row.distribution().text(out)?;
         }
