@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the module says of a hit, as README.md promises."""
+import json
 import os
 import re
 import time
+from pathlib import Path
 
 import arch
 from arch import LIBC
@@ -48,6 +50,22 @@ def test_250_triggers_give_250_hits_and_the_log_is_limited():
             suppressed = int(end[1])
             equal(len(lines) + suppressed, 250)
             check(len(lines) >= BURST and suppressed, f"{len(lines)} lines of 250")
+
+
+def test_debugfs_shows_the_state_and_the_hits_of_a_probe():
+    files = Path("/sys/kernel/debug/rust_kprobe")
+    with probing(f"p:enter {TARGET}; r:leave {TARGET}"):
+        trigger(3)
+        mechanism = arch.ENTRY
+        match((files / "leave").read_text(),
+              rf"{TARGET}\+\w+ by {mechanism}, enabled, 0 missed\n3 hits\n")
+        state, hits = map(json.loads, (files / "leave.json").read_text().splitlines())
+        equal((state["mechanism"], state["enabled"], state["gone"]), (mechanism, True, False))
+        equal(hits, {"hits": 3})
+        equal(sorted(file.name for file in files.iterdir()),
+              ["enter", "enter.json", "leave", "leave.json"])
+        rmmod()
+        check(not files.exists(), "the folder stays")
 
 
 def test_what_was_suppressed_is_told_when_lines_pass_again():
