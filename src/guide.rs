@@ -61,19 +61,28 @@
 //! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`] is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
 //!
-//! # I want to count
+//! # I want to count and to collect
 //!
-//! | what | use | cost and limits |
+//! | I want to ... | use | sample |
 //! |---|---|---|
-//! | events, seldom or on few CPUs | [`Count`] | one instruction; on busy CPUs, its cache line moves between them |
-//! | events, often, on many CPUs | [`per_cpu_counts!`]; [`PerCpuCounts`] if they have to be freed before the module | one instruction on this CPU's memory; [`get`](PerCpuCounts::get) adds them up |
-//! | events by kind, or a histogram | [`PerCpuCounts`] with `N` of them | as above; see [`latency`] |
-//! | anything with compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic` | calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` |
-//! | lines of the log | [`RateLimit`] | suppresses those that are too many, and counts them |
-//! | hits that the handler was not called for | [`Registered::missed`], [`Set::missed`](probe::Set::missed) | counted in any case; by the kernel, and so a lower bound, for kprobes |
+//! | count, seldom or on few CPUs | [`Count`], one atomic instruction | |
+//! | count, often, on many CPUs | [`per_cpu_counts!`]; [`PerCpuCounts`] if they have to be freed before the module | |
+//! | count by process, by function, by any [`Key`] | [`CountMap`], one for each CPU; [`key!`] for a struct as the key | [`page_faults`], [`funccount`] |
+//! | see a distribution | [`Histogram`], in powers of two or in [`Buckets`] of equal width; [`HistogramMap`] for one by key | [`latency`], [`run_queue`] |
+//! | measure the time between two functions | [`Map`]: [`insert`](Map::insert) at one, [`take`](Map::take) at the other | [`handshake`] |
+//! | read what was collected | [`read`](collect::Keyed::read), [`drain`](collect::Keyed::drain): the [`Entries`], each a [`Row`], with a [`Distribution`] | [`funccount`] |
+//! | print it | [`log!`] | [`page_faults`] |
+//! | look at it while the module is loaded, clear it, or turn a probe on and off | [`Files::view`], [`Files::switch`]: any [`View`], any [`Switch`] | [`switch`] |
+//! | do so in a few lines | `let` in [`probes!`] | [`page_faults`] |
+//! | use compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic`, which calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` | |
+//! | log many lines | [`RateLimit`], which suppresses those that are too many, and counts them | |
+//! | count hits that the handler was not called for | [`Registered::missed`], [`Set::missed`](probe::Set::missed); by the kernel, and so a lower bound, for kprobes | |
+//! | count without code of my own | the trigger `hist` of a [`trace_event!`], or of an event of the kernel's, in tracefs: by any of its fields, in the kernel | |
 //!
 //! Hits themselves are not counted by the kernel: count them in the handler. Where CPUs take turns,
-//! hits and misses add up to the calls.
+//! hits and misses add up to the calls. [`Keyed`] and its [`Shape`], of which [`Sum`] is one, are
+//! what [`CountMap`] and [`HistogramMap`] have in common; [`Show`] is how keys and values are
+//! printed, and [`Words`] what keys are made of.
 //!
 //! # Every kind
 //!
@@ -102,10 +111,28 @@
 //! [`registers`]: samples::registers
 //! [`sensor`]: samples::sensor
 //! [`signals`]: samples::signals
+//! [`handshake`]: samples::handshake
+//! [`page_faults`]: samples::page_faults
+//! [`run_queue`]: samples::run_queue
+//! [`switch`]: samples::switch
 //! [`xdp_verdicts`]: samples::xdp_verdicts
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
+    collect::{
+        Distribution,
+        Entries,
+        Files,
+        Key,
+        Keyed,
+        Row,
+        Shape,
+        Show,
+        Sum,
+        Switch,
+        View,
+        Words, //
+    },
     event::{
         Armed,
         Errno,
@@ -155,6 +182,10 @@ pub mod samples {
         registers,
         sensor,
         signals,
+        handshake,
+        page_faults,
+        run_queue,
+        switch,
         xdp_verdicts,
     );
 }

@@ -248,7 +248,7 @@ macro_rules! probes {
             fn pre(&self, $cx: &$crate::kprobe::Context<'_>) {
                 $crate::probes!(
                     @run self $state $cx [$($arg: $ty,)*] $syscall [$($condition)?] $body
-                );
+                )
             }
 
             fn unregistered(&self, missed: $crate::macro_paths::u64) {
@@ -266,7 +266,7 @@ macro_rules! probes {
                 $(let $ret = $crate::__short::result_at_entry::<$ret_ty>();)?
                 $crate::probes!(
                     @run self $state $cx [$($arg: $ty,)*] $syscall [$($condition)?] $body
-                );
+                )
             }
 
             fn unregistered(&self, missed: $crate::macro_paths::u64) {
@@ -342,14 +342,14 @@ macro_rules! probes {
     (
         @run $handler:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] $body:block
-    ) => {
+    ) => {{
         // The body need not use it.
         let _ = $cx;
         $crate::probes!(@use $handler $state);
         let ($($arg,)*) = $crate::probes!(@args $syscall $cx [$($ty,)*] (return));
         $($crate::probes!(@condition $condition, ());)?
         $body
-    };
+    }};
     (@condition $condition:expr, $otherwise:expr) => {
         let wanted: $crate::macro_paths::bool = $condition;
         if !wanted {

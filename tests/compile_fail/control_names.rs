@@ -5,6 +5,9 @@
 
 #![allow(dead_code, non_camel_case_types, non_snake_case, unused_macros)]
 
+// What `module!` declares.
+const __LOG_PREFIX: &[u8] = b"names\0";
+
 // The macros must not use these.
 macro_rules! concat {
     ($($any:tt)*) => {

@@ -39,8 +39,16 @@ kprobes::probes! {
         -> _result: i32 {}
 
     fn condition_alone at c"f" (_cx, a: i32)
-        when (a > 0) //~ `when` is for a probe with a result
+        when (a + 1) //~ mismatched types
     {}
+
+    fn result_at_entry entry c"f" (_cx)
+        -> _result: i32 //~ a probe at an entry has no result
+    {}
+
+    fn offset_at_entry entry c"f"
+        + 4 //~ a probe at an entry has no offset
+        (_cx) {}
 
     fn offset at c"f"
         + 4 //~ a probe with a result has no offset
@@ -67,7 +75,7 @@ mod kind {
         struct Kind;
 
         fn kind
-            near //~ cannot find type `near` in module `$crate::__refused::at_or_on_expected`
+            near //~ cannot find type `near` in module `$crate::__short::at_entry_or_on_expected`
             c"f" (_cx) {}
     }
 }
@@ -108,6 +116,21 @@ mod tracepoints {
     }
 }
 
+mod state {
+    use kprobes::CountMap;
+
+    kprobes::probes! { //~ the trait bound `u32: View` is not satisfied
+        struct State;
+
+        let counts: CountMap<u32> = CountMap::new(10)?;
+        let hidden: u32 = 5;
+
+        fn count at c"f" (_cx) {
+            let _moved = *counts; //~ cannot move out of
+        }
+    }
+}
+
 mod system_call {
     kprobes::probes! { //~ use `cx.syscall_args()`
         struct Module;
@@ -118,5 +141,6 @@ mod system_call {
             let _ = cx.syscall_args::<(i32, i32)>();
         }
         fn other at c"__x64_system" (_cx, _pid: i32) {}
+        fn by_name at syscall!("kill") (_cx, _pid: i32, _sig: i32) when (_sig == 9) {}
     }
 }
