@@ -116,7 +116,7 @@ doctor:
 	@scripts/doctor
 
 bench:
-	@scripts/alone bench/run
+	@scripts/alone bench/bench.py
 
 stress:
 	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 races faults
