@@ -33,7 +33,7 @@ class Commands:
 
     def __init__(self, bench):
         self.env = {k: v for k, v in os.environ.items() if k not in (
-            "KERNEL", "STOCK", "KVER", "KSRC", "ARCH", "V", "SUITES", "MAKEFLAGS", "MAKELEVEL")}
+            "KERNEL", "STOCK", "KVER", "ARCH", "V", "SUITES", "MAKEFLAGS", "MAKELEVEL")}
         self.env |= {"KDIR": bench.kdir, "ACCEL": bench.accel,
                      "PATH": self.env["PATH"].replace(f"{kernels.CACHE}/bin:", "")}
 
@@ -277,7 +277,6 @@ def mistakes(commands):
         "KVER=6.1": "scripts/kernels has: 7.3",
         "STOCK=newest": "7.2.12+deb13-amd64",
         "KDIR=/no/such": "no such folder",
-        "KSRC=/tmp": "not a kernel source tree",
         "SAMPLE=../rust_kprobe": "there are: allocator",
         "MODULE=/no/such/folder": "no such folder",
         "MODULE=/etc": "no Kbuild",

@@ -37,7 +37,7 @@ class Mirror:
             'Acquire::AllowInsecureRepositories "true";\n'
         )
         self.env = {k: v for k, v in os.environ.items()
-                    if k not in ("KVER", "KSRC", "KERNEL", "ARCH")}
+                    if k not in ("KVER", "KERNEL", "ARCH")}
         self.env |= {"APT_CONFIG": str(config), "XDG_CACHE_HOME": str(self.folder / "cache")}
         # What this machine knows of its own suite.
         (self.folder / "lists/partial").mkdir(parents=True)
