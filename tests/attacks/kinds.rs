@@ -16,6 +16,7 @@
 // held: 9
 // races
 // case forgotten: harmless
+// says: left registered: 1 at the module notifier; unregistered now
 // says: left registered: 1 at sched_process_fork; unregistered now
 // says some: left registered: 1 at \w+_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // says: left registered: 2 at sched_process_fork; unregistered now
@@ -24,21 +25,12 @@
 // case forgotten_disabled: harmless
 // says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
 // held: 9
-// case forgotten_partial: harmless
-// says some: left registered: 2 at \w+(\+0x\w+/0x\w+)?; unregistered now
-// held: 6
 // case forgotten_armed: harmless
 // says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
 // held: 9
 // case forgotten_by_init: refused EIO
 // says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
 // case chained: harmless
-// case partial: harmless
-// says: 5 sets as they should be
-// held: 6
-// case empty: harmless
-// case all_refused: harmless
-// says some: target 0 of a set is refused: -ENOENT
 // case made_by_threads: harmless
 // case toggled: harmless
 // held: 9
@@ -60,8 +52,8 @@
 // case made_in_rcu: harmless
 // case made_on_the_stack: harmless
 // case panics_on_the_stack: refused EINVAL
-// case set_dropped_in_kprobe: stopped attacks: probe dropped in atomic context
-// case set_dropped_in_timed: stopped attacks: probe dropped in atomic context
+// case dropped_under_a_lock: stopped attacks: probe dropped in atomic context
+// case dropped_in_rcu: stopped attacks: probe dropped in atomic context
 // case set_dropped_in_entry: stopped attacks: probe dropped in atomic context
 // case set_dropped_in_tracepoint: stopped attacks: probe dropped in atomic context
 
@@ -120,8 +112,6 @@ impl<K: Kind, H: Handles<K>> Any for Set<K, H> {
 /// Both targets of each set.
 const TARGETS: [Target<'static>; 2] = [PLACE, OTHER];
 const TRACEPOINTS: [&CStr; 2] = [SCHED_FORK, c"sched_process_exit"];
-const NO_TRACEPOINT: &CStr = c"no_such_tracepoint";
-
 macro_rules! each {
     ([$($kind:ident: $at:expr),*], $options:expr, $handler:expr, $init:ident, $then:expr) => {{
         $(
@@ -174,24 +164,6 @@ fn of_each(disabled: bool) -> Result<List> {
         });
     }
     Ok(found)
-}
-
-/// Whether a set does without its first and its last target.
-fn is_partial<K: Kind, H: Handles<K>>(set: &Set<K, H>) -> bool {
-    let refused = set.refused().map(|refusal| (refusal.target, refusal.error));
-    let indices = set.iter().map(|(index, _)| index);
-    let there = [0, 1, 2, 3, 4, usize::MAX].map(|index| set.get(index).is_some());
-    set.len() == 2
-        && refused.eq([(0, ENOENT), (3, ENOENT)])
-        && indices.eq([1, 2])
-        && there == [false, true, true, false, false, false]
-        && set.disable().is_ok()
-        && set.iter().all(|(_, probe)| !probe.is_enabled())
-        && set.enable().is_ok()
-        && set.iter().all(|(_, probe)| probe.is_enabled() && probe.missed() == 0)
-        && set.missed() == 0
-        // One member is toggled; the set is dropped all the same.
-        && set.get(1).is_some_and(|probe| probe.disable().is_ok())
 }
 
 /// Whether it fails, and with this error.
@@ -251,8 +223,6 @@ fn toggles(all: &Arc<Mutex<Option<List>>>) -> impl Fn() + Send + Sync + 'static 
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
-    let at = [NOWHERE, PLACE, OTHER, NOWHERE];
-    let names = [NO_TRACEPOINT, TRACEPOINTS[0], TRACEPOINTS[1], NO_TRACEPOINT];
     let mut kept = Kept::new();
     match case {
         b"counted" => {
@@ -270,13 +240,11 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 &mut kept, init
             )?);
         }
-        b"forgotten" => all!(Options::default(), |init| forget(init)?),
-        b"forgotten_disabled" => all!(Options::default().disabled(), |init| forget(init)?),
-        b"forgotten_partial" => {
-            sets!(at, names, Options::default().partial(), Nop, |init| {
-                forget(init)?;
-            });
+        b"forgotten" => {
+            all!(Options::default(), |init| forget(init)?);
+            forget(ModuleWatch::new(Nop))?;
         }
+        b"forgotten_disabled" => all!(Options::default().disabled(), |init| forget(init)?),
         b"forgotten_armed" => all!(Options::default().disabled(), |init| {
             forget(Hit::arms(init))?;
         }),
@@ -285,27 +253,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             return Err(EIO);
         }
         b"chained" => all!(Options::default(), |init| fails(chained(init), EIO)?),
-        b"partial" => {
-            let mut right = 0;
-            sets!(at, names, Options::default().partial(), Nop, |init| {
-                let set = made(init)?;
-                right += u32::from(is_partial(&set));
-                keep(&mut kept, set)?;
-            });
-            pr_info!("{right} sets as they should be\n");
-        }
-        b"empty" => {
-            let (at, names) = ([PLACE; 0], [SCHED_FORK; 0]);
-            sets!(at, names, Options::default(), Nop, |init| {
-                fails(made(init), EINVAL)?;
-            });
-        }
-        b"all_refused" => {
-            let (at, names) = ([NOWHERE; 2], [NO_TRACEPOINT; 2]);
-            sets!(at, names, Options::default().partial(), Nop, |init| {
-                fails(made(init), ENOENT)?;
-            });
-        }
         b"made_by_threads" => {
             for _ in 0..4 * 5 {
                 thread(&mut kept, || {
@@ -364,13 +311,14 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             stack_try_pin_init!(let _probe =? Kprobe::new(PLACE, Nop));
             panic!("with a probe on the stack");
         }
-        b"set_dropped_in_kprobe" => {
-            let drops = Empties::of(TracepointSet::new(&TRACEPOINTS, Nop))?;
-            add(&mut kept, Kprobe::new(PLACE, drops))?;
+        b"dropped_under_a_lock" => {
+            let lock = made(new_spinlock!(Some(made(Kprobe::new(PLACE, Nop))?)))?;
+            *lock.lock() = None;
         }
-        b"set_dropped_in_timed" => {
-            let drops = Empties::of(EntrySet::new(&TARGETS, Nop))?;
-            add(&mut kept, Timed::new(PLACE, drops))?;
+        b"dropped_in_rcu" => {
+            let probe = made(Kprobe::new(PLACE, Nop))?;
+            let _guard = kernel::sync::rcu::read_lock();
+            drop(probe);
         }
         b"set_dropped_in_entry" => {
             let drops = Empties::of(KprobeSet::new(&TARGETS, Nop))?;

@@ -2,14 +2,6 @@
 
 //! Pointers that point nowhere, or where they should not.
 
-// case kernel: harmless
-// says: 0 of 12 read
-// case user: harmless
-// says: 0 of 12 read
-// case strings: harmless
-// says: 0 of 24 read
-// case in_handlers: harmless
-// says: 0 read
 // case misused: harmless
 // case others: harmless
 // says: [1-9]\d* reads by programs, 0 by kernel threads of others' memory
@@ -18,41 +10,6 @@
 
 use super::*;
 use core::fmt::Write;
-
-/// Addresses that nobody can read, whatever he thinks that they are.
-const BAD: [usize; 12] = [
-    0,
-    1,
-    0xfff,
-    0x8000_0000_0000_0000,
-    0x0000_8000_0000_0000,
-    0xffff_7fff_ffff_ffff,
-    0xdead_0000_0000_0100,
-    // Kernel space that nobody uses: the hole before the direct map.
-    0xffff_8000_0000_0000,
-    usize::MAX,
-    usize::MAX - 3,
-    usize::MAX - 7,
-    usize::MAX - 4095,
-];
-
-/// How many of them can be read.
-fn reads(read: impl Fn(usize) -> bool) -> u64 {
-    BAD.iter().filter(|&&addr| read(addr)).count() as u64
-}
-
-fn of_kernel() -> u64 {
-    reads(|addr| KernelPtr::<[u8; 8]>::new(addr).read().is_ok())
-}
-
-fn of_user() -> u64 {
-    reads(|addr| UserPtr::<[u8; 1024]>::new(addr).read().is_ok())
-}
-
-fn strings() -> u64 {
-    reads(|addr| KernelStr::new(addr).read(&mut [0; 100]).is_ok())
-        + reads(|addr| UserStr::new(addr).read(&mut [0; 100]).is_ok())
-}
 
 type Row = [usize; 16];
 
@@ -162,27 +119,13 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     ];
     let misuses = || Misuses(Count::new());
     match case {
-        b"kernel" => pr_info!("{} of 12 read\n", of_kernel()),
-        b"user" => pr_info!("{} of 12 read\n", of_user()),
-        b"strings" => pr_info!("{} of 24 read\n", strings()),
-        b"in_handlers" => {
-            let read = Arc::new(Count::new(), GFP_KERNEL)?;
-            let counted = read.clone();
-            let tries = move || read.add(of_kernel() + of_user() + strings());
-            let tells = move || pr_info!("{} read\n", counted.get());
-            let mut kept = one(KprobeSet::new(&functions[..3], Does::new("", tries)))?;
-            let tells = Finally(Counts::new(""), tells);
-            add(&mut kept, Kprobe::new(PLACE, tells))?;
-            return Ok(kept);
-        }
         b"misused" => {
             let mut kept = one(KprobeSet::new(&functions, misuses()))?;
             add(&mut kept, TracepointSet::new(&tracepoints, misuses()))?;
-            return Ok(kept);
+            Ok(kept)
         }
-        b"others" => return one(Tracepoint::new(c"sched_switch", Reads::default())),
-        b"nested_shows" => return one(Kprobe::new(PLACE, Shows(Count::new()))),
-        _ => return Err(ENOTTY),
+        b"others" => one(Tracepoint::new(c"sched_switch", Reads::default())),
+        b"nested_shows" => one(Kprobe::new(PLACE, Shows(Count::new()))),
+        _ => Err(ENOTTY),
     }
-    Ok(Kept::new())
 }
