@@ -243,39 +243,6 @@ mod tests {
         Ok(())
     }
 
-    /// A kernel thread, in which KUnit runs each case, has a root directory, but no open file.
-    #[test]
-    fn files_and_program() -> Result {
-        let look = |cx: &kprobe::Context<'_>| {
-            let mut buf = [0; 4];
-            let root = cx.root_directory()?;
-            Ok([
-                root.name(&mut buf)?.as_bytes() == b"/",
-                **root.path(&mut buf)? == *b"/",
-                root.parent()?.is_none(),
-                root.id()?.inode != 0,
-                cx.working_directory()?.id()? == root.id()?,
-                [-1, 0, i32::MAX]
-                    .iter()
-                    .all(|&fd| cx.file(fd).err() == Some(EBADF)),
-            ])
-        };
-        let seen: Result<[bool; 6]> = at(DIV, look, || kut_div(some()))?;
-        assert!(seen? == [true; 6]);
-
-        let arguments = |cx: &kprobe::Context<'_>| {
-            let mut buf = [0; 4];
-            let mut all = cx.program_arguments()?;
-            Ok((cx.mm().is_null(), all.read_next(&mut buf).is_none()))
-        };
-        let none: Result<(bool, bool)> = at(DIV, arguments, || kut_div(some()))?;
-        assert!(none.err() == Some(EFAULT));
-        // KUnit gives the thread an address space for it, without arguments.
-        assert!(kut_user_pages(1) != 0);
-        assert!(at(DIV, arguments, || kut_div(some()))?? == (false, true));
-        Ok(())
-    }
-
     #[test]
     fn files_and_programs_that_are_none() {
         let mut buf = [0; 8];

@@ -103,16 +103,6 @@ mod tests {
     }
 
     #[test]
-    fn without_an_entry_handler() -> Result {
-        let probe = returns(DIV, 0)?;
-        kut_div(some());
-        assert_eq!(probe.handler().0.last(), u64::from(some() / 3));
-        // The kernel's default.
-        assert!(probe.max_active() >= 10);
-        Ok(())
-    }
-
-    #[test]
     fn a_dry_pool_is_missed() -> Result {
         let probe = returns(SLEEP, 2)?;
         assert_eq!(probe.max_active(), 2);
@@ -176,7 +166,7 @@ mod tests {
             DIV.offset(8),
             // Without ftrace: the first one is a function, the others are in assembly and in Rust.
             vsnprintf,
-            Target::symbol(c"kut_registers"),
+            ASSEMBLY,
             Target::address(<Returns as kretprobe::Handler>::ret as *const () as usize),
         ] {
             assert!(error_of(returns(target, 0)) == Some(EINVAL));

@@ -7,19 +7,16 @@
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
-#include <linux/ftrace.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/irq_work.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
-#include <linux/linkage.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
-#include <linux/sched/signal.h>
 #include <linux/timer.h>
 #include <linux/uaccess.h>
 #ifdef CONFIG_X86_64
@@ -136,58 +133,35 @@ void kut_call_syscall(void)
 }
 
 /* Sets each register to a different value, until kut_registers_set. */
+noinline __noclone void kut_registers(void)
+{
 #ifdef CONFIG_X86_64
-asm(".text\n"
-    ".type kut_registers, @function\n"
-    ".globl kut_registers\n" ASM_FUNC_ALIGN
-    "kut_registers:\n"
-    ".irp r,rbx,rbp,r12,r13,r14,r15\n"
-    "	push %\\r\n"
-    ".endr\n"
-    ".set n, 101\n"
-    ".irp r,rax,rbx,rcx,rdx,rsi,rdi,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"
-    "	mov $n, %\\r\n"
-    ".set n, n + 1\n"
-    ".endr\n"
-    ".globl kut_registers_set\n"
-    "kut_registers_set:\n"
-    "	nop\n"
-    ".irp r,r15,r14,r13,r12,rbp,rbx\n"
-    "	pop %\\r\n"
-    ".endr\n"
-    "	" ASM_RET "\n"
-    ".size kut_registers, .-kut_registers\n");
+	asm volatile("push %%rbp\n"
+		     ".set n, 101\n"
+		     ".irp r,rax,rbx,rcx,rdx,rsi,rdi,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"
+		     "	mov $n, %%\\r\n"
+		     ".set n, n + 1\n"
+		     ".endr\n"
+		     ".globl kut_registers_set\n"
+		     "kut_registers_set: nop\n"
+		     "pop %%rbp\n" ::: "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
+		     "r10", "r11", "r12", "r13", "r14", "r15", "memory");
 #else
-/* Without x18, which the kernel may reserve. */
-asm(".text\n"
-    ".align 2\n"
-    ".type kut_registers, @function\n"
-    ".globl kut_registers\n"
-    "kut_registers:\n"
-    "	stp x29, x30, [sp, #-96]!\n"
-    "	stp x19, x20, [sp, #16]\n"
-    "	stp x21, x22, [sp, #32]\n"
-    "	stp x23, x24, [sp, #48]\n"
-    "	stp x25, x26, [sp, #64]\n"
-    "	stp x27, x28, [sp, #80]\n"
-    ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\n"
-    "	mov x\\n, #101 + \\n\n"
-    ".endr\n"
-    ".irp n,19,20,21,22,23,24,25,26,27,28,29,30\n"
-    "	mov x\\n, #101 + \\n\n"
-    ".endr\n"
-    ".globl kut_registers_set\n"
-    "kut_registers_set:\n"
-    "	nop\n"
-    "	ldp x19, x20, [sp, #16]\n"
-    "	ldp x21, x22, [sp, #32]\n"
-    "	ldp x23, x24, [sp, #48]\n"
-    "	ldp x25, x26, [sp, #64]\n"
-    "	ldp x27, x28, [sp, #80]\n"
-    "	ldp x29, x30, [sp], #96\n"
-    "	ret\n"
-    ".size kut_registers, .-kut_registers\n");
+	/* Without x18, which the kernel may reserve. */
+	asm volatile("stp x29, x30, [sp, #-16]!\n"
+		     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,19,20,21,22,23\n"
+		     "	mov x\\n, #101 + \\n\n"
+		     ".endr\n"
+		     ".irp n,24,25,26,27,28,29,30\n"
+		     "	mov x\\n, #101 + \\n\n"
+		     ".endr\n"
+		     ".globl kut_registers_set\n"
+		     "kut_registers_set: nop\n"
+		     "ldp x29, x30, [sp], #16\n" ::: "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7",
+		     "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20",
+		     "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "memory");
 #endif
+}
 
 int kut_ran;
 
@@ -244,30 +218,6 @@ void kut_stop_sleepers(int n)
 		kthread_stop(sleepers[i]);
 		put_task_struct(sleepers[i]);
 	}
-}
-
-/* Claims a function, like a live patch. */
-static void held(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
-		 struct ftrace_regs *fregs)
-{
-}
-
-static struct ftrace_ops holder = {
-	.func = held,
-	.flags = FTRACE_OPS_FL_SAVE_REGS_IF_SUPPORTED | FTRACE_OPS_FL_IPMODIFY,
-};
-
-int kut_hold(unsigned long address)
-{
-	int ret = ftrace_set_filter_ip(&holder, address, 0, 0);
-
-	return ret ?: register_ftrace_function(&holder);
-}
-
-void kut_let_go(unsigned long address)
-{
-	unregister_ftrace_function(&holder);
-	ftrace_set_filter_ip(&holder, address, 1, 0);
 }
 
 /*
@@ -339,11 +289,6 @@ unsigned long kut_fixed_device(void)
 void kut_skip(const char *why)
 {
 	kunit_mark_skipped(kunit_get_current_test(), "%s", why);
-}
-
-void kut_signal(int sig)
-{
-	send_sig(sig, current, 0);
 }
 
 /* Passes the tracepoint module_get. */

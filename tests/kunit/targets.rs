@@ -20,6 +20,12 @@ pub(crate) const DIV: Target<'static> = Target::symbol(c"kut_div");
 pub(crate) const MORE: Target<'static> = Target::symbol(c"kut_div_more");
 pub(crate) const RECURSED: Target<'static> = Target::symbol(c"kut_recursed");
 pub(crate) const NONE: Target<'static> = Target::symbol(c"no_such_function");
+/// Assembly, which ftrace does not know.
+pub(crate) const ASSEMBLY: Target<'static> = Target::symbol(if cfg!(CONFIG_X86_64) {
+    c"ret_from_fork_asm"
+} else {
+    c"ret_from_fork"
+});
 
 // The safe functions take any value.
 unsafe extern "C" {
@@ -39,8 +45,6 @@ unsafe extern "C" {
     pub(crate) safe fn kut_preemptible() -> bool;
     pub(crate) safe fn kut_start_sleepers(n: i32);
     pub(crate) safe fn kut_stop_sleepers(n: i32);
-    pub(crate) safe fn kut_hold(address: usize) -> i32;
-    pub(crate) safe fn kut_let_go(address: usize);
     pub(crate) safe fn kut_user_pages(n: i32) -> usize;
     pub(crate) safe fn kut_set_dry(address: usize, value: i32) -> i32;
     pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
@@ -48,7 +52,6 @@ unsafe extern "C" {
     pub(crate) fn kut_unmap_device(at: usize);
     pub(crate) safe fn kut_fixed_device() -> usize;
     pub(crate) fn kut_skip(why: *const c_char);
-    pub(crate) safe fn kut_signal(sig: i32);
     pub(crate) safe fn kut_use_module();
     pub(crate) safe fn kut_init_timer();
     pub(crate) safe fn kut_interrupt();
