@@ -37,8 +37,7 @@ use kernel::{
     time::{
         delay::*,
         *, //
-    },
-    workqueue, //
+    }, //
 };
 use kprobes::{
     event::Armed,
@@ -309,27 +308,6 @@ impl<F: Fn() + Send + Sync + 'static> Finally<F> {
 /// A kprobe that counts.
 fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Counts>>>> {
     made(Kprobe::new(target, Counts::new(name)))
-}
-
-/// Waits for a thread when it is dropped, so that the module's code stays.
-struct Thread(Arc<Completion>);
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        self.0.wait_for_completion();
-        // It has a few instructions yet to run.
-        fsleep(Delta::from_millis(50));
-    }
-}
-
-fn thread(kept: &mut Kept, what: impl FnOnce() + Send + 'static) -> Result {
-    let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
-    let other = done.clone();
-    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
-        what();
-        other.complete_all();
-    })?;
-    keep(kept, Thread(done))
 }
 
 /// A handler that drops what it has.

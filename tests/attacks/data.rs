@@ -31,18 +31,11 @@ trait Carried: Copy + PartialEq + Send + 'static {
 
 static WORDS: [&str; 3] = ["one", "two", "three"];
 
-#[derive(Clone, Copy, PartialEq)]
-enum Parity {
-    Odd(NonZero<u8>),
-    Even(&'static str, char),
-    Neither,
-}
-
 /// With padding, and values that are none.
 #[derive(Clone, Copy, PartialEq)]
 struct Niches {
     valid: bool,
-    parity: Parity,
+    odd: Option<NonZero<u8>>,
     word: &'static str,
     order: core::cmp::Ordering,
     function: Option<&'static fn(u64) -> u64>,
@@ -54,14 +47,9 @@ static NEXT: fn(u64) -> u64 = |n| n.wrapping_add(1);
 
 impl Carried for Niches {
     fn of(n: u64) -> Self {
-        let parity = match n % 3 {
-            0 => Parity::Odd(NonZero::<u8>::MIN),
-            1 => Parity::Even(WORDS[1], 'é'),
-            _ => Parity::Neither,
-        };
         Self {
             valid: n % 2 == 0,
-            parity,
+            odd: NonZero::new((n % 2) as u8),
             word: WORDS[(n % 3) as usize],
             order: n.cmp(&1),
             function: Some(&NEXT),

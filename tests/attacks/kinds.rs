@@ -25,22 +25,9 @@
 // case forgotten_disabled: harmless
 // says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
 // held: 9
-// case forgotten_armed: harmless
-// says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
-// held: 9
 // case forgotten_by_init: refused EIO
 // says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
 // case chained: harmless
-// case made_by_threads: harmless
-// case toggled: harmless
-// held: 9
-// case toggled_in_handlers: harmless
-// says: done
-// says: done
-// says: done
-// says: done
-// says: done
-// held: 12
 // case made_in_handlers: harmless
 // says: done
 // says: done
@@ -58,56 +45,6 @@
 // case set_dropped_in_tracepoint: stopped attacks: probe dropped in atomic context
 
 use super::*;
-
-kprobes::trace_event! {
-    struct Hit = "attacks:of_any_kind" {
-        n: u32,
-    }
-}
-
-/// Asks a probe all that it can be asked.
-fn ask<K: Kind>(probe: &Registered<K>) {
-    let _ = (probe.missed(), probe.mechanism(), probe.location());
-    let _ = (probe.is_enabled(), probe.is_gone(), probe.address());
-}
-
-/// A probe or a set of whatever kind.
-trait Any: Held {
-    fn enable(&self) -> Result;
-    fn disable(&self) -> Result;
-    fn look(&self);
-}
-
-impl<K: Kind, H: Handles<K>> Any for Probe<K, H> {
-    fn enable(&self) -> Result {
-        (**self).enable()
-    }
-
-    fn disable(&self) -> Result {
-        (**self).disable()
-    }
-
-    fn look(&self) {
-        ask(self);
-    }
-}
-
-impl<K: Kind, H: Handles<K>> Any for Set<K, H> {
-    fn enable(&self) -> Result {
-        Set::enable(self)
-    }
-
-    fn disable(&self) -> Result {
-        Set::disable(self)
-    }
-
-    fn look(&self) {
-        for (_, probe) in self.iter() {
-            ask(probe);
-        }
-        let _ = (self.missed(), self.len(), self.refused().count());
-    }
-}
 
 /// Both targets of each set.
 const TARGETS: [Target<'static>; 2] = [PLACE, OTHER];
@@ -151,21 +88,6 @@ macro_rules! all {
     }};
 }
 
-/// Makes one of each.
-fn of_each(disabled: bool) -> Result<List> {
-    let mut found = List::new();
-    if disabled {
-        all!(Options::default().disabled(), |init| {
-            found.push(shared(init)?, GFP_KERNEL)?;
-        });
-    } else {
-        all!(Options::default(), |init| {
-            found.push(shared(init)?, GFP_KERNEL)?;
-        });
-    }
-    Ok(found)
-}
-
 /// Whether it fails, and with this error.
 fn fails<T>(result: Result<T>, with: Error) -> Result {
     match result {
@@ -192,36 +114,6 @@ fn on_the_stack<T>(init: impl PinInit<T, Error>) -> Result {
     Ok(())
 }
 
-type List = KVec<Arc<dyn Any>>;
-
-/// What handlers toggle, themselves among it.
-struct Toggled(Arc<Mutex<Option<List>>>);
-
-impl Drop for Toggled {
-    fn drop(&mut self) {
-        let list = self.0.lock().take();
-        drop(list);
-    }
-}
-
-/// Looks at all of them once, and fails to toggle any.
-fn toggles(all: &Arc<Mutex<Option<List>>>) -> impl Fn() + Send + Sync + 'static {
-    let (all, done) = (all.clone(), Atomic::new(false));
-    let toggle = |probe: &Arc<dyn Any>| {
-        probe.look();
-        fails(probe.enable(), EDEADLK)?;
-        fails(probe.disable(), EDEADLK)
-    };
-    move || {
-        let Some(all) = all.try_lock() else {
-            return;
-        };
-        if let Some(list) = all.as_ref().filter(|_| !done.xchg(true, Relaxed)) {
-            tell(list.iter().try_for_each(toggle));
-        }
-    }
-}
-
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let mut kept = Kept::new();
     match case {
@@ -245,49 +137,11 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             forget(ModuleWatch::new(Nop))?;
         }
         b"forgotten_disabled" => all!(Options::default().disabled(), |init| forget(init)?),
-        b"forgotten_armed" => all!(Options::default().disabled(), |init| {
-            forget(Hit::arms(init))?;
-        }),
         b"forgotten_by_init" => {
             all!(Options::default(), |init| forget(init)?);
             return Err(EIO);
         }
         b"chained" => all!(Options::default(), |init| fails(chained(init), EIO)?),
-        b"made_by_threads" => {
-            for _ in 0..4 * 5 {
-                thread(&mut kept, || {
-                    let _ = made(ModuleWatch::new(Nop));
-                    let _ = (|| -> Result {
-                        all!(Options::default(), |init| drop(made(init)?));
-                        Ok(())
-                    })();
-                })?;
-            }
-        }
-        b"toggled" => {
-            for probe in of_each(false)? {
-                for on in [true, false] {
-                    let probe = probe.clone();
-                    thread(&mut kept, move || {
-                        for _ in 0..20 {
-                            let _ = if on { probe.enable() } else { probe.disable() };
-                            probe.look();
-                        }
-                    })?;
-                }
-                keep(&mut kept, probe)?;
-            }
-        }
-        b"toggled_in_handlers" => {
-            let all = Arc::pin_init(new_mutex!(None), GFP_KERNEL)?;
-            keep(&mut kept, Toggled(all.clone()))?;
-            let mut list = of_each(true)?;
-            let handler = || Does::new("", toggles(&all));
-            probes!(Options::default(), handler(), |init| {
-                list.push(shared(init)?, GFP_KERNEL)?;
-            });
-            *all.lock() = Some(list);
-        }
         b"made_in_handlers" => {
             let handler = || Does::new("", once(all_deadlock));
             probes!(Options::default(), handler(), |init| add(&mut kept, init)?);
