@@ -158,8 +158,8 @@ noinline __noclone void kut_registers(void)
 		     ".globl kut_registers_set\n"
 		     "kut_registers_set: nop\n"
 		     "ldp x29, x30, [sp], #16\n" ::: "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7",
-		     "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20",
-		     "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "memory");
+		     "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19",
+		     "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "memory");
 #endif
 }
 
