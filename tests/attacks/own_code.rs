@@ -5,7 +5,6 @@
 // case handlers: harmless
 // says: outer: CALLS hits, 0 missed
 // says: inner: 0 hits, CALLS missed
-// case helpers: harmless
 // case library_while_it_works: harmless
 // case kernel_while_it_works: harmless
 // case print: harmless
@@ -102,7 +101,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let inner = Target::address(called as *const () as usize);
             keep(&mut kept, counting(inner, "inner")?)?;
         }
-        b"helpers" => add(&mut kept, KprobeSet::new(&HELPERS, Behind))?,
         b"library_while_it_works" => {
             add(&mut kept, KprobeSet::new(&HELPERS, Behind))?;
             for target in HELPERS {
