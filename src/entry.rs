@@ -341,16 +341,9 @@ unsafe impl Raw for Record {
     }
 
     #[inline]
-    unsafe fn enable(probes: &[*mut Self]) -> Result {
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
         // SAFETY: By the safety requirements, these are attached, and the caller may sleep.
-        unsafe { ops::enable(probes) }
-    }
-
-    #[inline]
-    unsafe fn disable(probes: &[*mut Self]) -> Result {
-        // SAFETY: As above.
-        unsafe { ops::disable(probes) };
-        Ok(())
+        unsafe { ops::arm(probes, on) }
     }
 
     #[inline]

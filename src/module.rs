@@ -77,22 +77,8 @@ impl<H: Handler> ModuleWatch<H> {
                 }
                 // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
                 // freed.
-                to_result(unsafe { bindings::kprobes_watch_register(watch) })?;
-                // SAFETY: `reg` is pinned, and `drop` takes it off the list. `first` is read only
-                // at the module's end.
-                // INVARIANT: The watch is registered, and this puts it on the list.
-                unsafe {
-                    bindings::kprobes_add_registration(
-                        &raw mut (*watch).reg,
-                        Some(bindings::kprobes_unregister_watch),
-                        ptr::null_mut(),
-                        0,
-                        c"the module notifier".as_char_ptr().cast(),
-                        true,
-                    );
-                    (*watch).reg.first = true;
-                }
-                Ok(())
+                // INVARIANT: This also puts it on the list.
+                to_result(unsafe { bindings::kprobes_watch_register(watch) })
             }),
         })
     }

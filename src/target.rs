@@ -71,7 +71,7 @@ impl<'a> Target<'a> {
         self.offset == 0
     }
 
-    /// Sets the target of `kp`.
+    /// Sets the target of `kp`, which is all zeroes.
     ///
     /// `kp` may point at the symbol's name; the caller keeps it alive until registration.
     pub(crate) fn fill(&self, kp: &mut bindings::kprobe) {
@@ -79,7 +79,9 @@ impl<'a> Target<'a> {
             At::Symbol(name) => kp.symbol_name = name.as_char_ptr(),
             At::Address(addr) => kp.addr = addr as *mut bindings::kprobe_opcode_t,
         }
-        kp.offset = self.offset;
+        if self.offset != 0 {
+            kp.offset = self.offset;
+        }
     }
 }
 

@@ -180,7 +180,7 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
                 if plan.disabled {
                     Ok(())
                 } else {
-                    Self::enable(&[tp])
+                    Self::arm(&[tp], true)
                 }
             } {
                 Ok(()) => {
@@ -201,32 +201,25 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         for &tp in probes {
             // SAFETY: By the safety requirements, `tp` is registered, and cannot be enabled any
             // more.
-            let _ = unsafe { Self::disable(&[tp]) };
+            let _ = unsafe { Self::arm(&[tp], false) };
         }
         // SAFETY: The function only waits.
         unsafe { bindings::kprobes_tracepoint_wait() };
     }
 
     #[inline]
-    unsafe fn enable(probes: &[*mut Self]) -> Result {
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
         for (n, &tp) in probes.iter().enumerate() {
-            // SAFETY: By the safety requirements, `tp` is registered.
-            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, true) }).inspect_err(
-                |_| {
-                    // SAFETY: These are registered.
-                    let _ = unsafe { Self::disable(&probes[..n]) };
-                },
-            )?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    unsafe fn disable(probes: &[*mut Self]) -> Result {
-        for &tp in probes {
             // SAFETY: By the safety requirements, `tp` is registered. Removing an added handler
             // always succeeds: without memory, the kernel replaces it by `tp_stub_func()`.
-            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, false) })?;
+            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, on) }).inspect_err(
+                |_| {
+                    for &tp in &probes[..n] {
+                        // SAFETY: As above.
+                        unsafe { bindings::kprobes_tracepoint_enable(tp, !on) };
+                    }
+                },
+            )?;
         }
         Ok(())
     }

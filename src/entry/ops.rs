@@ -336,33 +336,27 @@ pub(super) unsafe fn detach(probes: &[*mut Record]) {
     unsafe { Locked::new().withdraw(probes) };
 }
 
-/// Enables those of `probes` that are not gone, or none of them.
+/// Enables those of `probes` that are not gone, or none of them; or disables them.
 ///
 /// # Errors
 ///
-/// `EINVAL` if all of them are gone, else that of ftrace; `ENOMEM`.
+/// Those of [`Locked::enable`]; `ENOMEM`. Disabling does not fail.
 ///
 /// # Safety
 ///
 /// They must be attached, and the caller be allowed to sleep.
 #[inline]
-pub(super) unsafe fn enable(probes: &[*mut Record]) -> Result {
-    // SAFETY: By the safety requirements, they are in the table.
-    unsafe { Locked::new().enable(probes) }
-}
-
-/// Disables `probes`.
-///
-/// # Safety
-///
-/// They must be attached, and the caller be allowed to sleep.
-#[inline]
-pub(super) unsafe fn disable(probes: &[*mut Record]) {
+pub(super) unsafe fn arm(probes: &[*mut Record], on: bool) -> Result {
     let mut locked = Locked::new();
+    if on {
+        // SAFETY: By the safety requirements, they are in the table.
+        return unsafe { locked.enable(probes) };
+    }
     let mut silent = Silent(KVVec::new());
     // SAFETY: By the safety requirements, they are valid, and in the table.
     unsafe { records(probes).for_each(|probe| locked.disarm(probe, &mut silent)) };
     silent.remove();
+    Ok(())
 }
 
 /// Marks the probes in `module` as gone: it is being unloaded, or has been initialised and its init

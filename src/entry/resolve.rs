@@ -66,7 +66,7 @@ impl Resolver {
 impl Drop for Resolver {
     #[inline]
     fn drop(&mut self) {
-        let count = self.registered.len() as c_int;
+        let count = self.registered.len() as c_uint;
         // SAFETY: By the type invariant, these are registered.
         unsafe { bindings::kprobes_unregister(self.registered.as_mut_ptr().cast(), count, false) };
     }

@@ -53,13 +53,18 @@ static void set_more(struct kprobes_event *event)
 	WRITE_ONCE(event->more, event->perf || (event->listeners && event->listeners->next));
 }
 
+static int arm(struct kprobes_binding *binding, bool on)
+{
+	return binding->arm(binding->reg->probes, binding->reg->count, on);
+}
+
 static int get(struct kprobes_binding *binding)
 {
 	int ret;
 
 	if (binding->wanted)
 		return 0;
-	ret = binding->reg->users ? 0 : binding->arm(binding->reg, true);
+	ret = binding->reg->users ? 0 : arm(binding, true);
 	if (!ret) {
 		binding->wanted = true;
 		binding->reg->users++;
@@ -76,7 +81,7 @@ static void put(struct kprobes_binding *binding)
 	binding->wanted = false;
 	if (--binding->reg->users)
 		return;
-	ret = binding->arm(binding->reg, false);
+	ret = arm(binding, false);
 	/* Its handler finds no listener, and dropping the probe disarms it. */
 	if (ret)
 		pr_warn("%s: a probe without listeners stays armed: error %d\n",
@@ -244,7 +249,7 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 	else if (has_listener(event))
 		ret = get(binding);
 	else if (!binding->reg->users)
-		ret = binding->arm(binding->reg, false);
+		ret = arm(binding, false);
 	if (!ret) {
 		binding->next = event->bindings;
 		event->bindings = binding;

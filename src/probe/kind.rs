@@ -139,24 +139,17 @@ pub unsafe trait Raw: Sized {
     /// That of [`Kind::unregister`].
     unsafe fn unregister(probes: &[*mut Self]);
 
-    /// Enables `probes`. A probe that is gone is left out, unless all are. If one cannot be
-    /// enabled, those before it are disabled again.
+    /// Enables or disables `probes`. One that is gone is left out, unless all are. If the change
+    /// fails for one, it is undone for those before it.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if all are gone; otherwise that of arming one.
+    /// `EINVAL` if all are gone and are to be enabled; otherwise that of one.
     ///
     /// # Safety
     ///
     /// All of `probes` must be registered, and the caller be allowed to sleep.
-    unsafe fn enable(probes: &[*mut Self]) -> Result;
-
-    /// Disables `probes`, as [`Raw::enable`] enables them.
-    ///
-    /// # Safety
-    ///
-    /// That of [`Raw::enable`].
-    unsafe fn disable(probes: &[*mut Self]) -> Result;
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result;
 
     /// Returns the address of a probe, 0 if it has none.
     ///

@@ -29,10 +29,7 @@ use crate::{
     bindings,
     kernel_ext::may_wait::may_wait, //
 };
-use core::{
-    hint::black_box,
-    ptr, //
-};
+use core::ptr;
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -108,10 +105,10 @@ pub unsafe trait Plan<K> {
 /// `probe` must be valid for writing, pinned, and not registered.
 #[inline(always)]
 unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Result {
-    // A call of `memset()` takes less room than the stores of a known size.
-    let size = black_box(size_of::<R>());
+    // This call takes less room than the stores that the compiler makes of `memset()`.
+    //
     // SAFETY: By the safety requirements, `probe` is valid for writing.
-    unsafe { probe.cast::<u8>().write_bytes(0, size) };
+    unsafe { bindings::__memset(probe.cast(), 0, size_of::<R>()) };
     // SAFETY: All zeroes is a valid value, by the safety requirements of `Kprobes`. Only this
     // function accesses a probe that is not registered.
     plan.fill(unsafe { &mut *probe }, round);
@@ -275,25 +272,17 @@ unsafe impl<R: Kprobes> Raw for R {
         unsafe {
             bindings::kprobes_unregister(
                 probes.as_ptr().cast_mut().cast(),
-                probes.len() as c_int,
+                probes.len() as c_uint,
                 R::RETURNS,
             )
         };
     }
 
     #[inline]
-    unsafe fn enable(probes: &[*mut Self]) -> Result {
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
         // SAFETY: By the safety requirements, these are registered, and begin with a kprobe.
         to_result(unsafe {
-            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, true)
-        })
-    }
-
-    #[inline]
-    unsafe fn disable(probes: &[*mut Self]) -> Result {
-        // SAFETY: As above.
-        to_result(unsafe {
-            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, false)
+            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, on)
         })
     }
 

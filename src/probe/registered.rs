@@ -210,7 +210,7 @@ impl<K: Kind> Registered<K> {
     pub fn enable(&self) -> Result {
         may_wait()?;
         // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::enable(&[self.as_raw()]) }
+        unsafe { K::Raw::arm(&[self.as_raw()], true) }
     }
 
     /// Disables the probe.
@@ -229,7 +229,7 @@ impl<K: Kind> Registered<K> {
     pub fn disable(&self) -> Result {
         may_wait()?;
         // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::disable(&[self.as_raw()]) }
+        unsafe { K::Raw::arm(&[self.as_raw()], false) }
     }
 }
 

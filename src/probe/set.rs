@@ -197,7 +197,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     pub fn enable(&self) -> Result {
         may_wait()?;
         // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::enable(&self.pointers) }
+        unsafe { K::Raw::arm(&self.pointers, true) }
     }
 
     /// Disables all probes of the set, see [`Registered::disable`]. If one cannot be disabled,
@@ -212,7 +212,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     pub fn disable(&self) -> Result {
         may_wait()?;
         // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::disable(&self.pointers) }
+        unsafe { K::Raw::arm(&self.pointers, false) }
     }
 }
 
