@@ -94,16 +94,7 @@
 //! # Ok(()) }
 //! ```
 
-use crate::{
-    probe::{
-        self,
-        Mechanism,
-        Owner,
-        Raw, //
-    },
-    target::Target, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 mod context;
 mod hit;
@@ -141,9 +132,6 @@ pub type Entry<H> = probe::Probe<Kind, H>;
 ///
 /// Registering and dropping a set costs about as much as one probe.
 pub type EntrySet<H> = probe::Set<Kind, H>;
-
-/// How entry probes are registered.
-pub type Options = probe::Options<Specific>;
 
 /// The [`Options`] that only entry probes have.
 #[derive(Clone, Copy, Debug, Default)]

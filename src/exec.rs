@@ -7,21 +7,9 @@
 //! Context: any; nothing here sleeps, locks or faults.
 
 use crate::{
-    args::FromWord,
-    bindings,
-    context::{
-        Context,
-        Place, //
-    },
     file::File,
-    nofault::{
-        KernelPtr,
-        KernelStr,
-        Text,
-        UserStr, //
-    }, //
+    prelude::*, //
 };
-use kernel::prelude::*;
 
 /// A `struct linux_binprm *`: a program that is being executed.
 ///
@@ -29,13 +17,7 @@ use kernel::prelude::*;
 /// loaded, also for a 32-bit program, a script, or a program that the kernel starts.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Exec(KernelPtr);
-
-impl FromWord for Exec {
-    #[inline(always)]
-    fn from_word(word: usize) -> Self {
-        Self(KernelPtr::new(word))
-    }
-}
+from_address!(Exec, |addr| Self(KernelPtr::new(addr)));
 
 impl Exec {
     #[inline]

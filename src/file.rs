@@ -13,24 +13,7 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    args::FromWord,
-    bindings,
-    context::{
-        Context,
-        Place, //
-    },
-    nofault::{
-        KernelPtr,
-        KernelStr,
-        Text, //
-    },
-    task::current_field, //
-};
-use kernel::{
-    prelude::*,
-    str::BStr, //
-};
+use crate::prelude::*;
 
 /// How many names [`Dentry::path`] has at most.
 const MAX_NAMES: usize = 16;
@@ -44,21 +27,7 @@ macro_rules! pointer {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq)]
         pub struct $name(KernelPtr);
-
-        impl $name {
-            /// Creates a pointer to that address.
-            #[inline]
-            pub const fn new(addr: usize) -> Self {
-                Self(KernelPtr::new(addr))
-            }
-        }
-
-        impl FromWord for $name {
-            #[inline(always)]
-            fn from_word(word: usize) -> Self {
-                Self::new(word)
-            }
-        }
+        from_address!($name, |addr| Self(KernelPtr::new(addr)));
     };
 }
 

@@ -19,37 +19,7 @@
 //! - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
 //! - the error of arming the probe, which `register_kprobe()` does not report.
 
-use crate::{
-    bindings,
-    context::{
-        self,
-        AtCall,
-        Place,
-        Probed,
-        Saved, //
-    },
-    probe::{
-        self,
-        try_out,
-        Kprobes,
-        Owner,
-        Plan,
-        Round, //
-    },
-    regs::{
-        self,
-        Register, //
-    },
-    target::Target, //
-};
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
-use kernel::{
-    error::VTABLE_DEFAULT_ERROR,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 probe::kind! {
     /// The kind of a [`Kprobe`].
@@ -77,9 +47,6 @@ pub type Kprobe<H> = probe::Probe<Kind, H>;
 ///
 /// C functions: `register_kprobe()`, `unregister_kprobes()`.
 pub type KprobeSet<H> = probe::Set<Kind, H>;
-
-/// How kprobes are registered.
-pub type Options = probe::Options;
 
 /// The moment before the probed instruction.
 pub enum Pre {}
@@ -161,7 +128,7 @@ impl Target<'_> {
     /// caller must not sleep; `ENOMEM`.
     #[inline]
     pub fn check(self) -> Result {
-        try_out::<bindings::kprobe>(&Calls {
+        probe::try_out::<bindings::kprobe>(&Calls {
             target: self,
             disabled: true,
             function_entry: false,
@@ -175,22 +142,14 @@ impl Target<'_> {
 // SAFETY: A `struct kprobe` consists of integers and nullable pointers.
 unsafe impl Kprobes for bindings::kprobe {
     type Plan<'a> = Calls<'a>;
-
-    #[inline(always)]
-    unsafe fn register(this: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
-        unsafe { bindings::register_kprobe(this) }
-    }
-
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::register_kprobe;
     const RETURNS: bool = false;
 }
 
 /// `kprobe_pre_handler_t`.
-pub(crate) type PreCall =
-    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs) -> c_int;
+pub(crate) type PreCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs) -> c_int;
 /// `kprobe_post_handler_t`.
-pub(crate) type PostCall =
-    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs, c_ulong);
+pub(crate) type PostCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs, c_ulong);
 
 /// The target of a kprobe and its callbacks.
 ///
@@ -272,7 +231,7 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `pre_handler` of a probe of `O`.
-    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
         // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
         // for this call.
         let handler = unsafe { O::handler(kp) };
@@ -286,11 +245,7 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `post_handler` of a probe of `O`.
-    unsafe extern "C" fn post(
-        kp: *mut bindings::kprobe,
-        regs: *mut bindings::pt_regs,
-        _flags: c_ulong,
-    ) {
+    unsafe extern "C" fn post(kp: *mut bindings::kprobe, regs: *mut pt_regs, _flags: c_ulong) {
         // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
         // for this call.
         let handler = unsafe { O::handler(kp) };
@@ -305,7 +260,7 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `pre_handler` of a probe of `O` at an ftrace call.
-    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
         if O::Handler::HAS_PRE {
             // SAFETY: By the safety requirements, which are those of `pre`.
             unsafe { Self::pre(kp, regs) };

@@ -166,6 +166,7 @@ mod exec;
 mod file;
 mod kernel_ext;
 mod linux;
+mod prelude;
 mod short;
 mod syscall;
 mod target;

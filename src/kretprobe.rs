@@ -21,46 +21,10 @@
 //!   it is not known what is a function.
 
 use crate::{
-    args::FromWord,
-    bindings,
-    context::{
-        self,
-        Place,
-        Probed,
-        Saved, //
-    },
     kprobe,
-    probe::{
-        self,
-        Kprobes,
-        Owner,
-        Plan,
-        Registered,
-        Round, //
-    },
-    regs::{
-        self,
-        Register, //
-    },
-    target::Target, //
-};
-use core::{
-    any::TypeId,
-    marker::PhantomData,
-    mem::{
-        align_of,
-        offset_of,
-        size_of, //
-    },
-    ptr, //
-};
-use kernel::{
-    error::{
-        to_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
     prelude::*, //
 };
+use core::any::TypeId;
 
 probe::kind! {
     /// The kind of a [`Kretprobe`].
@@ -83,9 +47,6 @@ pub type Kretprobe<H> = probe::Probe<Kind, H>;
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobes()`.
 pub type KretprobeSet<H> = probe::Set<Kind, H>;
-
-/// How return probes are registered.
-pub type Options = probe::Options<Specific>;
 
 /// The [`Options`] that only return probes have.
 #[derive(Clone, Copy, Debug, Default)]
@@ -206,13 +167,7 @@ const _: () = assert!(offset_of!(bindings::kretprobe, kp) == 0);
 // kprobe, as asserted above.
 unsafe impl Kprobes for bindings::kretprobe {
     type Plan<'a> = Calls<'a>;
-
-    #[inline(always)]
-    unsafe fn register(this: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
-        unsafe { bindings::register_kretprobe(this) }
-    }
-
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::register_kretprobe;
     const RETURNS: bool = true;
 
     #[inline(always)]
@@ -226,8 +181,7 @@ unsafe impl Kprobes for bindings::kretprobe {
 }
 
 /// `kretprobe_handler_t`.
-type Callback =
-    unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int;
+type Callback = unsafe extern "C" fn(*mut kretprobe_instance, *mut pt_regs) -> c_int;
 
 /// The target of a kretprobe and its callbacks.
 #[derive(Clone, Copy)]
@@ -253,15 +207,11 @@ impl<'a> Calls<'a> {
                 "kretprobe::Handler::Data is larger than KRETPROBE_MAX_DATA_SIZE"
             );
             assert!(
-                align_of::<Data<O>>() <= align_of::<bindings::kretprobe_instance>(),
+                align_of::<Data<O>>() <= align_of::<kretprobe_instance>(),
                 "kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has"
             );
             // So `data` of an instance has the alignment of the instance.
-            assert!(
-                offset_of!(bindings::kretprobe_instance, data)
-                    % align_of::<bindings::kretprobe_instance>()
-                    == 0
-            );
+            assert!(offset_of!(kretprobe_instance, data) % align_of::<kretprobe_instance>() == 0);
         };
         // Without an entry handler the data is not initialised, so it must be `()`.
         build_assert!(O::Handler::HAS_ENTRY || TypeId::of::<Data<O>>() == TypeId::of::<()>());
@@ -311,7 +261,7 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
 ///
 /// `ri` must be an instance that the kernel has passed to a handler.
 #[inline(always)]
-unsafe fn kretprobe_of(ri: *mut bindings::kretprobe_instance) -> Option<*mut bindings::kretprobe> {
+unsafe fn kretprobe_of(ri: *mut kretprobe_instance) -> Option<*mut bindings::kretprobe> {
     #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
     {
         // SAFETY: By the safety requirements, `ri` is valid, and so is its rethook, whose `data` is
@@ -344,10 +294,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `entry_handler` of a probe of `O`.
-    unsafe extern "C" fn entry(
-        ri: *mut bindings::kretprobe_instance,
-        regs: *mut bindings::pt_regs,
-    ) -> c_int {
+    unsafe extern "C" fn entry(ri: *mut kretprobe_instance, regs: *mut pt_regs) -> c_int {
         // SAFETY: By the safety requirements, `ri` is an instance of a probe of `O`.
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 1;
@@ -371,10 +318,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `handler` of a probe of `O`.
-    unsafe extern "C" fn ret(
-        ri: *mut bindings::kretprobe_instance,
-        regs: *mut bindings::pt_regs,
-    ) -> c_int {
+    unsafe extern "C" fn ret(ri: *mut kretprobe_instance, regs: *mut pt_regs) -> c_int {
         // SAFETY: By the safety requirements, `ri` is an instance of a probe of `O`.
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 0;

@@ -4,17 +4,7 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
-use crate::{
-    bindings,
-    probe::may_register, //
-};
-use core::ptr;
-use kernel::{
-    container_of,
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
-};
+use crate::prelude::*;
 
 /// Callbacks of a [`ModuleWatch`].
 pub trait Handler: Send + Sync + 'static {

@@ -2,8 +2,7 @@
 
 //! The place to probe: a symbol, an offset into it, or an address.
 
-use crate::bindings;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// An instruction in the text of the kernel or a module.
 ///

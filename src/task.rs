@@ -6,21 +6,8 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    bindings,
-    context::{
-        Context,
-        Place, //
-    },
-    nofault::KernelPtr,
-    regs, //
-};
-use kernel::{
-    fmt,
-    prelude::*,
-    str::BStr,
-    task::Pid, //
-};
+use crate::prelude::*;
+use kernel::task::Pid;
 
 impl<At: Place> Context<'_, At> {
     /// Returns the current task's `task_struct::pid` in the initial namespace, which user space

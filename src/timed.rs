@@ -26,22 +26,12 @@
 //! ```
 
 use crate::{
-    bindings,
     kretprobe::{
         self,
         Calls, //
     },
-    probe::{
-        self,
-        Owner, //
-    },
-    target::Target, //
+    prelude::*, //
 };
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
-use kernel::prelude::*;
 
 probe::kind! {
     /// The kind of a [`Timed`].
@@ -59,7 +49,6 @@ pub type TimedSet<H> = probe::Set<Kind, H>;
 
 pub use kretprobe::{
     Context,
-    Options,
     ReturnContext, //
 };
 

@@ -16,35 +16,8 @@
 //!   requires the exact prototype.
 
 use crate::{
-    args::FromWords,
-    bindings,
-    context::{
-        self,
-        Place, //
-    },
-    kernel_ext::symbol::Location,
-    probe::{
-        self,
-        Mechanism,
-        Owner,
-        Raw, //
-    },
-    regs::{
-        self,
-        Entry, //
-    }, //
-};
-use core::{
-    ffi::CStr,
-    ptr,
-    sync::atomic::{
-        AtomicU64,
-        Ordering, //
-    }, //
-};
-use kernel::{
-    error::to_result,
-    prelude::*, //
+    prelude::*,
+    regs::Entry, //
 };
 
 probe::kind! {
@@ -75,9 +48,6 @@ pub type Tracepoint<H> = probe::Probe<Kind, H>;
 
 /// A handler of several tracepoints. See [`Set`](probe::Set) for what it can do.
 pub type TracepointSet<H> = probe::Set<Kind, H>;
-
-/// How handlers of tracepoints are registered.
-pub type Options = probe::Options;
 
 /// The moment at which a tracepoint is passed.
 pub enum Trace {}

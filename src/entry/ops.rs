@@ -23,19 +23,7 @@ use super::{
     record::Record,
     table::Table, //
 };
-use crate::{
-    bindings,
-    kernel_ext::nofault::KernelPtr,
-    regs, //
-};
-use core::{
-    ptr,
-    sync::atomic::Ordering, //
-};
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Proof that the lock is held.
 pub struct Locked(());

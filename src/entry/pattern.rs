@@ -2,12 +2,7 @@
 
 //! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
 
-use crate::bindings;
-use core::ptr;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Iterates over the patterns of a list, which commas or white space separate.
 #[inline]

@@ -2,20 +2,10 @@
 
 //! What the library has of an entry probe.
 
-use crate::{
-    bindings,
-    regs, //
-};
+use crate::prelude::*;
 use core::{
     marker::PhantomPinned,
-    mem::transmute,
-    ptr,
-    sync::atomic::{
-        AtomicPtr,
-        AtomicU64,
-        AtomicU8,
-        Ordering, //
-    }, //
+    mem::transmute, //
 };
 
 /// The word of the current task that records, for each context, whether a handler runs, and the
@@ -29,8 +19,8 @@ pub(super) type Call = unsafe extern "C" fn(
     ip: usize,
     parent: usize,
     probe: *const Record,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 );
 
 /// What a probe calls.
@@ -186,8 +176,8 @@ pub(super) unsafe extern "C" fn skip(
     ip: usize,
     parent: usize,
     probe: *const Record,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 ) {
     // SAFETY: By the safety requirements, `probe` is valid, and so is what it leads to.
     match unsafe { (*probe).next.load(Ordering::Acquire).as_ref() } {
@@ -205,7 +195,7 @@ pub(super) unsafe extern "C" fn skip(
 /// `task` must be the current one; the guard must have been entered, and preemption have been
 /// disabled.
 #[inline(always)]
-pub(super) unsafe fn end(task: *mut bindings::task_struct) {
+pub(super) unsafe fn end(task: *mut task_struct) {
     // SAFETY: By the safety requirements. In an interrupt, `hit_in_interrupt` leaves its own bit.
     unsafe { regs::leave_in_task::<AT, BIT>(task) };
     // SAFETY: By the safety requirements. Nothing that relies on it follows.

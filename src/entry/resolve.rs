@@ -2,15 +2,7 @@
 
 //! Where ftrace's call is in the function that a target names.
 
-use crate::{
-    bindings,
-    target::Target, //
-};
-use core::ptr;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Kprobes that are registered and disabled, and never enabled. Dropping them unregisters them, in
 /// one grace period.

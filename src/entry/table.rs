@@ -8,15 +8,7 @@
 //! until its readers have been waited for.
 
 use super::record::Record;
-use core::{
-    ptr,
-    sync::atomic::{
-        AtomicPtr,
-        AtomicUsize,
-        Ordering, //
-    }, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// A function, and the first of its probes.
 #[repr(C)]

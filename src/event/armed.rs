@@ -3,18 +3,7 @@
 //! Probes that are enabled while an event has a listener.
 
 use super::Event;
-use crate::{
-    bindings,
-    probe::{
-        Arm,
-        ArmCall, //
-    }, //
-};
-use kernel::{
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
-};
+use crate::prelude::*;
 
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
 /// listener.

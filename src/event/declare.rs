@@ -12,16 +12,7 @@ use super::{
     format,
     Event, //
 };
-use crate::bindings;
-use core::{
-    cell::UnsafeCell,
-    mem::{
-        offset_of,
-        MaybeUninit, //
-    },
-    ptr, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// Declares a record, and the trace event of the module that it is a record of.
 ///

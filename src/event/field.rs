@@ -2,20 +2,7 @@
 
 //! What the fields of a record can be.
 
-use crate::{
-    bindings,
-    kernel_ext::{
-        nofault::{
-            KernelPtr,
-            Text,
-            UserPtr, //
-        },
-        symbol::Address, //
-    },
-    task::Comm, //
-};
-use core::ptr;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// How the kernel prints a field.
 #[derive(Clone, Copy, PartialEq, Eq)]

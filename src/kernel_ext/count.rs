@@ -6,10 +6,7 @@
 //! by default: without `CONFIG_RUST_INLINE_HELPERS`, its `fetch_add()` calls a C helper, measured
 //! as six instructions more for each hit.
 
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
-};
+use crate::prelude::*;
 
 /// A counter that any CPU may add to, with relaxed ordering.
 ///

@@ -4,8 +4,7 @@
 //!
 //! `might_sleep()` only warns, and only where it is configured to.
 
-use crate::bindings;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// Whether one may wait here: what registers, enables or disables takes a mutex.
 ///

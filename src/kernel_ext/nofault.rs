@@ -13,26 +13,9 @@
 //! Non-faulting readers in `kernel::uaccess` would replace it; those of Linux 7.3 (`UserSlice`) may
 //! sleep, and are for user memory only.
 
-use crate::{
-    args::{
-        FromWord,
-        OrErrno, //
-    },
-    bindings,
-    kernel_ext::symbol::Address, //
-};
-use core::{
-    marker::PhantomData,
-    mem::{
-        size_of,
-        MaybeUninit, //
-    }, //
-};
+use crate::prelude::*;
 use kernel::{
-    fmt,
     page::PAGE_SIZE,
-    prelude::*,
-    str::BStr,
     transmute::FromBytes, //
 };
 
@@ -294,14 +277,9 @@ macro_rules! string {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq)]
         pub struct $name(usize);
+        from_address!($name, |addr| Self(addr));
 
         impl $name {
-            /// Creates a pointer to the string at that address.
-            #[inline]
-            pub const fn new(addr: usize) -> Self {
-                Self(addr)
-            }
-
             /// Returns the address. Do not print it.
             #[inline]
             pub const fn addr(self) -> usize {
@@ -342,13 +320,6 @@ macro_rules! string {
                 let mut bytes = [0; MAX];
                 let read = $space::read_str(self.0, &mut bytes).ok();
                 Shown { bytes, read }
-            }
-        }
-
-        impl FromWord for $name {
-            #[inline(always)]
-            fn from_word(register: usize) -> Self {
-                Self(register)
             }
         }
     };

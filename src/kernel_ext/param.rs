@@ -7,12 +7,8 @@
 //! A string type in `kernel::module_param` would replace it, as proposed in "rust: module_param:
 //! add StringParam type for C string parameters". `module!` of Linux 7.3 takes integers and `bool`.
 
-use crate::bindings;
-use core::cell::UnsafeCell;
-use kernel::{
-    prelude::*,
-    sync::SetOnce, //
-};
+use crate::prelude::*;
+use kernel::sync::SetOnce;
 
 /// A parameter declared with [`string_param!`](crate::string_param), of up to `SIZE - 1`
 /// characters.

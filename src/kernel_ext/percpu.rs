@@ -7,12 +7,7 @@
 //! The proposed "rust: Add Per-CPU Variable API" would replace it; Linux 7.3 has no per-CPU
 //! variables in Rust.
 
-use crate::{
-    bindings,
-    kernel_ext::may_wait::may_wait,
-    regs, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// `N` counters on each CPU. Incrementing one does not touch memory of another CPU.
 ///

@@ -3,12 +3,12 @@
 //! What an event with listeners enables: a probe or a set.
 
 use super::{
+    Handles,
     Kind,
-    Raw, //
+    Probe,
+    Set, //
 };
-use crate::bindings;
-use core::slice;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// Enables or disables the probes of a registration.
 #[doc(hidden)]
@@ -36,12 +36,26 @@ pub unsafe trait Arm {
 /// To be called, under the lock of the events, with the probes of an entry of the module's list,
 /// from a context that may sleep.
 #[inline]
-pub(super) unsafe extern "C" fn arm<K: Kind>(
-    probes: *const *mut c_void,
-    count: c_uint,
-    on: bool,
-) -> c_int {
+unsafe extern "C" fn arm<K: Kind>(probes: *const *mut c_void, count: c_uint, on: bool) -> c_int {
     // SAFETY: By the safety requirements. They are registered as long as they are on the list.
     let done = unsafe { K::Raw::arm(slice::from_raw_parts(probes.cast(), count as usize), on) };
     done.map_or_else(Error::to_errno, |()| 0)
 }
+
+macro_rules! impl_arm {
+    ($($type:ident),*) => {
+        $(
+            // SAFETY: By the type invariant, it is on the list until it is dropped.
+            unsafe impl<K: Kind, H: Handles<K>> Arm for $type<K, H> {
+                const ARM: ArmCall = arm::<K>;
+
+                #[inline]
+                fn registration(&self) -> *mut bindings::kprobes_registration {
+                    self.entry.reg.get()
+                }
+            }
+        )*
+    };
+}
+
+impl_arm!(Probe, Set);

@@ -2,12 +2,7 @@
 
 //! What differs between the kinds of probes, as traits.
 
-use super::Mechanism;
-use crate::kernel_ext::symbol::{
-    Address,
-    Location, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
 ///
@@ -196,8 +191,9 @@ pub unsafe trait Owner<R> {
     unsafe fn handler<'a>(raw: *mut R) -> &'a Self::Handler;
 }
 
-/// Declares the type `Kind` of a module, and that its `Handler`s handle that kind of probe: at
-/// `$target`, with the C struct `$raw` and the options `$specific`. `$new` returns the plan.
+/// Declares the types `Kind` and `Options` of a module, and that its `Handler`s handle that kind of
+/// probe: at `$target`, with the C struct `$raw` and the options `$specific`. `$new` returns the
+/// plan.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
@@ -207,6 +203,9 @@ macro_rules! kind {
     ) => {
         $(#[$doc])*
         pub enum Kind {}
+
+        /// How such probes are registered.
+        pub type Options = crate::probe::Options<$specific>;
 
         // SAFETY: `unregister` waits for the callbacks, and for what they have redirected.
         unsafe impl crate::probe::Kind for Kind {

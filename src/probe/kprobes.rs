@@ -20,20 +20,8 @@
 //!   and in the first steps of coming online. That CPU may use what the kernel or the caller frees,
 //!   so the library takes the hotplug lock, too, before and after.
 
-use super::{
-    Kind,
-    Mechanism,
-    Raw, //
-};
-use crate::{
-    bindings,
-    kernel_ext::may_wait::may_wait, //
-};
-use core::ptr;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use super::Kind;
+use crate::prelude::*;
 
 /// A `struct kprobe` or `struct kretprobe`.
 ///
@@ -43,12 +31,8 @@ use kernel::{
 pub unsafe trait Kprobes: Sized {
     type Plan<'a>: Plan<Self>;
 
-    /// Registers a probe.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be filled in, pinned, and not registered.
-    unsafe fn register(this: *mut Self) -> c_int;
+    /// Registers a probe, which must be filled in, pinned, and not registered.
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int;
 
     /// Whether it is a `struct kretprobe`.
     const RETURNS: bool;
@@ -117,7 +101,7 @@ unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Re
     unsafe { (*kp).flags = bindings::KPROBE_FLAG_DISABLED };
     // SAFETY: By the safety requirements, `probe` is pinned and not registered; it was filled in
     // above.
-    to_result(unsafe { R::register(probe) })?;
+    to_result(unsafe { R::REGISTER(probe) })?;
     // The caller owns the name and need not keep it. Only `dump_kprobe()` would read it, before a
     // panic; it prints "(null)".
     //

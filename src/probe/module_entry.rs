@@ -6,17 +6,8 @@
 //! unregistered. So a probe that is never dropped, because it is in a static or was forgotten, does
 //! not call code that has been freed.
 
-use super::{
-    Kind,
-    Raw, //
-};
-use crate::bindings;
-use core::slice;
-use kernel::{
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
-};
+use super::Kind;
+use crate::prelude::*;
 
 /// Checks that `object` may be registered, and that the caller may sleep.
 ///
@@ -38,7 +29,7 @@ pub(crate) fn may_register<T>(object: *const T) -> Result {
 #[pin_data]
 pub(super) struct ModuleEntry {
     #[pin]
-    reg: Opaque<bindings::kprobes_registration>,
+    pub(super) reg: Opaque<bindings::kprobes_registration>,
 }
 
 impl ModuleEntry {
@@ -76,12 +67,6 @@ impl ModuleEntry {
                 unsafe { bindings::kprobes_add_registration(reg) };
             }),
         })
-    }
-
-    /// Returns the C struct, for what is armed by events.
-    #[inline]
-    pub(super) fn registration(&self) -> *mut bindings::kprobes_registration {
-        self.reg.get()
     }
 
     /// Takes the probes off the list, unregisters them, and waits for running handlers. Calls

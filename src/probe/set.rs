@@ -3,32 +3,10 @@
 //! A set of probes that share a handler.
 
 use super::{
-    arm::{
-        self,
-        Arm,
-        ArmCall, //
-    },
-    constructors,
-    index_of,
-    may_register,
     module_entry::ModuleEntry,
-    Handles,
-    Kind,
-    Options,
-    Owner,
-    Raw,
-    Registered,
-    Safe, //
+    *, //
 };
-use crate::{
-    bindings,
-    kernel_ext::may_wait::may_wait, //
-};
-use core::fmt;
-use kernel::{
-    container_of,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Probes of the kind `K` at several targets that share a handler. The context's `index()` tells
 /// the handler which of them was hit.
@@ -50,7 +28,7 @@ pub struct Set<K: Kind, H: Handles<K>> {
     /// The members that are registered.
     pointers: KVVec<*mut K::Raw>,
     #[pin]
-    entry: ModuleEntry,
+    pub(super) entry: ModuleEntry,
 }
 
 /// A target of a set that was refused, and why.
@@ -195,9 +173,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     /// Those of [`Registered::enable`]; `EINVAL` if all are gone.
     #[inline]
     pub fn enable(&self) -> Result {
-        may_wait()?;
-        // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::arm(&self.pointers, true) }
+        self.arm(true)
     }
 
     /// Disables all probes of the set, see [`Registered::disable`]. If one cannot be disabled,
@@ -210,9 +186,14 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     /// Those of [`Registered::disable`].
     #[inline]
     pub fn disable(&self) -> Result {
+        self.arm(false)
+    }
+
+    #[inline]
+    fn arm(&self, on: bool) -> Result {
         may_wait()?;
         // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::arm(&self.pointers, false) }
+        unsafe { K::Raw::arm(&self.pointers, on) }
     }
 }
 
@@ -335,15 +316,5 @@ unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Member<K, H> {
         // SAFETY: The member is valid for `'a`, because dropping the set waits for running
         // handlers. By the type invariant of `Set`, this is its handler, which is pinned.
         unsafe { &*(*member).handler }
-    }
-}
-
-// SAFETY: By the type invariant, it is on the list until it is dropped.
-unsafe impl<K: Kind, H: Handles<K>> Arm for Set<K, H> {
-    const ARM: ArmCall = arm::arm::<K>;
-
-    #[inline]
-    fn registration(&self) -> *mut bindings::kprobes_registration {
-        self.entry.registration()
     }
 }

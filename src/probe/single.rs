@@ -3,32 +3,11 @@
 //! A single probe and its handler.
 
 use super::{
-    arm::{
-        self,
-        Arm,
-        ArmCall, //
-    },
-    constructors,
-    may_register,
     module_entry::ModuleEntry,
-    Handles,
-    Kind,
-    Options,
-    Owner,
-    Raw,
-    Registered,
-    Safe, //
+    *, //
 };
-use crate::bindings;
-use core::{
-    fmt,
-    ops::Deref,
-    ptr, //
-};
-use kernel::{
-    container_of,
-    prelude::*, //
-};
+use crate::prelude::*;
+use core::ops::Deref;
 
 /// A registered probe of the kind `K` and its handler.
 ///
@@ -46,7 +25,7 @@ pub struct Probe<K: Kind, H: Handles<K>> {
     #[pin]
     registered: Registered<K>,
     #[pin]
-    entry: ModuleEntry,
+    pub(super) entry: ModuleEntry,
     #[pin]
     handler: H,
 }
@@ -166,15 +145,5 @@ unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Probe<K, H> {
         // SAFETY: The probe is valid for `'a`, because dropping it waits for running handlers. Only
         // the handler is borrowed: `entry` may not be initialised yet.
         unsafe { &(*probe).handler }
-    }
-}
-
-// SAFETY: By the type invariant, it is on the list until it is dropped.
-unsafe impl<K: Kind, H: Handles<K>> Arm for Probe<K, H> {
-    const ARM: ArmCall = arm::arm::<K>;
-
-    #[inline]
-    fn registration(&self) -> *mut bindings::kprobes_registration {
-        self.entry.registration()
     }
 }
