@@ -96,6 +96,21 @@ impl<At: Place> Context<'_, At> {
 
 /// The moments at which the kernel has saved all CPU registers: those of kprobes and return probes.
 pub trait Probed: Place<Hit = Saved> {}
+impl<At: Place<Hit = Saved>> Probed for At {}
+
+/// Declares moments, and what the kernel passes to their callbacks.
+macro_rules! places {
+    ($($(#[$doc:meta])* $name:ident: $hit:ty;)*) => {
+        $(
+            $(#[$doc])*
+            pub enum $name {}
+            impl $crate::Place for $name {
+                type Hit = $hit;
+            }
+        )*
+    };
+}
+pub(crate) use places;
 
 /// What the kernel passes to the callback of a kprobe or a kretprobe.
 ///

@@ -116,10 +116,9 @@ use resolve::Resolver;
 
 probe::kind! {
     /// The kind of an [`Entry`].
-    Record, Specific, for<'a> Target<'a> => Plan<'a>,
+    Kind: Safe = Record, Specific, for<'a> Target<'a> => Plan<'a>,
     |O, target, options| Plan::of::<O>(At::Target(target), options)
 }
-impl probe::Safe for Kind {}
 
 /// A registered entry probe and its handler. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -166,59 +165,50 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 impl<H: Handler> EntrySet<H> {
-    /// Registers `handler` at all functions that match `pattern`: a name with the wildcards `*`,
-    /// `?` and `[...]`, or several, separated by commas or white space. `*` alone is all functions,
-    /// some tens of thousands.
-    ///
-    /// The kernel decides what matches: the functions that ftrace can trace, also of modules, and
-    /// all of those that have the same name. Their indices are in the order of their addresses;
-    /// [`iter`](probe::Set::iter) has the names. Functions of a module that is being unloaded may
-    /// be among them. Their probes [are gone](probe::Registered::is_gone).
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line has its
-    /// index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel has no way
-    /// to match for modules; the errors of [entry probes](crate::entry#errors).
-    #[inline]
-    pub fn matching<'a, E: 'a>(
-        pattern: &'a CStr,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        Self::matching_with_options(pattern, Options::default(), handler)
+    probe::constructor! {
+        /// Registers `handler` at all functions that match `pattern`: a name with the wildcards `*`,
+        /// `?` and `[...]`, or several, separated by commas or white space. `*` alone is all functions,
+        /// some tens of thousands.
+        ///
+        /// The kernel decides what matches: the functions that ftrace can trace, also of modules, and
+        /// all of those that have the same name. Their indices are in the order of their addresses;
+        /// [`iter`](probe::Set::iter) has the names. Functions of a module that is being unloaded may
+        /// be among them. Their probes [are gone](probe::Registered::is_gone).
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// # Errors
+        ///
+        /// `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line has its
+        /// index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel has no way
+        /// to match for modules; the errors of [entry probes](crate::entry#errors).
+        #[inline]
+        pub fn matching<'a>(handler, pattern: &'a CStr) {
+            Self::matching_with_options(pattern, Options::default(), handler)
+        }
     }
 
-    /// As [`matching`](EntrySet::matching), with [`Options`].
-    #[inline]
-    pub fn matching_with_options<'a, E: 'a>(
-        pattern: &'a CStr,
-        options: Options,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        let find = move |locked: &ops::Locked| {
-            let (ips, unloaded) = loop {
-                let ips = pattern::functions(pattern, locked)?;
-                if let Some(unloaded) = locked.unloaded(&ips)? {
-                    break (ips, unloaded);
-                }
+    probe::constructor! {
+        /// As [`matching`](EntrySet::matching), with [`Options`].
+        #[inline]
+        pub fn matching_with_options<'a>(handler, pattern: &'a CStr, options: Options) {
+            let find = move |locked: &ops::Locked| {
+                let (ips, unloaded) = loop {
+                    let ips = pattern::functions(pattern, locked)?;
+                    if let Some(unloaded) = locked.unloaded(&ips)? {
+                        break (ips, unloaded);
+                    }
+                };
+                let count = ips.len();
+                let plan = move |index: usize| {
+                    let ip = ips[index];
+                    let gone = unloaded.binary_search(&ip).is_ok();
+                    Plan::of::<probe::Member<Kind, H>>(At::Matched { ip, gone }, options)
+                };
+                Ok((count, plan))
             };
-            let count = ips.len();
-            let plan = move |index: usize| {
-                let ip = ips[index];
-                let gone = unloaded.binary_search(&ip).is_ok();
-                Plan::of::<probe::Member<Kind, H>>(At::Matched { ip, gone }, options)
-            };
-            Ok((count, plan))
-        };
-        Self::register(find, options.partial, handler)
+            Self::register(find, options.partial, handler)
+        }
     }
 }
 
@@ -254,6 +244,19 @@ impl<'a> Plan<'a> {
             },
         }
     }
+}
+
+/// Methods of [`Raw`] that are methods of [`Record`].
+macro_rules! of_record {
+    ($($name:ident = $method:ident -> $type:ty;)*) => {
+        $(
+            #[inline]
+            unsafe fn $name(this: *const Self) -> $type {
+                // SAFETY: By the safety requirements, it is registered.
+                unsafe { (*this).$method() }
+            }
+        )*
+    };
 }
 
 // SAFETY: The methods do as they say: `attach` registers all probes or none, and detaching waits
@@ -334,32 +337,15 @@ unsafe impl Raw for Record {
         unsafe { ops::arm(probes, on) }
     }
 
-    #[inline]
-    unsafe fn address(this: *const Self) -> usize {
-        // SAFETY: By the safety requirements, it is registered. So below.
-        unsafe { (*this).ip() }
-    }
-
-    #[inline]
-    unsafe fn missed(this: *const Self) -> u64 {
-        // SAFETY: As above.
-        unsafe { (*this).missed() }
+    of_record! {
+        address = ip -> usize;
+        missed = missed -> u64;
+        is_enabled = is_enabled -> bool;
+        is_gone = is_gone -> bool;
     }
 
     #[inline]
     unsafe fn mechanism(_this: *const Self) -> Mechanism {
         Mechanism::Entry
-    }
-
-    #[inline]
-    unsafe fn is_enabled(this: *const Self) -> bool {
-        // SAFETY: As above.
-        unsafe { (*this).is_enabled() }
-    }
-
-    #[inline]
-    unsafe fn is_gone(this: *const Self) -> bool {
-        // SAFETY: As above.
-        unsafe { (*this).is_gone() }
     }
 }

@@ -104,7 +104,6 @@ impl<At: Place> Context<'_, At> {
     /// # Errors
     ///
     /// `EFAULT` in a kernel thread.
-    #[inline]
     pub fn program_arguments(&self) -> Result<Arguments> {
         let mm = self.mm();
         Ok(Arguments {

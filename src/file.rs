@@ -112,6 +112,16 @@ pointer! {
 }
 
 impl Dentry {
+    /// Returns that directory of the current task's `struct fs_struct`.
+    #[inline]
+    fn of_task(offset: usize) -> Result<Self> {
+        // SAFETY: `fs` is a pointer, and that is its offset.
+        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
+        Ok(Self::new(
+            KernelPtr::<c_void>::new(fs).field(offset).read()?,
+        ))
+    }
+
     /// Returns which file or directory it is.
     ///
     /// # Errors
@@ -191,12 +201,8 @@ impl<At: Place> Context<'_, At> {
     /// # Errors
     ///
     /// `EFAULT` if it has none, as an exiting task.
-    #[inline]
     pub fn working_directory(&self) -> Result<Dentry> {
-        // SAFETY: `fs` is a pointer, and that is its offset.
-        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
-        let pwd = KernelPtr::<c_void>::new(fs).field(bindings::KPROBES_FS_PWD);
-        Ok(Dentry::new(pwd.read()?))
+        Dentry::of_task(bindings::KPROBES_FS_PWD)
     }
 
     /// Returns the current task's root directory.
@@ -204,12 +210,8 @@ impl<At: Place> Context<'_, At> {
     /// # Errors
     ///
     /// `EFAULT` if it has none, as an exiting task.
-    #[inline]
     pub fn root_directory(&self) -> Result<Dentry> {
-        // SAFETY: `fs` is a pointer, and that is its offset.
-        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
-        let root = KernelPtr::<c_void>::new(fs).field(bindings::KPROBES_FS_ROOT);
-        Ok(Dentry::new(root.read()?))
+        Dentry::of_task(bindings::KPROBES_FS_ROOT)
     }
 
     /// Returns the current task's open file with this descriptor.
@@ -218,7 +220,6 @@ impl<At: Place> Context<'_, At> {
     ///
     /// - `EBADF`: there is none;
     /// - `EFAULT`: the table of files cannot be read, as that of an exiting task.
-    #[inline]
     pub fn file(&self, fd: i32) -> Result<File> {
         // SAFETY: `files` is a pointer, and that is its offset.
         let files: usize = unsafe { current_field(bindings::KPROBES_TASK_FILES) };

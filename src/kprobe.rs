@@ -23,7 +23,7 @@ use crate::prelude::*;
 
 probe::kind! {
     /// The kind of a [`Kprobe`].
-    bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
+    Kind: Safe = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
     |O, target, options| {
         const { assert!(H::HAS_PRE || H::HAS_POST, "a Handler needs pre or post") };
         Calls {
@@ -36,7 +36,6 @@ probe::kind! {
         }
     }
 }
-impl probe::Safe for Kind {}
 
 /// A registered kprobe and its handler. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -48,12 +47,12 @@ pub type Kprobe<H> = probe::Probe<Kind, H>;
 /// C functions: `register_kprobe()`, `unregister_kprobes()`.
 pub type KprobeSet<H> = probe::Set<Kind, H>;
 
-/// The moment before the probed instruction.
-pub enum Pre {}
-impl Place for Pre {
-    type Hit = Saved;
+context::places! {
+    /// The moment before the probed instruction.
+    Pre: Saved;
+    /// The moment after the probed instruction.
+    Post: Saved;
 }
-impl Probed for Pre {}
 
 // SAFETY: The saved registers are those of this hit.
 unsafe impl AtCall for Pre {
@@ -70,13 +69,6 @@ unsafe impl AtCall for Pre {
         unsafe { regs::register(hit.regs, Register::argument(n)).write(value) };
     }
 }
-
-/// The moment after the probed instruction.
-pub enum Post {}
-impl Place for Post {
-    type Hit = Saved;
-}
-impl Probed for Post {}
 
 /// What [`Handler::pre`] can find out.
 pub type Context<'a> = context::Context<'a, Pre>;
@@ -210,23 +202,9 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
-    const PRE: Option<PreCall> = if O::Handler::HAS_PRE {
-        Some(Self::pre)
-    } else {
-        None
-    };
-
-    const POST: Option<PostCall> = if O::Handler::HAS_POST {
-        Some(Self::post)
-    } else {
-        None
-    };
-
-    const BOTH: Option<PreCall> = if O::Handler::HAS_POST {
-        Some(Self::both)
-    } else {
-        None
-    };
+    const PRE: Option<PreCall> = probe::optional(O::Handler::HAS_PRE, Self::pre);
+    const POST: Option<PostCall> = probe::optional(O::Handler::HAS_POST, Self::post);
+    const BOTH: Option<PreCall> = probe::optional(O::Handler::HAS_POST, Self::both);
 
     /// # Safety
     ///

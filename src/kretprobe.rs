@@ -28,10 +28,9 @@ use core::any::TypeId;
 
 probe::kind! {
     /// The kind of a [`Kretprobe`].
-    bindings::kretprobe, Specific, for<'a> Target<'a> => Calls<'a>,
+    Kind: Safe = bindings::kretprobe, Specific, for<'a> Target<'a> => Calls<'a>,
     |O, target, options| Calls::of::<O>(target, options)
 }
-impl probe::Safe for Kind {}
 
 /// A registered return probe and its handler. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -81,12 +80,10 @@ impl Options {
     }
 }
 
-/// The moment at the return of the probed function.
-pub enum Return {}
-impl Place for Return {
-    type Hit = Saved;
+context::places! {
+    /// The moment at the return of the probed function.
+    Return: Saved;
 }
-impl Probed for Return {}
 
 /// What [`Handler::entry`] can find out.
 pub type Context<'a> = kprobe::Context<'a>;
@@ -285,11 +282,7 @@ type Data<O> = <<O as Owner<bindings::kretprobe>>::Handler as Handler>::Data;
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
-    const ENTRY: Option<Callback> = if O::Handler::HAS_ENTRY {
-        Some(Self::entry)
-    } else {
-        None
-    };
+    const ENTRY: Option<Callback> = probe::optional(O::Handler::HAS_ENTRY, Self::entry);
 
     /// # Safety
     ///

@@ -16,7 +16,7 @@ use crate::{
 
 probe::kind! {
     /// The kind of an [`Override`].
-    bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
+    Kind = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
     |O, target, options| Calls {
         target,
         disabled: options.disabled,

@@ -22,11 +22,9 @@ pub(crate) use crate::{
         Context,
         Hit,
         Place,
-        Probed,
         Saved, //
     },
     kernel_ext::{
-        may_wait::may_wait,
         nofault::{
             KernelPtr,
             KernelStr,
@@ -42,6 +40,7 @@ pub(crate) use crate::{
     probe::{
         self,
         may_register,
+        may_wait,
         Arm,
         ArmCall,
         Kprobes,

@@ -36,7 +36,6 @@ impl<At: AtCall> Context<'_, At> {
     ///
     /// `EFAULT` if they cannot be read, because the probed function is another one; `EOPNOTSUPP` in
     /// a system call of 32 bits, whose arguments are in other registers.
-    #[inline]
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
         // SAFETY: `thread_info` has a word of flags there, of which this reads the lower half.
         let flags: c_uint = unsafe { current_field(bindings::KPROBES_TASK_COMPAT) };

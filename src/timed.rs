@@ -35,10 +35,9 @@ use crate::{
 
 probe::kind! {
     /// The kind of a [`Timed`].
-    bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
+    Kind: Safe = bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
     |O, target, options| Calls::of::<Measured<O>>(target, options)
 }
-impl probe::Safe for Kind {}
 
 /// A return probe that measures the duration of each call. See [`Probe`](probe::Probe) for what it
 /// can do, and [`Kretprobe`](crate::Kretprobe) for what else holds.

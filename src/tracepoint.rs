@@ -23,7 +23,7 @@ use crate::{
 probe::kind! {
     /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint, which must be built
     /// into the kernel, not into a module.
-    bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
+    Kind: Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
     |O, name, options| {
         const {
             assert!(
@@ -38,7 +38,6 @@ probe::kind! {
         }
     }
 }
-impl probe::Safe for Kind {}
 
 /// A registered handler of a tracepoint. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -49,10 +48,9 @@ pub type Tracepoint<H> = probe::Probe<Kind, H>;
 /// A handler of several tracepoints. See [`Set`](probe::Set) for what it can do.
 pub type TracepointSet<H> = probe::Set<Kind, H>;
 
-/// The moment at which a tracepoint is passed.
-pub enum Trace {}
-impl Place for Trace {
-    type Hit = Hit;
+context::places! {
+    /// The moment at which a tracepoint is passed.
+    Trace: Hit;
 }
 
 /// What is known of a hit at a tracepoint.
@@ -241,63 +239,68 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
 const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
 
-/// The callback of the tracepoint. Arguments that it does not have are whatever the CPU registers
-/// hold.
-///
-/// The kernel runs this callback at each pass of the tracepoint, within handlers too. The callback
-/// skips the handler if one runs already, of this or another module, in the same context of the
-/// same task. An interrupt of a handler is another context. A handler may be preempted, so the task
-/// records that it runs, as for ftrace.
-///
-/// # Safety
-///
-/// `tp` must be a registered tracepoint of `O` that outlives the call.
-#[inline]
-unsafe extern "C" fn hit<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
-    tp: *mut bindings::kprobes_tracepoint,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-) {
-    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; the
-    // tracepoint and the bit by the safety requirements.
-    unsafe {
+/// Declares a callback of a tracepoint.
+macro_rules! callback {
+    ($(#[$meta:meta])* $name:ident($tp:ident, $args:ident) $body:block) => {
+        $(#[$meta])*
+        unsafe extern "C" fn $name<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
+            $tp: *mut bindings::kprobes_tracepoint,
+            a: usize,
+            b: usize,
+            c: usize,
+            d: usize,
+            e: usize,
+        ) {
+            let $args = [a, b, c, d, e];
+            // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours;
+            // the tracepoint and the bit by the safety requirements.
+            unsafe { $body }
+        }
+    };
+}
+
+callback! {
+    /// The callback of the tracepoint. Arguments that it does not have are whatever the CPU
+    /// registers hold.
+    ///
+    /// The kernel runs this callback at each pass of the tracepoint, within handlers too. The
+    /// callback skips the handler if one runs already, of this or another module, in the same
+    /// context of the same task. An interrupt of a handler is another context. A handler may be
+    /// preempted, so the task records that it runs, as for ftrace.
+    ///
+    /// # Safety
+    ///
+    /// `tp` must be a registered tracepoint of `O` that outlives the call.
+    #[inline]
+    hit(tp, args) {
         match regs::enter_in_task::<AT, BIT>(regs::current()) {
             Entry::Entered => {
-                run::<O>(tp, [a, b, c, d, e]);
+                run::<O>(tp, args);
                 regs::leave_in_task::<AT, BIT>(regs::current());
             }
             Entry::Within => miss(tp),
-            Entry::Interrupt => hit_in_interrupt::<O>(tp, a, b, c, d, e),
+            Entry::Interrupt => {
+                let [a, b, c, d, e] = args;
+                hit_in_interrupt::<O>(tp, a, b, c, d, e)
+            }
         }
     }
 }
 
-/// [`hit`], where an interrupt, a softirq or an NMI is served.
-///
-/// # Safety
-///
-/// That of [`hit`].
-#[cold]
-#[inline(never)]
-unsafe extern "C" fn hit_in_interrupt<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
-    tp: *mut bindings::kprobes_tracepoint,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-) {
-    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; `tp` by
-    // the safety requirements.
-    unsafe {
+callback! {
+    /// [`hit`], where an interrupt, a softirq or an NMI is served.
+    ///
+    /// # Safety
+    ///
+    /// That of [`hit`].
+    #[cold]
+    #[inline(never)]
+    hit_in_interrupt(tp, args) {
         let task = regs::current();
         let Some(bits) = regs::enter_in_interrupt(task, AT, BIT) else {
             return miss(tp);
         };
-        run::<O>(tp, [a, b, c, d, e]);
+        run::<O>(tp, args);
         regs::leave_in_interrupt(task, AT, bits);
     }
 }

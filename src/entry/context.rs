@@ -10,10 +10,9 @@
 use super::record::Record;
 use crate::prelude::*;
 
-/// The moment at the entry of a function.
-pub enum AtEntry {}
-impl Place for AtEntry {
-    type Hit = Hit;
+context::places! {
+    /// The moment at the entry of a function.
+    AtEntry: Hit;
 }
 
 /// What ftrace passes to its callback.

@@ -37,50 +37,19 @@ pub(super) const fn check_field_name(name: &str) {
 /// Returns whether a name, which ends with a NUL, is a keyword of C.
 #[inline]
 const fn is_c_keyword(name: &str) -> bool {
-    const KEYWORDS: [&str; 37] = [
-        "asm\0",
-        "auto\0",
-        "bool\0",
-        "break\0",
-        "case\0",
-        "char\0",
-        "const\0",
-        "continue\0",
-        "default\0",
-        "do\0",
-        "double\0",
-        "else\0",
-        "enum\0",
-        "extern\0",
-        "float\0",
-        "for\0",
-        "goto\0",
-        "if\0",
-        "inline\0",
-        "int\0",
-        "long\0",
-        "register\0",
-        "restrict\0",
-        "return\0",
-        "short\0",
-        "signed\0",
-        "sizeof\0",
-        "static\0",
-        "struct\0",
-        "switch\0",
-        "typedef\0",
-        "typeof\0",
-        "union\0",
-        "unsigned\0",
-        "void\0",
-        "volatile\0",
-        "while\0",
-    ];
-    let mut n = 0;
-    while n < KEYWORDS.len() {
-        if name.len() == KEYWORDS[n].len() && same(name, 0, KEYWORDS[n].as_bytes()) {
+    const KEYWORDS: &str = "\
+        asm auto bool break case char const continue default do double else enum \
+        extern float for goto if inline int long register restrict return short \
+        signed sizeof static struct switch typedef typeof union unsigned void \
+        volatile while ";
+    let (mut n, length) = (0, name.len() - 1);
+    let mut begins = true;
+    while n + length < KEYWORDS.len() {
+        let ends = KEYWORDS.as_bytes()[n + length] == b' ';
+        if begins && ends && same(KEYWORDS, n, name.as_bytes().split_at(length).0) {
             return true;
         }
+        begins = KEYWORDS.as_bytes()[n] == b' ';
         n += 1;
     }
     false

@@ -11,6 +11,7 @@ use crate::prelude::*;
 /// A counter that any CPU may add to, with relaxed ordering.
 ///
 /// Context: any.
+#[derive(Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
@@ -30,12 +31,5 @@ impl Count {
     #[inline(always)]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Default for Count {
-    #[inline]
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -49,12 +49,23 @@ fn find_nul(bytes: &[u8]) -> Option<usize> {
 
 /// An address space: user or kernel.
 trait Space {
-    /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`.
+    /// Copies bytes to the first from the second pointer, which it checks; 0 if it has.
+    const COPY: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long;
+
+    /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`. (For an address that is not
+    /// the kernel's, the kernel has ERANGE.)
     ///
     /// # Safety
     ///
     /// `to` must be valid for writing `len` bytes.
-    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result;
+    #[inline(always)]
+    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
+        // SAFETY: By the safety requirements.
+        match unsafe { Self::COPY(to.cast(), addr as *const c_void, len) } {
+            0 => Ok(()),
+            _ => Err(EFAULT),
+        }
+    }
 
     /// Reads a string up to its NUL or to the end of `buf` and returns its length. No access
     /// crosses a page boundary, so a string that ends before an unmapped page can be read.
@@ -113,34 +124,14 @@ trait Space {
 
 struct User;
 impl Space for User {
-    #[inline(always)]
-    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: By the safety requirements, `to` is valid for `len` bytes. The function checks
-        // `addr`.
-        let failed =
-            unsafe { bindings::copy_from_user_nofault(to.cast(), addr as *const c_void, len) };
-        if failed == 0 {
-            Ok(())
-        } else {
-            Err(EFAULT)
-        }
-    }
+    const COPY: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long =
+        bindings::copy_from_user_nofault;
 }
 
 struct Kernel;
 impl Space for Kernel {
-    #[inline(always)]
-    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: By the safety requirements, `to` is valid for `len` bytes. The function checks
-        // `addr`.
-        let failed = unsafe { bindings::kprobes_read_kernel(to.cast(), addr, len) };
-        // ERANGE, for an address that is not the kernel's, is EFAULT here.
-        if failed == 0 {
-            Ok(())
-        } else {
-            Err(EFAULT)
-        }
-    }
+    const COPY: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long =
+        bindings::kprobes_read_kernel;
 }
 
 macro_rules! pointer {
@@ -150,31 +141,26 @@ macro_rules! pointer {
 
         impl<T> $name<T> {
             /// Creates a pointer to that address.
-            #[inline]
             pub const fn new(addr: usize) -> Self {
                 Self(addr, PhantomData)
             }
 
             /// Returns the address. Do not print it.
-            #[inline]
             pub const fn addr(self) -> usize {
                 self.0
             }
 
             /// Returns whether this is the null pointer.
-            #[inline]
             pub const fn is_null(self) -> bool {
                 self.0 == 0
             }
 
             /// Returns a pointer to the field at offset `bytes`, of another type.
-            #[inline]
             pub const fn field<U>(self, bytes: usize) -> $name<U> {
                 $name::new(self.0.wrapping_add(bytes))
             }
 
             /// Returns a pointer to the `n`th element of an array that starts here.
-            #[inline]
             pub const fn element(self, n: usize) -> Self {
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
@@ -213,7 +199,6 @@ macro_rules! pointer {
         }
 
         impl<T> Clone for $name<T> {
-            #[inline]
             fn clone(&self) -> Self {
                 *self
             }
@@ -221,7 +206,6 @@ macro_rules! pointer {
         impl<T> Copy for $name<T> {}
 
         impl<T> PartialEq for $name<T> {
-            #[inline]
             fn eq(&self, other: &Self) -> bool {
                 self.0 == other.0
             }
@@ -259,7 +243,6 @@ pointer! {
 
 /// Hashed, like [`Address`].
 impl<T> fmt::Display for KernelPtr<T> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&Address::new(self.addr()), f)
     }

@@ -36,7 +36,7 @@ impl<const SIZE: usize> StringParam<SIZE> {
     };
 
     #[doc(hidden)]
-    #[inline]
+    #[expect(clippy::new_without_default, reason = "for statics only")]
     pub const fn new() -> Self {
         Self {
             is_set: SetOnce::new(),
@@ -45,7 +45,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     }
 
     /// Returns the value, or `None` if the parameter was not set.
-    #[inline]
     pub fn value(&self) -> Option<&CStr> {
         self.is_set.as_ref()?;
         // SAFETY: By the type invariant, this is a C string that does not change while `self` is
@@ -62,7 +61,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     ///
     /// To be called only as the `set` of a `kernel_param` whose `arg` is a `Self`, and whose `perm`
     /// is 0, so that the kernel sets it only while it loads the module, in one thread.
-    #[inline]
     unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
         if val.is_null() {
             return EINVAL.to_errno();
@@ -92,13 +90,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     }
 }
 
-impl<const SIZE: usize> Default for StringParam<SIZE> {
-    #[inline]
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[doc(hidden)]
 pub use kernel::module_param::KernelParam;
 
@@ -109,11 +100,8 @@ pub const fn param<const SIZE: usize>(
     name: &'static str,
     param: &'static StringParam<SIZE>,
 ) -> KernelParam {
-    let Ok(name) = core::ffi::CStr::from_bytes_with_nul(name.as_bytes()) else {
-        panic!("no C string");
-    };
     KernelParam::new(bindings::kernel_param {
-        name: kernel::str::as_char_ptr_in_const_context(name),
+        name: kernel::str::as_char_ptr_in_const_context(crate::__c_str(name)),
         mod_: &raw mut bindings::__this_module,
         ops: &StringParam::<SIZE>::OPS,
         perm: 0,

@@ -46,7 +46,6 @@ impl<const N: usize> PerCpuCounts<N> {
     /// not sleep, as in a handler.
     ///
     /// Context: process context; it sleeps.
-    #[inline]
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
         may_wait()?;
@@ -75,7 +74,6 @@ impl<const N: usize> PerCpuCounts<N> {
     }
 
     /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
-    #[inline]
     pub fn get(&self, n: usize) -> u64 {
         if n >= N {
             return 0;
@@ -86,7 +84,6 @@ impl<const N: usize> PerCpuCounts<N> {
 }
 
 impl<const N: usize> Drop for PerCpuCounts<N> {
-    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant, this value owns `counts`.
         unsafe { bindings::kprobes_free_percpu(self.counts.cast()) };

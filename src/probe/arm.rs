@@ -35,7 +35,6 @@ pub unsafe trait Arm {
 ///
 /// To be called, under the lock of the events, with the probes of an entry of the module's list,
 /// from a context that may sleep.
-#[inline]
 unsafe extern "C" fn arm<K: Kind>(probes: *const *mut c_void, count: c_uint, on: bool) -> c_int {
     // SAFETY: By the safety requirements. They are registered as long as they are on the list.
     let done = unsafe { K::Raw::arm(slice::from_raw_parts(probes.cast(), count as usize), on) };
@@ -49,7 +48,6 @@ macro_rules! impl_arm {
             unsafe impl<K: Kind, H: Handles<K>> Arm for $type<K, H> {
                 const ARM: ArmCall = arm::<K>;
 
-                #[inline]
                 fn registration(&self) -> *mut bindings::kprobes_registration {
                     self.entry.reg.get()
                 }

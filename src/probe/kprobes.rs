@@ -115,7 +115,6 @@ unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Re
 /// # Errors
 ///
 /// That of registering it, or of [`may_wait`]; `ENOMEM`.
-#[inline]
 pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
     may_wait()?;
     let mut probe = KBox::new_uninit(GFP_KERNEL)?;
@@ -126,7 +125,6 @@ pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
     Ok(())
 }
 
-#[inline]
 fn flags<R: Kprobes>(this: *const R) -> u32 {
     let kp: *const bindings::kprobe = this.cast();
     // SAFETY: The callers pass registered probes, which begin with a kprobe. The kernel may write
@@ -161,21 +159,28 @@ unsafe impl<R: Kprobes> Raw for R {
         plan: impl Fn(*mut Self) -> <R as Kprobes>::Plan<'a>,
         mut refused: impl FnMut(*mut Self, Error) -> Result,
     ) -> Result<usize> {
+        // Registers a probe, disabled, and returns what `settle` says of it.
+        let admit = |probe, round| {
+            let plan = plan(probe);
+            // SAFETY: By the safety requirements, `probe` is valid, pinned and not registered.
+            unsafe { add(probe, &plan, round)? };
+            // SAFETY: `add` has registered `probe`, disabled.
+            let settled = match unsafe { plan.settle(probe) } {
+                // Other code may have come to that place in between.
+                Ok(Round::First) if round == Round::Again => Err(ENOENT),
+                settled => settled,
+            };
+            // SAFETY: As above.
+            settled.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
+        };
+
         // The first `registered` probes are registered. The first `settled` of them can be enabled,
         // the others have to be registered again.
         let mut registered = 0;
         let mut settled = 0;
         for i in 0..probes.len() {
             let probe = probes[i];
-            // SAFETY: By the safety requirements, `probe` is valid, pinned and not registered.
-            let added = unsafe { add(probe, &plan(probe), Round::First) };
-            let admitted = added.and_then(|()| {
-                // SAFETY: `add` has registered `probe`, disabled.
-                let round = unsafe { plan(probe).settle(probe) };
-                // SAFETY: As above.
-                round.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
-            });
-            match admitted {
+            match admit(probe, Round::First) {
                 Ok(round) => {
                     probes.swap(registered, i);
                     if round == Round::First {
@@ -197,21 +202,8 @@ unsafe impl<R: Kprobes> Raw for R {
             unsafe { Self::unregister(&probes[again.clone()]) };
             for i in again {
                 let probe = probes[i];
-                // SAFETY: `probe` is valid and pinned, and has just been unregistered.
-                let added = unsafe { add(probe, &plan(probe), Round::Again) };
-                let admitted = added.and_then(|()| {
-                    // SAFETY: `add` has registered `probe`, disabled.
-                    let round = unsafe { plan(probe).settle(probe) };
-                    // Other code may have come to that place in between.
-                    let checked = round.and_then(|round| match round {
-                        Round::Again => Ok(()),
-                        Round::First => Err(ENOENT),
-                    });
-                    // SAFETY: As above.
-                    checked.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
-                });
-                match admitted {
-                    Ok(()) => {
+                match admit(probe, Round::Again) {
+                    Ok(_) => {
                         probes.swap(settled, i);
                         settled += 1;
                     }
@@ -262,7 +254,6 @@ unsafe impl<R: Kprobes> Raw for R {
         };
     }
 
-    #[inline]
     unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
         // SAFETY: By the safety requirements, these are registered, and begin with a kprobe.
         to_result(unsafe {
@@ -270,14 +261,12 @@ unsafe impl<R: Kprobes> Raw for R {
         })
     }
 
-    #[inline]
     unsafe fn address(this: *const Self) -> usize {
         let kp: *const bindings::kprobe = this.cast();
         // SAFETY: By the safety requirements, it is registered, so its `addr` does not change.
         unsafe { (*kp).addr as usize }
     }
 
-    #[inline]
     unsafe fn missed(this: *const Self) -> u64 {
         let kp: *const bindings::kprobe = this.cast();
         // SAFETY: By the safety requirements, it is initialised. The kernel may write `nmissed`
@@ -287,7 +276,6 @@ unsafe impl<R: Kprobes> Raw for R {
         nested as u64 + u64::from(unsafe { R::missed_returns(this) })
     }
 
-    #[inline]
     unsafe fn mechanism(this: *const Self) -> Mechanism {
         // SAFETY: By the safety requirements, it is registered, and begins with a kprobe.
         let flags = unsafe { bindings::kprobes_place_flags(this.cast()) };
@@ -300,12 +288,10 @@ unsafe impl<R: Kprobes> Raw for R {
         }
     }
 
-    #[inline]
     unsafe fn is_enabled(this: *const Self) -> bool {
         flags(this) & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE) == 0
     }
 
-    #[inline]
     unsafe fn is_gone(this: *const Self) -> bool {
         flags(this) & bindings::KPROBE_FLAG_GONE != 0
     }

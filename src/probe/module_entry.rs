@@ -21,6 +21,18 @@ pub(crate) fn may_register<T>(object: *const T) -> Result {
     to_result(unsafe { bindings::kprobes_may_register(object.cast()) })
 }
 
+/// Checks that the caller may sleep: what registers, enables or disables takes a mutex.
+/// `might_sleep()` would only warn, and only where it is configured to.
+///
+/// # Errors
+///
+/// `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off, or in an RCU
+/// section.
+#[inline]
+pub(crate) fn may_wait() -> Result {
+    may_register(ptr::null::<()>())
+}
+
 /// An entry of the module's list of registrations.
 ///
 /// # Invariants

@@ -75,7 +75,6 @@ macro_rules! queries {
     ($($(#[$doc:meta])* $name:ident -> $type:ty;)*) => {
         $(
             $(#[$doc])*
-            #[inline]
             pub fn $name(&self) -> $type {
                 // SAFETY: By the type invariant.
                 unsafe { K::Raw::$name(self.as_raw()) }
@@ -84,8 +83,26 @@ macro_rules! queries {
     };
 }
 
+/// Declares `enable` and `disable` for these probes.
+macro_rules! switches {
+    (|$this:ident| $probes:expr; $($(#[$doc:meta])* $name:ident = $on:literal;)*) => {
+        switches!(@ |$this| ($probes); $($(#[$doc])* $name = $on;)*);
+    };
+    (@ |$this:ident| $probes:tt; $($(#[$doc:meta])* $name:ident = $on:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self) -> Result {
+                may_wait()?;
+                let $this = self;
+                // SAFETY: By the type invariant, and the caller may sleep.
+                unsafe { K::Raw::arm($probes, $on) }
+            }
+        )*
+    };
+}
+pub(super) use switches;
+
 impl<K: Kind> Registered<K> {
-    #[inline]
     pub(super) const fn uninit(index: u32) -> Self {
         const { assert!(offset_of!(Self, raw) == INDEX_SIZE) };
         Self {
@@ -118,7 +135,6 @@ impl<K: Kind> Registered<K> {
     ///
     /// Of an [`Entry`](crate::Entry), that is the ftrace call at the entry of the function: a few
     /// bytes after its symbol on arm64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
-    #[inline]
     pub fn address(&self) -> Option<Address> {
         // SAFETY: By the type invariant.
         match unsafe { K::Raw::address(self.as_raw()) } {
@@ -171,50 +187,38 @@ impl<K: Kind> Registered<K> {
         is_gone -> bool;
     }
 
-    /// Enables the probe.
-    ///
-    /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect once
-    /// they are enabled, which `enable_kprobe()` alone does not ensure.
-    ///
-    /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
-    /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
-    ///
-    /// # Errors
-    ///
-    /// `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed code is
-    /// gone; or the error of arming the probe, after which it stays disabled.
-    #[inline]
-    pub fn enable(&self) -> Result {
-        self.arm(true)
-    }
-
-    /// Disables the probe.
-    ///
-    /// A handler may still be running when this returns, and a return probe still follows the calls
-    /// in flight to their return.
-    ///
-    /// Context: process context; it sleeps. C functions: `disable_kprobe()`,
-    /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.
-    ///
-    /// # Errors
-    ///
-    /// `EDEADLK` if the caller must not sleep, as in a handler; or the error of disarming the
-    /// probe, after which it stays enabled.
-    #[inline]
-    pub fn disable(&self) -> Result {
-        self.arm(false)
-    }
-
-    #[inline]
-    fn arm(&self, on: bool) -> Result {
-        may_wait()?;
-        // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::arm(&[self.as_raw()], on) }
+    switches! {
+        |this| &[this.as_raw()];
+        /// Enables the probe.
+        ///
+        /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect once
+        /// they are enabled, which `enable_kprobe()` alone does not ensure.
+        ///
+        /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
+        /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
+        ///
+        /// # Errors
+        ///
+        /// `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed code is
+        /// gone; or the error of arming the probe, after which it stays disabled.
+        enable = true;
+        /// Disables the probe.
+        ///
+        /// A handler may still be running when this returns, and a return probe still follows the calls
+        /// in flight to their return.
+        ///
+        /// Context: process context; it sleeps. C functions: `disable_kprobe()`,
+        /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.
+        ///
+        /// # Errors
+        ///
+        /// `EDEADLK` if the caller must not sleep, as in a handler; or the error of disarming the
+        /// probe, after which it stays enabled.
+        disable = false;
     }
 }
 
 impl<K: Kind> fmt::Debug for Registered<K> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registered")
             .field("location", &self.location())

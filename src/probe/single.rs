@@ -53,32 +53,31 @@ impl<K: Safe, H: Handles<K>> Probe<K, H> {
 }
 
 impl<K: Kind, H: Handles<K>> Probe<K, H> {
-    #[inline(always)]
-    pub(crate) fn register<'a, E: 'a>(
-        target: K::Target<'a>,
-        options: Options<K::Specific>,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        try_pin_init!(&this in Self {
-            // First, because the kernel may call it before the registration returns.
-            handler <- handler,
-            // SAFETY: The closure initialises `registered` if it returns `Ok`. The handler is
-            // initialised, and the fields do not move.
-            registered <- unsafe {
-                pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
-                    registered.write(Registered::uninit(0));
-                    Self::try_register((*registered).as_raw(), target, options)
-                })
-            },
-            // SAFETY: `registered` is registered and pinned, and is dropped after `remove`.
-            // INVARIANT: This puts it on the list.
-            entry <- unsafe {
-                ModuleEntry::add::<K>((*this.as_ptr()).registered.as_raw(), ptr::null(), 0)
-            },
-        })
+    constructor! {
+        #[inline(always)]
+        pub(crate) fn register<'a>(
+            handler,
+            target: K::Target<'a>,
+            options: Options<K::Specific>,
+        ) {
+            try_pin_init!(&this in Self {
+                // First, because the kernel may call it before the registration returns.
+                handler <- handler,
+                // SAFETY: The closure initialises `registered` if it returns `Ok`. The handler is
+                // initialised, and the fields do not move.
+                registered <- unsafe {
+                    pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
+                        registered.write(Registered::uninit(0));
+                        Self::try_register((*registered).as_raw(), target, options)
+                    })
+                },
+                // SAFETY: `registered` is registered and pinned, and is dropped after `remove`.
+                // INVARIANT: This puts it on the list.
+                entry <- unsafe {
+                    ModuleEntry::add::<K>((*this.as_ptr()).registered.as_raw(), ptr::null(), 0)
+                },
+            })
+        }
     }
 
     /// # Safety
@@ -99,7 +98,6 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
     }
 
     /// Returns the handler.
-    #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
     }
@@ -115,7 +113,6 @@ impl<K: Kind, H: Handles<K>> Deref for Probe<K, H> {
 }
 
 impl<K: Kind, H: Handles<K>> fmt::Debug for Probe<K, H> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.registered.fmt(f)
     }
@@ -123,7 +120,6 @@ impl<K: Kind, H: Handles<K>> fmt::Debug for Probe<K, H> {
 
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Probe<K, H> {
-    #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
         // `remove`.
