@@ -95,6 +95,7 @@ pub use field::{
 };
 #[doc(hidden)]
 pub use fields::Fields;
+pub(crate) use text::has_at;
 
 /// A trace event of the module.
 ///

@@ -135,11 +135,11 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// `table` must be valid for `'a`, and `at` come from `mask`.
+    /// `table` must be valid, and `at` come from `mask`.
     #[inline(always)]
-    unsafe fn place<'a>(table: *const Self, at: u32) -> &'a Place {
+    unsafe fn place(table: *const Self, at: u32) -> *const Place {
         // SAFETY: By the type invariant and the safety requirements, there is a place.
-        unsafe { &*table.cast::<Place>().add(HEADER).byte_add(at as usize) }
+        unsafe { table.cast::<Place>().add(HEADER).byte_add(at as usize) }
     }
 
     /// Where to look first, before the mask. The constant is that of `hash_32()`. It is odd, so the
@@ -158,10 +158,7 @@ impl Table {
     #[inline(always)]
     pub(super) unsafe fn first_place(table: *const Self, ip: usize) -> *const Place {
         // SAFETY: By the safety requirements, it is valid, and this is within the mask.
-        unsafe {
-            let at = Self::hash(ip) & (*table).mask;
-            table.cast::<Place>().add(HEADER).byte_add(at as usize)
-        }
+        unsafe { Self::place(table, Self::hash(ip) & (*table).mask) }
     }
 
     /// Returns the first probe of a function, if it has one of the next places after `first`, which
@@ -197,7 +194,7 @@ impl Table {
         let mut at = Self::hash(ip) & mask;
         loop {
             // SAFETY: `at` is within the mask.
-            let place = unsafe { Self::place(table, at) };
+            let place = unsafe { &*Self::place(table, at) };
             match place.ip.load(Ordering::Acquire) {
                 here if here == ip => return place.first.load(Ordering::Acquire),
                 // SAFETY: This only computes the address of a field.
@@ -220,7 +217,7 @@ impl Table {
         let mut at = Self::hash(ip) & mask;
         loop {
             // SAFETY: `at` is within the mask.
-            let place = unsafe { Self::place(table, at) };
+            let place = unsafe { &*Self::place(table, at) };
             let here = place.ip();
             if here == ip {
                 return place;
@@ -320,7 +317,7 @@ impl Table {
         core::iter::from_fn(move || {
             while next < places {
                 // SAFETY: The offset is within the mask of a table that is valid.
-                let place = unsafe { Self::place(table, next * size) };
+                let place = unsafe { &*Self::place(table, next * size) };
                 next += 1;
                 if place.ip() != 0 {
                     return Some(place);

@@ -9,7 +9,10 @@ use super::{
         Declared,
         Fields, //
     },
-    text::Text, //
+    text::{
+        has_at,
+        Text, //
+    }, //
 };
 
 /// Checks the name of a field, which must end with a NUL.
@@ -24,20 +27,20 @@ pub(super) const fn check_field_name(name: &str) {
     }
     assert!(n > 0 && n + 1 == bytes.len());
     assert!(
-        !same(name, 0, b"common_"),
+        !has_at(bytes, 0, b"common_"),
         "trace_event!: names that begin with `common_` are the kernel's"
     );
     // bpftrace makes a C struct of the fields.
     assert!(
-        !same(name, 0, b"r#") && !is_c_keyword(name),
+        !has_at(bytes, 0, b"r#") && !is_c_keyword(bytes),
         "trace_event!: a field cannot be called by a keyword of Rust or C"
     );
 }
 
 /// Returns whether a name, which ends with a NUL, is a keyword of C.
 #[inline]
-const fn is_c_keyword(name: &str) -> bool {
-    const KEYWORDS: &str = "\
+const fn is_c_keyword(name: &[u8]) -> bool {
+    const KEYWORDS: &[u8] = b"\
         asm auto bool break case char const continue default do double else enum \
         extern float for goto if inline int long register restrict return short \
         signed sizeof static struct switch typedef typeof union unsigned void \
@@ -45,28 +48,14 @@ const fn is_c_keyword(name: &str) -> bool {
     let (mut n, length) = (0, name.len() - 1);
     let mut begins = true;
     while n + length < KEYWORDS.len() {
-        let ends = KEYWORDS.as_bytes()[n + length] == b' ';
-        if begins && ends && same(KEYWORDS, n, name.as_bytes().split_at(length).0) {
+        let ends = KEYWORDS[n + length] == b' ';
+        if begins && ends && has_at(KEYWORDS, n, name.split_at(length).0) {
             return true;
         }
-        begins = KEYWORDS.as_bytes()[n] == b' ';
+        begins = KEYWORDS[n] == b' ';
         n += 1;
     }
     false
-}
-
-/// Returns whether `text` has `other` at `from`.
-#[inline]
-const fn same(text: &str, from: usize, other: &[u8]) -> bool {
-    let text = text.as_bytes();
-    let mut n = 0;
-    while n < other.len() {
-        if from + n >= text.len() || text[from + n] != other[n] {
-            return false;
-        }
-        n += 1;
-    }
-    true
 }
 
 /// Names in `events/` of tracefs that are no systems, the kernel's own system, and the name that
@@ -84,8 +73,7 @@ const NAMES_OF_THE_KERNEL: [&str; 2] = ["enable", "filter"];
 
 /// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
 pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
-    let full = D::NAME;
-    let from = full.as_bytes();
+    let from = D::NAME.as_bytes();
     let mut text = Text::new();
     let mut name = 0;
     let mut n = 0;
@@ -109,7 +97,7 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
     while n < SYSTEMS_OF_THE_KERNEL.len() {
         let system = SYSTEMS_OF_THE_KERNEL[n].as_bytes();
         assert!(
-            !(name == system.len() + 1 && same(full, 0, system)),
+            !(name == system.len() + 1 && has_at(from, 0, system)),
             "trace_event!: the kernel has that name of a system for itself"
         );
         n += 1;
@@ -118,7 +106,7 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
     while n < NAMES_OF_THE_KERNEL.len() {
         let other = NAMES_OF_THE_KERNEL[n].as_bytes();
         assert!(
-            !(full.len() == name + other.len() && same(full, name, other)),
+            !(from.len() == name + other.len() && has_at(from, name, other)),
             "trace_event!: the kernel has that name of an event for itself"
         );
         n += 1;
@@ -179,7 +167,7 @@ pub(super) const fn line<D: Declared>() -> Text<4096> {
             let end = n + name.len() - 1;
             if end < bytes.len()
                 && bytes[end] == b'}'
-                && same(format, n, name.split_at(name.len() - 1).0)
+                && has_at(bytes, n, name.split_at(name.len() - 1).0)
             {
                 line.push_field(field);
                 printed += 1;
