@@ -159,9 +159,7 @@ pub trait Handler: Send + Sync + 'static {
     fn entry(&self, cx: &Context<'_>);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl<H: Handler> EntrySet<H> {
@@ -177,11 +175,9 @@ impl<H: Handler> EntrySet<H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line has its
-        /// index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel has no way
-        /// to match for modules; the errors of [entry probes](crate::entry#errors).
+        /// Errors: `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line
+        /// has its index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel
+        /// has no way to match for modules; the errors of [entry probes](crate::entry#errors).
         #[inline]
         pub fn matching<'a>(handler, pattern: &'a CStr) {
             Self::matching_with_options(pattern, Options::default(), handler)

@@ -40,10 +40,8 @@ pointer! {
 impl Filename {
     /// Returns the path.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if there is none: the pointer is an error, because the kernel could not read the
-    /// path, or it was empty or too long.
+    /// Errors: `EFAULT` if there is none: the pointer is an error, because the kernel could not
+    /// read the path, or it was empty or too long.
     #[inline]
     pub fn name(self) -> Result<KernelStr> {
         let name = self.0.field(bindings::KPROBES_FILENAME_NAME).read()?;
@@ -86,9 +84,7 @@ pointer! {
 impl File {
     /// Returns which file is open.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_FILE_INODE).read()?)
@@ -96,9 +92,7 @@ impl File {
 
     /// Returns the entry of a directory through which it was opened.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn dentry(self) -> Result<Dentry> {
         let dentry = self.0.field(bindings::KPROBES_FILE_DENTRY).read()?;
@@ -124,9 +118,7 @@ impl Dentry {
 
     /// Returns which file or directory it is.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read, or there is no such file.
+    /// Errors: `EFAULT` if it cannot be read, or there is no such file.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_DENTRY_INODE).read()?)
@@ -134,9 +126,7 @@ impl Dentry {
 
     /// Reads its name into `buf`. It is at most 255 bytes long; that of a root is `/`.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn name(self, buf: &mut [u8]) -> Result<Text<'_>> {
         let name = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
@@ -146,9 +136,7 @@ impl Dentry {
     /// Returns the directory that it is in, or `None` if it is the root of its file system, or of
     /// what has no name.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn parent(self) -> Result<Option<Self>> {
         let parent = Self::new(self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?);
@@ -160,9 +148,7 @@ impl Dentry {
     /// It has 16 names at most, and begins with `...` if there are more, or if they do not fit.
     /// What the file system is mounted on, it does not have. Unlike `d_path()`, this takes no lock.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if a name cannot be read.
+    /// Errors: `EFAULT` if a name cannot be read.
     #[inline]
     pub fn path<const SIZE: usize>(self, buf: &mut [u8; SIZE]) -> Result<&BStr> {
         const { assert!(SIZE > CUT.len(), "room for at least 4 bytes") };
@@ -198,28 +184,22 @@ impl Dentry {
 impl<At: Place> Context<'_, At> {
     /// Returns the current task's working directory.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it has none, as an exiting task.
+    /// Errors: `EFAULT` if it has none, as an exiting task.
     pub fn working_directory(&self) -> Result<Dentry> {
         Dentry::of_task(bindings::KPROBES_FS_PWD)
     }
 
     /// Returns the current task's root directory.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it has none, as an exiting task.
+    /// Errors: `EFAULT` if it has none, as an exiting task.
     pub fn root_directory(&self) -> Result<Dentry> {
         Dentry::of_task(bindings::KPROBES_FS_ROOT)
     }
 
     /// Returns the current task's open file with this descriptor.
     ///
-    /// # Errors
-    ///
-    /// - `EBADF`: there is none;
-    /// - `EFAULT`: the table of files cannot be read, as that of an exiting task.
+    /// Errors: `EBADF` if there is none; `EFAULT` if the table of files cannot be read, as that of
+    /// an exiting task.
     pub fn file(&self, fd: i32) -> Result<File> {
         // SAFETY: `files` is a pointer, and that is its offset.
         let files: usize = unsafe { current_field(bindings::KPROBES_TASK_FILES) };

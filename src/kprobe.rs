@@ -87,16 +87,14 @@ pub trait Handler: Send + Sync + 'static {
     /// Called before the probed instruction.
     ///
     /// Context: probed context, preemption disabled.
-    fn pre(&self, cx: &Context<'_>) {
-        let _ = cx;
+    fn pre(&self, _cx: &Context<'_>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Called after the probed instruction.
     ///
     /// Context: probed context, preemption disabled.
-    fn post(&self, cx: &PostContext<'_>) {
-        let _ = cx;
+    fn post(&self, _cx: &PostContext<'_>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -104,9 +102,7 @@ pub trait Handler: Send + Sync + 'static {
     /// [`missed`](probe::Registered::missed), of a set the sum. Use it to report totals.
     ///
     /// Context: process context, in the drop; it may sleep.
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl Target<'_> {
@@ -114,10 +110,8 @@ impl Target<'_> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of a [kprobe](crate::kprobe#errors), but for that of arming it; `EDEADLK` if the
-    /// caller must not sleep; `ENOMEM`.
+    /// Errors: those of a [kprobe](crate::kprobe#errors), but for that of arming it; `EDEADLK` if
+    /// the caller must not sleep; `ENOMEM`.
     #[inline]
     pub fn check(self) -> Result {
         probe::try_out::<bindings::kprobe>(&Calls {

@@ -131,8 +131,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Called at the entry of the probed function. `None` ignores the return of this call.
     ///
     /// Context: that of the function, preemption disabled.
-    fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
-        let _ = cx;
+    fn entry(&self, _cx: &Context<'_>) -> Option<Self::Data> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -143,9 +142,7 @@ pub trait Handler: Send + Sync + 'static {
     fn ret(&self, cx: &ReturnContext<'_>, data: Self::Data);
 
     /// As [`kprobe::Handler::unregistered`].
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl Registered<Kind> {

@@ -48,9 +48,8 @@ impl<H: Handler> ModuleWatch<H> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of `handler`, and `EDEADLK` where one must not wait, or in the handler of a watch.
+    /// Errors: those of `handler`, and `EDEADLK` where one must not wait, or in the handler of a
+    /// watch.
     pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,

@@ -65,9 +65,7 @@ pub trait Handler: Send + Sync + 'static {
     fn entry(&self, cx: &Context<'_>) -> Option<usize>;
 
     /// As [`kprobe::Handler::unregistered`].
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl<H: Handler> Override<H> {
@@ -76,10 +74,8 @@ impl<H: Handler> Override<H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// Those of [`Kprobe::new`](crate::Kprobe::new), and `EINVAL` if the target is not the
-        /// entry of a function.
+        /// Errors: those of [`Kprobe::new`](crate::Kprobe::new), and `EINVAL` if the target is not
+        /// the entry of a function.
         ///
         /// # Safety
         ///
@@ -97,9 +93,7 @@ impl<H: Handler> OverrideSet<H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// That of [`Override::new`] for the first target that is refused.
+        /// Errors: that of [`Override::new`] for the first target that is refused.
         ///
         /// # Safety
         ///

@@ -32,10 +32,8 @@ impl<At: AtCall> Context<'_, At> {
     ///
     /// Such a function takes a pointer to the user's `struct pt_regs`.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if they cannot be read, because the probed function is another one; `EOPNOTSUPP` in
-    /// a system call of 32 bits, whose arguments are in other registers.
+    /// Errors: `EFAULT` if they cannot be read, because the probed function is another one;
+    /// `EOPNOTSUPP` in a system call of 32 bits, whose arguments are in other registers.
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
         // SAFETY: `thread_info` has a word of flags there, of which this reads the lower half.
         let flags: c_uint = unsafe { current_field(bindings::KPROBES_TASK_COMPAT) };

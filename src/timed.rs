@@ -58,8 +58,7 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// Context: that of the function, preemption disabled.
     #[inline(always)]
-    fn entry(&self, cx: &Context<'_>) -> bool {
-        let _ = cx;
+    fn entry(&self, _cx: &Context<'_>) -> bool {
         true
     }
 
@@ -70,9 +69,7 @@ pub trait Handler: Send + Sync + 'static {
     fn ret(&self, cx: &ReturnContext<'_>, ns: u64);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 /// An owner whose handler measures the time.

@@ -89,9 +89,7 @@ pub trait Handler: Send + Sync + 'static {
     fn hit(&self, cx: &Context<'_>, args: Self::Args);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 /// How a handler is registered.

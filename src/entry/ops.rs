@@ -30,9 +30,8 @@ pub struct Locked(());
 
 /// Takes the lock, to attach probes.
 ///
-/// # Errors
-///
-/// `EDEADLK` where the chain of module notifiers is called, for the first probe of a module.
+/// Errors: `EDEADLK` where the chain of module notifiers is called, for the first probe of a
+/// module.
 #[inline]
 pub(super) fn lock() -> Result<Locked> {
     // SAFETY: `gone` may be called from now on.
@@ -153,10 +152,8 @@ impl Locked {
 
     /// Enables those of `probes` that are neither enabled nor gone, or none.
     ///
-    /// # Errors
-    ///
-    /// That of ftrace; `EINVAL` if none is enabled and some of them are gone, also if only ftrace
-    /// shows that.
+    /// Errors: that of ftrace; `EINVAL` if none is enabled and some of them are gone, also if only
+    /// ftrace shows that.
     ///
     /// # Safety
     ///
@@ -326,9 +323,7 @@ pub(super) unsafe fn detach(probes: &[*mut Record]) {
 
 /// Enables those of `probes` that are not gone, or none of them; or disables them.
 ///
-/// # Errors
-///
-/// Those of [`Locked::enable`]; `ENOMEM`. Disabling does not fail.
+/// Errors: those of [`Locked::enable`]; `ENOMEM`. Disabling does not fail.
 ///
 /// # Safety
 ///

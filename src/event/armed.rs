@@ -38,12 +38,10 @@ impl<P: Arm> Armed<P> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of the probe; that of enabling it, if there is a listener already; and `EOPNOTSUPP` if
-    /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
-    /// the module was loaded by force; `EDEADLK` if the caller must not sleep; `ENODEV` after the
-    /// module's exit.
+    /// Errors: those of the probe; that of enabling it, if there is a listener already; and
+    /// `EOPNOTSUPP` if the kernel has not created the event, because it lacks
+    /// `CONFIG_EVENT_TRACING`, or because the module was loaded by force; `EDEADLK` if the caller
+    /// must not sleep; `ENODEV` after the module's exit.
     pub fn new<E: From<Error>>(
         event: &'static Event,
         probe: impl PinInit<P, E>,

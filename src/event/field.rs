@@ -4,35 +4,23 @@
 
 use crate::prelude::*;
 
-/// How the kernel prints a field.
+/// How the kernel prints a field: `enum kprobes_event_kind`.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Kind {
-    Unsigned,
-    Signed,
-    Hex,
-    Pointer,
-    Symbol,
-    Chars,
-    String,
-    Array,
+    Unsigned = bindings::kprobes_event_kind_KPROBES_UNSIGNED,
+    Signed = bindings::kprobes_event_kind_KPROBES_SIGNED,
+    Hex = bindings::kprobes_event_kind_KPROBES_HEX,
+    Pointer = bindings::kprobes_event_kind_KPROBES_POINTER,
+    Symbol = bindings::kprobes_event_kind_KPROBES_SYMBOL,
+    Chars = bindings::kprobes_event_kind_KPROBES_CHARS,
+    String = bindings::kprobes_event_kind_KPROBES_STRING,
+    Array = bindings::kprobes_event_kind_KPROBES_ARRAY,
 }
 
 impl Kind {
     pub(super) const fn is_array(self) -> bool {
         matches!(self, Self::Array | Self::Chars)
-    }
-
-    pub(super) const fn c(self) -> u8 {
-        (match self {
-            Self::Unsigned => bindings::kprobes_event_kind_KPROBES_UNSIGNED,
-            Self::Signed => bindings::kprobes_event_kind_KPROBES_SIGNED,
-            Self::Hex => bindings::kprobes_event_kind_KPROBES_HEX,
-            Self::Pointer => bindings::kprobes_event_kind_KPROBES_POINTER,
-            Self::Symbol => bindings::kprobes_event_kind_KPROBES_SYMBOL,
-            Self::Chars => bindings::kprobes_event_kind_KPROBES_CHARS,
-            Self::String => bindings::kprobes_event_kind_KPROBES_STRING,
-            Self::Array => bindings::kprobes_event_kind_KPROBES_ARRAY,
-        }) as u8
     }
 }
 

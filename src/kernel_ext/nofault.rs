@@ -176,9 +176,7 @@ macro_rules! pointer {
             /// Reads the value. It is at most 1024 bytes large, because it is on the stack of the
             /// probed code; anything larger does not compile.
             ///
-            /// # Errors
-            ///
-            /// `EFAULT` if it cannot be read.
+            /// Errors: `EFAULT` if it cannot be read.
             #[inline(always)]
             pub fn read(self) -> Result<T>
             where
@@ -273,9 +271,7 @@ macro_rules! string {
             ///
             /// A string that does not fit is cut to the length of `buf`, see [`Text::is_cut`].
             ///
-            /// # Errors
-            ///
-            /// `EFAULT` if a part of what fits cannot be read.
+            /// Errors: `EFAULT` if a part of what fits cannot be read.
             #[inline(always)]
             pub fn read(self, buf: &mut [u8]) -> Result<Text<'_>> {
                 let (len, cut) = $space::read_str(self.0, buf)?;
@@ -285,9 +281,7 @@ macro_rules! string {
 
             /// Returns the length of the string without its NUL, or `max` if it is longer.
             ///
-            /// # Errors
-            ///
-            /// `EFAULT` if a part of these bytes cannot be read.
+            /// Errors: `EFAULT` if a part of these bytes cannot be read.
             #[inline]
             pub fn length(self, max: usize) -> Result<usize> {
                 $space::str_len(self.0, max)

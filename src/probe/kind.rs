@@ -135,9 +135,7 @@ pub unsafe trait Raw: Sized {
     /// Enables or disables `probes`. One that is gone is left out, unless all are. If the change
     /// fails for one, it is undone for those before it.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` if all are gone and are to be enabled; otherwise that of one.
+    /// Errors: `EINVAL` if all are gone and are to be enabled; otherwise that of one.
     ///
     /// # Safety
     ///

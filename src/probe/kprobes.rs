@@ -73,8 +73,7 @@ pub unsafe trait Plan<K> {
     ///
     /// `probe` must be registered and disabled.
     #[inline(always)]
-    unsafe fn settle(&self, probe: *mut K) -> Result<Round> {
-        let _ = probe;
+    unsafe fn settle(&self, _probe: *mut K) -> Result<Round> {
         Ok(Round::First)
     }
 
@@ -112,9 +111,7 @@ unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Re
 
 /// Registers a probe as `plan` says, disabled, and unregisters it.
 ///
-/// # Errors
-///
-/// That of registering it, or of [`may_wait`]; `ENOMEM`.
+/// Errors: that of registering it, or of [`may_wait`]; `ENOMEM`.
 pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
     may_wait()?;
     let mut probe = KBox::new_uninit(GFP_KERNEL)?;

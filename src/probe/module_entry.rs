@@ -11,10 +11,8 @@ use crate::prelude::*;
 
 /// Checks that `object` may be registered, and that the caller may sleep.
 ///
-/// # Errors
-///
-/// `EDEADLK` in atomic context, and `EINVAL` on the stack of the current task: a task that ends in
-/// a `BUG()`, as in a Rust panic, drops nothing, and its stack is freed.
+/// Errors: `EDEADLK` in atomic context, and `EINVAL` on the stack of the current task: a task that
+/// ends in a `BUG()`, as in a Rust panic, drops nothing, and its stack is freed.
 #[inline]
 pub(crate) fn may_register<T>(object: *const T) -> Result {
     // SAFETY: The function looks at the current task, and compares the address with its stack.
@@ -24,10 +22,8 @@ pub(crate) fn may_register<T>(object: *const T) -> Result {
 /// Checks that the caller may sleep: what registers, enables or disables takes a mutex.
 /// `might_sleep()` would only warn, and only where it is configured to.
 ///
-/// # Errors
-///
-/// `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off, or in an RCU
-/// section.
+/// Errors: `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off, or in an
+/// RCU section.
 #[inline]
 pub(crate) fn may_wait() -> Result {
     may_register(ptr::null::<()>())

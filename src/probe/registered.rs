@@ -197,10 +197,8 @@ impl<K: Kind> Registered<K> {
         /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
         /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
         ///
-        /// # Errors
-        ///
-        /// `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed code is
-        /// gone; or the error of arming the probe, after which it stays disabled.
+        /// Errors: `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed
+        /// code is gone; or the error of arming the probe, after which it stays disabled.
         enable = true;
         /// Disables the probe.
         ///
@@ -210,10 +208,8 @@ impl<K: Kind> Registered<K> {
         /// Context: process context; it sleeps. C functions: `disable_kprobe()`,
         /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.
         ///
-        /// # Errors
-        ///
-        /// `EDEADLK` if the caller must not sleep, as in a handler; or the error of disarming the
-        /// probe, after which it stays enabled.
+        /// Errors: `EDEADLK` if the caller must not sleep, as in a handler; or the error of
+        /// disarming the probe, after which it stays enabled.
         disable = false;
     }
 }

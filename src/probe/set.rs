@@ -60,10 +60,8 @@ impl<K: Safe, H: Handles<K>> Set<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// That of [`Probe::new`](super::Probe::new) for the first target that is refused. One log
-        /// line has its index. `EINVAL` if there are no targets; `ENOMEM`.
+        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused.
+        /// One log line has its index. `EINVAL` if there are no targets; `ENOMEM`.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }
@@ -162,18 +160,14 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// Those of [`Registered::enable`]; `EINVAL` if all are gone.
+        /// Errors: those of [`Registered::enable`]; `EINVAL` if all are gone.
         enable = true;
         /// Disables all probes of the set, see [`Registered::disable`]. If one cannot be disabled,
         /// those before it in the set are enabled again.
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// Those of [`Registered::disable`].
+        /// Errors: those of [`Registered::disable`].
         disable = false;
     }
 }

@@ -41,9 +41,7 @@ impl<K: Safe, H: Handles<K>> Probe<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// `EDEADLK` if the caller must not sleep: it is a handler, holds a spinlock, has
+        /// Errors: `EDEADLK` if the caller must not sleep: it is a handler, holds a spinlock, has
         /// interrupts or preemption disabled, or is in an RCU section. `EINVAL` if the probe would
         /// lie on the stack, see [the crate](crate#where-not-to-create-a-probe). `ENOMEM`. Those of
         /// the kind: [kprobes](crate::kprobe#errors), [return probes](crate::kretprobe#errors),
