@@ -191,8 +191,9 @@ impl<H: Handler> EntrySet<H> {
             let find = move |locked: &ops::Locked| {
                 let (ips, unloaded) = loop {
                     let ips = pattern::functions(pattern, locked)?;
-                    if let Some(unloaded) = locked.unloaded(&ips)? {
-                        break (ips, unloaded);
+                    match locked.unloaded(&ips) {
+                        Err(EAGAIN) => {}
+                        unloaded => break (ips, unloaded?),
                     }
                 };
                 let count = ips.len();
@@ -324,7 +325,7 @@ unsafe impl Raw for Record {
     #[inline]
     unsafe fn unregister(probes: &[*mut Self]) {
         // SAFETY: By the safety requirements, these are attached.
-        unsafe { ops::detach(probes) };
+        unsafe { ops::Locked::new().withdraw(probes) };
     }
 
     #[inline]

@@ -24,7 +24,7 @@ use crate::prelude::*;
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     at: At<'a>,
-    offset: u32,
+    pub(crate) offset: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -62,12 +62,6 @@ impl<'a> Target<'a> {
     pub const fn offset(mut self, bytes: u32) -> Self {
         self.offset = bytes;
         self
-    }
-
-    /// Whether it is a symbol or an address as it is, without an offset.
-    #[inline]
-    pub(crate) const fn is_entry(&self) -> bool {
-        self.offset == 0
     }
 
     /// Sets the target of `kp`, which is all zeroes.

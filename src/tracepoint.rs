@@ -128,13 +128,15 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         for i in 0..probes.len() {
             let tp = probes[i];
             let plan = plan(tp);
-            let Some(tracepoint) = find(plan.name) else {
+            // SAFETY: The function only compares the name.
+            let tracepoint = unsafe { bindings::kprobes_tracepoint_find(plan.name.as_char_ptr()) };
+            if tracepoint.is_null() {
                 refused(tp, ENOENT).inspect_err(|_| {
                     // SAFETY: These are registered.
                     unsafe { Self::unregister(&probes[..registered]) }
                 })?;
                 continue;
-            };
+            }
             // SAFETY: By the safety requirements, `tp` is valid for writing; all zeroes is a value.
             unsafe {
                 ptr::write_bytes(tp, 0, 1);
@@ -331,36 +333,4 @@ unsafe fn miss(tp: *mut bindings::kprobes_tracepoint) {
     // SAFETY: By the safety requirements, `tp` is valid; all accesses of the counter are atomic.
     let missed = unsafe { AtomicU64::from_ptr((&raw mut (*tp).missed).cast()) };
     missed.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Returns the tracepoint of that name.
-#[inline]
-fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
-    struct Search<'a> {
-        name: &'a CStr,
-        found: *mut bindings::tracepoint,
-    }
-
-    /// # Safety
-    ///
-    /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`] of this search.
-    #[inline]
-    unsafe extern "C" fn visit(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
-        // SAFETY: By the safety requirements, both pointers are valid; the name is a C string.
-        unsafe {
-            let search = &mut *search.cast::<Search<'_>>();
-            if CStr::from_char_ptr((*tracepoint).name) == search.name {
-                search.found = tracepoint;
-            }
-        }
-    }
-
-    let mut search = Search {
-        name,
-        found: ptr::null_mut(),
-    };
-    // SAFETY: The function passes its tracepoints to `visit`, with this pointer, one after the
-    // other before it returns.
-    unsafe { bindings::for_each_kernel_tracepoint(Some(visit), (&raw mut search).cast()) };
-    (!search.found.is_null()).then_some(search.found)
 }

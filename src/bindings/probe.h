@@ -52,6 +52,7 @@ struct kprobes_tracepoint {
 	bool enabled;
 };
 
+struct tracepoint *kprobes_tracepoint_find(const char *name);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
 void kprobes_tracepoint_wait(void);
 

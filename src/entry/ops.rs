@@ -41,7 +41,7 @@ pub(super) fn lock() -> Result<Locked> {
 
 impl Locked {
     #[inline]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // SAFETY: The function only takes a mutex, which `drop` releases.
         unsafe { bindings::kprobes_entry_lock() };
         Self(())
@@ -83,27 +83,21 @@ impl Locked {
         }
     }
 
-    /// Returns those of `ips`, in the same order, that are in a module that is being unloaded, or
-    /// `None` if they have to be matched again.
+    /// Returns those of `ips`, in the same order, that are in a module that is being unloaded.
+    ///
+    /// Errors: `EAGAIN` if they have to be matched again.
     #[inline]
-    pub(super) fn unloaded(&self, ips: &[usize]) -> Result<Option<KVVec<usize>>> {
+    pub(super) fn unloaded(&self, ips: &[usize]) -> Result<KVVec<usize>> {
         let mut unloaded = KVVec::new();
         for &ip in ips {
             // SAFETY: The lock is held. The function refuses what is not the address of code.
             match unsafe { bindings::kprobes_entry_unloaded(ip as c_ulong) } {
                 0 => {}
                 1 => unloaded.push(ip, GFP_KERNEL)?,
-                errno => {
-                    let error = Error::from_errno(errno);
-                    return if error == EAGAIN {
-                        Ok(None)
-                    } else {
-                        Err(error)
-                    };
-                }
+                errno => return Err(Error::from_errno(errno)),
             }
         }
-        Ok(Some(unloaded))
+        Ok(unloaded)
     }
 
     /// Makes room for `more` functions.
@@ -230,7 +224,7 @@ impl Locked {
     /// They must be linked.
     #[inline]
     #[link_section = ".kprobes.text"]
-    unsafe fn withdraw(mut self, probes: &[*mut Record]) {
+    pub(super) unsafe fn withdraw(mut self, probes: &[*mut Record]) {
         let table = self.table();
         let mut silent = Silent(KVVec::new());
         // SAFETY: By the safety requirements, they are valid.
@@ -252,7 +246,7 @@ impl Locked {
             hit::table().swap(ptr::null_mut(), Ordering::Relaxed)
         } else {
             // SAFETY: There is a table, and we hold the lock.
-            let before = unsafe { Table::take_before(table) };
+            let before = unsafe { ptr::replace(&raw mut (*table).before, ptr::null_mut()) };
             drop(self);
             // SAFETY: The function only waits.
             unsafe { bindings::kprobes_wait() };
@@ -307,18 +301,6 @@ impl Silent {
 fn remove_from_filter(ips: &mut [usize]) -> bool {
     // SAFETY: The function does not keep `ips`, whose length this is.
     unsafe { bindings::kprobes_entry_detach(ips.as_mut_ptr(), ips.len() as c_uint) }
-}
-
-/// Unregisters `probes` in one grace period of each sort, and waits until no handler runs.
-///
-/// # Safety
-///
-/// They must have been attached, and not been detached since.
-#[inline]
-#[link_section = ".kprobes.text"]
-pub(super) unsafe fn detach(probes: &[*mut Record]) {
-    // SAFETY: By the safety requirements, they are linked.
-    unsafe { Locked::new().withdraw(probes) };
 }
 
 /// Enables those of `probes` that are not gone, or none of them; or disables them.

@@ -114,7 +114,7 @@ impl Record {
         }
     }
 
-    /// Begins to have hits. Under the lock, and linked.
+    /// Begins to have hits, or refreshes what to call for one. Under the lock, and linked.
     #[inline]
     pub(super) fn arm(&self) {
         let is_last = self.next.load(Ordering::Relaxed).is_null();
@@ -125,14 +125,6 @@ impl Record {
             Ordering::Release,
         );
         self.state.fetch_or(ENABLED, Ordering::Relaxed);
-    }
-
-    /// Refreshes the call pointer after the successor was unlinked. Under the lock.
-    #[inline]
-    pub(super) fn rearm(&self) {
-        if self.is_enabled() {
-            self.arm();
-        }
     }
 
     /// Has no hits any more; returns whether it had. Under the lock.

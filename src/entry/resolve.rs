@@ -29,7 +29,7 @@ impl Resolver {
     /// cannot be probed, and finds what has left.
     #[inline]
     pub(super) fn resolve(&mut self, target: Target<'_>) -> Result<usize> {
-        if !target.is_entry() {
+        if target.offset != 0 {
             return Err(EINVAL);
         }
         let mut empty = bindings::kprobe::default();

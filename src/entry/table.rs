@@ -70,7 +70,7 @@ pub(super) struct Table {
     /// How many places are taken. Under the lock.
     taken: u32,
     /// The table that this one has replaced, which may still be read. Under the lock.
-    before: *mut Table,
+    pub(super) before: *mut Table,
     capacity: usize,
     /// Is found where there is no other probe, which saves the question.
     sentinel: Record,
@@ -279,8 +279,9 @@ impl Table {
                     next = unsafe { &raw mut (*table).sentinel };
                 }
                 at.store(next, Ordering::Release);
-                if let Some(before) = before {
-                    before.rearm();
+                // It may have become the last one.
+                if let Some(before) = before.filter(|before| before.is_enabled()) {
+                    before.arm();
                 }
                 return;
             }
@@ -346,17 +347,5 @@ impl Table {
             }
             (*table).before = before;
         }
-    }
-
-    /// Returns the tables that this one has replaced, for [`Table::free`].
-    ///
-    /// # Safety
-    ///
-    /// `table` must be valid. The caller holds the lock.
-    #[inline]
-    #[link_section = ".kprobes.text"]
-    pub(super) unsafe fn take_before(table: *mut Self) -> *mut Self {
-        // SAFETY: By the safety requirements.
-        unsafe { ptr::replace(&raw mut (*table).before, ptr::null_mut()) }
     }
 }

@@ -4,6 +4,7 @@
 
 pub use super::fields::Declared;
 use super::{
+    field::Kind,
     fields::{
         self,
         Fields,
@@ -228,7 +229,7 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
             all[n].align = field.align as c_int;
             all[n].is_signed = field.signed as c_uint;
             // FILTER_OTHER, which is 0: the kernel looks at the type.
-            if field.kind.is_array() {
+            if matches!(field.kind, Kind::Array | Kind::Chars) {
                 all[n].len = field.count as c_int;
             }
             shows[n] = bindings::kprobes_event_show {

@@ -18,12 +18,6 @@ pub enum Kind {
     Array = bindings::kprobes_event_kind_KPROBES_ARRAY,
 }
 
-impl Kind {
-    pub(super) const fn is_array(self) -> bool {
-        matches!(self, Self::Array | Self::Chars)
-    }
-}
-
 /// A type that a field of a [`trace_event!`](crate::trace_event) can have:
 ///
 /// | type | in C | printed |
@@ -186,9 +180,8 @@ unsafe impl Field for Comm {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut u8, _record: *mut u8, _at: &mut usize) {
-        let bytes = self.into_bytes();
         // SAFETY: By the safety requirements, `to` is valid for writing.
-        unsafe { to.cast::<[u8; Comm::SIZE]>().write(bytes) };
+        unsafe { to.cast::<[u8; Comm::SIZE]>().write(self.0) };
     }
 }
 
