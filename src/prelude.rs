@@ -3,12 +3,7 @@
 //! What most files of the library use.
 
 pub(crate) use crate::{
-    args::{
-        from_address,
-        FromWord,
-        FromWords,
-        OrErrno, //
-    },
+    args::*,
     bindings::{
         self,
         ftrace_regs,
@@ -18,11 +13,7 @@ pub(crate) use crate::{
     },
     context::{
         self,
-        AtCall,
-        Context,
-        Hit,
-        Place,
-        Saved, //
+        *, //
     },
     kernel_ext::{
         nofault::{
@@ -39,17 +30,7 @@ pub(crate) use crate::{
     },
     probe::{
         self,
-        may_register,
-        may_wait,
-        Arm,
-        ArmCall,
-        Kprobes,
-        Mechanism,
-        Owner,
-        Plan,
-        Raw,
-        Registered,
-        Round, //
+        *, //
     },
     regs::{
         self,
@@ -62,26 +43,16 @@ pub(crate) use crate::{
     }, //
 };
 pub(crate) use core::{
-    cell::{
-        Cell,
-        UnsafeCell, //
-    },
+    cell::*,
     marker::PhantomData,
     mem::{
         offset_of,
+        transmute,
         MaybeUninit, //
     },
     ptr,
     slice,
-    sync::atomic::{
-        compiler_fence,
-        AtomicBool,
-        AtomicPtr,
-        AtomicU64,
-        AtomicU8,
-        AtomicUsize,
-        Ordering, //
-    }, //
+    sync::atomic::*, //
 };
 pub(crate) use kernel::{
     container_of,

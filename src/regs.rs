@@ -74,20 +74,4 @@ pub(crate) enum Entry {
 }
 
 pub use arch::Register;
-pub(crate) use arch::{
-    current,
-    enter_in_task,
-    entry_register,
-    ftrace_callee,
-    leave_in_task,
-    override_function,
-    preempt_count,
-    preempt_disable,
-    preempt_enable,
-    register,
-    syscall_argument,
-    this_cpu_inc,
-    wait_for_overridden,
-    FTRACE_CALL,
-    FTRACE_NOP, //
-};
+pub(crate) use arch::*;

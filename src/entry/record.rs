@@ -3,10 +3,7 @@
 //! What the library has of an entry probe.
 
 use crate::prelude::*;
-use core::{
-    marker::PhantomPinned,
-    mem::transmute, //
-};
+use core::marker::PhantomPinned;
 
 /// The word of the current task that records, for each context, whether a handler runs, and the
 /// first bit for that.

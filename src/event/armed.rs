@@ -8,10 +8,9 @@ use crate::prelude::*;
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
 /// listener.
 ///
-/// The first listener enables the probe. The probe is disabled when none of its events has a
-/// listener any more. If enabling fails, the write to `enable`, or `perf_event_open()`, fails with
-/// that error. A trigger cannot be refused: an error is logged, and the next listener tries again.
-/// A handler may still be running after the last listener has detached.
+/// The probe is disabled when none of its events has a listener any more; a handler may still be
+/// running then. If enabling fails, so does the write to `enable`, or `perf_event_open()`, see
+/// [`event`](crate::event).
 ///
 /// Creating an `Armed` disables the probe if there is no listener. Register it
 /// [disabled](crate::probe::Options::disabled), so that it has no hits before.

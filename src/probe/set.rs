@@ -4,8 +4,7 @@
 
 use super::{
     module_entry::ModuleEntry,
-    registered::switches,
-    *, //
+    registered::switches, //
 };
 use crate::prelude::*;
 

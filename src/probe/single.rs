@@ -2,10 +2,7 @@
 
 //! A single probe and its handler.
 
-use super::{
-    module_entry::ModuleEntry,
-    *, //
-};
+use super::module_entry::ModuleEntry;
 use crate::prelude::*;
 use core::ops::Deref;
 
