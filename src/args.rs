@@ -147,6 +147,7 @@ macro_rules! from_words {
             const COUNT: usize = <[usize]>::len(&[$($n),*]);
 
             #[inline(always)]
+            #[allow(unused_variables, reason = "of no arguments")]
             fn from_words(word: impl Fn(usize) -> usize) -> Self {
                 ($($name::from_word(word($n)),)*)
             }
@@ -154,13 +155,7 @@ macro_rules! from_words {
     };
 }
 
-impl FromWords for () {
-    const COUNT: usize = 0;
-
-    #[inline(always)]
-    fn from_words(_: impl Fn(usize) -> usize) -> Self {}
-}
-
+from_words!();
 from_words!(A = 0);
 from_words!(A = 0, B = 1);
 from_words!(A = 0, B = 1, C = 2);

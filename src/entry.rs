@@ -164,14 +164,14 @@ pub trait Handler: Send + Sync + 'static {
 
 impl<H: Handler> EntrySet<H> {
     probe::constructor! {
-        /// Registers `handler` at all functions that match `pattern`: a name with the wildcards `*`,
-        /// `?` and `[...]`, or several, separated by commas or white space. `*` alone is all functions,
-        /// some tens of thousands.
+        /// Registers `handler` at all functions that match `pattern`: a name with the wildcards
+        /// `*`, `?` and `[...]`, or several, separated by commas or white space. `*` alone is all
+        /// functions, some tens of thousands.
         ///
-        /// The kernel decides what matches: the functions that ftrace can trace, also of modules, and
-        /// all of those that have the same name. Their indices are in the order of their addresses;
-        /// [`iter`](probe::Set::iter) has the names. Functions of a module that is being unloaded may
-        /// be among them. Their probes [are gone](probe::Registered::is_gone).
+        /// The kernel decides what matches: the functions that ftrace can trace, also of modules,
+        /// and all of those that have the same name. Their indices are in the order of their
+        /// addresses; [`iter`](probe::Set::iter) has the names. Functions of a module that is being
+        /// unloaded may be among them. Their probes [are gone](probe::Registered::is_gone).
         ///
         /// Context: process context; it sleeps.
         ///
@@ -243,7 +243,6 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Methods of [`Raw`] that are methods of [`Record`].
 macro_rules! of_record {
     ($($name:ident = $method:ident -> $type:ty;)*) => {
         $(

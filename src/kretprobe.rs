@@ -189,7 +189,6 @@ pub struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    /// Returns the callbacks for probes of `O`.
     #[inline(always)]
     pub(crate) fn of<O: Owner<bindings::kretprobe, Handler: Handler>>(
         target: Target<'a>,

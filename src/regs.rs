@@ -10,7 +10,6 @@ use crate::prelude::*;
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]
 mod arch;
 
-/// Returns a saved CPU register.
 #[inline(always)]
 pub(crate) fn get(regs: &pt_regs, name: Register) -> usize {
     // SAFETY: `regs` is a reference, so it is valid, and `register` returns a pointer into it.

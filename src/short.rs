@@ -241,7 +241,10 @@ pub mod __refused {
     pub mod at_or_on_expected {}
 
     macro_rules! refused {
-        ($($name:ident$(($value:ty))? $(-> $ret:ty)?, $trait:ident: $message:literal, $note:literal;)*) => {
+        ($(
+            $name:ident$(($value:ty))? $(-> $ret:ty)?,
+                $trait:ident: $message:literal, $note:literal;
+        )*) => {
             $(
                 #[diagnostic::on_unimplemented(
                     message = $message,

@@ -100,7 +100,6 @@ impl Locked {
         Ok(unloaded)
     }
 
-    /// Makes room for `more` functions.
     #[inline]
     fn reserve(&mut self, more: usize) -> Result {
         let table = self.table();

@@ -20,7 +20,6 @@ pub(super) type Call = unsafe extern "C" fn(
     task: *mut task_struct,
 );
 
-/// What a probe calls.
 #[derive(Clone, Copy)]
 pub(super) struct Calls {
     /// If it is the last one of its function.
@@ -74,7 +73,6 @@ impl Record {
         }
     }
 
-    /// Creates the sentinel of a table.
     #[inline]
     pub(super) fn sentinel() -> Self {
         const SKIP: &Calls = &Calls {
@@ -90,7 +88,6 @@ impl Record {
         self.ip == 0
     }
 
-    /// Returns what to call for a hit.
     #[inline(always)]
     pub(super) fn now(&self) -> Call {
         let now = self.now.load(Ordering::Acquire);

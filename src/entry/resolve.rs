@@ -16,7 +16,6 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Allocates room for that many.
     #[inline]
     pub(super) fn new(count: usize) -> Result<Self> {
         Ok(Self {

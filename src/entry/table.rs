@@ -84,7 +84,6 @@ const MOST: usize = 1 << 24;
 const _: () = assert!(align_of::<Place>() >= align_of::<Table>());
 
 impl Table {
-    /// Allocates a table for `functions` functions.
     #[inline]
     pub(super) fn new(functions: usize) -> Result<*mut Self> {
         let places = (8 * functions).next_power_of_two().max(16);

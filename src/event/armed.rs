@@ -47,8 +47,23 @@ impl<P: Arm> Armed<P> {
     ) -> impl PinInit<Self, E> {
         try_pin_init!(&this in Self {
             probe <- probe,
-            // SAFETY: `probe` is initialised and pinned.
-            binding <- unsafe { Self::bind(event, &raw const (*this.as_ptr()).probe) },
+            binding <- Opaque::try_ffi_init(move |binding: *mut bindings::kprobes_binding| {
+                // SAFETY: `probe` is initialised.
+                let reg = unsafe { (*this.as_ptr()).probe.registration() };
+                // SAFETY: `binding` is valid for writing.
+                unsafe {
+                    binding.write(bindings::kprobes_binding {
+                        event: event.0.get(),
+                        reg,
+                        arm: Some(P::ARM),
+                        wanted: false,
+                        next: ptr::null_mut(),
+                    });
+                }
+                // SAFETY: `binding` is initialised and pinned, and is taken off the list before the
+                // probe is dropped. INVARIANT: This puts it on the list.
+                to_result(unsafe { bindings::kprobes_event_bind(binding) })
+            }),
         }? E)
     }
 
@@ -56,32 +71,6 @@ impl<P: Arm> Armed<P> {
     #[inline(always)]
     pub fn probe(&self) -> &P {
         &self.probe
-    }
-
-    /// # Safety
-    ///
-    /// `probe` must be initialised, and not dropped before the binding is taken off the event's
-    /// list.
-    unsafe fn bind<E: From<Error>>(
-        event: &'static Event,
-        probe: *const P,
-    ) -> impl PinInit<Opaque<bindings::kprobes_binding>, E> {
-        Opaque::try_ffi_init(move |binding: *mut bindings::kprobes_binding| {
-            // SAFETY: `binding` is valid for writing, and `probe` is initialised.
-            unsafe {
-                binding.write(bindings::kprobes_binding {
-                    event: event.0.get(),
-                    reg: (*probe).registration(),
-                    arm: Some(P::ARM),
-                    wanted: false,
-                    next: core::ptr::null_mut(),
-                });
-            }
-            // SAFETY: `binding` is initialised and pinned, and is taken off the list before the
-            // probe is dropped. INVARIANT: This puts it on the list.
-            to_result(unsafe { bindings::kprobes_event_bind(binding) })?;
-            Ok(())
-        })
     }
 }
 

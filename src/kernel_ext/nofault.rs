@@ -165,7 +165,6 @@ macro_rules! pointer {
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
 
-            /// Copies what the pointer points at to `to`.
             #[allow(dead_code, reason = "one of the two spaces does not use it")]
             #[inline(always)]
             pub(crate) fn read_raw(self, to: &mut MaybeUninit<T>) -> Result {

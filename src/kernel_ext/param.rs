@@ -27,7 +27,6 @@ pub struct StringParam<const SIZE: usize = 1025> {
 unsafe impl<const SIZE: usize> Sync for StringParam<SIZE> {}
 
 impl<const SIZE: usize> StringParam<SIZE> {
-    /// The operations of this parameter.
     const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
         flags: 0,
         set: Some(Self::set),
@@ -36,7 +35,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     };
 
     #[doc(hidden)]
-    #[expect(clippy::new_without_default, reason = "for statics only")]
     pub const fn new() -> Self {
         Self {
             is_set: SetOnce::new(),

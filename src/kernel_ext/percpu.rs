@@ -143,7 +143,6 @@ macro_rules! per_cpu_counts {
         impl $name {
             const LEN: $crate::macro_paths::usize = $n;
 
-            /// Returns the per-CPU pointer to the words.
             #[inline(always)]
             fn words() -> *mut $crate::macro_paths::u64 {
                 // The kernel copies it for each CPU; this original is never accessed.

@@ -112,7 +112,6 @@ impl<K: Kind> Registered<K> {
         }
     }
 
-    /// Returns the C struct.
     #[inline(always)]
     pub(crate) const fn as_raw(&self) -> *mut K::Raw {
         self.raw.get()
@@ -150,28 +149,28 @@ impl<K: Kind> Registered<K> {
         /// Returns how many hits the handler was not called for.
         ///
         /// **Kprobes, overrides, return probes, timed or not:** A hit is missed if a handler of any
-        /// kprobe is running on that CPU (`kprobe::nmissed`). A return probe also misses a call if it
-        /// already follows as many calls as it can (`kretprobe::nmissed`, which wraps around to 0 after
-        /// 2³² - 1). This is the kernel's figure, and a lower bound:
+        /// kprobe is running on that CPU (`kprobe::nmissed`). A return probe also misses a call if
+        /// it already follows as many calls as it can (`kretprobe::nmissed`, which wraps around to
+        /// 0 after 2³² - 1). This is the kernel's figure, and a lower bound:
         ///
-        /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count only
-        ///   one, so hits and misses add up to the number of calls or slightly less. The handler can
-        ///   count its hits exactly, see [`Count`](crate::Count).
+        /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count
+        ///   only one, so hits and misses add up to the number of calls or slightly less. The
+        ///   handler can count its hits exactly, see [`Count`](crate::Count).
         /// - The kernel counts a miss for all probes at the address, including disabled ones. A
         ///   disabled probe has no hits, but may have misses.
-        /// - It does not count a call that an [`Override`](crate::Override) at this address returned
-        ///   from.
+        /// - It does not count a call that an [`Override`](crate::Override) at this address
+        ///   returned from.
         ///
-        /// **Entry probes:** A hit is missed within the handler of an entry probe, of this or another
-        /// module, in the same context of the same task. The handler is called for a hit in a softirq,
-        /// interrupt or NMI that interrupts a handler, except in the first instructions of an
-        /// interrupt, before the kernel notes that there is one. Hits and misses add up to the calls of
-        /// the function while the probe was enabled, except for [calls that ftrace leaves
-        /// out](crate::entry#calls-that-ftrace-leaves-out).
+        /// **Entry probes:** A hit is missed within the handler of an entry probe, of this or
+        /// another module, in the same context of the same task. The handler is called for a hit in
+        /// a softirq, interrupt or NMI that interrupts a handler, except in the first instructions
+        /// of an interrupt, before the kernel notes that there is one. Hits and misses add up to
+        /// the calls of the function while the probe was enabled, except for [calls that ftrace
+        /// leaves out](crate::entry#calls-that-ftrace-leaves-out).
         ///
-        /// **Tracepoints:** A hit is missed within a handler of this or another tracepoint, in the same
-        /// context of the same task. For example, a handler of `kmalloc` that allocates misses its own
-        /// allocation. The figure is exact.
+        /// **Tracepoints:** A hit is missed within a handler of this or another tracepoint, in the
+        /// same context of the same task. For example, a handler of `kmalloc` that allocates misses
+        /// its own allocation. The figure is exact.
         missed -> u64;
 
         /// Returns how the kernel currently diverts the probed code to the handler.
@@ -182,8 +181,8 @@ impl<K: Kind> Registered<K> {
         /// A kprobe has no hits while kprobes are disabled globally, which a module cannot query.
         is_enabled -> bool;
 
-        /// Returns whether the module that contained the probed code has been unloaded. The probe stays
-        /// registered, but has no more hits.
+        /// Returns whether the module that contained the probed code has been unloaded. The probe
+        /// stays registered, but has no more hits.
         is_gone -> bool;
     }
 
@@ -191,8 +190,8 @@ impl<K: Kind> Registered<K> {
         |this| &[this.as_raw()];
         /// Enables the probe.
         ///
-        /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect once
-        /// they are enabled, which `enable_kprobe()` alone does not ensure.
+        /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect
+        /// once they are enabled, which `enable_kprobe()` alone does not ensure.
         ///
         /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
         /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
@@ -202,8 +201,8 @@ impl<K: Kind> Registered<K> {
         enable = true;
         /// Disables the probe.
         ///
-        /// A handler may still be running when this returns, and a return probe still follows the calls
-        /// in flight to their return.
+        /// A handler may still be running when this returns, and a return probe still follows the
+        /// calls in flight to their return.
         ///
         /// Context: process context; it sleeps. C functions: `disable_kprobe()`,
         /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.

@@ -109,8 +109,8 @@ static void __kprobes unregister_all(void *arg)
 			name = symbol;
 			sprint_symbol(symbol, reg->address);
 			/*
-			 * For a symbol of this module, or of one that was unloaded, the kernel prints
-			 * the raw address, which must not get into the log.
+			 * For a symbol of this module, or of one that was unloaded, the kernel
+			 * prints the raw address, which must not get into the log.
 			 */
 			if (symbol[0] == '0')
 				scnprintf(symbol, sizeof(symbol), "%p", (void *)reg->address);

@@ -40,7 +40,6 @@ pub struct Refusal {
     pub error: Error,
 }
 
-/// One probe of a set.
 #[repr(C)]
 pub(crate) struct Member<K: Kind, H> {
     registered: Registered<K>,
@@ -154,8 +153,8 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
 
     switches! {
         |this| &this.pointers;
-        /// Enables all probes of the set, except those that are gone. If one cannot be enabled, those
-        /// before it in the set are disabled again.
+        /// Enables all probes of the set, except those that are gone. If one cannot be enabled,
+        /// those before it in the set are disabled again.
         ///
         /// Context: process context; it sleeps.
         ///
@@ -188,7 +187,6 @@ impl<K: Kind, H: Handles<K>> PinnedDrop for Set<K, H> {
 }
 
 impl<K: Kind, H: Handles<K>> Member<K, H> {
-    /// Allocates the members.
     fn all(targets: usize, handler: *const H) -> Result<KVVec<Self>> {
         if targets == 0 {
             return Err(EINVAL);
