@@ -147,7 +147,7 @@ macro_rules! from_words {
             const COUNT: usize = <[usize]>::len(&[$($n),*]);
 
             #[inline(always)]
-            #[allow(unused_variables, reason = "of no arguments")]
+            #[allow(clippy::unused_unit, unused_variables, reason = "of no arguments")]
             fn from_words(word: impl Fn(usize) -> usize) -> Self {
                 ($($name::from_word(word($n)),)*)
             }

@@ -86,9 +86,6 @@ macro_rules! queries {
 /// Declares `enable` and `disable` for these probes.
 macro_rules! switches {
     (|$this:ident| $probes:expr; $($(#[$doc:meta])* $name:ident = $on:literal;)*) => {
-        switches!(@ |$this| ($probes); $($(#[$doc])* $name = $on;)*);
-    };
-    (@ |$this:ident| $probes:tt; $($(#[$doc:meta])* $name:ident = $on:literal;)*) => {
         $(
             $(#[$doc])*
             pub fn $name(&self) -> Result {
