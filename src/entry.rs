@@ -8,9 +8,8 @@
 //! may have all functions of the kernel. In return, there is no other place than the entry, and a
 //! [`Context`] there has the arguments, but no other registers.
 //!
-//! Context: probed context, preemption disabled. Handlers must not sleep. They may run on several
-//! CPUs at once, and may interrupt any code, as an NMI does, including the holder of a lock. So a
-//! handler must not wait for a lock; it uses `try_lock`, atomics or per-CPU counters.
+//! Context: probed context, preemption disabled. Handlers must not sleep, and must not wait for
+//! locks, see [`crate::kprobe`]. They may run on several CPUs at once.
 //!
 //! A function may have several probes. Each has its own hits, in an undefined order.
 //!

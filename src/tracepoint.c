@@ -40,13 +40,12 @@ int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 	/* At the module's end, the lock may not have been taken yet, see unregister_all(). */
 	if (READ_ONCE(tp->enabled) == on)
 		return 0;
-	mutex_lock(&lock);
+	guard(mutex)(&lock);
 	if (tp->enabled != on)
 		ret = on ? tracepoint_probe_register(tp->tracepoint, tp->hit, tp) :
 			   tracepoint_probe_unregister(tp->tracepoint, tp->hit, tp);
 	if (!ret)
 		WRITE_ONCE(tp->enabled, on);
-	mutex_unlock(&lock);
 	return ret;
 }
 

@@ -47,10 +47,12 @@ fn find_nul(bytes: &[u8]) -> Option<usize> {
     nul.map(|n| at + n)
 }
 
+/// Copies bytes to the first from the second pointer, which it checks; 0 if it has.
+type CopyFn = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long;
+
 /// An address space: user or kernel.
 trait Space {
-    /// Copies bytes to the first from the second pointer, which it checks; 0 if it has.
-    const COPY: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long;
+    const COPY: CopyFn;
 
     /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`. (For an address that is not
     /// the kernel's, the kernel has ERANGE.)
@@ -124,14 +126,12 @@ trait Space {
 
 struct User;
 impl Space for User {
-    const COPY: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long =
-        bindings::copy_from_user_nofault;
+    const COPY: CopyFn = bindings::copy_from_user_nofault;
 }
 
 struct Kernel;
 impl Space for Kernel {
-    const COPY: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long =
-        bindings::kprobes_read_kernel;
+    const COPY: CopyFn = bindings::kprobes_read_kernel;
 }
 
 macro_rules! pointer {
