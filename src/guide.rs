@@ -88,21 +88,6 @@
 //! | [`entry::Kind`] | [`entry::Options`], [`entry::Specific`] | [`entry::Context`] | [`entry::AtEntry`] |
 //! | [`tracepoint::Kind`] | [`tracepoint::Options`] | [`tracepoint::Context`] | [`tracepoint::Trace`] |
 //! | [`overrides::Kind`] | [`overrides::Options`] | [`overrides::Context`] | [`kprobe::Pre`] |
-//!
-//! [`allocator`]: samples::allocator
-//! [`change_outcome`]: samples::change_outcome
-//! [`conditional`]: samples::conditional
-//! [`failed_opens`]: samples::failed_opens
-//! [`first_probe`]: samples::first_probe
-//! [`funccount`]: samples::funccount
-//! [`latency`]: samples::latency
-//! [`nanosleep`]: samples::nanosleep
-//! [`open_names`]: samples::open_names
-//! [`process_creation`]: samples::process_creation
-//! [`registers`]: samples::registers
-//! [`sensor`]: samples::sensor
-//! [`signals`]: samples::signals
-//! [`xdp_verdicts`]: samples::xdp_verdicts
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
@@ -127,6 +112,8 @@ use crate::{
     regs::Register,
     *, //
 };
+#[allow(unused_imports, reason = "for the links")]
+use samples::*;
 
 /// The sources of the samples.
 pub mod samples {
@@ -141,20 +128,8 @@ pub mod samples {
         };
     }
 
-    samples!(
-        allocator,
-        change_outcome,
-        conditional,
-        failed_opens,
-        first_probe,
-        funccount,
-        latency,
-        nanosleep,
-        open_names,
-        process_creation,
-        registers,
-        sensor,
-        signals,
-        xdp_verdicts,
-    );
+    samples! {
+        allocator, change_outcome, conditional, failed_opens, first_probe, funccount, latency,
+        nanosleep, open_names, process_creation, registers, sensor, signals, xdp_verdicts,
+    }
 }

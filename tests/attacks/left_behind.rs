@@ -26,12 +26,12 @@ use super::*;
 
 /// What runs at the module's end.
 const ENDS: [&CStr; 7] = [
-    c"attacks:free_param",
-    c"attacks:report",
+    c"attacks:unregister_all",
+    c"attacks:kprobes_remove_registration",
     c"attacks:kprobes_unregister",
     c"attacks:kprobes_tracepoint_enable",
     c"attacks:kprobes_entry_detach",
-    c"attacks:kprobes_unregister_watch",
+    c"attacks:end_watch",
     c"attacks:kprobes_wait",
 ];
 

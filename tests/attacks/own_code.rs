@@ -15,12 +15,11 @@
 use super::*;
 
 /// The library's own, as this module has them.
-const HELPERS: [Target<'static>; 7] = [
+const HELPERS: [Target<'static>; 6] = [
     Target::symbol(c"attacks:kprobes_add_registration"),
-    Target::symbol(c"attacks:kprobes_remove_registration"),
     Target::symbol(c"attacks:kprobes_enable"),
     Target::symbol(c"attacks:kprobes_enable_all"),
-    Target::symbol(c"attacks:kprobes_must_not_wait"),
+    Target::symbol(c"attacks:kprobes_may_register"),
     Target::symbol(c"attacks:kprobes_place_flags"),
     Target::symbol(c"attacks:kprobes_entry_watch"),
 ];
