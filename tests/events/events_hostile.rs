@@ -154,8 +154,10 @@ impl entry::Handler for Emits {
     }
 }
 
+type Thrice<P> = Armed<Armed<Armed<P>>>;
+
 struct Hostile {
-    _probe: Pin<KBox<Armed<Armed<Armed<Entry<Emits>>>>>>,
+    _probe: Pin<KBox<Thrice<Entry<Emits>>>>,
 }
 
 impl kernel::Module for Hostile {
