@@ -6,20 +6,7 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    args::{
-        FromWord,
-        FromWords, //
-    },
-    bindings,
-    kernel_ext::symbol::Address,
-    probe,
-    regs::{
-        self,
-        Register, //
-    }, //
-};
-use core::marker::PhantomData;
+use crate::prelude::*;
 use kernel::cpu::CpuId;
 
 /// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
@@ -39,7 +26,7 @@ pub trait Hit: Copy {
 
     /// Returns the saved CPU registers, or null.
     #[inline(always)]
-    fn saved(self) -> *mut bindings::pt_regs {
+    fn saved(self) -> *mut pt_regs {
         core::ptr::null_mut()
     }
 
@@ -78,7 +65,7 @@ impl<At: Place> Context<'_, At> {
 
     /// Returns the saved CPU registers, or null at a tracepoint or an entry.
     #[inline(always)]
-    pub(crate) fn saved(&self) -> *mut bindings::pt_regs {
+    pub(crate) fn saved(&self) -> *mut pt_regs {
         self.hit.saved()
     }
 
@@ -109,6 +96,21 @@ impl<At: Place> Context<'_, At> {
 
 /// The moments at which the kernel has saved all CPU registers: those of kprobes and return probes.
 pub trait Probed: Place<Hit = Saved> {}
+impl<At: Place<Hit = Saved>> Probed for At {}
+
+/// Declares moments, and what the kernel passes to their callbacks.
+macro_rules! places {
+    ($($(#[$doc:meta])* $name:ident: $hit:ty;)*) => {
+        $(
+            $(#[$doc])*
+            pub enum $name {}
+            impl $crate::Place for $name {
+                type Hit = $hit;
+            }
+        )*
+    };
+}
+pub(crate) use places;
 
 /// What the kernel passes to the callback of a kprobe or a kretprobe.
 ///
@@ -119,7 +121,7 @@ pub trait Probed: Place<Hit = Saved> {}
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Saved {
-    pub(crate) regs: *mut bindings::pt_regs,
+    pub(crate) regs: *mut pt_regs,
     kp: *const bindings::kprobe,
 }
 
@@ -128,7 +130,7 @@ impl Saved {
     ///
     /// `regs` and `kp` must be what the kernel has passed to a callback.
     #[inline(always)]
-    pub(crate) unsafe fn new(regs: *mut bindings::pt_regs, kp: *const bindings::kprobe) -> Self {
+    pub(crate) unsafe fn new(regs: *mut pt_regs, kp: *const bindings::kprobe) -> Self {
         // INVARIANT: By the safety requirements, `regs` and `kp` are those of this hit.
         Self { regs, kp }
     }
@@ -138,7 +140,7 @@ impl Hit for Saved {
     const SAVED: bool = true;
 
     #[inline(always)]
-    fn saved(self) -> *mut bindings::pt_regs {
+    fn saved(self) -> *mut pt_regs {
         self.regs
     }
 
@@ -152,7 +154,7 @@ impl Hit for Saved {
 
 impl<At: Probed> Context<'_, At> {
     #[inline(always)]
-    pub(crate) fn regs(&self) -> &bindings::pt_regs {
+    pub(crate) fn regs(&self) -> &pt_regs {
         // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it. The
         // setters of this type write it only while no reference from here is live.
         unsafe { &*self.hit.regs }

@@ -97,25 +97,6 @@
 //! | [`entry::Kind`] | [`entry::Options`], [`entry::Specific`] | [`entry::Context`] | [`entry::AtEntry`] |
 //! | [`tracepoint::Kind`] | [`tracepoint::Options`] | [`tracepoint::Context`] | [`tracepoint::Trace`] |
 //! | [`overrides::Kind`] | [`overrides::Options`] | [`overrides::Context`] | [`kprobe::Pre`] |
-//!
-//! [`allocator`]: samples::allocator
-//! [`change_outcome`]: samples::change_outcome
-//! [`conditional`]: samples::conditional
-//! [`failed_opens`]: samples::failed_opens
-//! [`first_probe`]: samples::first_probe
-//! [`funccount`]: samples::funccount
-//! [`latency`]: samples::latency
-//! [`nanosleep`]: samples::nanosleep
-//! [`open_names`]: samples::open_names
-//! [`process_creation`]: samples::process_creation
-//! [`registers`]: samples::registers
-//! [`sensor`]: samples::sensor
-//! [`signals`]: samples::signals
-//! [`handshake`]: samples::handshake
-//! [`page_faults`]: samples::page_faults
-//! [`run_queue`]: samples::run_queue
-//! [`switch`]: samples::switch
-//! [`xdp_verdicts`]: samples::xdp_verdicts
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
@@ -154,6 +135,8 @@ use crate::{
     regs::Register,
     *, //
 };
+#[allow(unused_imports, reason = "for the links")]
+use samples::*;
 
 /// The sources of the samples.
 pub mod samples {
@@ -168,24 +151,9 @@ pub mod samples {
         };
     }
 
-    samples!(
-        allocator,
-        change_outcome,
-        conditional,
-        failed_opens,
-        first_probe,
-        funccount,
-        latency,
-        nanosleep,
-        open_names,
-        process_creation,
-        registers,
-        sensor,
-        signals,
-        handshake,
-        page_faults,
-        run_queue,
-        switch,
-        xdp_verdicts,
-    );
+    samples! {
+        allocator, change_outcome, conditional, failed_opens, first_probe, funccount, handshake,
+        latency, nanosleep, open_names, page_faults, process_creation, registers, run_queue,
+        sensor, signals, switch, xdp_verdicts,
+    }
 }

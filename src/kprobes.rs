@@ -77,11 +77,6 @@
 //!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`],
 //!   [`any_function`](kretprobe::Options::any_function).
 //!
-//! # Events
-//!
-//! What a handler sees can go to tracefs, perf and BPF programs, as a record that [`trace_event!`]
-//! declares. See [`event`].
-//!
 //! # Probes that are never dropped
 //!
 //! A probe in a static, behind a reference count that never reaches zero, or passed to
@@ -166,6 +161,7 @@ mod exec;
 mod file;
 mod kernel_ext;
 mod linux;
+mod prelude;
 mod short;
 mod syscall;
 mod target;

@@ -401,6 +401,7 @@ macro_rules! probes {
 pub mod __short {
     use crate::{
         collect,
+        event::has_at,
         FromWord, //
     };
     use core::sync::atomic::{
@@ -490,7 +491,10 @@ pub mod __short {
     // What is refused are bounds that nothing satisfies. rustc reports such a bound at the tokens
     // that the module's author wrote, but a `compile_error!` at the whole call of the macro.
     macro_rules! refused {
-        ($($trait:ident: $message:literal, $note:literal;)*) => {
+        ($(
+            $name:ident$(($value:ty))? $(-> $ret:ty)?,
+                $trait:ident: $message:literal, $note:literal;
+        )*) => {
             $(
                 #[diagnostic::on_unimplemented(
                     message = $message,
@@ -500,30 +504,35 @@ pub mod __short {
                 pub trait $trait: Sized {
                     fn never() -> Self;
                 }
+
+                #[inline]
+                pub fn $name<T: $trait>($(_: $value)?) $(-> $ret)? {
+                    $(<$ret>::never())?
+                }
             )*
         };
     }
 
     refused! {
-        SeventhArgument:
+        seventh_argument -> T, SeventhArgument:
             "a probe has the first six arguments of a function",
             "the others are on the stack";
-        SixthArgument:
+        sixth_argument, SixthArgument:
             "a handler has the first five arguments of a tracepoint",
             "leave the others out";
-        TracepointResult:
+        result_at_tracepoint -> T, TracepointResult:
             "a tracepoint has no result",
             "`fn name at c\"function\" (cx, ...) -> name: Type` is at the return of a function";
-        EntryResult:
+        result_at_entry -> T, EntryResult:
             "a probe at an entry has no result",
             "`fn name at c\"function\" (cx, ...) -> name: Type` is at the return of a function";
-        EntryOffset:
+        offset_at_entry(T), EntryOffset:
             "a probe at an entry has no offset",
             "only a probe `at` a function has";
-        Offset:
+        offset_at_return(T), Offset:
             "a probe with a result has no offset",
             "it is at the entry and at the return of the function";
-        TracepointOffset:
+        offset_at_tracepoint(T), TracepointOffset:
             "a tracepoint has no offset",
             "only a probe `at` a function has";
     }
@@ -531,7 +540,6 @@ pub mod __short {
     /// Refuses the names that the kernel's `SYSCALL_DEFINE()` makes.
     #[inline]
     pub const fn arguments_of_a_system_call(target: &core::ffi::CStr) {
-        let name = target.to_bytes();
         const PREFIXES: [&[u8]; 7] = [
             b"__x64_sys_",
             b"__ia32_sys_",
@@ -543,49 +551,14 @@ pub mod __short {
         ];
         let mut n = 0;
         while n < PREFIXES.len() {
-            if let Some((prefix, _)) = name.split_at_checked(PREFIXES[n].len()) {
-                let mut same = true;
-                let mut at = 0;
-                while at < prefix.len() {
-                    same &= prefix[at] == PREFIXES[n][at];
-                    at += 1;
-                }
-                assert!(
-                    !same,
-                    "probes!: the entry point of a system call takes one argument, a pointer to \
-                     the arguments: use `cx.syscall_args()`"
-                );
-            }
+            assert!(
+                !has_at(target.to_bytes(), 0, PREFIXES[n]),
+                "probes!: the entry point of a system call takes one argument, a pointer to the \
+                 arguments: use `cx.syscall_args()`"
+            );
             n += 1;
         }
     }
-
-    #[inline]
-    pub fn seventh_argument<T: SeventhArgument>() -> T {
-        T::never()
-    }
-
-    #[inline]
-    pub fn sixth_argument<T: SixthArgument>() {}
-
-    #[inline]
-    pub fn result_at_tracepoint<T: TracepointResult>() -> T {
-        T::never()
-    }
-
-    #[inline]
-    pub fn result_at_entry<T: EntryResult>() -> T {
-        T::never()
-    }
-
-    #[inline]
-    pub fn offset_at_entry<T: EntryOffset>(_: T) {}
-
-    #[inline]
-    pub fn offset_at_return<T: Offset>(_: T) {}
-
-    #[inline]
-    pub fn offset_at_tracepoint<T: TracepointOffset>(_: T) {}
 
     #[inline(always)]
     pub fn argument<T: FromWord>() {}

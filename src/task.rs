@@ -6,21 +6,8 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    bindings,
-    context::{
-        Context,
-        Place, //
-    },
-    nofault::KernelPtr,
-    regs, //
-};
-use kernel::{
-    fmt,
-    prelude::*,
-    str::BStr,
-    task::Pid, //
-};
+use crate::prelude::*;
+use kernel::task::Pid;
 
 impl<At: Place> Context<'_, At> {
     /// Returns the current task's `task_struct::pid` in the initial namespace, which user space
@@ -96,16 +83,10 @@ pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
 /// `Display` escapes all that is not printable ASCII, because a program chooses its name, and could
 /// otherwise write lines and terminal codes into the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Comm([u8; bindings::TASK_COMM_LEN as usize]);
+pub struct Comm(pub(crate) [u8; bindings::TASK_COMM_LEN as usize]);
 
 impl Comm {
     pub(crate) const SIZE: usize = bindings::TASK_COMM_LEN as usize;
-
-    /// Returns all bytes, also those after the name.
-    #[inline(always)]
-    pub(crate) fn into_bytes(self) -> [u8; Self::SIZE] {
-        self.0
-    }
 
     /// Returns the name as two words, without what is after its NUL.
     #[inline(always)]

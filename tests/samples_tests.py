@@ -8,9 +8,6 @@ Names of x86-64 (__x64_sys_, a register) also stand for those of other architect
 A line may occur several times in a row.
 """
 import re
-import shutil
-import tempfile
-from pathlib import Path
 
 import kernels
 
@@ -55,34 +52,7 @@ def names():
     return sorted(path.stem for path in SAMPLES.glob("*.rs"))
 
 
-def with_bpftrace(bench, results):
-    """The sample nanosleep and bpftrace's one-liners count the same calls."""
-    outcome = bench.run(["tests/inside/samples_bpftrace"], limit=120)
-    counts = outcome.output.splitlines()
-    if counts and counts[0].startswith("no "):
-        results.say(f"# sample: {counts[0]} in the guest, nothing to compare nanosleep with")
-        return
-    results.add(counts == ["sample 7 7", "bpftrace 7 7"] and outcome.ok,
-                "sample: nanosleep and bpftrace agree", counts + outcome.problems)
-
-
-def copied(bench, results):
-    """A copy of a sample in an empty folder, with the three lines of README.md."""
-    readme = (SAMPLES / "README.md").read_text()
-    kbuild = re.search(r"```make\n(.*?)```", readme, re.DOTALL)[1]
-    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
-        folder = Path(name)
-        shutil.copy2(SAMPLES / "first_probe.rs", folder)
-        (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(kernels.ROOT)))
-        build = bench.make(folder)
-        results.add(
-            (folder / "first_probe.ko").exists() and len(kbuild.splitlines()) == 3,
-            "sample: a copy builds in an empty folder", build.stdout.splitlines()[-20:],
-        )
-
-
 def run(bench, results):
-    copied(bench, results)
     bench.build("samples")
     outcome = bench.run(["qemu/inside/samples", *names()], limit=400)
     logs = dict(re.findall(r"^=== (\w+)\n((?:(?!===).*\n)*)", outcome.output, re.MULTILINE))
@@ -93,10 +63,6 @@ def run(bench, results):
             continue
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name}", notes)
-    if kernels.is_debug(bench.kdir):
-        results.say("# sample: what bpftrace counts is compared on other kernels")
-    else:
-        with_bpftrace(bench, results)
     results.verdict("sample", outcome)
     # Its events beside those of tracefs, also with perf.
     bench.ktap(results, "sensor", "samples_sensor.py", limit=300, memory="2G")

@@ -7,12 +7,7 @@
 //! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace [`Address`]. The `kernel`
 //! crate has no `sprint_symbol()`.
 
-use crate::bindings;
-use kernel::{
-    fmt,
-    prelude::*,
-    str::BStr, //
-};
+use crate::prelude::*;
 
 /// A kernel address.
 ///

@@ -5,18 +5,8 @@
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
 use crate::{
-    bindings::{
-        self,
-        __arch_ftrace_regs,
-        ftrace_regs,
-        pt_regs, //
-    },
+    prelude::*,
     regs::Entry, //
-};
-use core::sync::atomic::{
-    compiler_fence,
-    AtomicU64,
-    Ordering, //
 };
 
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`). Kprobes on arm64 do
@@ -151,7 +141,7 @@ pub(crate) fn cpu() -> u32 {
 
 /// The current task. No function is called for it, because ftrace could trace that.
 #[inline(always)]
-pub(crate) fn current() -> *mut bindings::task_struct {
+pub(crate) fn current() -> *mut task_struct {
     let task;
     // SAFETY: The kernel keeps it there.
     unsafe {
@@ -184,7 +174,7 @@ pub(crate) fn preempt_count() -> u32 {
 /// `task` must be the current one. There must be a word that only its task writes.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
+    task: *mut task_struct,
 ) -> Entry {
     if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
         return Entry::Interrupt;
@@ -208,9 +198,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
 ///
 /// [`enter_in_task`] must have set it in `task`.
 #[inline(always)]
-pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
-) {
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut task_struct) {
     compiler_fence(Ordering::SeqCst);
     // SAFETY: By the safety requirements of this function.
     unsafe {
@@ -262,7 +250,7 @@ pub(crate) unsafe fn preempt_enable() {
 /// `fregs` must be what ftrace has passed to a callback that is running.
 #[inline(always)]
 pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
-    let fregs: *mut __arch_ftrace_regs = fregs.cast();
+    let fregs: *mut bindings::__arch_ftrace_regs = fregs.cast();
     // SAFETY: By the safety requirements; the array has `x0` to `x8`.
     unsafe {
         match name {

@@ -5,12 +5,7 @@
 //! C header: [`arch/x86/include/asm/ptrace.h`](srctree/arch/x86/include/asm/ptrace.h)
 
 use crate::{
-    bindings::{
-        self,
-        __arch_ftrace_regs,
-        ftrace_regs,
-        pt_regs, //
-    },
+    prelude::*,
     regs::Entry, //
 };
 use core::{
@@ -175,7 +170,7 @@ pub(crate) fn cpu() -> u32 {
 
 /// The current task. No function is called for it, because ftrace could trace that.
 #[inline(always)]
-pub(crate) fn current() -> *mut bindings::task_struct {
+pub(crate) fn current() -> *mut task_struct {
     let task;
     // SAFETY: `gs` leads to the CPU's own; it is this task's as long as the task runs.
     unsafe {
@@ -213,7 +208,7 @@ pub(crate) fn preempt_count() -> u32 {
 /// `task` must be the current one. There must be a word that only its task writes.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
+    task: *mut task_struct,
 ) -> Entry {
     // SAFETY: By the safety requirements, the word is there. Interrupts in between leave it as they
     // found it.
@@ -242,9 +237,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
 ///
 /// [`enter_in_task`] must have set it in `task`.
 #[inline(always)]
-pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
-) {
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut task_struct) {
     // SAFETY: By the safety requirements of this function.
     unsafe {
         asm!(
@@ -324,7 +317,12 @@ pub(crate) unsafe fn preempt_enable() {
 pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
     // SAFETY: By the safety requirements. Here it is a `struct pt_regs`, of which the arguments and
     // the pointers of instruction, stack and frame are filled in.
-    unsafe { register(&raw mut (*fregs.cast::<__arch_ftrace_regs>()).regs, name) }
+    unsafe {
+        register(
+            &raw mut (*fregs.cast::<bindings::__arch_ftrace_regs>()).regs,
+            name,
+        )
+    }
 }
 
 /// The name of a system call's entry point, with a NUL.

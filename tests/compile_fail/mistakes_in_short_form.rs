@@ -13,10 +13,6 @@ kprobes::probes! {
         _b: &'static CStr, //~ `&'static core::ffi::CStr` is not a type of an argument or a result
         _c: u64) {}
 
-    fn argument_at_the_entry at c"f" (_cx, _a: i32,
-        _b: [u8; 4], //~ `[u8; 4]` is not a type of an argument or a result
-    ) -> _result: i32 {}
-
     fn argument_that_is_not_imported at c"f" (_cx,
         _a: UserStr, //~ cannot find type `UserStr`
     ) {}
@@ -67,28 +63,6 @@ kprobes::probes! {
         );
         let (_path,): (usize,) = cx.syscall_args()?; //~ the `?` operator can only be used
         a //~ mismatched types
-    }
-}
-
-mod kind {
-    kprobes::probes! {
-        struct Kind;
-
-        fn kind
-            near //~ cannot find type `near` in module `$crate::__short::at_entry_or_on_expected`
-            c"f" (_cx) {}
-    }
-}
-
-mod twice {
-    // The struct and the fields of that name are told as well.
-    kprobes::probes! { //~ defined multiple times //~ already declared //~ conflicting //~ duplicate
-        struct Twice;
-
-        fn name at c"f" (_cx) {}
-        fn
-            name //~ field `name` specified more than once
-            at c"f" (_cx) {}
     }
 }
 

@@ -13,8 +13,8 @@ import shutil
 import sys
 
 import kmod
-from device import (AROUND, AT, BEFORE, ENTRY, ENTRY_SET, EXACT, FOLLOWED, INNER, IO_REFUSED, IRQ,
-                    MATCHING, RETURN_SET, SET, SOFTIRQ, TARGET, TRACED, Device, run)
+from device import (AROUND, AT, BEFORE, ENTRY, ENTRY_SET, EXACT, FOLLOWED, INNER, IRQ,
+                    MATCHING, RETURN_SET, SET, SOFTIRQ, TARGET, TRACED, Device, refused_member, run)
 from kmod import check, equal, kprobe_list, probes, write
 
 FAILSLAB = "/sys/kernel/debug/failslab"
@@ -87,7 +87,7 @@ def kth_member():
 
     def then():
         nothing_left()
-        refused.add(device.ioctl(IO_REFUSED))
+        refused.add(refused_member())
 
     with Device() as device:
         inject(lambda: device.add(SET, *PLACES), lambda held: held.drop(), then)

@@ -7,20 +7,16 @@
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
-#include <linux/ftrace.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/irq_work.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
-#include <linux/linkage.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
-#include <linux/sched/signal.h>
-#include <linux/stacktrace.h>
 #include <linux/timer.h>
 #include <linux/uaccess.h>
 #ifdef CONFIG_X86_64
@@ -57,10 +53,11 @@ noinline u64 kut_mix(u64 a, u64 b)
 	return a;
 }
 
-noinline u64 kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
+/* Returns the address to which it returns. */
+noinline unsigned long kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
 {
 	barrier();
-	return a + b + c + d + e + f;
+	return (unsigned long)__builtin_return_address(0);
 }
 
 struct kut_two {
@@ -135,67 +132,36 @@ void kut_call_syscall(void)
 	kut_syscall(&regs);
 }
 
-/*
- * Sets each register to a different value at the probe, which is at offset
- * kut_registers_at.
- */
+/* Sets each register to a different value, until kut_registers_set. */
+noinline __noclone void kut_registers(void)
+{
 #ifdef CONFIG_X86_64
-asm(".text\n"
-    ".type kut_registers, @function\n"
-    ".globl kut_registers\n" ASM_FUNC_ALIGN
-    "kut_registers:\n"
-    ".irp r,rbx,rbp,r12,r13,r14,r15\n"
-    "	push %\\r\n"
-    ".endr\n"
-    ".set n, 101\n"
-    ".irp r,rax,rbx,rcx,rdx,rsi,rdi,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"
-    "	mov $n, %\\r\n"
-    ".set n, n + 1\n"
-    ".endr\n"
-    "1:	nop\n"
-    ".irp r,r15,r14,r13,r12,rbp,rbx\n"
-    "	pop %\\r\n"
-    ".endr\n"
-    "	" ASM_RET "\n"
-    ".size kut_registers, .-kut_registers\n"
-    ".section .rodata\n"
-    ".globl kut_registers_at\n"
-    "kut_registers_at: .long 1b - kut_registers\n"
-    ".previous\n");
+	asm volatile("push %%rbp\n"
+		     ".set n, 101\n"
+		     ".irp r,rax,rbx,rcx,rdx,rsi,rdi,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"
+		     "	mov $n, %%\\r\n"
+		     ".set n, n + 1\n"
+		     ".endr\n"
+		     ".globl kut_registers_set\n"
+		     "kut_registers_set: nop\n"
+		     "pop %%rbp\n" ::: "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
+		     "r10", "r11", "r12", "r13", "r14", "r15", "memory");
 #else
-/* Without x18, which the kernel may reserve. */
-asm(".text\n"
-    ".align 2\n"
-    ".type kut_registers, @function\n"
-    ".globl kut_registers\n"
-    "kut_registers:\n"
-    "	stp x29, x30, [sp, #-96]!\n"
-    "	stp x19, x20, [sp, #16]\n"
-    "	stp x21, x22, [sp, #32]\n"
-    "	stp x23, x24, [sp, #48]\n"
-    "	stp x25, x26, [sp, #64]\n"
-    "	stp x27, x28, [sp, #80]\n"
-    ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\n"
-    "	mov x\\n, #101 + \\n\n"
-    ".endr\n"
-    ".irp n,19,20,21,22,23,24,25,26,27,28,29,30\n"
-    "	mov x\\n, #101 + \\n\n"
-    ".endr\n"
-    "1:	nop\n"
-    "	ldp x19, x20, [sp, #16]\n"
-    "	ldp x21, x22, [sp, #32]\n"
-    "	ldp x23, x24, [sp, #48]\n"
-    "	ldp x25, x26, [sp, #64]\n"
-    "	ldp x27, x28, [sp, #80]\n"
-    "	ldp x29, x30, [sp], #96\n"
-    "	ret\n"
-    ".size kut_registers, .-kut_registers\n"
-    ".section .rodata\n"
-    ".align 2\n"
-    ".globl kut_registers_at\n"
-    "kut_registers_at: .long 1b - kut_registers\n"
-    ".previous\n");
+	/* Without x18, which the kernel may reserve. */
+	asm volatile("stp x29, x30, [sp, #-16]!\n"
+		     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,19,20,21,22,23\n"
+		     "	mov x\\n, #101 + \\n\n"
+		     ".endr\n"
+		     ".irp n,24,25,26,27,28,29,30\n"
+		     "	mov x\\n, #101 + \\n\n"
+		     ".endr\n"
+		     ".globl kut_registers_set\n"
+		     "kut_registers_set: nop\n"
+		     "ldp x29, x30, [sp], #16\n" ::: "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7",
+		     "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19",
+		     "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "memory");
 #endif
+}
 
 int kut_ran;
 
@@ -203,52 +169,6 @@ noinline int kut_skipped(int value)
 {
 	kut_ran++;
 	return value + 1;
-}
-
-/*
- * Stack traces, like those of lib/tests/test_kprobes.c. The return addresses are
- * those of the first call: with a probe, they are the trampoline's.
- */
-static unsigned long first_return[2];
-
-noinline unsigned long kut_stack_inner(void)
-{
-	if (!first_return[0])
-		first_return[0] = (unsigned long)__builtin_return_address(0);
-	return first_return[0];
-}
-
-noinline unsigned long kut_stack_outer(void)
-{
-	unsigned long (*volatile inner)(void) = kut_stack_inner;
-
-	if (!first_return[1])
-		first_return[1] = (unsigned long)__builtin_return_address(0);
-	inner();
-	return first_return[1];
-}
-
-noinline unsigned long kut_stack_driver(void)
-{
-	unsigned long (*volatile outer)(void) = kut_stack_outer;
-
-	outer();
-	return (unsigned long)__builtin_return_address(0);
-}
-
-/* Returns the index of the address in the trace, from 1, or 0; next is the one after it. */
-int kut_stack_find(unsigned long address, unsigned long *next)
-{
-	unsigned long entries[16];
-	unsigned int i, n = stack_trace_save(entries, ARRAY_SIZE(entries), 0);
-
-	for (i = 0; i + 1 < n; i++) {
-		if (entries[i] == address) {
-			*next = entries[i + 1];
-			return i + 1;
-		}
-	}
-	return 0;
 }
 
 bool kut_preemptible(void)
@@ -300,40 +220,13 @@ void kut_stop_sleepers(int n)
 	}
 }
 
-/* Claims a function, like a live patch. */
-static void held(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
-		 struct ftrace_regs *fregs)
-{
-}
-
-static struct ftrace_ops holder = {
-	.func = held,
-	.flags = FTRACE_OPS_FL_SAVE_REGS_IF_SUPPORTED | FTRACE_OPS_FL_IPMODIFY,
-};
-
-int kut_hold(unsigned long address)
-{
-	int ret = ftrace_set_filter_ip(&holder, address, 0, 0);
-
-	return ret ?: register_ftrace_function(&holder);
-}
-
-void kut_let_go(unsigned long address)
-{
-	unregister_ftrace_function(&holder);
-	ftrace_set_filter_ip(&holder, address, 1, 0);
-}
-
 /*
- * A kprobe that joins the one under test, so that the kernel's state of that can be
- * found outside of the library.
+ * Sets nmissed of the kretprobe at that address, which a kprobe finds that joins it.
  */
-static struct kprobe mate;
-static struct kprobe *joined;
-
-int kut_join(unsigned long address)
+int kut_set_dry(unsigned long address, int value)
 {
-	struct list_head *at;
+	static struct kprobe mate;
+	struct kprobe *kp;
 	int ret;
 
 	memset(&mate, 0, sizeof(mate));
@@ -341,57 +234,20 @@ int kut_join(unsigned long address)
 	ret = register_kprobe(&mate);
 	if (ret)
 		return ret;
-	for (at = mate.list.next; at != &mate.list; at = at->next) {
-		joined = list_entry(at, struct kprobe, list);
+	ret = -ENOENT;
+	list_for_each_entry(kp, &mate.list, list) {
 		/* Only the aggregate probe is hashed. */
-		if (!joined->hlist.pprev || joined->hlist.pprev == LIST_POISON2)
-			return 0;
+		if (kp->hlist.pprev && kp->hlist.pprev != LIST_POISON2)
+			continue;
+		container_of(kp, struct kretprobe, kp)->nmissed = value;
+		ret = 0;
 	}
 	unregister_kprobe(&mate);
-	return -ENOENT;
+	return ret;
 }
 
-void kut_leave(void)
-{
-	unregister_kprobe(&mate);
-}
-
-/* Sets nmissed of the kretprobe that was joined. */
-void kut_set_dry(int value)
-{
-	container_of(joined, struct kretprobe, kp)->nmissed = value;
-}
-
-/*
- * The transient state in init_aggr_kprobe(): the probe that was joined points at an
- * aggregate probe, whose list is still empty. A timer ends it.
- */
-static struct kprobe half;
-static struct list_head *whole;
-
-static void heal(struct timer_list *unused)
-{
-	WRITE_ONCE(half.list.next, whole);
-}
-static DEFINE_TIMER(healer, heal);
-
-void kut_half_link(unsigned int heal_ms)
-{
-	memset(&half, 0, sizeof(half));
-	INIT_LIST_HEAD(&half.list);
-	whole = joined->list.next;
-	mod_timer(&healer, jiffies + msecs_to_jiffies(heal_ms));
-	WRITE_ONCE(joined->list.next, &half.list);
-}
-
-void kut_whole_link(void)
-{
-	WRITE_ONCE(joined->list.next, whole);
-	timer_delete_sync(&healer);
-}
-
-/* Maps two pages of user memory. */
-unsigned long kut_user_pages(void)
+/* Maps pages of user memory. */
+unsigned long kut_user_pages(int n)
 {
 	struct kunit *test = kunit_get_current_test();
 	unsigned long at = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -399,15 +255,8 @@ unsigned long kut_user_pages(void)
 
 	if (!at || IS_ERR_VALUE(at) || clear_user((void __user *)at, 2 * PAGE_SIZE))
 		return 0;
-	return at;
-}
-
-/* As above, with the second one unmapped again. */
-unsigned long kut_user_page(void)
-{
-	unsigned long at = kut_user_pages();
-
-	return !at || vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
+	/* What follows them cannot be read. */
+	return n == 1 && vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
 }
 
 int kut_write_user(unsigned long at, const void *from, unsigned long len)
@@ -440,11 +289,6 @@ unsigned long kut_fixed_device(void)
 void kut_skip(const char *why)
 {
 	kunit_mark_skipped(kunit_get_current_test(), "%s", why);
-}
-
-void kut_signal(int sig)
-{
-	send_sig(sig, current, 0);
 }
 
 /* Passes the tracepoint module_get. */
