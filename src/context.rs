@@ -7,7 +7,6 @@
 //! Context: any; nothing here sleeps, locks or faults.
 
 use crate::prelude::*;
-use kernel::cpu::CpuId;
 
 /// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
 pub trait Place {
@@ -79,7 +78,7 @@ impl<At: Place> Context<'_, At> {
     /// handlers stay on the CPU.
     #[inline(always)]
     pub fn cpu(&self) -> u32 {
-        CpuId::current().as_u32()
+        regs::cpu()
     }
 
     /// Returns the monotonic time since boot, in nanoseconds.

@@ -239,34 +239,40 @@ macro_rules! probes {
     (@new $how:tt $($rest:tt)*) => { () };
 
     (
-        @handler at $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
-            [$($condition:expr)?] [] $body:block
+        @handler at $name:ident $state:tt $cx:ident $args:tt $syscall:tt $condition:tt []
+            $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $crate::kprobe::Handler for $name {
-            #[inline(always)]
-            fn pre(&self, $cx: &$crate::kprobe::Context<'_>) {
-                $crate::probes!(
-                    @run self $state $cx [$($arg: $ty,)*] $syscall [$($condition)?] $body
-                )
-            }
-
-            fn unregistered(&self, missed: $crate::macro_paths::u64) {
-                $crate::probes!(@missed $name missed);
-            }
-        }
+        $crate::probes!(
+            @before [#[$crate::macro_paths::kernel::macros::vtable]] ($crate::kprobe::Handler) pre
+            ($crate::kprobe::Context<'_>)
+            $name $state $cx $args $syscall $condition [] $body
+        );
     };
     (
-        @handler entry $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
+        @handler entry $name:ident $state:tt $cx:ident $args:tt $syscall:tt $condition:tt $ret:tt
+            $body:block
+    ) => {
+        $crate::probes!(
+            @before [] ($crate::entry::Handler) entry ($crate::entry::Context<'_>)
+            $name $state $cx $args $syscall $condition $ret $body
+        );
+    };
+    (
+        @before [$(#[$attr:meta])?] ($trait:path) $method:ident ($context:ty)
+            $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$($ret:ident: $ret_ty:ty)?] $body:block
     ) => {
-        impl $crate::entry::Handler for $name {
+        $(#[$attr])?
+        impl $trait for $name {
             #[inline(always)]
-            fn entry(&self, $cx: &$crate::entry::Context<'_>) {
+            fn $method(&self, $cx: &$context) {
+                // The body need not use it.
+                let _ = $cx;
+                $crate::probes!(@use self $state);
                 $(let $ret = $crate::__short::result_at_entry::<$ret_ty>();)?
-                $crate::probes!(
-                    @run self $state $cx [$($arg: $ty,)*] $syscall [$($condition)?] $body
-                )
+                let ($($arg,)*) = $crate::probes!(@args $syscall $cx [$($ty,)*] (return));
+                $($crate::probes!(@condition $condition, ());)?
+                $body
             }
 
             fn unregistered(&self, missed: $crate::macro_paths::u64) {
@@ -338,18 +344,6 @@ macro_rules! probes {
     };
     (@handler $how:tt $($rest:tt)*) => {};
 
-    // Runs the body before an instruction.
-    (
-        @run $handler:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
-            [$($condition:expr)?] $body:block
-    ) => {{
-        // The body need not use it.
-        let _ = $cx;
-        $crate::probes!(@use $handler $state);
-        let ($($arg,)*) = $crate::probes!(@args $syscall $cx [$($ty,)*] (return));
-        $($crate::probes!(@condition $condition, ());)?
-        $body
-    }};
     (@condition $condition:expr, $otherwise:expr) => {
         let wanted: $crate::macro_paths::bool = $condition;
         if !wanted {

@@ -321,42 +321,33 @@ pub trait Switch: Send + Sync + 'static {
     fn turn(&self, on: bool) -> Result;
 }
 
-impl<K: Kind, H: Handles<K>> Switch for Probe<K, H>
-where
-    Self: 'static,
-{
-    #[inline]
-    fn is_on(&self) -> bool {
-        self.is_enabled()
-    }
+macro_rules! switches {
+    ($($type:ident: |$this:ident| $is_on:expr;)*) => {
+        $(
+            impl<K: Kind, H: Handles<K>> Switch for $type<K, H>
+            where
+                Self: 'static,
+            {
+                fn is_on(&self) -> bool {
+                    let $this = self;
+                    $is_on
+                }
 
-    #[inline]
-    fn turn(&self, on: bool) -> Result {
-        if on {
-            self.enable()
-        } else {
-            self.disable()
-        }
-    }
+                fn turn(&self, on: bool) -> Result {
+                    if on {
+                        self.enable()
+                    } else {
+                        self.disable()
+                    }
+                }
+            }
+        )*
+    };
 }
 
-impl<K: Kind, H: Handles<K>> Switch for Set<K, H>
-where
-    Self: 'static,
-{
-    #[inline]
-    fn is_on(&self) -> bool {
-        self.iter().any(|(_, probe)| probe.is_enabled())
-    }
-
-    #[inline]
-    fn turn(&self, on: bool) -> Result {
-        if on {
-            self.enable()
-        } else {
-            self.disable()
-        }
-    }
+switches! {
+    Probe: |probe| probe.is_enabled();
+    Set: |set| set.iter().any(|(_, probe)| probe.is_enabled());
 }
 
 /// Writes what a probe can be asked, see [`Registered`].

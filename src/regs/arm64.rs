@@ -127,16 +127,22 @@ pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }
 
+/// Reads a word of the `thread_info` with which the current task begins.
+///
+/// # Safety
+///
+/// There must be a word of 32 bits at that offset.
+#[inline(always)]
+unsafe fn thread_info(offset: usize) -> u32 {
+    // SAFETY: By the safety requirements.
+    unsafe { current().byte_add(offset).cast::<u32>().read_volatile() }
+}
+
 /// As `raw_smp_processor_id()`.
 #[inline(always)]
 pub(crate) fn cpu() -> u32 {
-    // SAFETY: A task begins with its `thread_info`, which has the CPU at that offset.
-    unsafe {
-        current()
-            .byte_add(bindings::KPROBES_TASK_CPU)
-            .cast::<u32>()
-            .read_volatile()
-    }
+    // SAFETY: A `thread_info` has the CPU at that offset.
+    unsafe { thread_info(bindings::KPROBES_TASK_CPU) }
 }
 
 /// The current task. No function is called for it, because ftrace could trace that.
@@ -157,14 +163,8 @@ pub(crate) fn current() -> *mut task_struct {
 /// As `preempt_count()`.
 #[inline(always)]
 pub(crate) fn preempt_count() -> u32 {
-    // SAFETY: A task begins with its `thread_info`, whose count is at that offset. Interrupts leave
-    // it as they found it.
-    unsafe {
-        current()
-            .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
-            .cast::<u32>()
-            .read_volatile()
-    }
+    // SAFETY: A `thread_info` has the count at that offset. Interrupts leave it as they found it.
+    unsafe { thread_info(bindings::KPROBES_TASK_PREEMPT_COUNT) }
 }
 
 /// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.

@@ -137,6 +137,23 @@ pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     }
 }
 
+/// Reads a static per-CPU word of 32 bits of this CPU.
+macro_rules! this_cpu_u32 {
+    ($word:path) => {{
+        let value: u32;
+        // SAFETY: `gs` leads to the CPU's own.
+        unsafe {
+            asm!(
+                "mov {:e}, gs:[rip + {}]",
+                out(reg) value,
+                sym $word,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        value
+    }};
+}
+
 /// Adds `n` to a counter that only this CPU writes, like `local_add()`. A single instruction cannot
 /// be interrupted.
 #[inline(always)]
@@ -151,19 +168,7 @@ pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
 #[inline(always)]
 pub(crate) fn cpu() -> u32 {
     #[cfg(CONFIG_SMP)]
-    {
-        let cpu;
-        // SAFETY: `gs` leads to the CPU's own.
-        unsafe {
-            asm!(
-                "mov {:e}, gs:[rip + {}]",
-                out(reg) cpu,
-                sym bindings::cpu_number,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        cpu
-    }
+    return this_cpu_u32!(bindings::cpu_number);
     #[cfg(not(CONFIG_SMP))]
     0
 }
@@ -187,18 +192,8 @@ pub(crate) fn current() -> *mut task_struct {
 /// As `preempt_count()`; the bit `PREEMPT_NEED_RESCHED` is not masked.
 #[inline(always)]
 pub(crate) fn preempt_count() -> u32 {
-    let count;
-    // SAFETY: `gs` leads to the CPU's own. Where the task may leave the CPU, that of the next says
-    // the same of interrupts.
-    unsafe {
-        asm!(
-            "mov {:e}, gs:[rip + {}]",
-            out(reg) count,
-            sym bindings::__preempt_count,
-            options(nostack, readonly, preserves_flags),
-        );
-    }
-    count
+    // Where the task may leave the CPU, that of the next says the same of interrupts.
+    this_cpu_u32!(bindings::__preempt_count)
 }
 
 /// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
