@@ -140,7 +140,7 @@ impl<K: Key> Keyed<K, Sum> {
         Self::with_shape(capacity, Sum(()))
     }
 
-    /// Adds `n` to the count of `key`.
+    /// Adds `n` to the count of `key`, which wraps as all figures do here.
     ///
     /// Context: any.
     #[inline(always)]
@@ -313,7 +313,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
         let counts = (0..width).map(|at| self.table.sum(link, width, at));
         Row {
             key,
-            count: counts.sum(),
+            count: counts.fold(0, u64::wrapping_add),
             link,
             entries: self,
         }
@@ -335,7 +335,9 @@ impl<K: Key, S: Shape> Entries<K, S> {
     /// Returns the sum of all counts.
     #[inline]
     pub fn total(&self) -> u64 {
-        self.iter().map(|row| row.count).sum()
+        self.iter()
+            .map(|row| row.count)
+            .fold(0, u64::wrapping_add)
     }
 
     /// Returns the `n` keys with the largest counts, the largest first.

@@ -298,7 +298,7 @@ impl<K: Key> Table<K> {
         let counters = self.counters.iter().skip(of_first_cpu).step_by(self.stride);
         counters
             .map(|counter| counter.load(Ordering::Relaxed))
-            .sum()
+            .fold(0, u64::wrapping_add)
     }
 
     /// Returns the links to all entries, with their keys.
