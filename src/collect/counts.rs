@@ -184,9 +184,11 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// `at` must be smaller than the shape's width.
     #[inline(always)]
     unsafe fn add_at(&self, key: K, at: usize, n: u64) {
+        // This is the module's code: it must not run where `table` could be freed if it slept.
+        let key = key.words();
         let pinned = Pinned::new();
         let table = self.live.get(&pinned);
-        match table.link(key) {
+        match table.link(&key) {
             // SAFETY: By the safety requirements; the table was made for this width.
             Some(link) => unsafe { table.add(&pinned, link, self.shape.width(), at, n) },
             // SAFETY: By the safety requirements.
@@ -199,7 +201,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// That of [`add_at`](Keyed::add_at).
     #[cold]
     #[inline(never)]
-    unsafe fn add_new(&self, pinned: Pinned, key: K, at: usize, n: u64) {
+    unsafe fn add_new(&self, pinned: Pinned, key: K::Words, at: usize, n: u64) {
         let table = self.live.get(&pinned);
         match table.insert(key) {
             // SAFETY: By the safety requirements; the table was made for this width.
@@ -328,7 +330,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
     /// Returns the count of `key`: 0 if there is none. Of a histogram, how many values it has.
     #[inline]
     pub fn get(&self, key: K) -> u64 {
-        let link = self.table.link(key);
+        let link = self.table.link(&key.words());
         link.map_or(0, |link| self.row(link, key).count)
     }
 

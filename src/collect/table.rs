@@ -237,11 +237,10 @@ impl<K: Key> Table<K> {
     ///
     /// Context: any.
     #[inline(always)]
-    pub(super) fn link(&self, key: K) -> Option<u32> {
-        let key = key.words();
-        let first = self.bucket(key).load(Ordering::Acquire);
+    pub(super) fn link(&self, key: &K::Words) -> Option<u32> {
+        let first = self.bucket(*key).load(Ordering::Acquire);
         // SAFETY: `first` is from a bucket.
-        unsafe { self.find(&key, first, 0) }
+        unsafe { self.find(key, first, 0) }
     }
 
     /// Adds `n` to counter `at` of an entry with `width` of them, on this CPU.
@@ -262,8 +261,7 @@ impl<K: Key> Table<K> {
     ///
     /// Context: any.
     #[inline]
-    pub(super) fn insert(&self, key: K) -> Option<u32> {
-        let key = key.words();
+    pub(super) fn insert(&self, key: K::Words) -> Option<u32> {
         let bucket = self.bucket(key);
         let mut end = 0;
         let mut first = bucket.load(Ordering::Acquire);
