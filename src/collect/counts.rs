@@ -115,7 +115,8 @@ impl Shape for Buckets {
 /// [`HistogramMap`].
 ///
 /// Handlers on all CPUs add to it at once. A key takes one of `capacity` places until the map is
-/// drained or cleared. What is added for a new key when there is no place is dropped, and counted:
+/// drained or cleared, and for a moment one more on each CPU that adds it at the same time. What is
+/// added for a new key when there is no place is dropped, and counted:
 /// what has been drained, what is in the map, and [`dropped`](Keyed::dropped) add up to what
 /// handlers have added.
 ///
