@@ -221,7 +221,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 
     /// Returns the entries. Handlers keep adding to them.
     ///
-    /// Context: any but an NMI.
+    /// Context: process context. The map may have been drained when the entries are dropped, which
+    /// then frees them.
     #[inline]
     pub fn read(&self) -> Entries<K, S> {
         Entries {
@@ -354,7 +355,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
     pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
         let mut rows = KVVec::new();
         for row in self.iter() {
-            rows.push(row, GFP_KERNEL)?;
+            rows.push(row, GFP_KERNEL | __GFP_NOWARN)?;
         }
         rows.as_mut_slice()
             .sort_unstable_by_key(|row| core::cmp::Reverse(row.count));

@@ -38,12 +38,18 @@ use kernel::{
 /// The largest capacity of a map.
 pub(super) const MAX_CAPACITY: usize = 1 << 24;
 
+/// The largest size of an entry. Keys and values are copied on the stack of the probed code.
+const MAX_SIZE: usize = 2048;
+
 /// Returns `n` values, for memory that handlers use.
 #[inline]
 pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<T>> {
-    let mut all = KVVec::with_capacity(n, GFP_KERNEL)?;
+    const { assert!(size_of::<T>() <= MAX_SIZE, "a key and its value have at most 2040 bytes") };
+    // The kernel warns of more than it ever allocates, which is the module's choice here.
+    let flags = GFP_KERNEL | __GFP_NOWARN;
+    let mut all = KVVec::with_capacity(n, flags)?;
     for at in 0..n {
-        all.push(value(at), GFP_KERNEL)?;
+        all.push(value(at), flags)?;
     }
     Ok(all)
 }
@@ -349,7 +355,7 @@ impl<T> Live<T> {
 
     /// Returns a reference that stays valid.
     ///
-    /// Context: any but an NMI.
+    /// Context: process context, because dropping the reference may free the memory.
     #[inline]
     pub(super) fn read(&self) -> Arc<T> {
         let _guard = rcu::read_lock();
