@@ -339,9 +339,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
     /// Returns the sum of all counts.
     #[inline]
     pub fn total(&self) -> u64 {
-        self.iter()
-            .map(|row| row.count)
-            .fold(0, u64::wrapping_add)
+        self.iter().map(|row| row.count).fold(0, u64::wrapping_add)
     }
 
     /// Returns the `n` keys with the largest counts, the largest first.

@@ -44,7 +44,12 @@ const MAX_SIZE: usize = 2048;
 /// Returns `n` values, for memory that handlers use.
 #[inline]
 pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<T>> {
-    const { assert!(size_of::<T>() <= MAX_SIZE, "a key and its value have at most 2040 bytes") };
+    const {
+        assert!(
+            size_of::<T>() <= MAX_SIZE,
+            "a key and its value have at most 2040 bytes"
+        )
+    };
     // The kernel warns of more than it ever allocates, which is the module's choice here.
     let flags = GFP_KERNEL | __GFP_NOWARN;
     let mut all = KVVec::with_capacity(n, flags)?;
@@ -186,12 +191,13 @@ impl<K: Key> Table<K> {
         let table = Self {
             hash,
             mask: buckets - 1,
+            // The largest is first, so that too large a table fails before the others are filled.
+            counters: allocate(stride * nr_cpu_ids() as usize, |_| AtomicU64::new(0))?,
             buckets: allocate(buckets, |_| AtomicU32::new(0))?,
             entries: allocate(capacity + 1, |_| Entry {
                 next: AtomicU32::new(0),
                 key: UnsafeCell::new(MaybeUninit::uninit()),
             })?,
-            counters: allocate(stride * nr_cpu_ids() as usize, |_| AtomicU64::new(0))?,
             stride,
             free: Free::new(capacity)?,
         };
