@@ -10,7 +10,8 @@
 //! | a value, from one hit to another | [`Map`] | [`insert`](Map::insert), [`take`](Map::take), [`update`](Map::update) |
 //!
 //! All of them have a fixed capacity, so that a handler allocates nothing. They work in any
-//! context, NMIs included. What a handler cannot store is counted as dropped.
+//! context, NMIs included. What a handler cannot store is counted as dropped. A key and its value
+//! have at most 2040 bytes. Maps are created, read, drained and dropped in process context.
 //!
 //! The figures of [`CountMap`], [`Histogram`] and [`HistogramMap`] are kept for each CPU, as
 //! [`PerCpuCounts`](crate::PerCpuCounts) are: a hit writes no memory that another CPU writes, and

@@ -115,7 +115,8 @@ impl Shape for Buckets {
 /// [`HistogramMap`].
 ///
 /// Handlers on all CPUs add to it at once. A key takes one of `capacity` places until the map is
-/// drained or cleared. What is added for a new key when there is no place is dropped, and counted:
+/// drained or cleared, and for a moment one more on each CPU that adds it at the same time. What is
+/// added for a new key when there is no place is dropped, and counted:
 /// what has been drained, what is in the map, and [`dropped`](Keyed::dropped) add up to what
 /// handlers have added.
 ///
@@ -140,7 +141,7 @@ impl<K: Key> Keyed<K, Sum> {
         Self::with_shape(capacity, Sum(()))
     }
 
-    /// Adds `n` to the count of `key`.
+    /// Adds `n` to the count of `key`, which wraps as all figures do here.
     ///
     /// Context: any.
     #[inline(always)]
@@ -184,9 +185,11 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// `at` must be smaller than the shape's width.
     #[inline(always)]
     unsafe fn add_at(&self, key: K, at: usize, n: u64) {
+        // This is the module's code: it must not run where `table` could be freed if it slept.
+        let key = key.words();
         let pinned = Pinned::new();
         let table = self.live.get(&pinned);
-        match table.link(key) {
+        match table.link(&key) {
             // SAFETY: By the safety requirements; the table was made for this width.
             Some(link) => unsafe { table.add(&pinned, link, self.shape.width(), at, n) },
             // SAFETY: By the safety requirements.
@@ -199,7 +202,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// That of [`add_at`](Keyed::add_at).
     #[cold]
     #[inline(never)]
-    unsafe fn add_new(&self, pinned: Pinned, key: K, at: usize, n: u64) {
+    unsafe fn add_new(&self, pinned: Pinned, key: K::Words, at: usize, n: u64) {
         let table = self.live.get(&pinned);
         match table.insert(key) {
             // SAFETY: By the safety requirements; the table was made for this width.
@@ -218,7 +221,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 
     /// Returns the entries. Handlers keep adding to them.
     ///
-    /// Context: any but an NMI.
+    /// Context: process context. The map may have been drained when the entries are dropped, which
+    /// then frees them.
     #[inline]
     pub fn read(&self) -> Entries<K, S> {
         Entries {
@@ -313,7 +317,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
         let counts = (0..width).map(|at| self.table.sum(link, width, at));
         Row {
             key,
-            count: counts.sum(),
+            count: counts.fold(0, u64::wrapping_add),
             link,
             entries: self,
         }
@@ -328,14 +332,14 @@ impl<K: Key, S: Shape> Entries<K, S> {
     /// Returns the count of `key`: 0 if there is none. Of a histogram, how many values it has.
     #[inline]
     pub fn get(&self, key: K) -> u64 {
-        let link = self.table.link(key);
+        let link = self.table.link(&key.words());
         link.map_or(0, |link| self.row(link, key).count)
     }
 
     /// Returns the sum of all counts.
     #[inline]
     pub fn total(&self) -> u64 {
-        self.iter().map(|row| row.count).sum()
+        self.iter().map(|row| row.count).fold(0, u64::wrapping_add)
     }
 
     /// Returns the `n` keys with the largest counts, the largest first.
@@ -349,7 +353,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
     pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
         let mut rows = KVVec::new();
         for row in self.iter() {
-            rows.push(row, GFP_KERNEL)?;
+            rows.push(row, GFP_KERNEL | __GFP_NOWARN)?;
         }
         rows.as_mut_slice()
             .sort_unstable_by_key(|row| core::cmp::Reverse(row.count));

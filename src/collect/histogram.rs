@@ -152,7 +152,7 @@ impl Histogram {
 
     /// Returns how many values were counted since the histogram was created or cleared.
     ///
-    /// Context: any but an NMI.
+    /// Context: process context.
     #[inline]
     pub fn total(&self) -> u64 {
         self.0.read().total()

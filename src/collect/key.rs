@@ -45,6 +45,10 @@ mod sealed {
 
 /// The words of a [`Key`]: `u64`, or pairs and arrays of such.
 pub trait Words: Copy + Send + Sync + sealed::Sealed + 'static {
+    /// The words of the only key, if there is only one.
+    #[doc(hidden)]
+    const ONLY: Option<Self> = None;
+
     #[doc(hidden)]
     fn hash(self, hash: Hash) -> Hash;
     #[doc(hidden)]
@@ -95,6 +99,8 @@ impl Words for u64 {
 
 impl sealed::Sealed for () {}
 impl Words for () {
+    const ONLY: Option<Self> = Some(());
+
     #[inline(always)]
     fn hash(self, hash: Hash) -> Hash {
         hash

@@ -171,14 +171,14 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         Ok(Self {
             hash,
             mask: buckets - 1,
-            buckets: allocate(buckets, |_| Bucket {
-                owner: AtomicU32::new(0),
-                first: AtomicU32::new(0),
-            })?,
             entries: allocate(capacity + 1, |_| Entry {
                 next: AtomicU32::new(0),
                 in_bucket: AtomicU32::new(0),
                 content: UnsafeCell::new(MaybeUninit::uninit()),
+            })?,
+            buckets: allocate(buckets, |_| Bucket {
+                owner: AtomicU32::new(0),
+                first: AtomicU32::new(0),
             })?,
             free: Free::new(capacity)?,
             dropped: Count::new(),

@@ -38,12 +38,23 @@ use kernel::{
 /// The largest capacity of a map.
 pub(super) const MAX_CAPACITY: usize = 1 << 24;
 
+/// The largest size of an entry. Keys and values are copied on the stack of the probed code.
+const MAX_SIZE: usize = 2048;
+
 /// Returns `n` values, for memory that handlers use.
 #[inline]
 pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<T>> {
-    let mut all = KVVec::with_capacity(n, GFP_KERNEL)?;
+    const {
+        assert!(
+            size_of::<T>() <= MAX_SIZE,
+            "a key and its value have at most 2040 bytes"
+        )
+    };
+    // The kernel warns of more than it ever allocates, which is the module's choice here.
+    let flags = GFP_KERNEL | __GFP_NOWARN;
+    let mut all = KVVec::with_capacity(n, flags)?;
     for at in 0..n {
-        all.push(value(at), GFP_KERNEL)?;
+        all.push(value(at), flags)?;
     }
     Ok(all)
 }
@@ -180,15 +191,21 @@ impl<K: Key> Table<K> {
         let table = Self {
             hash,
             mask: buckets - 1,
+            // The largest is first, so that too large a table fails before the others are filled.
+            counters: allocate(stride * nr_cpu_ids() as usize, |_| AtomicU64::new(0))?,
             buckets: allocate(buckets, |_| AtomicU32::new(0))?,
             entries: allocate(capacity + 1, |_| Entry {
                 next: AtomicU32::new(0),
                 key: UnsafeCell::new(MaybeUninit::uninit()),
             })?,
-            counters: allocate(stride * nr_cpu_ids() as usize, |_| AtomicU64::new(0))?,
             stride,
             free: Free::new(capacity)?,
         };
+        // CPUs that add a key at the same time take a place each, until all but one give it back.
+        // A histogram, which has one place, would drop what the others add.
+        if let Some(only) = K::Words::ONLY {
+            table.insert(only);
+        }
         Ok(Arc::new(table, GFP_KERNEL)?)
     }
 
@@ -237,11 +254,10 @@ impl<K: Key> Table<K> {
     ///
     /// Context: any.
     #[inline(always)]
-    pub(super) fn link(&self, key: K) -> Option<u32> {
-        let key = key.words();
-        let first = self.bucket(key).load(Ordering::Acquire);
+    pub(super) fn link(&self, key: &K::Words) -> Option<u32> {
+        let first = self.bucket(*key).load(Ordering::Acquire);
         // SAFETY: `first` is from a bucket.
-        unsafe { self.find(&key, first, 0) }
+        unsafe { self.find(key, first, 0) }
     }
 
     /// Adds `n` to counter `at` of an entry with `width` of them, on this CPU.
@@ -262,8 +278,7 @@ impl<K: Key> Table<K> {
     ///
     /// Context: any.
     #[inline]
-    pub(super) fn insert(&self, key: K) -> Option<u32> {
-        let key = key.words();
+    pub(super) fn insert(&self, key: K::Words) -> Option<u32> {
         let bucket = self.bucket(key);
         let mut end = 0;
         let mut first = bucket.load(Ordering::Acquire);
@@ -298,7 +313,7 @@ impl<K: Key> Table<K> {
         let counters = self.counters.iter().skip(of_first_cpu).step_by(self.stride);
         counters
             .map(|counter| counter.load(Ordering::Relaxed))
-            .sum()
+            .fold(0, u64::wrapping_add)
     }
 
     /// Returns the links to all entries, with their keys.
@@ -346,7 +361,7 @@ impl<T> Live<T> {
 
     /// Returns a reference that stays valid.
     ///
-    /// Context: any but an NMI.
+    /// Context: process context, because dropping the reference may free the memory.
     #[inline]
     pub(super) fn read(&self) -> Arc<T> {
         let _guard = rcu::read_lock();

@@ -7,22 +7,24 @@ import os
 import re
 import threading
 
+import arch
 from arch import LIBC, checked, inside
 from kmod import (CPUS, Threads, check, equal, insmod, loaded, nothing_left, read, rmmod, until,
                   write)
 from kmod import run as kmod_run
 
 # tests/stress/targets.h
-TARGET, EXACT, INNER, IRQ, SOFTIRQ, SLEEP, USER = range(7)
+TARGET, EXACT, INNER, IRQ, SOFTIRQ, SLEEP, USER, NMI = range(8)
 NUMBERS = {"target": TARGET, "exact": EXACT, "inner": INNER, "irq": IRQ, "softirq": SOFTIRQ,
-           "user": USER}
+           "user": USER, "nmi": NMI}
 AT = {number: f"stress:stress_{name}" for name, number in NUMBERS.items()}
 # tests/stress/stress.rs
 (BEFORE, AROUND, NESTED, READER, FOLLOWED, SET, RETURN_SET, TRACED, ENTRY, ENTRY_SET,
- ENTRY_NESTED, MATCHING, ENTRY_ALONE) = range(13)
+ ENTRY_NESTED, MATCHING, ENTRY_ALONE, COLLECT, COLLECT_ENTRY, COLLECT_TRACED) = range(16)
 HITS, MISSED, RETURNS, WRONG, FAULTS = range(5)
 (IO_CALL, IO_COUNTED, IO_TIMERS, IO_SLEEP, IO_USER, IO_ADD, IO_DROP, IO_ENABLE, IO_DISABLE,
  IO_ASK) = (ord("k") << 8 | n for n in range(10))
+IO_COLLECTED, IO_DRAIN = ord("k") << 8 | 12, ord("k") << 8 | 13
 
 # Probes for exact(): kinds, and whether inside the function.
 ALL_KINDS = ((BEFORE, False), (BEFORE, True), (FOLLOWED, False))
@@ -178,6 +180,35 @@ def toggled(device, seconds, *probes):
             equal(held.seen(), before + 10, f"enabled: {on}")
         held.drop()
     return threads.count("toggle")
+
+
+# What stress_timers() is asked for.
+WITH_NMIS = 2
+
+
+def maps_add_up(seconds, in_nmis=((COLLECT_ENTRY, False),), tracepoints=()):
+    """Handlers in tasks, softirqs, interrupts and NMIs add to maps that other threads read and
+    drain. Nothing is lost: what is in them, what was drained and what they report as dropped are
+    the hits."""
+    entry = ((COLLECT_ENTRY, False),)
+    with Device() as device:
+        with exact(device, target=((COLLECT, False), *entry), irq=entry, softirq=entry,
+                   nmi=in_nmis) as figures:
+            traced = [device.add(COLLECT_TRACED, name) for name in tracepoints]
+            with fire(device, TARGET) as threads:
+                device.ioctl(IO_TIMERS, WITH_NMIS)
+                for one in 0, 1, 1:
+                    threads.start(device.ioctl, IO_DRAIN, one, name=("look", "drain")[one])
+                threads.stopped.wait(seconds)
+                device.ioctl(IO_TIMERS, 0)
+            check(all(held.ask(HITS) for held in traced), "a tracepoint was not hit")
+            drop(*traced)
+        wrong, full, busy, hits, *sums = (device.ask(IO_COLLECTED, n) for n in range(11))
+        equal((wrong, sums), (0, 7 * [hits]), "what is wrong, and the sums")
+        told = threads.told()
+        check(full and threads.count("drain") and threads.count("look"), f"{full} dropped, {told}")
+        check(device.counted(NMI) or arch.ENTRY != "ftrace", "no NMI came")
+    return f"{hits} hits, {told}, {full} dropped by a CountMap, {busy} by a busy Map, {figures}"
 
 
 def call_victim(times):

@@ -10,7 +10,7 @@ import sys
 
 import kmod
 from device import (AT, BEFORE, ENTRY, ENTRY_NESTED, FOLLOWED, HITS, INNER, MISSED, NESTED,
-                    RETURNS, TARGET, WRONG, Device, run)
+                    RETURNS, TARGET, WRONG, Device, maps_add_up, run)
 from kmod import CPUS, check, equal
 
 
@@ -64,6 +64,10 @@ def test_hits_in_handlers_are_missed_and_never_twice():
         equal([probe.ask(HITS, MISSED) for probe in inner], [(calls, count) for count in missed])
     lost = ", ".join(str(nested - count) for count in missed)
     return f"{nested} calls in handlers, {lost} of them in no figure"
+
+
+def test_maps_add_up():
+    return maps_add_up(2)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ import mmap
 import time
 
 from arch import LIBC, checked, inside
-from device import (ALL_KINDS, AROUND, AT, BEFORE, EXACT, FAULTS, FOLLOWED, HITS, INNER,
-                    IO_TIMERS, IO_USER, IRQ, NESTED, READER, RETURN_SET, SET, SOFTIRQ,
-                    TARGET, VICTIM, WRONG, Device, call_victim, come_and_go, drop, exact,
-                    fire, refused_member, stress, toggled)
+from device import (ALL_KINDS, AROUND, AT, BEFORE, COLLECT, COLLECT_ENTRY, EXACT, FAULTS, FOLLOWED,
+                    HITS, INNER, IO_TIMERS, IO_USER, IRQ, NESTED, READER, RETURN_SET, SET,
+                    SOFTIRQ, TARGET, VICTIM, WRONG, Device, call_victim, come_and_go, drop,
+                    exact, fire, maps_add_up, refused_member, stress, toggled)
 from kmod import (CPUS, Threads, check, ends, equal, insmod, kprobe_list, loaded, log,
                   match_lines, outcome, probes, refused, rmmod, unregistered, write)
 from stress_form import ROUNDS, SECONDS
@@ -211,6 +211,10 @@ def test_interrupts_and_softirqs():
             drop(*staying)
         check(device.counted(IRQ) and device.counted(SOFTIRQ) and hits, "no interrupt came")
     return f"{hits} hits of {len(known)} probes in the kernel, {figures}"
+
+
+def test_maps_add_up_in_all_contexts():
+    return maps_add_up(SECONDS, ((COLLECT, False), (COLLECT_ENTRY, False)), ["sched_waking"])
 
 
 def test_strings_are_read_while_their_page_comes_and_goes():

@@ -57,7 +57,7 @@ mod targets {
         pub(super) safe fn stress_count(which: c_uint) -> u64;
         pub(super) safe fn stress_inner(value: u64) -> u64;
         pub(super) safe fn stress_sleep(ms: c_uint) -> c_long;
-        pub(super) safe fn stress_timers(on: bool);
+        pub(super) safe fn stress_timers(on: c_uint);
         /// Does not dereference the address.
         pub(super) safe fn stress_user(string: usize) -> u64;
     }
@@ -273,6 +273,129 @@ impl kretprobe::Handler for Followed {
     }
 }
 
+/// Maps that handlers in all contexts add to, while a program takes from them.
+struct Collected {
+    hits: AtomicU64,
+    few: CountMap<u32>,
+    /// With more keys than places, as `values`.
+    full: CountMap<u32>,
+    all: Histogram,
+    by_key: HistogramMap<(i32, bool)>,
+    values: Map<u32, u64>,
+    /// Each hit inserts a key of its own and takes it.
+    pairs: Map<u64, u64>,
+    taken: Count,
+    refused: Count,
+    wrong: Count,
+    /// Of `few`, `full`, `all`, `by_key` and `values`.
+    drained: [Count; 5],
+}
+
+impl Collected {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            hits: AtomicU64::new(0),
+            few: CountMap::new(8)?,
+            full: CountMap::new(16)?,
+            all: Histogram::log2()?,
+            by_key: HistogramMap::with_buckets(8, Buckets::linear(0, 100, 10)?)?,
+            values: Map::new(16)?,
+            pairs: Map::new(64)?,
+            taken: Count::new(),
+            refused: Count::new(),
+            wrong: Count::new(),
+            drained: Default::default(),
+        })
+    }
+
+    fn hit(&self) {
+        let n = self.hits.fetch_add(1, Relaxed);
+        self.few.add(n as u32 % 3, 1);
+        self.full.add(n as u32 % 40, 1);
+        self.all.record(n);
+        self.by_key.record((n as i32 % 5, n % 2 == 0), n % 120);
+        self.values.update(n as u32 % 40, 1, |value| *value += 1);
+        if !self.pairs.insert(n, !n) {
+            self.refused.add(1);
+        } else if let Some(value) = self.pairs.take(n) {
+            self.taken.add(1);
+            self.expect(value == !n);
+        }
+    }
+
+    fn expect(&self, right: bool) {
+        self.wrong.add((!right).into());
+    }
+
+    fn look(&self) -> Result {
+        let entries = self.full.read();
+        let top = entries.top(5)?;
+        self.expect(top.len() <= 5 && entries.iter().count() <= 16);
+        self.expect(top.windows(2).all(|two| two[0].count >= two[1].count));
+        for row in self.by_key.read().iter() {
+            let parts = row.distribution();
+            let sum: u64 = parts.iter().map(|(_, _, count)| count).sum();
+            self.expect((-4..5).contains(&row.key.0) && sum >= row.count);
+        }
+        self.expect(self.pairs.iter().all(|(key, value)| value == !key));
+        self.values.retain(|key, value| {
+            self.drained[4].add(value);
+            self.expect(key < 40);
+            false
+        });
+        Ok(())
+    }
+
+    fn drain(&self) -> Result {
+        let [few, full, all, by_key, _] = &self.drained;
+        few.add(self.few.drain()?.total());
+        full.add(self.full.drain()?.total());
+        all.add(self.all.drain()?.total());
+        by_key.add(self.by_key.drain()?.total());
+        Ok(())
+    }
+
+    /// All but the first three must be the number of hits.
+    fn figure(&self, which: usize) -> Result<u64> {
+        let (few, full, pairs) = (&self.few, &self.full, &self.pairs);
+        let drained = |n: usize| self.drained[n].get();
+        Ok(match which {
+            0 => self.wrong.get(),
+            1 => full.dropped(),
+            2 => pairs.dropped(),
+            3 => self.hits.load(Relaxed),
+            4 => few.read().total() + drained(0) + few.dropped(),
+            5 => full.read().total() + drained(1) + full.dropped(),
+            6 => self.all.total() + drained(2),
+            7 => self.by_key.read().total() + drained(3) + self.by_key.dropped(),
+            8 => {
+                let kept: u64 = self.values.iter().map(|(_, value)| value).sum();
+                kept + drained(4) + self.values.dropped()
+            }
+            // What could not be taken stays.
+            9 => self.taken.get() + pairs.iter().count() as u64 + self.refused.get(),
+            10 => self.taken.get() + pairs.dropped(),
+            _ => return Err(EINVAL),
+        })
+    }
+}
+
+/// Adds to all of these maps.
+struct Collects {
+    to: Arc<Collected>,
+    hits: Count,
+}
+
+answers!(Collects, HITS: hits);
+handler!(Collects);
+
+impl Collects {
+    fn hit(&self) {
+        self.hits.add(1);
+        self.to.hit();
+    }
+}
+
 /// A probe or a set, of whatever kind. A thread that uses it keeps it from being dropped.
 trait Held: Send + Sync {
     fn ask(&self, what: usize) -> Option<u64>;
@@ -330,6 +453,7 @@ struct Device {
     text: Mutex<KVVec<u8>>,
     #[pin]
     held: Mutex<KVec<Option<Shared>>>,
+    collected: Arc<Collected>,
 }
 
 const CALL: u32 = _IO('k' as u32, 0);
@@ -343,6 +467,8 @@ const ENABLE: u32 = _IO('k' as u32, 7);
 const DISABLE: u32 = _IO('k' as u32, 8);
 const ASK: u32 = _IO('k' as u32, 9);
 const LEAK: u32 = _IO('k' as u32, 11);
+const COLLECTED: u32 = _IO('k' as u32, 12);
+const DRAIN: u32 = _IO('k' as u32, 13);
 
 /// Parses targets: `SYMBOL` or `SYMBOL+OFFSET`, each with a NUL.
 fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
@@ -382,6 +508,11 @@ impl Device {
         let alone = entry::Options::default().exclusive();
         let follows = kretprobe::Options::default().max_active((arg >> 8) as u16);
         let followed = Followed::default();
+        let to = self.collected.clone();
+        let collects = Collects {
+            to,
+            hits: Count::new(),
+        };
         let held = match arg & 0xff {
             0 => shared(Kprobe::new(first, Before::default())),
             1 => shared(Kprobe::new(first, Around::default())),
@@ -396,6 +527,9 @@ impl Device {
             10 => shared(Entry::new(first, Nested::default())),
             11 => shared(EntrySet::matching(name()?, Picks::new()?)),
             12 => shared(Entry::with_options(first, alone, Before::default())),
+            13 => shared(Kprobe::new(first, collects)),
+            14 => shared(Entry::new(first, collects)),
+            15 => shared(Tracepoint::new(name()?, collects)),
             _ => Err(EINVAL),
         }?;
         let mut all = self.held.lock();
@@ -418,9 +552,11 @@ impl MiscDevice for Device {
     type Ptr = Pin<KBox<Self>>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        let collected = Arc::new(Collected::new()?, GFP_KERNEL)?;
         let device = pin_init!(Self {
             text <- new_mutex!(KVVec::new()),
             held <- new_mutex!(KVec::new()),
+            collected,
         });
         KBox::pin_init(device, GFP_KERNEL)
     }
@@ -442,7 +578,7 @@ impl MiscDevice for Device {
             // `arg` is the function and the number of calls.
             CALL => to_result(targets::stress_call((arg & 0xff) as u32, arg >> 8))?,
             COUNTED => answer(arg, |which| Ok(targets::stress_count(which as u32)))?,
-            TIMERS => targets::stress_timers(arg != 0),
+            TIMERS => targets::stress_timers(arg as u32),
             SLEEP => return Ok(targets::stress_sleep(arg as u32)),
             USER => drop(targets::stress_user(arg)),
             ADD => return me.add(arg),
@@ -455,6 +591,9 @@ impl MiscDevice for Device {
             ASK => answer(arg, |question| {
                 me.get(question >> 8)?.ask(question & 0xff).ok_or(EINVAL)
             })?,
+            COLLECTED => answer(arg, |which| me.collected.figure(which))?,
+            DRAIN if arg == 0 => me.collected.look()?,
+            DRAIN => me.collected.drain()?,
             // For testing the harness, which must report what is leaked.
             LEAK => {
                 for _ in 0..arg {
@@ -481,6 +620,6 @@ impl kernel::Module for Stress {
 
 impl Drop for Stress {
     fn drop(&mut self) {
-        targets::stress_timers(false);
+        targets::stress_timers(0);
     }
 }

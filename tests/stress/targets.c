@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Functions to probe and their callers: a program through stress.rs, a timer
- * interrupt, a softirq.
+ * interrupt, a softirq, an NMI.
  */
 #include <linux/atomic.h>
+#include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/jiffies.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/timer.h>
+#ifdef CONFIG_X86
+#include <asm/apic.h>
+#include <asm/nmi.h>
+#endif
 
 #include "targets.h"
 
@@ -37,6 +42,7 @@ TARGET(stress_exact, STRESS_EXACT)
 TARGET(stress_inner, STRESS_INNER)
 TARGET(stress_irq, STRESS_IRQ)
 TARGET(stress_softirq, STRESS_SOFTIRQ)
+TARGET(stress_nmi, STRESS_NMI)
 
 noinline long stress_sleep(unsigned int ms)
 {
@@ -77,14 +83,50 @@ u64 stress_count(unsigned int which)
 	return which < STRESS_COUNTS ? atomic64_read(&counts[which]) : 0;
 }
 
-/* Every 200 microseconds from the interrupt, every jiffy from the softirq. */
+#ifdef CONFIG_X86
+static int on_nmi(unsigned int type, struct pt_regs *regs)
+{
+	stress_nmi(0);
+	return NMI_HANDLED;
+}
+
+static void send_nmis(void)
+{
+	apic->send_IPI_mask(cpu_online_mask, NMI_VECTOR);
+}
+
+static int take_nmis(void)
+{
+	return register_nmi_handler(NMI_LOCAL, on_nmi, 0, "stress");
+}
+
+static void leave_nmis(void)
+{
+	/* Those that are on the way still find it. */
+	msleep(50);
+	unregister_nmi_handler(NMI_LOCAL, "stress");
+}
+#else
+static void send_nmis(void) {}
+static int take_nmis(void) { return 0; }
+static void leave_nmis(void) {}
+#endif
+
+/*
+ * Every 200 microseconds from the interrupt, every jiffy from the softirq, and at every eighth
+ * interrupt from an NMI on each CPU.
+ */
 static struct hrtimer interrupt;
 static struct timer_list softirq;
-static bool running;
+static bool running, nmis;
 
 static enum hrtimer_restart on_interrupt(struct hrtimer *timer)
 {
+	static unsigned int n;
+
 	stress_irq(0);
+	if (nmis && n++ % 8 == 0)
+		send_nmis();
 	hrtimer_forward_now(timer, us_to_ktime(200));
 	return HRTIMER_RESTART;
 }
@@ -98,10 +140,11 @@ static void on_softirq(struct timer_list *timer)
 	mod_timer(timer, jiffies + 1);
 }
 
-/* Must not be called concurrently. */
-void stress_timers(bool on)
+/* 0 is off, 1 without NMIs. Must not be called concurrently. */
+void stress_timers(unsigned int on)
 {
 	if (on && !running) {
+		nmis = on > 1 && !take_nmis();
 		hrtimer_setup(&interrupt, on_interrupt, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 		timer_setup(&softirq, on_softirq, 0);
 		hrtimer_start(&interrupt, us_to_ktime(200), HRTIMER_MODE_REL_HARD);
@@ -109,6 +152,8 @@ void stress_timers(bool on)
 	} else if (!on && running) {
 		hrtimer_cancel(&interrupt);
 		timer_shutdown_sync(&softirq);
+		if (nmis)
+			leave_nmis();
 	}
 	running = on;
 }

@@ -9,6 +9,7 @@ enum stress_count {
 	STRESS_SOFTIRQ,
 	STRESS_SLEEP,
 	STRESS_USER,
+	STRESS_NMI,
 	STRESS_COUNTS,
 };
 
@@ -19,7 +20,8 @@ u64 stress_irq(u64 value);
 u64 stress_softirq(u64 value);
 long stress_sleep(unsigned int ms);
 u64 stress_user(const char __user *string);
+u64 stress_nmi(u64 value);
 
 int stress_call(unsigned int which, unsigned long times);
 u64 stress_count(unsigned int which);
-void stress_timers(bool on);
+void stress_timers(unsigned int on);
