@@ -20,12 +20,20 @@ use crate::{
     }, //
 };
 use core::marker::PhantomData;
-use kernel::cpu::CpuId;
+use kernel::{
+    cpu::CpuId,
+    prelude::*, //
+};
 
 /// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
 pub trait Place {
     #[doc(hidden)]
     type Hit: Hit;
+
+    /// Stores the return addresses of the calls in progress, see [`Context::stack`]. There is room
+    /// for one at least. `frame` is in the frame of the callback.
+    #[doc(hidden)]
+    fn stack(hit: Self::Hit, frame: *const c_void, to: &mut [Address]);
 }
 
 /// What the kernel passes to the callback of a probe.
@@ -132,6 +140,24 @@ impl Saved {
         // INVARIANT: By the safety requirements, `regs` and `kp` are those of this hit.
         Self { regs, kp }
     }
+
+    /// Stores the stack of the instruction at `ip`.
+    #[inline]
+    pub(crate) fn stack(self, ip: usize, to: &mut [Address]) {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long. By the type invariant, the registers and the probe are
+        // those of this hit, and no reference to the registers is live.
+        unsafe {
+            bindings::kprobes_stack_probed(to.as_mut_ptr().cast(), len, self.regs, self.kp, ip)
+        };
+    }
+
+    /// Returns the address of the probe.
+    #[inline(always)]
+    pub(crate) fn address(self) -> usize {
+        // SAFETY: By the type invariant, `kp` is registered, so its `addr` does not change.
+        unsafe { (*self.kp).addr as usize }
+    }
 }
 
 impl Hit for Saved {
@@ -161,8 +187,7 @@ impl<At: Probed> Context<'_, At> {
     /// Returns the probed address.
     #[inline(always)]
     pub fn address(&self) -> Address {
-        // SAFETY: By the invariant of `Saved`, `kp` is registered, so its `addr` does not change.
-        Address::new(unsafe { (*self.hit.kp).addr } as usize)
+        Address::new(self.hit.address())
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address

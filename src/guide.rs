@@ -50,6 +50,7 @@
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | know by which calls it came to this | [`Context::stack`], a [`Stack`]; `hist:keys=common_stacktrace` of a trace event counts by stack | [`call_stack`] |
 //! | read arguments | [`Context::arg0`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
 //! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
 //! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]: a [`Text`], which knows whether it is cut; [`Shown`] escapes it for the log | [`failed_opens`] |
@@ -90,6 +91,7 @@
 //! | [`overrides::Kind`] | [`overrides::Options`] | [`overrides::Context`] | [`kprobe::Pre`] |
 //!
 //! [`allocator`]: samples::allocator
+//! [`call_stack`]: samples::call_stack
 //! [`change_outcome`]: samples::change_outcome
 //! [`conditional`]: samples::conditional
 //! [`failed_opens`]: samples::failed_opens
@@ -143,6 +145,7 @@ pub mod samples {
 
     samples!(
         allocator,
+        call_stack,
         change_outcome,
         conditional,
         failed_opens,

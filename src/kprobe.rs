@@ -28,6 +28,7 @@ use crate::{
         Probed,
         Saved, //
     },
+    kernel_ext::symbol::Address,
     probe::{
         self,
         try_out,
@@ -85,6 +86,11 @@ pub type Options = probe::Options;
 pub enum Pre {}
 impl Place for Pre {
     type Hit = Saved;
+
+    #[inline(always)]
+    fn stack(hit: Saved, _frame: *const c_void, to: &mut [Address]) {
+        hit.stack(hit.address(), to);
+    }
 }
 impl Probed for Pre {}
 
@@ -108,6 +114,13 @@ unsafe impl AtCall for Pre {
 pub enum Post {}
 impl Place for Post {
     type Hit = Saved;
+
+    #[inline(always)]
+    fn stack(hit: Saved, _frame: *const c_void, to: &mut [Address]) {
+        // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it.
+        let ip = regs::get(unsafe { &*hit.regs }, Register::INSTRUCTION_POINTER);
+        hit.stack(ip, to);
+    }
 }
 impl Probed for Post {}
 

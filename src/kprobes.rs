@@ -161,6 +161,7 @@ compile_error!(
 // `kernel_ext/count.rs`, and ftrace could trace that.
 mod args;
 mod bindings;
+mod collect;
 mod context;
 mod exec;
 mod file;
@@ -191,6 +192,7 @@ pub use args::{
     FromWords,
     OrErrno, //
 };
+pub use collect::Stack;
 pub use context::{
     AtCall,
     Context,

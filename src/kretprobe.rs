@@ -29,6 +29,7 @@ use crate::{
         Probed,
         Saved, //
     },
+    kernel_ext::symbol::Address,
     kprobe,
     probe::{
         self,
@@ -124,6 +125,14 @@ impl Options {
 pub enum Return {}
 impl Place for Return {
     type Hit = Saved;
+
+    #[inline(always)]
+    fn stack(hit: Saved, _frame: *const c_void, to: &mut [Address]) {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long, one at least. By the invariant of `Saved`, `regs` are
+        // those of this hit, and no reference to them is live.
+        unsafe { bindings::kprobes_stack_returned(to.as_mut_ptr().cast(), len, hit.regs) };
+    }
 }
 impl Probed for Return {}
 

@@ -22,7 +22,10 @@ use crate::{
         self,
         Place, //
     },
-    kernel_ext::symbol::Location,
+    kernel_ext::symbol::{
+        Address,
+        Location, //
+    },
     probe::{
         self,
         Mechanism,
@@ -83,6 +86,14 @@ pub type Options = probe::Options;
 pub enum Trace {}
 impl Place for Trace {
     type Hit = Hit;
+
+    #[inline(always)]
+    fn stack(Hit(tp): Hit, frame: *const c_void, to: &mut [Address]) {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long, and `tp` is the registered tracepoint that was hit, as
+        // `run` has it.
+        unsafe { bindings::kprobes_stack_tracepoint(to.as_mut_ptr().cast(), len, frame, tp) };
+    }
 }
 
 /// What is known of a hit at a tracepoint.

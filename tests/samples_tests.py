@@ -2,7 +2,8 @@
 """Runs every sample in one guest and compares its log with NAME.log.
 
 A `.log` file may begin with `only: REGEX`, which ignores other lines. N is a number
-that differs from run to run, X a hexadecimal one, and BAR the bar of a histogram.
+that differs from run to run, X a hexadecimal one, BAR the bar of a histogram, and
+FRAMES any part of a stack.
 Names of x86-64 (__x64_sys_, a register) also stand for those of other architectures.
 A line may occur several times in a row.
 """
@@ -18,10 +19,10 @@ SAMPLES = kernels.ROOT / "samples"
 
 def pattern(line):
     """The regular expression for a line of a `.log` file."""
-    parts = {"N": r"\d+", "X": r"[0-9a-f]+", "BAR": r"@* *"}
+    parts = {"N": r"\d+", "X": r"[0-9a-f]+", "BAR": r"@* *", "FRAMES": r".*"}
     expression = "".join(
         parts.get(word, re.escape(word))
-        for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\bBAR\b)", line)
+        for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\bBAR\b|\bFRAMES\b)", line)
     )
     expression = expression.replace("__x64_sys_", "__(?:x64|arm64)_sys_")
     return expression.replace(r"before:\ result\ ", r"before:\ (?:result|link)\ ")
@@ -64,6 +65,22 @@ def with_bpftrace(bench, results):
                 "sample: nanosleep and bpftrace agree", counts + outcome.problems)
 
 
+def same_stack(bench, results):
+    """The sample call_stack and bpftrace's kstack have the same callers of one call."""
+    outcome = bench.run(["tests/inside/samples_kstack"], limit=120)
+    lines = outcome.output.splitlines()
+    if lines and lines[0].startswith("no "):
+        results.say(f"# sample: {lines[0]} in the guest, nothing to compare call_stack with")
+        return
+    stacks = dict(line.split(": ", 1) for line in lines if ": " in line)
+    # bpftrace begins with the probed function itself.
+    function, *callers = stacks.get("bpftrace", "").split(" <- ")
+    results.add(
+        function.startswith("do_nanosleep+") and len(callers) >= 3 and outcome.ok
+        and stacks.get("sample", "").split(" <- ") == callers,
+        "sample: call_stack and bpftrace's kstack agree", lines + outcome.problems)
+
+
 def copied(bench, results):
     """A copy of a sample in an empty folder, with the three lines of README.md."""
     readme = (SAMPLES / "README.md").read_text()
@@ -95,6 +112,7 @@ def run(bench, results):
         results.say("# sample: what bpftrace counts is compared on other kernels")
     else:
         with_bpftrace(bench, results)
+        same_stack(bench, results)
     results.verdict("sample", outcome)
     # Its events beside those of tracefs, also with perf.
     bench.ktap(results, "sensor", "samples_sensor.py", limit=300, memory="2G")

@@ -22,11 +22,23 @@ use crate::{
         Register, //
     }, //
 };
+use kernel::prelude::*;
 
 /// The moment at the entry of a function.
 pub enum AtEntry {}
 impl Place for AtEntry {
     type Hit = Hit;
+
+    #[inline(always)]
+    fn stack(hit: Hit, _frame: *const c_void, to: &mut [Address]) {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long. By the invariant of `Hit`, `fregs` and `record` are
+        // those of this hit, and no reference to what ftrace has saved is live.
+        unsafe {
+            let ip = (*hit.record).ip();
+            bindings::kprobes_stack_entry(to.as_mut_ptr().cast(), len, hit.fregs, ip);
+        }
+    }
 }
 
 /// What ftrace passes to its callback.

@@ -23,7 +23,7 @@ fn store<T: Unpin>(slot: &Slot<T>, value: T) {
 }
 
 /// Runs `call` and returns what `take` reads at `target`.
-fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
+pub(crate) fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
     F: Fn(&kprobe::Context<'_>) -> T + Send + Sync + 'static,

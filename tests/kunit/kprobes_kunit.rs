@@ -17,6 +17,7 @@ mod kprobe;
 mod kretprobe;
 mod memory;
 mod ratelimit;
+mod stacks;
 mod tracepoints;
 
 module! {
