@@ -99,19 +99,38 @@ static __always_inline unsigned int above(unsigned long addr)
 	return i;
 }
 
+/* Returns where a function returns to, at its entry. */
+static unsigned long caller(const struct pt_regs *regs)
+{
+#ifdef CONFIG_ARM64
+	unsigned long addr = procedure_link_pointer(regs);
+#if defined(CONFIG_KRETPROBES) && !defined(CONFIG_KRETPROBE_ON_RETHOOK)
+	const struct kretprobe_instance *ri;
+	const struct llist_node *node;
+
+	/* Return probes of this call may have replaced it. The last one has the original. */
+	for (node = current->kretprobe_instances.first; node; node = node->next) {
+		ri = container_of(node, struct kretprobe_instance, llist);
+		if (ri->fp != (void *)regs->regs[29])
+			break;
+		addr = (unsigned long)ri->ret_addr;
+	}
+#endif
+	return addr;
+#else
+	return READ_ONCE_NOCHECK(*(unsigned long *)regs->sp);
+#endif
+}
+
 /*
  * The kernel has the address that was hit, then what the frames have. At its entry, the function
- * has none yet, and who called it is in a register or on top of the stack.
+ * has made none.
  */
 noinline void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
 				   const struct kprobe *kp, unsigned long ip)
 {
 	if (kp->flags & KPROBE_FLAG_ON_FUNC_ENTRY && !(kp->flags & KPROBE_FLAG_FTRACE)) {
-#ifdef CONFIG_ARM64
-		*to++ = procedure_link_pointer(regs);
-#else
-		*to++ = READ_ONCE_NOCHECK(*(unsigned long *)regs->sp);
-#endif
+		*to++ = caller(regs);
 		n--;
 	}
 	stack_trace_save(to, n, above(instruction_pointer(regs)) + 1);

@@ -399,6 +399,7 @@ attacks! {
     ownership,
     places,
     sleeps,
+    stacks,
     system_calls,
     unregistered,
     watches,
