@@ -103,7 +103,7 @@ impl<At: Place> Context<'_, At> {
         CpuId::current().as_u32()
     }
 
-    /// Returns the monotonic time since boot, in nanoseconds.
+    /// Returns the monotonic time since boot, without suspend, in nanoseconds.
     ///
     /// Unlike `ktime_get()`, this cannot deadlock in a probe on the timekeeping code.
     ///
@@ -112,6 +112,17 @@ impl<At: Place> Context<'_, At> {
     pub fn now_ns(&self) -> u64 {
         // SAFETY: The function may be called in any context, NMI included.
         unsafe { bindings::ktime_get_mono_fast_ns() }
+    }
+
+    /// Returns the time since boot, suspend included, in nanoseconds.
+    ///
+    /// It may be off by the length of a suspend for a hit while the kernel adds that.
+    ///
+    /// C function: `ktime_get_boot_fast_ns()`.
+    #[inline(always)]
+    pub fn boot_ns(&self) -> u64 {
+        // SAFETY: The function may be called in any context, NMI included.
+        unsafe { bindings::ktime_get_boot_fast_ns() }
     }
 }
 

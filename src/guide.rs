@@ -50,6 +50,9 @@
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | know which program, of whom and since when | [`Context::exe_name`], [`Context::exe_file`]; [`Context::uid`], [`Context::gid`], [`Context::ppid`]; [`Context::start_time_ns`] | [`container`] |
+//! | know which container | [`Context::cgroup_id`]; [`Context::pid_vnr`], [`Context::tgid_vnr`] | [`container`] |
+//! | know the time | [`Context::now_ns`], [`Context::boot_ns`] | |
 //! | know by which calls it came to this | [`Context::stack`], a [`Stack`]; `hist:keys=common_stacktrace` of a trace event counts by stack | [`call_stack`] |
 //! | read arguments | [`Context::arg0`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
 //! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
@@ -94,6 +97,7 @@
 //! [`call_stack`]: samples::call_stack
 //! [`change_outcome`]: samples::change_outcome
 //! [`conditional`]: samples::conditional
+//! [`container`]: samples::container
 //! [`failed_opens`]: samples::failed_opens
 //! [`first_probe`]: samples::first_probe
 //! [`funccount`]: samples::funccount
@@ -148,6 +152,7 @@ pub mod samples {
         call_stack,
         change_outcome,
         conditional,
+        container,
         failed_opens,
         first_probe,
         funccount,

@@ -114,5 +114,6 @@ def run(bench, results):
         with_bpftrace(bench, results)
         same_stack(bench, results)
     results.verdict("sample", outcome)
+    bench.ktap(results, "container", "samples_task.py", limit=120)
     # Its events beside those of tracefs, also with perf.
     bench.ktap(results, "sensor", "samples_sensor.py", limit=300, memory="2G")

@@ -265,6 +265,29 @@ mod tests {
         Ok(())
     }
 
+    #[test]
+    fn task_as_in_c() -> Result {
+        let look = |cx: &kprobe::Context<'_>| {
+            let ids = [cx.ppid(), cx.pid_vnr(), cx.tgid_vnr()].map(|id| id as u64);
+            let user = [cx.uid(), cx.gid()].map(u64::from);
+            let times = [cx.now_ns(), cx.start_time_ns(), cx.boot_ns()];
+            let exe = cx.exe_name(&mut [0; 8]).err();
+            (ids, user, cx.cgroup_id(), times, exe)
+        };
+        let (ids, user, cgroup, [now, started, boot], exe) = at(DIV, look, || kut_div(some()))?;
+        let mut c = [0; 7];
+        kut_task(&mut c);
+        assert_eq!(ids, c[..3]);
+        assert!(ids[1] != 0 && ids[2] != 0);
+        assert_eq!(user, c[3..5]);
+        assert_eq!([started, cgroup], c[5..]);
+        // The machine has not been suspended.
+        assert!(0 < started && started < boot && now <= boot && boot - now < 1_000_000_000);
+        // A kernel thread runs no program.
+        assert!(exe == Some(ENOENT));
+        Ok(())
+    }
+
     /// A kernel thread, in which KUnit runs each case, has a root directory, but no open file.
     #[test]
     fn files_and_program() -> Result {

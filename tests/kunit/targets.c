@@ -5,7 +5,9 @@
  */
 #include <kunit/test-bug.h>
 #include <kunit/test.h>
+#include <linux/cgroup.h>
 #include <linux/completion.h>
+#include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/ftrace.h>
 #include <linux/interrupt.h>
@@ -16,6 +18,7 @@
 #include <linux/linkage.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/pid_namespace.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
@@ -249,6 +252,20 @@ int kut_stack_find(unsigned long address, unsigned long *next)
 		}
 	}
 	return 0;
+}
+
+/* What the kernel's own functions have of the current task. */
+void kut_task(u64 *to)
+{
+	*to++ = task_ppid_nr(current);
+	*to++ = task_pid_vnr(current);
+	*to++ = task_tgid_vnr(current);
+	*to++ = from_kuid(&init_user_ns, current_uid());
+	*to++ = from_kgid(&init_user_ns, current_gid());
+	*to++ = current->group_leader->start_boottime;
+	rcu_read_lock();
+	*to++ = IS_ENABLED(CONFIG_CGROUPS) ? cgroup_id(task_dfl_cgroup(current)) : 0;
+	rcu_read_unlock();
 }
 
 bool kut_preemptible(void)
