@@ -12,6 +12,11 @@ use crate::prelude::*;
 pub trait Place {
     #[doc(hidden)]
     type Hit: Hit;
+
+    /// Stores the return addresses of the calls in progress, see [`Context::stack`]. There is room
+    /// for one at least. `frame` is in the frame of the callback.
+    #[doc(hidden)]
+    fn stack(hit: Self::Hit, frame: *const c_void, to: &mut [Address]);
 }
 
 /// What the kernel passes to the callback of a probe.
@@ -81,7 +86,7 @@ impl<At: Place> Context<'_, At> {
         regs::cpu()
     }
 
-    /// Returns the monotonic time since boot, in nanoseconds.
+    /// Returns the monotonic time since boot, without suspend, in nanoseconds.
     ///
     /// Unlike `ktime_get()`, this cannot deadlock in a probe on the timekeeping code.
     ///
@@ -91,6 +96,17 @@ impl<At: Place> Context<'_, At> {
         // SAFETY: The function may be called in any context, NMI included.
         unsafe { bindings::ktime_get_mono_fast_ns() }
     }
+
+    /// Returns the time since boot, suspend included, in nanoseconds.
+    ///
+    /// It may be off by the length of a suspend for a hit while the kernel adds that.
+    ///
+    /// C function: `ktime_get_boot_fast_ns()`.
+    #[inline(always)]
+    pub fn boot_ns(&self) -> u64 {
+        // SAFETY: The function may be called in any context, NMI included.
+        unsafe { bindings::ktime_get_boot_fast_ns() }
+    }
 }
 
 /// The moments at which the kernel has saved all CPU registers: those of kprobes and return probes.
@@ -99,12 +115,18 @@ impl<At: Place<Hit = Saved>> Probed for At {}
 
 /// Declares moments, and what the kernel passes to their callbacks.
 macro_rules! places {
-    ($($(#[$doc:meta])* $name:ident: $hit:ty;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $hit:ty, |$this:ident, $frame:ident, $to:ident| $stack:expr;)*
+    ) => {
         $(
             $(#[$doc])*
             pub enum $name {}
             impl $crate::Place for $name {
                 type Hit = $hit;
+
+                #[inline(always)]
+                fn stack($this: $hit, $frame: *const c_void, $to: &mut [Address]) {
+                    $stack
+                }
             }
         )*
     };
@@ -132,6 +154,24 @@ impl Saved {
     pub(crate) unsafe fn new(regs: *mut pt_regs, kp: *const bindings::kprobe) -> Self {
         // INVARIANT: By the safety requirements, `regs` and `kp` are those of this hit.
         Self { regs, kp }
+    }
+
+    /// Stores the stack of the instruction at `ip`.
+    #[inline]
+    pub(crate) fn stack(self, ip: usize, to: &mut [Address]) {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long. By the type invariant, the registers and the probe are
+        // those of this hit, and no reference to the registers is live.
+        unsafe {
+            bindings::kprobes_stack_probed(to.as_mut_ptr().cast(), len, self.regs, self.kp, ip)
+        };
+    }
+
+    /// Returns the address of the probe.
+    #[inline(always)]
+    pub(crate) fn address(self) -> usize {
+        // SAFETY: By the type invariant, `kp` is registered, so its `addr` does not change.
+        unsafe { (*self.kp).addr as usize }
     }
 }
 
@@ -162,8 +202,7 @@ impl<At: Probed> Context<'_, At> {
     /// Returns the probed address.
     #[inline(always)]
     pub fn address(&self) -> Address {
-        // SAFETY: By the invariant of `Saved`, `kp` is registered, so its `addr` does not change.
-        Address::new(unsafe { (*self.hit.kp).addr } as usize)
+        Address::new(self.hit.address())
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address

@@ -196,6 +196,32 @@ impl<At: Place> Context<'_, At> {
         Dentry::of_task(bindings::KPROBES_FS_ROOT)
     }
 
+    /// Returns the file of the program that the current task runs, as `/proc/PID/exe` has it.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOENT`: a kernel thread has none;
+    /// - `EFAULT`: it cannot be read, as that of an exiting task.
+    #[inline]
+    pub fn exe_file(&self) -> Result<File> {
+        if self.is_kernel_thread() {
+            return Err(ENOENT);
+        }
+        let file = self.mm().field(bindings::KPROBES_MM_EXE_FILE).read()?;
+        Ok(File::new(file))
+    }
+
+    /// Reads the name of that file into `buf`, without its directory. Unlike
+    /// [`comm`](Context::comm), the program cannot change it, and it is not cut to 15 bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`exe_file`](Context::exe_file).
+    #[inline]
+    pub fn exe_name<'b>(&self, buf: &'b mut [u8]) -> Result<Text<'b>> {
+        self.exe_file()?.dentry()?.name(buf)
+    }
+
     /// Returns the current task's open file with this descriptor.
     ///
     /// Errors: `EBADF` if there is none; `EFAULT` if the table of files cannot be read, as that of

@@ -193,7 +193,8 @@ pub use collect::{
     CountMap,
     Histogram,
     HistogramMap,
-    Map, //
+    Map,
+    Stack, //
 };
 pub use context::{
     AtCall,

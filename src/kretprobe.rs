@@ -82,7 +82,12 @@ impl Options {
 
 context::places! {
     /// The moment at the return of the probed function.
-    Return: Saved;
+    Return: Saved, |hit, _frame, to| {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long, one at least. By the invariant of `Saved`, `regs` are
+        // those of this hit, and no reference to them is live.
+        unsafe { bindings::kprobes_stack_returned(to.as_mut_ptr().cast(), len, hit.regs) };
+    };
 }
 
 /// What [`Handler::entry`] can find out.

@@ -50,7 +50,12 @@ pub type TracepointSet<H> = probe::Set<Kind, H>;
 
 context::places! {
     /// The moment at which a tracepoint is passed.
-    Trace: Hit;
+    Trace: Hit, |hit, frame, to| {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long, and it is the registered tracepoint that was hit, as
+        // `run` has it.
+        unsafe { bindings::kprobes_stack_tracepoint(to.as_mut_ptr().cast(), len, frame, hit.0) };
+    };
 }
 
 /// What is known of a hit at a tracepoint.

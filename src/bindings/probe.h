@@ -49,12 +49,24 @@ struct kprobes_tracepoint {
 		    unsigned long c, unsigned long d, unsigned long e);
 	/* Hits within a handler. */
 	atomic_long_t missed;
+	/* The size of tracepoint->iterator, once it was enabled. */
+	unsigned long iterator_size;
 	bool enabled;
 };
 
 struct tracepoint *kprobes_tracepoint_find(const char *name);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
 void kprobes_tracepoint_wait(void);
+
+/* The stack at a hit: at most n return addresses, where zeroes are. */
+struct ftrace_regs;
+void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
+			  const struct kprobe *kp, unsigned long ip);
+void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *regs);
+void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *fregs,
+			 unsigned long ip);
+void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, const void *frame,
+			      const struct kprobes_tracepoint *tp);
 
 /* A watch for modules that are unloaded. */
 struct kprobes_watch {

@@ -93,10 +93,7 @@ macro_rules! strings {
                 #[inline]
                 fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                     let $this = self;
-                    let mut quoted = Quoted(f);
-                    fmt::Write::write_str(quoted.0, "\"")?;
-                    fmt::Write::write_fmt(&mut quoted, kernel::prelude::fmt!("{}", $shown))?;
-                    fmt::Write::write_str(quoted.0, "\"")
+                    quoted(f, &$shown)
                 }
             }
         )*
@@ -110,8 +107,18 @@ strings! {
     [T] UserPtr<T>, |this| Address::new(this.addr());
 }
 
+/// Writes it as a JSON string.
+pub(super) fn quoted<T: kernel::fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    shown: &T,
+) -> fmt::Result {
+    f.write_str("\"")?;
+    fmt::Write::write_fmt(&mut Quoted(f), kernel::prelude::fmt!("{}", shown))?;
+    f.write_str("\"")
+}
+
 /// Writes the inside of a JSON string. What is written to it is ASCII, as all text for the log.
-pub(super) struct Quoted<'a, 'b>(pub(super) &'a mut fmt::Formatter<'b>);
+struct Quoted<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Quoted<'_, '_> {
     #[inline]

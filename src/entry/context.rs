@@ -12,7 +12,15 @@ use crate::prelude::*;
 
 context::places! {
     /// The moment at the entry of a function.
-    AtEntry: Hit;
+    AtEntry: Hit, |hit, _frame, to| {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long. By the invariant of `Hit`, `fregs` and `record` are
+        // those of this hit, and no reference to what ftrace has saved is live.
+        unsafe {
+            let ip = (*hit.record).ip();
+            bindings::kprobes_stack_entry(to.as_mut_ptr().cast(), len, hit.fregs, ip);
+        }
+    };
 }
 
 /// What ftrace passes to its callback.

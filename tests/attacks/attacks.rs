@@ -374,6 +374,7 @@ attacks! {
     owners,
     ownership,
     sleeps,
+    stacks,
     system_calls,
     unregistered,
     watches,

@@ -23,7 +23,7 @@ fn store<T: Unpin>(slot: &Slot<T>, value: T) {
 }
 
 /// Runs `call` and returns what `take` reads at `target`.
-fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
+pub(crate) fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
     F: Fn(&kprobe::Context<'_>) -> T + Send + Sync + 'static,
@@ -240,6 +240,29 @@ mod tests {
         assert!(comm.as_bytes().starts_with(b"kunit"));
         assert!(cpu < kernel::cpu::nr_cpu_ids());
         assert!(ip.wrapping_sub(address) <= 16);
+        Ok(())
+    }
+
+    #[test]
+    fn task_as_in_c() -> Result {
+        let look = |cx: &kprobe::Context<'_>| {
+            let ids = [cx.ppid(), cx.pid_vnr(), cx.tgid_vnr()].map(|id| id as u64);
+            let user = [cx.uid(), cx.gid()].map(u64::from);
+            let times = [cx.now_ns(), cx.start_time_ns(), cx.boot_ns()];
+            let exe = cx.exe_name(&mut [0; 8]).err();
+            (ids, user, cx.cgroup_id(), times, exe)
+        };
+        let (ids, user, cgroup, [now, started, boot], exe) = at(DIV, look, || kut_div(some()))?;
+        let mut c = [0; 7];
+        kut_task(&mut c);
+        assert_eq!(ids, c[..3]);
+        assert!(ids[1] != 0 && ids[2] != 0);
+        assert_eq!(user, c[3..5]);
+        assert_eq!([started, cgroup], c[5..]);
+        // The machine has not been suspended.
+        assert!(0 < started && started < boot && now <= boot && boot - now < 1_000_000_000);
+        // A kernel thread runs no program.
+        assert!(exe == Some(ENOENT));
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod kprobe;
 mod kretprobe;
 mod memory;
 mod ratelimit;
+mod stacks;
 mod tracepoints;
 
 module! {

@@ -5,7 +5,9 @@
  */
 #include <kunit/test-bug.h>
 #include <kunit/test.h>
+#include <linux/cgroup.h>
 #include <linux/completion.h>
+#include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
@@ -14,6 +16,7 @@
 #include <linux/kthread.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/pid_namespace.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
@@ -169,6 +172,20 @@ noinline int kut_skipped(int value)
 {
 	kut_ran++;
 	return value + 1;
+}
+
+/* What the kernel's own functions have of the current task. */
+void kut_task(u64 *to)
+{
+	*to++ = task_ppid_nr(current);
+	*to++ = task_pid_vnr(current);
+	*to++ = task_tgid_vnr(current);
+	*to++ = from_kuid(&init_user_ns, current_uid());
+	*to++ = from_kgid(&init_user_ns, current_gid());
+	*to++ = current->group_leader->start_boottime;
+	rcu_read_lock();
+	*to++ = IS_ENABLED(CONFIG_CGROUPS) ? cgroup_id(task_dfl_cgroup(current)) : 0;
+	rcu_read_unlock();
 }
 
 bool kut_preemptible(void)
@@ -350,4 +367,79 @@ void kut_interrupt(void)
 unsigned int kut_level(void)
 {
 	return interrupt_context_level();
+}
+
+/*
+ * A chain of calls, of which kut_chained() is the last. The return addresses are those of the first
+ * run: with a probe, they may be the trampoline's.
+ */
+static unsigned long chain[3];
+static bool chain_known;
+
+noinline __noclone u64 kut_chained(u64 a, u64 b)
+{
+	int i;
+
+	if (!READ_ONCE(chain_known))
+		chain[0] = _RET_IP_;
+	/* Long enough for a jump. */
+	for (i = 0; i < 3; i++) {
+		a = (a ^ b) * 0x9e3779b97f4a7c15ull;
+		b = (b << 7) | (b >> 57);
+	}
+	/* What is needed after the call is pushed and popped. */
+	i = kut_recursed(a);
+	return a + b + i;
+}
+
+noinline __noclone u64 kut_chain_1(u64 a, u64 b)
+{
+	if (!READ_ONCE(chain_known))
+		chain[1] = _RET_IP_;
+	a = kut_chained(a, b);
+	barrier();
+	return a + b;
+}
+
+noinline __noclone u64 kut_chain_2(u64 a, u64 b)
+{
+	if (!READ_ONCE(chain_known))
+		chain[2] = _RET_IP_;
+	a = kut_chain_1(a, b);
+	barrier();
+	return a + b;
+}
+
+/* Runs it, and stores what is the stack of kut_chained(); how many frames that is. */
+noinline unsigned int kut_chain(unsigned long *frames, unsigned int n)
+{
+	unsigned int all = stack_trace_save(frames + 2, n - 2, 0);
+
+	kut_chain_2(all, n);
+	WRITE_ONCE(chain_known, true);
+	memcpy(frames, chain, sizeof(chain));
+	return all + 2;
+}
+
+/* The same in an interrupt of the caller. */
+static struct {
+	struct irq_work work;
+	unsigned long *frames;
+	unsigned int n;
+} chain_work;
+
+static void chain_interrupt(struct irq_work *unused)
+{
+	chain_work.n = kut_chain(chain_work.frames, chain_work.n);
+}
+
+unsigned int kut_chain_in_interrupt(unsigned long *frames, unsigned int n)
+{
+	init_irq_work(&chain_work.work, chain_interrupt);
+	chain_work.frames = frames;
+	chain_work.n = n;
+	irq_work_queue(&chain_work.work);
+	while (irq_work_is_busy(&chain_work.work))
+		cpu_relax();
+	return READ_ONCE(chain_work.n);
 }
