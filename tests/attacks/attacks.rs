@@ -393,6 +393,7 @@ attacks! {
     limits,
     lock_names,
     macros,
+    maps,
     memory,
     own_code,
     owners,
