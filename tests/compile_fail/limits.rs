@@ -6,6 +6,7 @@
 // error: at most 1024 bytes are read at once
 // error: at most 1024 bytes are shown at once
 // error: 1 to 1024 counters
+// error: a key and its value have at most 2040 bytes
 
 use kernel::prelude::*;
 use kprobes::*;
@@ -95,4 +96,9 @@ pub fn read_too_large() -> Result<Pin<KBox<Entry<Reads>>>> {
 // As many counters as the kernel has no per-CPU memory for.
 pub fn counts_out_of_bounds() -> Result<PerCpuCounts<{ usize::MAX / 8 + 1 }>> {
     PerCpuCounts::new()
+}
+
+// What is copied on the stack of the probed code.
+pub fn value_too_large() -> Result<Map<u32, [u64; 255]>> {
+    Map::new(1)
 }
