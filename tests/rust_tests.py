@@ -81,7 +81,7 @@ def errors(messages, name):
 def at_their_lines(messages, source):
     """What is wrong with the errors of a program. Its lines say `//~ TEXT` where an error has to
     be, `//~^ TEXT` if it is in the line before, and `// error: TEXT` if it is in the library.
-    There must be no other errors."""
+    There must be no other errors. What `// note: TEXT` says must be in a note."""
     lines = source.read_text().splitlines()
     wanted = [(number - text.startswith("^"), text.removeprefix("^").strip())
               for number, line in enumerate(lines, 1) for text in line.split("//~")[1:]]
@@ -100,6 +100,9 @@ def at_their_lines(messages, source):
          if not any(is_of(error, (n, text)) for error in got)]
         + [f"not wanted in line {n}: {text}" for n, text in got
            if not any(is_of((n, text), wish) for wish in wanted)]
+        + [f"no note: {line.removeprefix('// note: ')}" for line in lines
+           if line.startswith("// note: ")
+           and not re.search(f"= note: .*{re.escape(line.removeprefix('// note: '))}", messages)]
     )
 
 

@@ -369,6 +369,7 @@ attacks! {
     left_behind,
     lock_names,
     macros,
+    maps,
     memory,
     own_code,
     owners,

@@ -7,6 +7,7 @@
 // error: at most 1024 bytes are shown at once
 // error: 1 to 1024 counters
 // error: a stack of 1 to 127 frames
+// error: a key and its value have at most 2040 bytes
 
 use kernel::prelude::*;
 use kprobes::*;
@@ -109,4 +110,9 @@ pub fn stack_too_large_or_empty() -> Result<Pin<KBox<Entry<Stacks>>>> {
 // As many counters as the kernel has no per-CPU memory for.
 pub fn counts_out_of_bounds() -> Result<PerCpuCounts<{ usize::MAX / 8 + 1 }>> {
     PerCpuCounts::new()
+}
+
+// What is copied on the stack of the probed code.
+pub fn value_too_large() -> Result<Map<u32, [u64; 255]>> {
+    Map::new(1)
 }

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Maps and what a module puts into them: keys that lie, too many of them, counts that wrap, closures
+//! that use the map, and what they do when they are dropped.
+
+// case own_drop: harmless
+// says: own_drop: CALLS and 1, then 2
+// races
+// case lies: harmless
+// says: lies: CALLS added, CALLS taken, kept or refused
+// says: \(out of memory\)
+// races
+// case full: harmless
+// says: full: CALLS in 1 entry or dropped
+// races
+// case wraps: harmless
+// says: wraps: 8589934590, 1, 0
+// says: wraps: CALLS less than none
+// races
+// case in_update: harmless
+// says: in_update: Some\(1\), 3 dropped
+// says: within: 1 hits, 0 missed
+// case huge: harmless
+// says: huge: Some\(ENOMEM\), Some\(ENOMEM\), Some\(EINVAL\)
+// case dropped_in_handler: harmless
+// case large_dropped_in_handler: complains BUG: sleeping function called from invalid context
+
+use super::*;
+use collect::{
+    Key,
+    Show, //
+};
+use core::fmt;
+
+/// Adds to maps, and uses them while they are dropped.
+struct Uses<M: Held + 'static>(M, fn(&M), fn(&M));
+
+impl<M: Held + 'static> entry::Handler for Uses<M> {
+    fn entry(&self, _cx: &entry::Context<'_>) {
+        self.1(&self.0);
+    }
+}
+
+impl<M: Held + 'static> Drop for Uses<M> {
+    fn drop(&mut self) {
+        self.2(&self.0);
+    }
+}
+
+fn uses<M: Held + 'static>(maps: M, hit: fn(&M), end: fn(&M)) -> Result<Kept> {
+    one(Entry::new(PLACE, Uses(maps, hit, end)))
+}
+
+/// A key that has other words each time, and comes back as another.
+#[derive(Clone, Copy)]
+struct Lies;
+
+static WORDS: Count = Count::new();
+
+impl Key for Lies {
+    type Words = (u64, [u64; 2]);
+
+    fn words(self) -> Self::Words {
+        WORDS.add(1);
+        (WORDS.get() % 3, [WORDS.get() / 5, 0])
+    }
+
+    fn from_words(_words: Self::Words) -> Self {
+        Self
+    }
+}
+
+impl Show for Lies {
+    fn text(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Err(fmt::Error)
+    }
+
+    fn json(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Err(fmt::Error)
+    }
+}
+
+/// A function that has a probe on it.
+#[inline(never)]
+fn called() {
+    core::hint::black_box(&mut [0; 3]);
+}
+
+fn total<K: Key>(map: &CountMap<K>) -> u64 {
+    map.read().total().wrapping_add(map.dropped())
+}
+
+pub(super) fn attack(case: &[u8]) -> Result<Kept> {
+    match case {
+        b"own_drop" => uses(
+            CountMap::<()>::new(1)?,
+            |map| map.add((), 1),
+            |map| {
+                let hits = total(map);
+                map.add((), 1);
+                let drained = map.drain().map_or(0, |entries| entries.total());
+                map.add((), 2);
+                pr_info!(
+                    "own_drop: {hits} and {}, then {}\n",
+                    drained - hits,
+                    total(map)
+                );
+            },
+        ),
+        b"lies" => uses(
+            (
+                CountMap::<Lies>::new(20)?,
+                Map::<Lies, u64>::new(20)?,
+                Count::new(),
+            ),
+            |(counts, map, other)| {
+                counts.add(Lies, 1);
+                other.add((!map.update(Lies, 1, |n| *n += 1)).into());
+                other.add(map.take(Lies).unwrap_or(0));
+            },
+            |(counts, map, other)| {
+                map.retain(|_, n| {
+                    other.add(n);
+                    false
+                });
+                let (added, other) = (total(counts), other.get());
+                pr_info!("lies: {added} added, {other} taken, kept or refused\n");
+                log!(counts);
+            },
+        ),
+        b"full" => uses(
+            (CountMap::<u64>::new(1)?, Count::new()),
+            |(map, n)| {
+                n.add(1);
+                map.add(n.get() % 7, 1);
+            },
+            |(map, _)| {
+                let entries = map.read().iter().count();
+                pr_info!("full: {} in {entries} entry or dropped\n", total(map));
+            },
+        ),
+        b"wraps" => {
+            let map = CountMap::<u32>::new(3)?;
+            map.add(0, u32::MAX.into());
+            map.add(0, u32::MAX.into());
+            map.add(1, u64::MAX);
+            map.add(1, 2);
+            let entries = map.drain()?;
+            map.add(0, u64::MAX);
+            map.add(1, 1);
+            let (large, wrapped) = (entries.get(0), entries.get(1));
+            pr_info!("wraps: {large}, {wrapped}, {}\n", total(&map));
+            uses(
+                CountMap::<u32>::new(1)?,
+                |map| map.add(0, u64::MAX),
+                |map| {
+                    let count = map.read().get(0).wrapping_add(map.dropped());
+                    pr_info!("wraps: {} less than none\n", count.wrapping_neg());
+                },
+            )
+        }
+        b"in_update" => {
+            let map = Arc::new(Map::<u32, u32>::new(4)?, GFP_KERNEL)?;
+            let same = map.clone();
+            let within = Does::new("within", move || {
+                same.update(7, 1, |n| *n = 100);
+                same.take(7);
+            });
+            let probe = made(Kprobe::new(
+                Target::address(called as *const () as usize),
+                within,
+            ))?;
+            map.insert(7, 0);
+            map.update(7, 0, |n| {
+                called();
+                map.insert(7, 200);
+                map.clear();
+                *n += 1;
+            });
+            pr_info!("in_update: {:?}, {} dropped\n", map.get(7), map.dropped());
+            just(probe)
+        }
+        b"huge" => {
+            let most = 1 << 24;
+            let errors = (
+                HistogramMap::<u64>::with_buckets(most, Buckets::LOG2).err(),
+                Map::<u64, [u64; 200]>::new(most).err(),
+                CountMap::<u64>::new(usize::MAX).err(),
+            );
+            pr_info!("huge: {:?}, {:?}, {:?}\n", errors.0, errors.1, errors.2);
+            Ok(Kept::new())
+        }
+        b"dropped_in_handler" | b"large_dropped_in_handler" => {
+            let places = if case.starts_with(b"large") {
+                1 << 20
+            } else {
+                2
+            };
+            let empties = Empties::new()?;
+            empties.fill((CountMap::<u8>::new(places)?, Map::<u8, u8>::new(places)?))?;
+            one(Entry::new(PLACE, empties))
+        }
+        _ => Err(ENOTTY),
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+// note: `kprobes::key!` declares a struct that is one
+// What cannot be a key of a map, nor a value in one.
+
+use kernel::prelude::*;
+use kprobes::collect::*;
+
+#[derive(Clone, Copy)]
+pub struct Plain(pub i32);
+
+pub fn a_struct_without_the_macro() -> Result<CountMap<Plain>> { //~ `Plain` cannot be the key of a
+    CountMap::new(1) //~ `Plain` cannot be the key of a map
+}
+
+pub fn a_float(_: CountMap<f64>) {} //~ `f64` cannot be the key of a map
+pub fn a_string(_: HistogramMap<&'static str>) {} //~ `&'static str` cannot be the key of a map
+pub fn a_reference(_: Map<&'static u64, u64>) {} //~ `&'static u64` cannot be //~ `&u64` cannot be
+pub fn an_array_of_none(_: CountMap<[char; 2]>) {} //~ `char` cannot be the key of a map
+pub fn a_tuple_of_one_none(_: CountMap<(u8, f32)>) {} //~ `f32` cannot be the key of a map
+
+// The macro asks each field for its words and how it is shown.
+kprobes::key! { //~ `Plain` cannot be the key of a map //~ the trait bound `Plain: collect::Show`
+    pub struct Field {
+        pub good: u64,
+        pub bad: Plain,
+    }
+}
+
+// Entries are copied and reused, on any CPU.
+pub fn a_value_with_a_destructor(_: Map<u8, KBox<u8>>) {} //~ the trait bound `Box<u8, Kmalloc>:
+pub fn a_value_of_one_thread(_: Map<u8, *const u8>) {} //~ `*const u8` cannot be sent between
+
+// A key may outlive all else.
+#[derive(Clone, Copy)]
+pub struct Borrowed<'a>(&'a u64);
+
+impl<'a> Key for Borrowed<'a> { //~ lifetime bound not satisfied //~ cannot infer an
+    type Words = u64;
+
+    fn words(self) -> u64 {
+        *self.0
+    }
+
+    fn from_words(_words: u64) -> Self {
+        Self(&0)
+    }
+}
+
+impl Show for Borrowed<'_> {
+    fn text(&self, _f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        Ok(())
+    }
+
+    fn json(&self, _f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        Ok(())
+    }
+}
+
+// Words are compared without code of the module's.
+impl Words for Plain {} //~ `Plain: collect::key::sealed::Sealed` is not //~ not all trait items
