@@ -173,6 +173,7 @@ mod task;
 
 pub mod entry;
 pub mod event;
+pub mod fields;
 #[cfg(doc)]
 pub mod guide;
 pub mod kprobe;

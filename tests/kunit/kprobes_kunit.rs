@@ -7,11 +7,14 @@
 
 use kernel::prelude::*;
 
+kprobes::c_structs!(c);
+
 mod targets;
 
 mod contexts;
 mod doors;
 mod entries;
+mod fields;
 mod kinds;
 mod kprobe;
 mod kretprobe;

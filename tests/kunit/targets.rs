@@ -62,6 +62,7 @@ unsafe extern "C" {
     pub(crate) safe fn kut_init_timer();
     pub(crate) safe fn kut_interrupt();
     pub(crate) safe fn kut_level() -> u32;
+    pub(crate) safe fn kut_fields(rest: u8) -> usize;
     pub(crate) static kut_ran: i32;
 }
 
