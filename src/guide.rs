@@ -57,7 +57,7 @@
 //! | know from which directory it starts, what a descriptor is | [`Context::working_directory`], [`Context::root_directory`], [`Context::file`]: a [`Dentry`], a [`File`], with the [`FileId`] | [`sensor`] |
 //! | know which program is executed, with its arguments | [`Exec`]; [`Context::program_arguments`], the [`Arguments`] | [`sensor`] |
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
-//! | read a field of a struct, by its name in C | [`field!`], with the structs of [`c_structs!`]; see [`fields`] | |
+//! | read a field of a struct, by its name in C | [`field!`], with the structs of [`c_structs!`]; see [`fields`] | [`connections`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`] is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
@@ -93,6 +93,7 @@
 //! [`allocator`]: samples::allocator
 //! [`change_outcome`]: samples::change_outcome
 //! [`conditional`]: samples::conditional
+//! [`connections`]: samples::connections
 //! [`failed_opens`]: samples::failed_opens
 //! [`first_probe`]: samples::first_probe
 //! [`funccount`]: samples::funccount
@@ -146,6 +147,7 @@ pub mod samples {
         allocator,
         change_outcome,
         conditional,
+        connections,
         failed_opens,
         first_probe,
         funccount,
