@@ -61,6 +61,7 @@
 //! | know from which directory it starts, what a descriptor is | [`Context::working_directory`], [`Context::root_directory`], [`Context::file`]: a [`Dentry`], a [`File`], with the [`FileId`] | [`sensor`] |
 //! | know which program is executed, with its arguments | [`Exec`]; [`Context::program_arguments`], the [`Arguments`] | [`sensor`] |
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
+//! | read a field of a struct, by its name in C | [`field!`], with the structs of [`c_structs!`]; see [`fields`] | [`connections`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`] is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
@@ -157,8 +158,9 @@ pub mod samples {
     }
 
     samples! {
-        allocation_stacks, allocator, call_stack, change_outcome, conditional, container, failed_opens, first_probe,
-        funccount, handshake, latency, nanosleep, open_names, page_faults, process_creation,
-        registers, run_queue, sensor, signals, switch, xdp_verdicts,
+        allocation_stacks, allocator, call_stack, change_outcome, conditional, connections,
+        container, failed_opens, first_probe, funccount, handshake, latency, nanosleep,
+        open_names, page_faults, process_creation, registers, run_queue, sensor, signals, switch,
+        xdp_verdicts,
     }
 }

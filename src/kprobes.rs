@@ -170,6 +170,7 @@ mod task;
 pub mod collect;
 pub mod entry;
 pub mod event;
+pub mod fields;
 #[cfg(doc)]
 pub mod guide;
 pub mod kprobe;

@@ -71,6 +71,7 @@ def build(folder, kdir):
 LINK = {"LD rust_kprobe.o", "MODPOST Module.symvers", "LD rust_kprobe.ko"}
 LIBRARY = {"RUSTC kprobes.o"}
 MODULE = {"RUSTC rust_kprobe_main.o"}
+FIELDS = {"FIELDS rust_kprobe_fields.rs"}
 HELPERS = {"AR helpers.a"} | {
     f"CC {source.stem}.o"
     for source in (ROOT / "src").glob("**/*.c")
@@ -118,6 +119,16 @@ def run(bench, results):
                     file.write("\n// changed\n")
             return change
 
+        def read_fields():
+            """Of a struct in a header of the module's own."""
+            kbuild = folder / "Kbuild"
+            kbuild.write_text("rust_kprobe-headers := $(src)/own.h\n" + kbuild.read_text())
+            (folder / "own.h").write_text("struct own { int field; };\n")
+            with open(folder / "rust_kprobe.rs", "a", encoding="utf-8") as file:
+                file.write("kprobes::c_structs!(c);\n"
+                           "const _: fn(kprobes::nofault::KernelPtr<c::own>) -> Result<i32> =\n"
+                           "    |own| kprobes::field!(own, field);\n")
+
         def touch(path):
             return (tree / path).touch
 
@@ -147,6 +158,13 @@ def run(bench, results):
             "the kernel's configuration changes": rebuilds(
                 touch("include/generated/autoconf.h"),
                 {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, MODULE, LINK),
+            "the module reads fields of structs": rebuilds(read_fields, FIELDS, MODULE, LINK),
+            "the header of its structs changes": rebuilds(edit("own.h"), FIELDS, MODULE, LINK),
+            "a file of the module changes that may read fields": rebuilds(
+                edit("rust_kprobe/report.rs"), FIELDS, MODULE, LINK),
+            "the configuration changes, with the structs": rebuilds(
+                touch("include/generated/autoconf.h"),
+                {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, FIELDS, MODULE, LINK),
         }.items():
             results.run(f"build: {what}", test)
         results.run("build: make clean leaves nothing", clean)

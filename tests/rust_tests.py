@@ -50,15 +50,19 @@ def compile_each(bench, folder, names):
 
     Returns the messages of those that failed, and an empty text for the others.
     """
+    headers = ""
     for name in names:
-        # `#[vtable]` of Linux 7.3 needs what `module!` makes.
         with open(folder / f"{name}.rs", "r+", encoding="utf-8") as source:
-            if "\nmodule! {" not in source.read():
+            text = source.read()
+            # `#[vtable]` of Linux 7.3 needs what `module!` makes.
+            if "\nmodule! {" not in text:
                 source.write(LOCAL_MODULE)
+            if "c_structs!" in text:
+                headers += f"{name}-headers := linux/fs.h net/sock.h\n"
     (folder / "Kbuild").write_text(
         f"obj-m := {' '.join(n + '.o' for n in names)}\n"
         f"kprobes-modules := {' '.join(names)}\n"
-        f"include {ROOT}/src/kprobes.mk\n"
+        f"{headers}include {ROOT}/src/kprobes.mk\n"
         + "".join(f"RUSTFLAGS_{n}_main.o += $(kprobes-cfg)\n" for n in names)
     )
     run = bench.make(folder, "-k", "-j1", *(f"{n}_main.o" for n in names))
@@ -130,6 +134,55 @@ def must_not_compile(bench, results):
             results.add(not wrong, title, [*wrong, *got.splitlines()[:30]])
 
 
+# What a struct of LAYOUT has in it, and what it has instead when the compiler is asked again.
+LAYOUT = """
+struct t { int x; };
+struct u { int x; };
+struct s { int a; _Bool flag; unsigned bits : 3, more : 4; int negative : 4; struct t *p; };
+"""
+OTHERWISE = {
+    "an offset": ("int a;", "int a, b;"),
+    "a size": ("_Bool flag;", "short flag;"),
+    "a sign": ("int a;", "unsigned a;"),
+    "a bool": ("_Bool flag;", "unsigned char flag;"),
+    "the size of a struct": ("*p; };", "*p; int last; };"),
+    "the struct behind a pointer": ("struct t *p", "struct u *p"),
+    "the place of a bit field": ("bits : 3, more : 4", "bits : 4, more : 4"),
+    "the sign of a bit field": ("int negative", "unsigned negative"),
+}
+
+
+def confirmed(results):
+    """fields.py against a compiler that lays out the structs in another way, when it is asked to
+    confirm what it has said."""
+    with elsewhere() as folder:
+        (folder / "m.rs").write_text("c_structs!(c); c::s field!(s, a); field!(s, flag);"
+                                     "field!(s, more); field!(s, negative); field!(s, p);")
+        compiler = folder / "cc"
+        compiler.write_text('#!/bin/sh\nfor last; do :; done\n'
+                            '! grep -q _Static_assert "$last" || set -- -DAGAIN "$@"\n'
+                            'exec gcc -O2 "$@"\n')
+        compiler.chmod(0o755)
+
+        def build(again):
+            (folder / "m.h").write_text(
+                f"#ifdef AGAIN\n{again}\n#else\n{LAYOUT}\n#endif\n")
+            return subprocess.run(
+                [ROOT / "src/fields.py", "m_fields.rs", "m.rs", "m.h", "m.d", "readelf", compiler],
+                cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+        made = build(LAYOUT)
+        results.add(made.returncode == 0, "fields: a compiler that confirms",
+                    made.stdout.splitlines())
+        for what, change in OTHERWISE.items():
+            (folder / "m_fields.rs").unlink(missing_ok=True)
+            made = build(LAYOUT.replace(*change))
+            results.add(made.returncode != 0 and "does not confirm" in made.stdout
+                        and not (folder / "m_fields.rs").exists(),
+                        f"fields: {what} that the compiler does not confirm",
+                        made.stdout.splitlines())
+
+
 def examples():
     """The code blocks of the library's documentation, as rustdoc reads them."""
     for source in sorted((ROOT / "src").rglob("*.rs")):
@@ -191,7 +244,8 @@ def consumer(bench, results):
     said("a return probe that fails, and decodes it", "consumer: at -100: Err(EEXIST)")
     said("a condition at the entry", "consumer: open to all: Ok(())")
     said("a probe at an offset", "consumer: mkdir is inside", 2)
-    said("a tracepoint", "consumer: consumer sends signal 10")
+    said("a tracepoint, and a field of a struct",
+         "consumer: consumer sends signal 10, to itself: true")
     said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir", 2)
     results.verdict("consumer", outcome)
 
@@ -240,6 +294,8 @@ def editor(bench):
         assert Path(library["root_module"]) == ROOT / "src/kprobes.rs"
         assert Path(library["env"]["KPROBES_BINDINGS"]).exists()
         assert {"kprobes", "kernel"} <= {names[dep["crate"]] for dep in user["deps"]}, user
+        fields = folder / "kprobes/consumer_fields.rs"
+        assert Path(user["env"]["KPROBES_FIELDS"]) == fields and fields.exists(), user
 
 
 def run(bench, results):
@@ -248,6 +304,7 @@ def run(bench, results):
         results.say("# rust: only the consumer; the rest says the same for every kernel")
         return
     must_not_compile(bench, results)
+    confirmed(results)
     documentation(bench, results)
     links(bench, results)
     results.run("editor: rust-project.json has a module elsewhere", lambda: editor(bench))

@@ -162,6 +162,7 @@ macro_rules! pointer {
 
             /// Returns a pointer to the `n`th element of an array that starts here.
             pub const fn element(self, n: usize) -> Self {
+                const { assert!(size_of::<T>() > 0, "the size of the elements is not known") };
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
 
@@ -207,6 +208,9 @@ macro_rules! pointer {
                 self.0 == other.0
             }
         }
+
+        // SAFETY: It is an address, and each address is a valid value.
+        unsafe impl<T> FromBytes for $name<T> {}
 
         impl<T> FromWord for $name<T> {
             #[inline(always)]

@@ -7,12 +7,15 @@
 
 use kernel::prelude::*;
 
+kprobes::c_structs!(c);
+
 mod targets;
 
 mod collect;
 mod contexts;
 mod doors;
 mod entries;
+mod fields;
 mod kinds;
 mod kprobe;
 mod kretprobe;

@@ -26,6 +26,7 @@
 #include <asm/fixmap.h>
 #endif
 
+#include "fields.h"
 
 noinline u32 kut_div(u32 value)
 {
@@ -442,4 +443,73 @@ unsigned int kut_chain_in_interrupt(unsigned long *frames, unsigned int n)
 	while (irq_work_is_busy(&chain_work.work))
 		cpu_relax();
 	return READ_ONCE(chain_work.n);
+}
+
+static void kut_function(void)
+{
+}
+
+/* All bits of what is not set are those of `rest`. */
+struct kut_fields *kut_fields(u8 rest)
+{
+	static struct {
+		struct kut_fields fields;
+		u32 tail[2];
+	} object;
+	static struct kut_part part = { 71, -72 };
+	static u32 number = 73;
+	struct kut_fields *f = &object.fields;
+
+	memset(&object, rest, sizeof(object));
+	f->small = -1;
+	f->flag = true;
+	f->sign = KUT_NEGATIVE;
+	f->color = KUT_BLUE;
+	f->word = -3;
+	f->wide = 0xfedcba9876543210;
+	f->size = SIZE_MAX - 4;
+	f->port = cpu_to_be16(8080);
+	f->type = 5;
+	*(u32 *)&f->fixed = 6;
+	f->nested.inner = 7;
+	f->nested.part.first = 8;
+	f->nested.part.second = -9;
+	f->low = 0x1234;
+	f->high = 0x5678;
+	f->bits = 5;
+	f->more = 0x55;
+	f->negative = -10;
+	f->bit = true;
+	f->bright = KUT_GREEN;
+	f->first = 0xabcde;
+	f->across = 0x123456789a;
+	f->below = -11;
+	f->pair[0].deep = 12;
+	f->pair[1].deep = 13;
+	memcpy(f->bytes, "field", 5);
+	f->flags[0] = true;
+	f->flags[1] = false;
+	f->flags[2] = true;
+	for (int i = 0; i < 6; i++)
+		f->table[i / 3][i % 3] = -20 - i;
+	for (int i = 0; i < 3; i++) {
+		f->parts[i].first = 30 + i;
+		f->parts[i].second = -40 - i;
+	}
+	f->pointers[0] = NULL;
+	f->pointers[1] = f->part = &part;
+	f->next = NULL;
+	f->link = (struct kut_fields __rcu **)&f->tag.of;
+	f->number = &number;
+	f->text = "text";
+	f->function = kut_function;
+	f->nothing = (void *)1;
+	atomic_set(&f->count, -50);
+	f->tag.kind = 51;
+	f->tag.of = f;
+	for (int i = 0; i < 300; i++)
+		f->big[i] = 1000 + i;
+	f->tail[0] = 61;
+	f->tail[1] = 62;
+	return f;
 }
