@@ -88,7 +88,7 @@ impl Place for Pre {
     type Hit = Saved;
 
     #[inline(always)]
-    fn stack(hit: Saved, _frame: *const c_void, to: &mut [Address]) {
+    fn stack(hit: Saved, _frame: usize, to: &mut [Address]) {
         hit.stack(hit.address(), to);
     }
 }
@@ -116,7 +116,7 @@ impl Place for Post {
     type Hit = Saved;
 
     #[inline(always)]
-    fn stack(hit: Saved, _frame: *const c_void, to: &mut [Address]) {
+    fn stack(hit: Saved, _frame: usize, to: &mut [Address]) {
         // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it.
         let ip = regs::get(unsafe { &*hit.regs }, Register::INSTRUCTION_POINTER);
         hit.stack(ip, to);

@@ -127,7 +127,7 @@ impl Place for Return {
     type Hit = Saved;
 
     #[inline(always)]
-    fn stack(hit: Saved, _frame: *const c_void, to: &mut [Address]) {
+    fn stack(hit: Saved, _frame: usize, to: &mut [Address]) {
         let len = to.len() as c_uint;
         // SAFETY: `to` is `len` words long, one at least. By the invariant of `Saved`, `regs` are
         // those of this hit, and no reference to them is live.

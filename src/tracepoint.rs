@@ -88,7 +88,7 @@ impl Place for Trace {
     type Hit = Hit;
 
     #[inline(always)]
-    fn stack(Hit(tp): Hit, frame: *const c_void, to: &mut [Address]) {
+    fn stack(Hit(tp): Hit, frame: usize, to: &mut [Address]) {
         let len = to.len() as c_uint;
         // SAFETY: `to` is `len` words long, and `tp` is the registered tracepoint that was hit, as
         // `run` has it.

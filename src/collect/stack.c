@@ -97,7 +97,7 @@ void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *
 	save_from_entry(to, n, &arch_ftrace_regs(fregs)->regs, ip);
 }
 
-void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, const void *frame,
+void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 			      const struct kprobes_tracepoint *tp)
 {
 	struct unwind_state state;
@@ -180,7 +180,7 @@ noinline void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftra
 	save_from(to, n, above(ip + MCOUNT_INSN_SIZE) + 1);
 }
 
-noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, const void *frame,
+noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 				       const struct kprobes_tracepoint *tp)
 {
 	unsigned long frames[MACHINERY];

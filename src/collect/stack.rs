@@ -116,7 +116,7 @@ impl<At: Place> Context<'_, At> {
         const { assert!(N >= 1 && N <= MAX_FRAMES, "a stack of 1 to 127 frames") };
         let mut frames = [Address::new(0); N];
         // The callback has made this context, and keeps it in its own frame.
-        At::stack(self.hit, ptr::from_ref(self).cast(), &mut frames);
+        At::stack(self.hit, ptr::from_ref(self) as usize, &mut frames);
         Stack(frames)
     }
 }

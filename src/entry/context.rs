@@ -30,7 +30,7 @@ impl Place for AtEntry {
     type Hit = Hit;
 
     #[inline(always)]
-    fn stack(hit: Hit, _frame: *const c_void, to: &mut [Address]) {
+    fn stack(hit: Hit, _frame: usize, to: &mut [Address]) {
         let len = to.len() as c_uint;
         // SAFETY: `to` is `len` words long. By the invariant of `Hit`, `fregs` and `record` are
         // those of this hit, and no reference to what ftrace has saved is live.
