@@ -14,9 +14,9 @@ pub trait Place {
     type Hit: Hit;
 
     /// Stores the return addresses of the calls in progress, see [`Context::stack`]. There is room
-    /// for one at least. `frame` is in the frame of the callback.
+    /// for one at least. `frame` is an address in the frame of the callback.
     #[doc(hidden)]
-    fn stack(hit: Self::Hit, frame: *const c_void, to: &mut [Address]);
+    fn stack(hit: Self::Hit, frame: usize, to: &mut [Address]);
 }
 
 /// What the kernel passes to the callback of a probe.
@@ -124,7 +124,7 @@ macro_rules! places {
                 type Hit = $hit;
 
                 #[inline(always)]
-                fn stack($this: $hit, $frame: *const c_void, $to: &mut [Address]) {
+                fn stack($this: $hit, $frame: usize, $to: &mut [Address]) {
                     $stack
                 }
             }

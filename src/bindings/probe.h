@@ -65,7 +65,7 @@ void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *reg
 void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *regs);
 void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *fregs,
 			 unsigned long ip);
-void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, const void *frame,
+void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 			      const struct kprobes_tracepoint *tp);
 
 /* A watch for modules that are unloaded. */

@@ -6,7 +6,7 @@
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/stacktrace.h>
-#ifdef CONFIG_UNWINDER_ORC
+#ifdef CONFIG_X86_64
 #include <asm/unwind.h>
 #endif
 
@@ -20,7 +20,7 @@ static bool calls_handler(unsigned long addr, const struct kprobes_tracepoint *t
 	return within_module(addr, THIS_MODULE) || addr - loop < tp->iterator_size;
 }
 
-#ifdef CONFIG_UNWINDER_ORC
+#ifdef CONFIG_X86_64
 /* Stores the return addresses from the state on. */
 static void save(struct unwind_state *state, unsigned long *to, unsigned int n)
 {
@@ -44,15 +44,44 @@ static void save_from(unsigned long *to, unsigned int n, struct pt_regs *regs, u
 	unsigned long saved = instruction_pointer(regs);
 
 	instruction_pointer_set(regs, ip);
-	__unwind_start(&state, current, regs, NULL);
+	__unwind_start(&state, current, regs, (unsigned long *)regs->sp);
 	instruction_pointer_set(regs, saved);
 	save(&state, to, n);
+}
+
+/* The same at the entry of a function, which has no frame pointer yet. */
+static void save_from_entry(unsigned long *to, unsigned int n, struct pt_regs *regs,
+			    unsigned long ip)
+{
+#ifndef CONFIG_UNWINDER_ORC
+	*to = READ_ONCE_NOCHECK(*(unsigned long *)regs->sp);
+#ifdef CONFIG_RETHOOK
+	const struct llist_node *node;
+
+	/* Return probes of this call may have replaced it. The last one has the original. */
+	for (node = current->rethooks.first; node; node = node->next) {
+		const struct rethook_node *rh = container_of(node, struct rethook_node, llist);
+
+		if (rh->frame != regs->sp)
+			break;
+		*to = rh->ret_addr;
+	}
+#endif
+	to++;
+	n--;
+#endif
+	save_from(to, n, regs, ip);
 }
 
 void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
 			  const struct kprobe *kp, unsigned long ip)
 {
-	save_from(to, n, regs, ip);
+	bool before = ip == (unsigned long)kp->addr;
+
+	if (kp->flags & (before ? KPROBE_FLAG_ON_FUNC_ENTRY : KPROBE_FLAG_FTRACE))
+		save_from_entry(to, n, regs, ip);
+	else
+		save_from(to, n, regs, ip);
 }
 
 void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *regs)
@@ -65,10 +94,10 @@ void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *
 			 unsigned long ip)
 {
 	/* Those that ftrace has not saved are of no use at a function's entry. */
-	save_from(to, n, &arch_ftrace_regs(fregs)->regs, ip);
+	save_from_entry(to, n, &arch_ftrace_regs(fregs)->regs, ip);
 }
 
-void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, const void *frame,
+void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 			      const struct kprobes_tracepoint *tp)
 {
 	struct unwind_state state;
@@ -99,27 +128,31 @@ static __always_inline unsigned int above(unsigned long addr)
 	return i;
 }
 
+/* Stores what is after that many. It is no tail call, which would have a frame less. */
+static __always_inline void save_from(unsigned long *to, unsigned int n, unsigned int skip)
+{
+	stack_trace_save(to, n, skip);
+	barrier();
+}
+
 /* Returns where a function returns to, at its entry. */
 static unsigned long caller(const struct pt_regs *regs)
 {
-#ifdef CONFIG_ARM64
 	unsigned long addr = procedure_link_pointer(regs);
 #if defined(CONFIG_KRETPROBES) && !defined(CONFIG_KRETPROBE_ON_RETHOOK)
-	const struct kretprobe_instance *ri;
 	const struct llist_node *node;
 
 	/* Return probes of this call may have replaced it. The last one has the original. */
 	for (node = current->kretprobe_instances.first; node; node = node->next) {
-		ri = container_of(node, struct kretprobe_instance, llist);
+		const struct kretprobe_instance *ri =
+			container_of(node, struct kretprobe_instance, llist);
+
 		if (ri->fp != (void *)regs->regs[29])
 			break;
 		addr = (unsigned long)ri->ret_addr;
 	}
 #endif
 	return addr;
-#else
-	return READ_ONCE_NOCHECK(*(unsigned long *)regs->sp);
-#endif
 }
 
 /*
@@ -129,25 +162,25 @@ static unsigned long caller(const struct pt_regs *regs)
 noinline void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
 				   const struct kprobe *kp, unsigned long ip)
 {
-	if (kp->flags & KPROBE_FLAG_ON_FUNC_ENTRY && !(kp->flags & KPROBE_FLAG_FTRACE)) {
+	if (kp->flags & KPROBE_FLAG_ON_FUNC_ENTRY) {
 		*to++ = caller(regs);
 		n--;
 	}
-	stack_trace_save(to, n, above(instruction_pointer(regs)) + 1);
+	save_from(to, n, above(instruction_pointer(regs)) + 1);
 }
 
 noinline void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *regs)
 {
-	stack_trace_save(to, n, above(instruction_pointer(regs)));
+	save_from(to, n, above(instruction_pointer(regs)));
 }
 
 noinline void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *fregs,
 				  unsigned long ip)
 {
-	stack_trace_save(to, n, above(ip + MCOUNT_INSN_SIZE) + 1);
+	save_from(to, n, above(ip + MCOUNT_INSN_SIZE) + 1);
 }
 
-noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, const void *frame,
+noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 				       const struct kprobes_tracepoint *tp)
 {
 	unsigned long frames[MACHINERY];
@@ -155,6 +188,6 @@ noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, const 
 
 	while (i < all && calls_handler(frames[i], tp))
 		i++;
-	stack_trace_save(to, n, i);
+	save_from(to, n, i);
 }
 #endif

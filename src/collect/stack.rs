@@ -134,8 +134,8 @@ impl<At: Place> Context<'_, At> {
     /// - If the function graph tracer traces a function that has a return probe, the frame of its
     ///   caller may be `return_to_handler`, and the last. In `post` of its `ret`, there is none.
     /// - On arm64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is missing at an
-    ///   instruction at which the function has no frame, except at its entry. On such an x86-64,
-    ///   the caller at the entry may be a trampoline.
+    ///   instruction at which the function has no frame, except at its entry.
+    /// - Where the compiler makes a function of a tracepoint, `__do_trace_...` is first.
     ///
     /// Context: any, NMI included.
     #[inline]
@@ -143,7 +143,7 @@ impl<At: Place> Context<'_, At> {
         const { assert!(N >= 1 && N <= MAX_FRAMES, "a stack of 1 to 127 frames") };
         let mut frames = [Address::new(0); N];
         // The callback has made this context, and keeps it in its own frame.
-        At::stack(self.hit, ptr::from_ref(self).cast(), &mut frames);
+        At::stack(self.hit, ptr::from_ref(self) as usize, &mut frames);
         Stack(frames)
     }
 }
