@@ -12,21 +12,35 @@
 use crate::prelude::*;
 use kernel::task::Pid;
 
-impl<At: Place> Context<'_, At> {
-    /// Returns the current task's `task_struct::pid` in the initial namespace, which user space
-    /// calls the thread ID.
-    #[inline(always)]
-    pub fn pid(&self) -> Pid {
-        // SAFETY: `pid` is a `pid_t`, and that is its offset.
-        unsafe { current_field(bindings::KPROBES_TASK_PID) }
-    }
+/// Methods that return a field of the current task or of its credentials.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $read:ident($offset:ident);)*) => {
+        $(
+            $(#[$doc])*
+            #[inline(always)]
+            pub fn $name(&self) -> $type {
+                // SAFETY: The struct has a field of this name and size at that offset.
+                unsafe { $read(bindings::$offset) }
+            }
+        )*
+    };
+}
 
-    /// Returns the current task's `task_struct::tgid` in the initial namespace, which user space
-    /// calls the process ID.
-    #[inline(always)]
-    pub fn tgid(&self) -> Pid {
-        // SAFETY: `tgid` is a `pid_t`, and that is its offset.
-        unsafe { current_field(bindings::KPROBES_TASK_TGID) }
+impl<At: Place> Context<'_, At> {
+    fields! {
+        /// Returns the current task's `task_struct::pid` in the initial namespace, which user space
+        /// calls the thread ID.
+        pid: Pid = current_field(KPROBES_TASK_PID);
+        /// Returns the current task's `task_struct::tgid` in the initial namespace, which user
+        /// space calls the process ID.
+        tgid: Pid = current_field(KPROBES_TASK_TGID);
+        /// Returns the current task's effective user ID in the initial namespace
+        /// (`current_euid()`).
+        euid: u32 = credential(KPROBES_CRED_EUID);
+        /// Returns the current task's real user ID in the initial namespace (`current_uid()`).
+        uid: u32 = credential(KPROBES_CRED_UID);
+        /// Returns the current task's real group ID in the initial namespace (`current_gid()`).
+        gid: u32 = credential(KPROBES_CRED_GID);
     }
 
     /// Returns the current task's name.
@@ -36,27 +50,6 @@ impl<At: Place> Context<'_, At> {
     pub fn comm(&self) -> Comm {
         // SAFETY: `comm` is an array of `TASK_COMM_LEN` bytes, and that is its offset.
         Comm(unsafe { current_field(bindings::KPROBES_TASK_COMM) })
-    }
-
-    /// Returns the current task's effective user ID in the initial namespace (`current_euid()`).
-    #[inline(always)]
-    pub fn euid(&self) -> u32 {
-        // SAFETY: `euid` is a `kuid_t`, which is a `uid_t`, and that is its offset.
-        unsafe { credential(bindings::KPROBES_CRED_EUID) }
-    }
-
-    /// Returns the current task's real user ID in the initial namespace (`current_uid()`).
-    #[inline(always)]
-    pub fn uid(&self) -> u32 {
-        // SAFETY: `uid` is a `kuid_t`, which is a `uid_t`, and that is its offset.
-        unsafe { credential(bindings::KPROBES_CRED_UID) }
-    }
-
-    /// Returns the current task's real group ID in the initial namespace (`current_gid()`).
-    #[inline(always)]
-    pub fn gid(&self) -> u32 {
-        // SAFETY: `gid` is a `kgid_t`, which is a `gid_t`, and that is its offset.
-        unsafe { credential(bindings::KPROBES_CRED_GID) }
     }
 
     /// Returns the process ID of the current process' parent in the initial namespace, as `PPid:`
