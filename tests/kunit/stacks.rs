@@ -139,7 +139,7 @@ impl<F> AsKept for On<Kept, F> {
 }
 
 fn text(arguments: kernel::fmt::Arguments<'_>) -> Result<CString> {
-    Ok(CString::try_from_fmt(arguments)?)
+    CString::try_from_fmt(arguments)
 }
 
 /// Returns whether the frame is in the function of that name.
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn few_frames_and_text() -> Result {
         let look = |cx: &kprobe::Context<'_>| (cx.stack::<1>(), cx.stack::<2>(), cx.stack());
-        let (one, two, same) = seen_at(CHAINED, look, || chain())?;
+        let (one, two, same) = seen_at(CHAINED, look, chain)?;
         let [first, second] = two.into_words();
         assert!(two == same && one.into_words() == [first]);
         assert_eq!(one.frames().len(), 1);
