@@ -34,6 +34,10 @@ impl<At: Place> Context<'_, At> {
         /// Returns the current task's `task_struct::tgid` in the initial namespace, which user
         /// space calls the process ID.
         tgid: Pid = current_field(KPROBES_TASK_TGID);
+        /// Returns the current task's name.
+        ///
+        /// If another thread changes it concurrently, the copy may be a mix of both.
+        comm: Comm = current_field(KPROBES_TASK_COMM);
         /// Returns the current task's effective user ID in the initial namespace
         /// (`current_euid()`).
         euid: u32 = credential(KPROBES_CRED_EUID);
@@ -41,15 +45,6 @@ impl<At: Place> Context<'_, At> {
         uid: u32 = credential(KPROBES_CRED_UID);
         /// Returns the current task's real group ID in the initial namespace (`current_gid()`).
         gid: u32 = credential(KPROBES_CRED_GID);
-    }
-
-    /// Returns the current task's name.
-    ///
-    /// If another thread changes it concurrently, the copy may be a mix of both.
-    #[inline(always)]
-    pub fn comm(&self) -> Comm {
-        // SAFETY: `comm` is an array of `TASK_COMM_LEN` bytes, and that is its offset.
-        Comm(unsafe { current_field(bindings::KPROBES_TASK_COMM) })
     }
 
     /// Returns the process ID of the current process' parent in the initial namespace, as `PPid:`
@@ -204,6 +199,7 @@ pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
 /// `Display` escapes all that is not printable ASCII, because a program chooses its name, and could
 /// otherwise write lines and terminal codes into the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Comm(pub(crate) [u8; bindings::TASK_COMM_LEN as usize]);
 
 impl Comm {
