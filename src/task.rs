@@ -55,11 +55,7 @@ impl<At: Place> Context<'_, At> {
     #[inline]
     pub fn ppid(&self) -> Pid {
         // SAFETY: `real_parent` is a pointer, and that is its offset.
-        let parent = unsafe { current_pointer(bindings::KPROBES_TASK_PARENT) };
-        parent
-            .field(bindings::KPROBES_TASK_TGID)
-            .read()
-            .unwrap_or(0)
+        unsafe { field_behind(bindings::KPROBES_TASK_PARENT, bindings::KPROBES_TASK_TGID) }
     }
 
     /// Returns the current task's `pid` in its own PID namespace, as in a container: the last
@@ -119,11 +115,7 @@ impl<At: Place> Context<'_, At> {
     #[inline]
     pub fn start_time_ns(&self) -> u64 {
         // SAFETY: `group_leader` is a pointer, and that is its offset.
-        let leader = unsafe { current_pointer(bindings::KPROBES_TASK_LEADER) };
-        leader
-            .field(bindings::KPROBES_TASK_START)
-            .read()
-            .unwrap_or(0)
+        unsafe { field_behind(bindings::KPROBES_TASK_LEADER, bindings::KPROBES_TASK_START) }
     }
 
     /// Returns the current task's address space, `task_struct::mm`, which is null in a kernel
@@ -180,6 +172,21 @@ fn number_of(pid: KernelPtr) -> Result<Pid> {
 unsafe fn current_pointer(offset: usize) -> KernelPtr {
     // SAFETY: By the safety requirements.
     KernelPtr::new(unsafe { current_field(offset) })
+}
+
+/// Reads the field at offset `field` of what the pointer at offset `pointer` of the current task
+/// points at, or returns 0 if it cannot be read.
+///
+/// # Safety
+///
+/// `struct task_struct` must have a pointer at `pointer`.
+unsafe fn field_behind<T: kernel::transmute::FromBytes + Default>(
+    pointer: usize,
+    field: usize,
+) -> T {
+    // SAFETY: By the safety requirements.
+    let struct_behind = unsafe { current_pointer(pointer) };
+    struct_behind.field(field).read().unwrap_or_default()
 }
 
 /// Reads a field of the current task.

@@ -305,15 +305,9 @@ mod tests {
     #[test]
     fn few_frames_and_text() -> Result {
         let look = |cx: &kprobe::Context<'_>| (cx.stack::<1>(), cx.stack::<2>(), cx.stack());
-<<<<<<< HEAD
-        let (one, two, same) = seen_at(CHAINED, look, || chain())?;
+        let (one, two, same) = seen_at(CHAINED, look, chain)?;
         let [first, second] = two.words().map(|word| word as usize);
         assert!(two == same && one.words().map(|word| word as usize) == [first]);
-=======
-        let (one, two, same) = seen_at(CHAINED, look, chain)?;
-        let [first, second] = two.into_words();
-        assert!(two == same && one.into_words() == [first]);
->>>>>>> stack
         assert_eq!(one.frames().len(), 1);
         assert!(is_in(first, "kut_chain_1")? && is_in(second, "kut_chain_2")?);
         let [first, second] = [first, second].map(|frame| Address::new(frame).location());
