@@ -9,7 +9,7 @@ use kernel::str::CString;
 use kernel::time::{Instant, Monotonic};
 use kprobes::{
     kprobe, kretprobe, nofault::UserPtr, timed, tracepoint, Count, CountMap, Kprobe, KprobeSet,
-    Kretprobe, PerCpuCounts, Target, Timed, Tracepoint,
+    Kretprobe, PerCpuCounts, Stack, Target, Timed, Tracepoint,
 };
 
 module! {
@@ -70,6 +70,16 @@ struct ByPid(CountMap<i32>);
 impl kprobe::Handler for ByPid {
     fn pre(&self, cx: &kprobe::Context<'_>) {
         self.0.add(cx.pid(), 1);
+    }
+}
+
+/// Counts by the calls that lead to the function.
+struct ByStack(CountMap<Stack<16>>);
+
+#[vtable]
+impl kprobe::Handler for ByStack {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        self.0.add(cx.stack(), 1);
     }
 }
 
@@ -179,6 +189,7 @@ impl kernel::Module for Bench {
             Some(b"kprobe_counting") => register(Kprobe::new(call, Counting))?,
             Some(b"kprobe_percpu") => register(Kprobe::new(call, PerCpu(PerCpuCounts::new()?)))?,
             Some(b"kprobe_by_pid") => register(Kprobe::new(call, ByPid(CountMap::new(1000)?)))?,
+            Some(b"kprobe_by_stack") => register(Kprobe::new(call, ByStack(CountMap::new(1000)?)))?,
             Some(b"kprobe_post") => register(Kprobe::new(call, WithPost))?,
             Some(b"kprobe_jump") => register(Kprobe::new(inside, Counting))?,
             Some(b"kprobe_int3") => register(Kprobe::new(inside, WithPost))?,

@@ -46,6 +46,7 @@ BPFTRACE = (
     ("kprobe_counting", "count()", "kprobe:bench_call { @ = count(); }"),
     ("kprobe_counting", "@++", "kprobe:bench_call { @++; }"),
     ("kprobe_by_pid", "@[pid]", "kprobe:bench_call { @[pid] = count(); }"),
+    ("kprobe_by_stack", "@[kstack]", "kprobe:bench_call { @[kstack(16)] = count(); }"),
     ("event", "printf()", 'kprobe:bench_call { printf("%lu\\n", arg0); }'),
     ("event_string", "printf()", 'kprobe:bench_call { printf("%lu %s\\n", arg0, str(arg1)); }'),
     ("kretprobe_empty", "count()", "kretprobe:bench_call { @ = count(); }"),
@@ -187,6 +188,7 @@ def hits():
         yield ("entry_beside_kprobe", peer, "call",
                module("bench/bench_c", kind="kprobe_counting"), entry(peer, "percpu"))
     yield from events()
+    yield "kprobe_by_stack", "Rust", "call", module("bench/bench_rust", kind="kprobe_by_stack")
     yield "ftrace_ops", "C", "call", module("bench/bench_c", kind="ftrace_ops")
     yield "fprobe", "C", "call", entry("C", "fprobe")
     for kind in ("p", "r"):
