@@ -119,13 +119,13 @@ probe::kind! {
     |O, target, options| Plan::of::<O>(At::Target(target), options)
 }
 
-/// A registered entry probe and its handler. See [`Probe`](probe::Probe) for what it can do.
+/// A registered entry probe and its handler. See [`Probe`] for what it can do.
 ///
 /// C functions: `ftrace_set_filter_ips()`, `register_ftrace_function()`,
 /// `unregister_ftrace_function()`.
 pub type Entry<H> = probe::Probe<Kind, H>;
 
-/// Entry probes at several functions that share a handler. See [`Set`](probe::Set) for what it can
+/// Entry probes at several functions that share a handler. See [`Set`] for what it can
 /// do.
 ///
 /// Registering and dropping a set costs about as much as one probe.

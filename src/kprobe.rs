@@ -37,12 +37,12 @@ probe::kind! {
     }
 }
 
-/// A registered kprobe and its handler. See [`Probe`](probe::Probe) for what it can do.
+/// A registered kprobe and its handler. See [`Probe`] for what it can do.
 ///
 /// C functions: `register_kprobe()`, `unregister_kprobe()`.
 pub type Kprobe<H> = probe::Probe<Kind, H>;
 
-/// Kprobes at several targets that share a handler. See [`Set`](probe::Set) for what it can do.
+/// Kprobes at several targets that share a handler. See [`Set`] for what it can do.
 ///
 /// C functions: `register_kprobe()`, `unregister_kprobes()`.
 pub type KprobeSet<H> = probe::Set<Kind, H>;

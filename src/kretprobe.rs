@@ -32,7 +32,7 @@ probe::kind! {
     |O, target, options| Calls::of::<O>(target, options)
 }
 
-/// A registered return probe and its handler. See [`Probe`](probe::Probe) for what it can do.
+/// A registered return probe and its handler. See [`Probe`] for what it can do.
 ///
 /// By default, it follows as many calls in flight as the larger of 10 and twice the number of
 /// possible CPUs; [`Options::max_active`] sets another limit. Dropping it does not
@@ -41,7 +41,7 @@ probe::kind! {
 /// C functions: `register_kretprobe()`, `unregister_kretprobe()`.
 pub type Kretprobe<H> = probe::Probe<Kind, H>;
 
-/// Return probes at several functions that share a handler. See [`Set`](probe::Set) for what it can
+/// Return probes at several functions that share a handler. See [`Set`] for what it can
 /// do.
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobes()`.

@@ -35,7 +35,7 @@ probe::kind! {
 
 /// A registered kprobe at the entry of a function whose handler may return from the function, like
 /// `bpf_override_return()` and fault injection. The function need not be marked with
-/// `ALLOW_ERROR_INJECTION()`. See [`Probe`](probe::Probe) for what else it can do.
+/// `ALLOW_ERROR_INJECTION()`. See [`Probe`] for what else it can do.
 ///
 /// If an override returns from a call, probes that were registered earlier at the same address have
 /// neither a hit nor a [miss](probe::Registered::missed). If something else, like a live patch,
@@ -50,7 +50,7 @@ probe::kind! {
 /// `synchronize_rcu_tasks()`.
 pub type Override<H> = probe::Probe<Kind, H>;
 
-/// Overrides of several functions that share a handler. See [`Set`](probe::Set) for what it can do.
+/// Overrides of several functions that share a handler. See [`Set`] for what it can do.
 pub type OverrideSet<H> = probe::Set<Kind, H>;
 
 /// What [`Handler::entry`] can find out.

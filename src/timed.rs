@@ -39,11 +39,11 @@ probe::kind! {
     |O, target, options| Calls::of::<Measured<O>>(target, options)
 }
 
-/// A return probe that measures the duration of each call. See [`Probe`](probe::Probe) for what it
+/// A return probe that measures the duration of each call. See [`Probe`] for what it
 /// can do, and [`Kretprobe`](crate::Kretprobe) for what else holds.
 pub type Timed<H> = probe::Probe<Kind, H>;
 
-/// The same at several functions that share a handler. See [`Set`](probe::Set) for what it can do.
+/// The same at several functions that share a handler. See [`Set`] for what it can do.
 pub type TimedSet<H> = probe::Set<Kind, H>;
 
 pub use kretprobe::{

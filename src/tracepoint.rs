@@ -39,13 +39,13 @@ probe::kind! {
     }
 }
 
-/// A registered handler of a tracepoint. See [`Probe`](probe::Probe) for what it can do.
+/// A registered handler of a tracepoint. See [`Probe`] for what it can do.
 ///
 /// C functions: `tracepoint_probe_register()`, `tracepoint_probe_unregister()`,
 /// `tracepoint_synchronize_unregister()`.
 pub type Tracepoint<H> = probe::Probe<Kind, H>;
 
-/// A handler of several tracepoints. See [`Set`](probe::Set) for what it can do.
+/// A handler of several tracepoints. See [`Set`] for what it can do.
 pub type TracepointSet<H> = probe::Set<Kind, H>;
 
 context::places! {

@@ -52,22 +52,6 @@ def names():
     return sorted(path.stem for path in SAMPLES.glob("*.rs"))
 
 
-def same_stack(bench, results):
-    """The sample call_stack and bpftrace's kstack have the same callers of one call."""
-    outcome = bench.run(["tests/inside/samples_kstack"], limit=120)
-    lines = outcome.output.splitlines()
-    if lines and lines[0].startswith("no "):
-        results.say(f"# sample: {lines[0]} in the guest, nothing to compare call_stack with")
-        return
-    stacks = dict(line.split(": ", 1) for line in lines if ": " in line)
-    # bpftrace begins with the probed function itself.
-    function, *callers = stacks.get("bpftrace", "").split(" <- ")
-    results.add(
-        function.startswith("do_nanosleep+") and len(callers) >= 3 and outcome.ok
-        and stacks.get("sample", "").split(" <- ") == callers,
-        "sample: call_stack and bpftrace's kstack agree", lines + outcome.problems)
-
-
 def run(bench, results):
     bench.build("samples")
     outcome = bench.run(["qemu/inside/samples", *names()], limit=400)
@@ -80,7 +64,7 @@ def run(bench, results):
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name}", notes)
     if not kernels.is_debug(bench.kdir):
-        same_stack(bench, results)
+        bench.ktap(results, "bpftrace", "samples_bpftrace.py", limit=300)
     results.verdict("sample", outcome)
     bench.ktap(results, "container", "samples_task.py", limit=120)
     # Its events beside those of tracefs, also with perf.

@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""The samples that collect, beside bpftrace's one-liners for the same hits: equal counts by the same
+keys. Prints KTAP."""
+import json
+import mmap
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import kmod
+from kmod import check, equal
+
+SHOWN = Path("/sys/kernel/debug")
+
+
+@contextmanager
+def bpftrace(program):
+    """Runs a program while the block runs. The list has its output afterwards."""
+    with tempfile.NamedTemporaryFile("r+") as said:
+        tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=said,
+                                  stderr=subprocess.STDOUT)
+        kmod.until(lambda: "ttach" in Path(said.name).read_text(), "bpftrace")
+        time.sleep(2)
+        found = []
+        yield found
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        found += Path(said.name).read_text().splitlines()
+
+
+def rows(sample, name):
+    """What the sample shows as JSON lines."""
+    return [json.loads(line) for line in (SHOWN / sample / f"{name}.json").read_text().splitlines()]
+
+
+def in_child(comm, function):
+    """Calls the function in a process of that name."""
+    child = os.fork()
+    if child == 0:
+        Path("/proc/self/comm").write_text(comm)
+        function()
+        os._exit(0)
+    equal(os.waitpid(child, 0)[1], 0)
+
+
+def touch_pages():
+    memory = mmap.mmap(-1, 300 * mmap.PAGESIZE)
+    for page in range(300):
+        memory[page * mmap.PAGESIZE] = 1
+
+
+def test_page_faults_by_process():
+    program = 'kprobe:handle_mm_fault /comm == "faulter"/ { @ = count(); }'
+    with bpftrace(program) as theirs, kmod.loaded("samples/page_faults.ko"):
+        in_child("faulter", touch_pages)
+        ours = [row["count"] for row in rows("page_faults", "faults")
+                if row.get("key") == "faulter"]
+    counted = [int(found[1]) for found in (re.match(r"@: (\d+)$", line) for line in theirs) if found]
+    equal(ours, counted)
+    check(ours[0] >= 300, ours)
+
+
+def test_time_between_two_functions():
+    program = ("kprobe:tcp_v4_connect { @since[arg0] = nsecs; } "
+               "kprobe:tcp_finish_connect /@since[arg0]/ "
+               "{ @us = hist((nsecs - @since[arg0]) / 1000); delete(@since[arg0]); }")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with bpftrace(program) as theirs, kmod.loaded("samples/handshake.ko"):
+        with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as connections:
+            for _ in range(7):
+                connections.enter_context(socket.create_connection(server.getsockname()))
+        [ours] = rows("handshake", "us")
+        equal(rows("handshake", "connecting"), [{"dropped": 0}])
+    buckets = [re.match(r"\[.*?[\])] +(\d+) \|", line) for line in theirs]
+    equal(sum(bucket["count"] for bucket in ours["buckets"]),
+          sum(int(found[1]) for found in buckets if found))
+
+
+def test_allocations_by_stack():
+    # The tracepoint's arguments: the call site, the address, and the bytes asked for and given.
+    program = 'rawtracepoint:kmalloc /comm == "allocator"/ { @[kstack] = sum(arg3); }'
+    with bpftrace(program) as theirs, kmod.loaded("samples/allocation_stacks.ko"):
+        in_child("allocator", lambda: [os.close(os.memfd_create("memory")) for _ in range(50)])
+        ours = [row["count"] for row in rows("allocation_stacks", "bytes")
+                if any("memfd_create+" in frame for frame in row.get("key", ()))]
+    counted = 0
+    for stack, number in re.findall(r"@\[\n(.*?)\]: (\d+)", "\n".join(theirs), re.DOTALL):
+        frames = [line for line in stack.split("\n") if "__traceiter_" not in line]
+        counted += int(number) * any("memfd_create+" in frame for frame in frames[:8])
+    equal(sum(ours), counted)
+    check(counted > 0, "nothing was allocated")
+
+
+def test_stack_of_a_call():
+    program = 'kprobe:do_nanosleep /comm == "sleeper"/ { printf("%s\\n", kstack(17)); }'
+    with bpftrace(program) as theirs, kmod.loaded("samples/call_stack.ko") as log:
+        in_child("sleeper", lambda: time.sleep(0.01))
+        ours = re.search("comm=sleeper sleeps: (.*)", "\n".join(log.lines()))[1].split(" <- ")
+    frames = [re.match(r"\s*(\S+)\+(\d+)$", line) for line in theirs]
+    frames = [f"{found[1]}+{int(found[2]):#x}" for found in frames if found]
+    # bpftrace begins with the probed function itself.
+    check(frames[0].startswith("do_nanosleep+") and len(frames) > 3, frames)
+    equal(ours, frames[1:])
+
+
+if __name__ == "__main__":
+    if not shutil.which("bpftrace"):
+        print("KTAP version 1\n1..1\nok 1 bpftrace: compared # SKIP no bpftrace in the guest")
+        sys.exit()
+    sys.exit(kmod.run("bpftrace", kmod.tests(globals()), sys.argv[1:]))
