@@ -9,7 +9,7 @@
 # the workbench's, and the kernel's flags and places. The kernel's make gets its V here;
 # its W, C, O and CLIPPY work only on its own command line, and CC and LLVM are those that
 # built the kernel.
-settings := KDIR KERNEL STOCK KSRC KVER ACCEL GUEST_ROOT CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
+settings := KDIR KERNEL STOCK KVER ACCEL GUEST_ROOT CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
 texts := SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN
 others := ARCH SUITES ROWS ATTACKS XDG_CACHE_HOME LIBCLANG_PATH KCFLAGS KAFLAGS KCPPFLAGS \
 	KRUSTFLAGS KBUILD_EXTRA_SYMBOLS INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP
@@ -70,8 +70,7 @@ help:
 	@echo '  KERNEL=debug       the same with KASAN, lockdep, kmemleak and more'
 	@echo '  STOCK=RELEASE      which stock kernel, as 7.2.12+deb13-amd64'
 	@echo '  ARCH=arm64         for another architecture, emulated'
-	@echo '  KSRC=/path/to/linux   build the workbench kernel from this source tree'
-	@echo '  KVER=7.2              or from this series of scripts/kernels'
+	@echo '  KVER=7.2              which series of scripts/kernels the workbench kernel is of'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
 	@echo "  GUEST_ROOT=/          the guest's root file system is this machine's,"
 	@echo '                        not a Debian in the cache'
@@ -116,7 +115,7 @@ doctor:
 	@scripts/doctor
 
 bench:
-	@scripts/alone bench/run
+	@scripts/alone bench/bench.py
 
 stress:
 	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 races faults

@@ -32,6 +32,9 @@
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
 //!
+//! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` has the state of the probe
+//! `NAME` and its hits, and `NAME.json` has them as JSON lines.
+//!
 //! Where there is no such symbol, but one that is often meant, a second line names
 //! it, see `rust_kprobe/hint.rs`.
 
@@ -49,11 +52,13 @@ use definition::{
     MAX_LEN, //
 };
 use kernel::{
+    debugfs::Scope,
     prelude::*,
     str::CString,
     sync::Arc, //
 };
 use kprobes::{
+    collect::{Files, View},
     entry, kprobe, kretprobe, module,
     probe::{self, Probe},
     timed, Entry, Kprobe, ModuleWatch, Target, Timed,
@@ -137,8 +142,10 @@ impl AsRef<Report> for Around {
     }
 }
 
-/// A registered probe of any kind.
-trait Registered: Send + Sync {
+/// A registered probe of any kind, which can be shown in debugfs.
+trait Registered: View {
+    fn report(&self) -> &Report;
+
     /// Reports the probe as registered.
     fn announce(&self);
 
@@ -146,42 +153,64 @@ trait Registered: Send + Sync {
     fn report_gone(&self);
 }
 
-impl<K: probe::Kind, H: probe::Handles<K> + AsRef<Report>> Registered for Probe<K, H> {
+impl<K: probe::Kind, H: probe::Handles<K> + AsRef<Report>> Registered for Probe<K, H>
+where
+    Self: View,
+{
+    fn report(&self) -> &Report {
+        self.handler().as_ref()
+    }
+
     fn announce(&self) {
-        let report = self.handler().as_ref();
-        report.registered(self.address(), self.mechanism());
+        self.report().registered(self.address(), self.mechanism());
     }
 
     fn report_gone(&self) {
         if self.is_gone() {
-            self.handler().as_ref().gone();
+            self.report().gone();
         }
     }
 }
 
-type AnyProbe = Arc<dyn Registered>;
+struct AnyProbe(Arc<dyn Registered>);
+
+/// The probe's place, mechanism, state and misses, and its hits.
+impl View for AnyProbe {
+    fn text(&self, out: &mut dyn core::fmt::Write, most: usize) -> core::fmt::Result {
+        self.0.text(out, most)?;
+        writeln!(out, "{} hits", self.0.report().hits())
+    }
+
+    fn json(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+        self.0.json(out)?;
+        writeln!(out, "{{\"hits\":{}}}", self.0.report().hits())
+    }
+}
 
 fn before(name: CString, target: Target<'_>) -> Result<AnyProbe> {
     let probe = Kprobe::new(target, Report::new("p", name));
-    Ok(Arc::pin_init(probe, GFP_KERNEL)?)
+    Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
 fn around(name: CString, target: Target<'_>) -> Result<AnyProbe> {
     let handler = try_pin_init!(Around { report <- Report::new("p", name) });
-    Ok(Arc::pin_init(Kprobe::new(target, handler), GFP_KERNEL)?)
+    Ok(AnyProbe(Arc::pin_init(
+        Kprobe::new(target, handler),
+        GFP_KERNEL,
+    )?))
 }
 
 /// At the entry of a function that has no other tracer: an entry probe would slow that one down.
 fn at_entry(name: CString, target: Target<'_>) -> Result<AnyProbe> {
     let exclusive = entry::Options::default().exclusive();
     let probe = Entry::with_options(target, exclusive, Report::new("p", name));
-    Ok(Arc::pin_init(probe, GFP_KERNEL)?)
+    Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
 fn at_return(name: CString, target: Target<'_>, max_active: u16) -> Result<AnyProbe> {
     let options = kretprobe::Options::default().max_active(max_active);
     let probe = Timed::with_options(target, options, Report::new("r", name));
-    Ok(Arc::pin_init(probe, GFP_KERNEL)?)
+    Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
 /// Registers the cheapest kind of probe that does what one of `all` says.
@@ -204,7 +233,7 @@ struct Probes(KVec<AnyProbe>);
 
 impl Probes {
     fn report_gone(&self) {
-        self.0.iter().for_each(|probe| probe.report_gone());
+        self.0.iter().for_each(|probe| probe.0.report_gone());
     }
 }
 
@@ -224,6 +253,8 @@ impl module::Handler for Leaving {
 }
 
 struct RustKprobe {
+    /// `/sys/kernel/debug/rust_kprobe/NAME`
+    _files: Pin<KBox<Scope<Arc<Probes>>>>,
     _watch: Pin<KBox<ModuleWatch<Leaving>>>,
     _probes: Arc<Probes>,
 }
@@ -237,10 +268,19 @@ impl kernel::Module for RustKprobe {
         let _probes = Arc::new(Probes(all), GFP_KERNEL)?;
         let watch = ModuleWatch::new(Leaving(_probes.clone()));
         let _watch = KBox::pin_init(watch, GFP_KERNEL)?;
-        _probes.0.iter().for_each(|probe| probe.announce());
+        _probes.0.iter().for_each(|probe| probe.0.announce());
         // Modules may have been unloaded before the watch was registered.
         _probes.report_gone();
-        Ok(Self { _watch, _probes })
+        let files = Scope::dir(_probes.clone(), c"rust_kprobe", |all, files| {
+            for probe in all.0.iter() {
+                files.view(probe.0.report().name(), probe);
+            }
+        });
+        Ok(Self {
+            _files: KBox::pin_init(files, GFP_KERNEL)?,
+            _watch,
+            _probes,
+        })
     }
 }
 

@@ -3,17 +3,20 @@
  * Entry probes in C with what those of bench_entry_rust.rs guarantee: one ftrace_ops
  * for all, a table from a function to a list of probes that is read without a lock,
  * preemption disabled, a bit of the task's for each context as a guard, and misses
- * counted for each probe. Two of them emit the trace events of bench_event.h. And
- * fprobes, for comparison.
+ * counted for each probe. And fprobes, for comparison; and kprobes and entry probes that emit
+ * the trace events of bench_event.h. `synth` emits the synthetic event bench_synth, which has
+ * to be there.
  */
 #include <linux/fprobe.h>
 #include <linux/ftrace.h>
+#include <linux/kprobes.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/trace_events.h>
 #include <linux/uaccess.h>
 
 #include "bench_map.h"
@@ -22,7 +25,7 @@
 
 static char *kind = "";
 module_param(kind, charp, 0);
-MODULE_PARM_DESC(kind, "the handler, or fprobe");
+MODULE_PARM_DESC(kind, "the handler");
 
 static char *pattern = "bench_call";
 module_param(pattern, charp, 0);
@@ -209,19 +212,39 @@ CALL(by_argument, (void)c; map_add(ftrace_regs_get_argument(fregs, 0), 1))
 CALL(args, if (ftrace_regs_get_argument(fregs, 0) == 42 && ftrace_regs_get_argument(fregs, 1))
 	     this_cpu_inc(*c->counts))
 
-CALL(value, (void)c; trace_value(ftrace_regs_get_argument(fregs, 0)))
-
 /* strncpy_from_user_nofault() is not exported. */
-static notrace __always_inline void emit_text(struct ftrace_regs *fregs)
-{
-	const void __user *at = (const void __user *)ftrace_regs_get_argument(fregs, 1);
-	char buf[32];
+#define TRACE_TEXT(value, at) do {							\
+	char buf[32];									\
+											\
+	if (!copy_from_user_nofault(buf, (const void __user *)(at), sizeof(buf)))	\
+		trace_text(value, buf, strnlen(buf, sizeof(buf)));			\
+} while (0)
 
-	if (!copy_from_user_nofault(buf, at, sizeof(buf)))
-		trace_text(ftrace_regs_get_argument(fregs, 0), buf, strnlen(buf, sizeof(buf)));
+CALL(value, (void)c; trace_value(ftrace_regs_get_argument(fregs, 0)))
+CALL(text, (void)c; TRACE_TEXT(ftrace_regs_get_argument(fregs, 0),
+			       ftrace_regs_get_argument(fregs, 1)))
+
+static int kprobe_value(struct kprobe *p, struct pt_regs *regs)
+{
+	trace_value(regs->di);
+	return 0;
 }
 
-CALL(text, (void)c; emit_text(fregs))
+static int kprobe_text(struct kprobe *p, struct pt_regs *regs)
+{
+	TRACE_TEXT(regs->di, regs->si);
+	return 0;
+}
+
+static struct trace_event_file *synth_file;
+
+static int kprobe_synth(struct kprobe *p, struct pt_regs *regs)
+{
+	synth_event_trace(synth_file, 1, (u64)regs->di);
+	return 0;
+}
+
+static struct kprobe kp = { .symbol_name = "bench_call" };
 
 static struct ftrace_ops ops = { .func = hit, .flags = FTRACE_OPS_FL_PERMANENT };
 static struct probe *probes;
@@ -271,29 +294,42 @@ static int fill(const struct ftrace_hash *functions, typeof(probes->now) now)
 	return 0;
 }
 
+static const struct {
+	const char *name;
+	typeof(probes->now) entry;
+	kprobe_pre_handler_t pre;
+} kinds[] = {
+	{ "empty", empty }, { "counting", counting }, { "percpu", percpu }, { "args", args },
+	{ "by_pid", by_pid }, { "by_argument", by_argument },
+	{ "value_entry", value }, { "text_entry", text },
+	{ "value", .pre = kprobe_value }, { "text", .pre = kprobe_text },
+	{ "synth", .pre = kprobe_synth }, { "fprobe" },
+}, *chosen = kinds;
+
 static int __init bench_init(void)
 {
 	u64 start = ktime_get_ns();
 	int ret;
 
+	for (; strcmp(chosen->name, kind); chosen++)
+		if (chosen == &kinds[ARRAY_SIZE(kinds) - 1])
+			return -EINVAL;
 	counters.counts = alloc_percpu(u64);
-	if (!counters.counts || map_create(!strcmp(kind, "by_argument") ? 100000 : 1000))
+	if (!counters.counts || map_create(100000))
 		return -ENOMEM;
-	if (!strcmp(kind, "fprobe")) {
-		ret = register_fprobe(&fp, pattern, NULL);
+	if (chosen->entry) {
+		ret = ftrace_set_filter(&ops, pattern, strlen(pattern), 1) ?:
+		      fill(ops.func_hash->filter_hash, chosen->entry) ?:
+		      register_ftrace_function(&ops);
+	} else if (chosen->pre) {
+		if (chosen->pre == kprobe_synth)
+			synth_file = trace_get_event_file(NULL, "synthetic", "bench_synth");
+		if (IS_ERR(synth_file))
+			return PTR_ERR(synth_file);
+		kp.pre_handler = chosen->pre;
+		ret = register_kprobe(&kp);
 	} else {
-		ret = ftrace_set_filter(&ops, pattern, strlen(pattern), 1);
-		if (!ret)
-			ret = fill(ops.func_hash->filter_hash,
-				   !strcmp(kind, "empty") ? empty :
-				   !strcmp(kind, "counting") ? counting :
-				   !strcmp(kind, "args") ? args :
-				   !strcmp(kind, "by_pid") ? by_pid :
-				   !strcmp(kind, "by_argument") ? by_argument :
-				   !strcmp(kind, "value_entry") ? value :
-				   !strcmp(kind, "text_entry") ? text : percpu);
-		if (!ret)
-			ret = register_ftrace_function(&ops);
+		ret = register_fprobe(&fp, pattern, NULL);
 	}
 	pr_info("attach %llu\n", ktime_get_ns() - start);
 	return ret;
@@ -304,14 +340,18 @@ static void __exit bench_exit(void)
 {
 	u64 start = ktime_get_ns();
 
-	if (!strcmp(kind, "fprobe")) {
-		unregister_fprobe(&fp);
-	} else {
+	if (chosen->entry) {
 		WARN_ON(unregister_ftrace_function(&ops));
 		synchronize_rcu();
 		ftrace_free_filter(&ops);
 		kvfree(table);
 		kvfree(probes);
+	} else if (chosen->pre) {
+		unregister_kprobe(&kp);
+		if (synth_file)
+			trace_put_event_file(synth_file);
+	} else {
+		unregister_fprobe(&fp);
 	}
 	pr_info("detach %llu\n", ktime_get_ns() - start);
 	map_destroy();
@@ -319,5 +359,5 @@ static void __exit bench_exit(void)
 }
 module_exit(bench_exit);
 
-MODULE_DESCRIPTION("The entry probes of the benchmark in C");
+MODULE_DESCRIPTION("The entry probes and trace events of the benchmark in C");
 MODULE_LICENSE("GPL");

@@ -1,23 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The entry probes of the benchmark in Rust; `kind` chooses the handler, `pattern`
-//! the functions. Logs how long attaching and detaching took. `bench_entry_c.c` has
-//! the same in C.
+//! The entry probes of the benchmark in Rust, and kprobes and entry probes that emit trace
+//! events; `kind` chooses the handler, `pattern` the functions. How long attaching and
+//! detaching took is logged. `bench_entry_c.c` has the same in C.
 
 use kernel::prelude::*;
 use kernel::time::{Instant, Monotonic};
-use kprobes::{entry, Count, CountMap, Entry, EntrySet, PerCpuCounts, Target};
+use kprobes::{
+    entry, event::Str, kprobe, nofault::UserStr, CountMap, Entry, EntrySet, Kprobe, PerCpuCounts,
+    Target,
+};
 
 module! {
     type: Bench,
     name: "bench_entry_rust",
     authors: ["The rust_kprobe authors"],
-    description: "The entry probes of the benchmark in Rust",
+    description: "The entry probes and trace events of the benchmark in Rust",
     license: "GPL",
 }
 
 kprobes::string_param!(kind, "the handler");
 kprobes::string_param!(pattern, "the functions; by default, bench_call by its name");
+
+kprobes::trace_event! {
+    struct Value = "bench_rust:value" {
+        value: u64,
+    }
+}
+
+kprobes::trace_event! {
+    struct Text<'a> = "bench_rust:text" {
+        value: u64,
+        text: Str<'a, 32>,
+    }
+}
 
 struct Empty;
 
@@ -25,7 +41,7 @@ impl entry::Handler for Empty {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }
 
-struct Counting(Count);
+struct Counting(kprobes::Count);
 
 impl entry::Handler for Counting {
     fn entry(&self, _cx: &entry::Context<'_>) {
@@ -70,34 +86,77 @@ impl entry::Handler for ByArgument {
     }
 }
 
+struct Values;
+
+#[vtable]
+impl kprobe::Handler for Values {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        Value { value: cx.arg0() }.emit(cx);
+    }
+}
+
+impl entry::Handler for Values {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        Value { value: cx.arg0() }.emit(cx);
+    }
+}
+
+struct Texts;
+
+#[vtable]
+impl kprobe::Handler for Texts {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        let (value, text): (u64, UserStr) = cx.args();
+        let mut buf = [0; 32];
+        let text = text.read(&mut buf).into();
+        Text { value, text }.emit(cx);
+    }
+}
+
+impl entry::Handler for Texts {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        let (value, text): (u64, UserStr) = cx.args();
+        let mut buf = [0; 32];
+        let text = text.read(&mut buf).into();
+        Text { value, text }.emit(cx);
+    }
+}
+
 /// What is registered. Dropping it unregisters it.
 trait Registered: Send + Sync {}
-impl<H: entry::Handler> Registered for Pin<KBox<Entry<H>>> {}
-impl<H: entry::Handler> Registered for Pin<KBox<EntrySet<H>>> {}
+impl<T: Send + Sync> Registered for T {}
+
+fn register<T: Registered + 'static>(
+    probe: impl PinInit<T, Error>,
+) -> Result<KBox<dyn Registered>> {
+    Ok(KBox::new(KBox::pin_init(probe, GFP_KERNEL)?, GFP_KERNEL)?)
+}
+
+const CALL: Target<'static> = Target::symbol(c"bench_call");
+
+fn entry<H: entry::Handler>(handler: H) -> Result<KBox<dyn Registered>> {
+    match pattern.value() {
+        Some(text) => register(EntrySet::matching(text, handler)),
+        None => register(Entry::new(CALL, handler)),
+    }
+}
 
 struct Bench(Option<KBox<dyn Registered>>);
-
-fn register<H: entry::Handler>(handler: H) -> Result<KBox<dyn Registered>> {
-    let Some(text) = pattern.value() else {
-        let call = Target::symbol(c"bench_call");
-        let single = KBox::pin_init(Entry::new(call, handler), GFP_KERNEL)?;
-        return Ok(KBox::new(single, GFP_KERNEL)?);
-    };
-    let set = KBox::pin_init(EntrySet::matching(text, handler), GFP_KERNEL)?;
-    pr_info!("functions {}\n", set.len());
-    Ok(KBox::new(set, GFP_KERNEL)?)
-}
 
 impl kernel::Module for Bench {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let start = Instant::<Monotonic>::now();
         let registered = match kind.value().map(|text| text.to_bytes()) {
-            Some(b"empty") => register(Empty)?,
-            Some(b"counting") => register(Counting(Count::new()))?,
-            Some(b"percpu") => register(PerCpu(PerCpuCounts::new()?))?,
-            Some(b"args") => register(Arguments(PerCpuCounts::new()?))?,
-            Some(b"by_pid") => register(ByPid(CountMap::new(1000)?))?,
-            Some(b"by_argument") => register(ByArgument(CountMap::new(100_000)?))?,
+            Some(b"empty") => entry(Empty)?,
+            Some(b"counting") => entry(Counting(kprobes::Count::new()))?,
+            Some(b"percpu") => entry(PerCpu(PerCpuCounts::new()?))?,
+            Some(b"args") => entry(Arguments(PerCpuCounts::new()?))?,
+            Some(b"by_pid") => entry(ByPid(CountMap::new(1000)?))?,
+            Some(b"by_argument") => entry(ByArgument(CountMap::new(100_000)?))?,
+            Some(b"value") => register(Value::arms(Kprobe::new(CALL, Values)))?,
+            Some(b"value_entry") => register(Value::arms(Entry::new(CALL, Values)))?,
+            Some(b"text") => register(Text::arms(Kprobe::new(CALL, Texts)))?,
+            Some(b"text_entry") => register(Text::arms(Entry::new(CALL, Texts)))?,
             _ => return Err(EINVAL),
         };
         pr_info!("attach {}\n", start.elapsed().as_nanos());

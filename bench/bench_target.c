@@ -4,7 +4,6 @@
  * `calls` times, with interrupts disabled, and returns the nanoseconds that took. With
  * instruction counting, these are instructions.
  */
-#include <linux/cpu.h>
 #include <linux/debugfs.h>
 #include <linux/ktime.h>
 #include <linux/mman.h>
@@ -47,7 +46,8 @@ noinline u64 bench_inside(u64 a, u64 b)
 HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
 HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
 
-static void call_all_of_many(void)
+/* Calls each of them. */
+static void call_each(u64 value, unsigned long at)
 {
 #undef ONE
 #define ONE(n) bench_many_##n();
@@ -55,24 +55,20 @@ HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
 HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
 }
 
-static u64 measure(u64 value, void (*once)(u64 value, unsigned long at), unsigned long at)
-{
-	unsigned long flags;
-	u64 start;
-	int i;
-
-	local_irq_save(flags);
-	start = ktime_get_ns();
-	for (i = 0; i < calls; i++)
-		once(value, at);
-	start = ktime_get_ns() - start;
-	local_irq_restore(flags);
-	return start;
-}
-
 static void call(u64 value, unsigned long at)
 {
 	bench_call(value, (const char __user *)at);
+}
+
+/* The first argument is one of so many keys, in turn. */
+static u32 keys = 1;
+
+static void call_key(u64 value, unsigned long at)
+{
+	static u32 key;
+
+	bench_call(key, NULL);
+	key = key + 1 < keys ? key + 1 : 0;
 }
 
 static u64 sink;
@@ -87,46 +83,22 @@ static void allocate(u64 value, unsigned long at)
 	kfree(kmalloc(64, GFP_ATOMIC));
 }
 
-/* The first argument is one of so many keys, in turn. */
-static u32 keys = 1;
-
-static int keys_get(void *data, u64 *ns)
+static u64 measure(void (*once)(u64 value, unsigned long at), unsigned long at)
 {
+	int i, each = once == call_each ? 1000 : 1;
 	unsigned long flags;
 	u64 start;
-	u32 key = 0;
-	int i;
 
 	local_irq_save(flags);
 	start = ktime_get_ns();
-	for (i = 0; i < calls; i++) {
-		bench_call(key, NULL);
-		key = key + 1 < keys ? key + 1 : 0;
-	}
-	*ns = ktime_get_ns() - start;
+	for (i = 0; i < calls; i += each)
+		once(42, at);
+	start = ktime_get_ns() - start;
 	local_irq_restore(flags);
-	return 0;
+	return start;
 }
-DEFINE_DEBUGFS_ATTRIBUTE(keys_fops, keys_get, NULL, "%llu\n");
 
-/* Each of the thousand functions, as often as makes `calls` calls. */
-static int each_get(void *data, u64 *ns)
-{
-	unsigned long flags;
-	u64 start;
-	int i;
-
-	local_irq_save(flags);
-	start = ktime_get_ns();
-	for (i = 0; i < calls; i += 1000)
-		call_all_of_many();
-	*ns = ktime_get_ns() - start;
-	local_irq_restore(flags);
-	return 0;
-}
-DEFINE_DEBUGFS_ATTRIBUTE(each_fops, each_get, NULL, "%llu\n");
-
-static int call_get(void *data, u64 *ns)
+static int file_get(void *once, u64 *ns)
 {
 	unsigned long at = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
 				   MAP_ANONYMOUS | MAP_PRIVATE, 0);
@@ -135,25 +107,11 @@ static int call_get(void *data, u64 *ns)
 		return at;
 	if (copy_to_user((void __user *)at, "a string of some", 17))
 		return -EFAULT;
-	*ns = measure(42, call, at);
+	*ns = measure(once, at);
 	vm_munmap(at, PAGE_SIZE);
 	return 0;
 }
-DEFINE_DEBUGFS_ATTRIBUTE(call_fops, call_get, NULL, "%llu\n");
-
-static int inside_get(void *data, u64 *ns)
-{
-	*ns = measure(42, inside, 1);
-	return 0;
-}
-DEFINE_DEBUGFS_ATTRIBUTE(inside_fops, inside_get, NULL, "%llu\n");
-
-static int kmalloc_get(void *data, u64 *ns)
-{
-	*ns = measure(0, allocate, 0);
-	return 0;
-}
-DEFINE_DEBUGFS_ATTRIBUTE(kmalloc_fops, kmalloc_get, NULL, "%llu\n");
+DEFINE_DEBUGFS_ATTRIBUTE(file_fops, file_get, NULL, "%llu\n");
 
 /*
  * Several CPUs at once. Writing to the file sets how many; reading returns the
@@ -171,40 +129,29 @@ static void one_of_many(void *unused)
 	atomic_inc(&ready);
 	while (atomic_read(&ready) < scale)
 		cpu_relax();
-	ns = measure(42, call, 0);
+	ns = measure(call, 0);
 	most = atomic64_read(&slowest);
 	while (ns > most && !atomic64_try_cmpxchg(&slowest, &most, ns))
 		;
 }
 
+static bool is_one(int cpu, void *unused)
+{
+	return cpu < scale;
+}
+
 static int scale_get(void *data, u64 *ns)
 {
-	cpumask_var_t cpus;
-	unsigned int cpu, n = 0;
-
-	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
-		return -ENOMEM;
-	cpus_read_lock();
-	for_each_online_cpu(cpu)
-		if (n++ < scale)
-			cpumask_set_cpu(cpu, cpus);
-	if (n < scale) {
-		cpus_read_unlock();
-		free_cpumask_var(cpus);
-		return -ENODEV;
-	}
 	atomic_set(&ready, 0);
 	atomic64_set(&slowest, 0);
-	on_each_cpu_mask(cpus, one_of_many, NULL, true);
-	cpus_read_unlock();
-	free_cpumask_var(cpus);
+	on_each_cpu_cond(is_one, one_of_many, NULL, true);
 	*ns = atomic64_read(&slowest);
 	return 0;
 }
 
 static int scale_set(void *data, u64 cpus)
 {
-	if (cpus < 1 || cpus > nr_cpu_ids)
+	if (cpus < 1 || cpus > num_online_cpus())
 		return -EINVAL;
 	scale = cpus;
 	return 0;
@@ -214,13 +161,13 @@ DEFINE_DEBUGFS_ATTRIBUTE(scale_fops, scale_get, scale_set, "%llu\n");
 static int __init bench_init(void)
 {
 	dir = debugfs_create_dir("bench", NULL);
-	debugfs_create_file("call", 0400, dir, NULL, &call_fops);
-	debugfs_create_file("each", 0400, dir, NULL, &each_fops);
+	debugfs_create_file("call", 0400, dir, call, &file_fops);
+	debugfs_create_file("each", 0400, dir, call_each, &file_fops);
+	debugfs_create_file("inside", 0400, dir, inside, &file_fops);
+	debugfs_create_file("keys", 0400, dir, call_key, &file_fops);
 	debugfs_create_u32("n_keys", 0600, dir, &keys);
-	debugfs_create_file("keys", 0400, dir, NULL, &keys_fops);
-	debugfs_create_file("inside", 0400, dir, NULL, &inside_fops);
+	debugfs_create_file("kmalloc", 0400, dir, allocate, &file_fops);
 	debugfs_create_file("scale", 0600, dir, NULL, &scale_fops);
-	debugfs_create_file("kmalloc", 0400, dir, NULL, &kmalloc_fops);
 	return 0;
 }
 module_init(bench_init);

@@ -63,6 +63,14 @@ impl Report {
         );
     }
 
+    pub(crate) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.get()
+    }
+
     /// Counts a hit, which may log several lines.
     pub(crate) fn count(&self) {
         self.hits.add(1);

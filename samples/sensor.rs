@@ -23,9 +23,10 @@
 
 use core::fmt::Write;
 use core::mem::offset_of;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use kernel::bindings::cred;
 use kernel::prelude::*;
+use kernel::str::Formatter;
 use kernel::task::Pid;
 use kprobes::{
     entry,
@@ -47,18 +48,11 @@ module! {
 kprobes::trace_event! {
     /// A task gets new credentials.
     struct Creds = "sensor:commit_creds" {
-        pid: Pid,
-        comm: Comm,
+        pid: Pid, comm: Comm,
         old_euid: u32,
         usage: u64,
-        uid: u32,
-        gid: u32,
-        suid: u32,
-        sgid: u32,
-        euid: u32,
-        egid: u32,
-        fsuid: u32,
-        fsgid: u32,
+        uid: u32, gid: u32, suid: u32, sgid: u32,
+        euid: u32, egid: u32, fsuid: u32, fsgid: u32,
     }
 }
 
@@ -66,32 +60,22 @@ kprobes::trace_event! {
     /// A program is executed. `filename` is what was asked for, `interp` and the file what runs.
     /// `argc` also counts the arguments after the sixth.
     struct Execs<'a> = "sensor:exec" {
-        pid: Pid,
-        comm: Comm,
-        filename: Str<'a, 256>,
-        length: usize,
+        pid: Pid, comm: Comm,
+        filename: Str<'a, 256>, length: usize,
         interp: Str<'a, 256>,
-        major: u32,
-        minor: u32,
-        inode: u64,
+        major: u32, minor: u32, inode: u64,
         argc: u32,
-        argv0: Str<'a, 64>,
-        argv1: Str<'a, 64>,
-        argv2: Str<'a, 64>,
-        argv3: Str<'a, 64>,
-        argv4: Str<'a, 64>,
-        argv5: Str<'a, 64>,
+        argv0: Str<'a, 64>, argv1: Str<'a, 64>, argv2: Str<'a, 64>,
+        argv3: Str<'a, 64>, argv4: Str<'a, 64>, argv5: Str<'a, 64>,
     }
 }
 
 kprobes::trace_event! {
     /// A program could not be executed. `fd` is -100 for execve(2).
     struct ExecFailed<'a> = "sensor:exec_failed" {
-        pid: Pid,
-        comm: Comm,
+        pid: Pid, comm: Comm,
         fd: i32,
-        path: Str<'a, 256>,
-        length: usize,
+        path: Str<'a, 256>, length: usize,
         error: Errno,
     }
 }
@@ -99,35 +83,21 @@ kprobes::trace_event! {
 kprobes::trace_event! {
     /// A file or a directory is to be renamed. Each name starts from a folder.
     struct Rename<'a> = "sensor:rename" {
-        pid: Pid,
-        comm: Comm,
-        oldname: Str<'a, 256>,
-        oldlength: usize,
-        oldfolder: Str<'a, 256>,
-        oldmajor: u32,
-        oldminor: u32,
-        oldinode: u64,
-        newname: Str<'a, 256>,
-        newlength: usize,
-        newfolder: Str<'a, 256>,
-        newmajor: u32,
-        newminor: u32,
-        newinode: u64,
+        pid: Pid, comm: Comm,
+        oldname: Str<'a, 256>, oldlength: usize, oldfolder: Str<'a, 256>,
+        oldmajor: u32, oldminor: u32, oldinode: u64,
+        newname: Str<'a, 256>, newlength: usize, newfolder: Str<'a, 256>,
+        newmajor: u32, newminor: u32, newinode: u64,
     }
 }
 
 kprobes::trace_event! {
     /// A file or a directory is to be removed. The name starts from the folder.
     struct Unlink<'a> = "sensor:unlink" {
-        pid: Pid,
-        comm: Comm,
+        pid: Pid, comm: Comm,
         directory: bool,
-        pathname: Str<'a, 256>,
-        length: usize,
-        folder: Str<'a, 256>,
-        major: u32,
-        minor: u32,
-        inode: u64,
+        pathname: Str<'a, 256>, length: usize, folder: Str<'a, 256>,
+        major: u32, minor: u32, inode: u64,
     }
 }
 
@@ -135,10 +105,8 @@ kprobes::trace_event! {
     /// A socket is to be connected. In the address of a Unix socket, `\0` is a NUL, with which an
     /// abstract name begins, and `\\` a backslash.
     struct Connect<'a> = "sensor:connect" {
-        pid: Pid,
-        comm: Comm,
-        family: u16,
-        port: u16,
+        pid: Pid, comm: Comm,
+        family: u16, port: u16,
         address: Str<'a, 216>,
     }
 }
@@ -154,22 +122,23 @@ impl entry::Handler for CommitCreds {
 
 fn credentials(cx: &entry::Context<'_>) -> Result {
     let new: KernelPtr = cx.arg0();
-    let id = |offset| new.field::<u32>(offset).read();
-    let creds = Creds {
+    let ids: [u32; 8] = new.field(offset_of!(cred, uid)).read()?;
+    let [uid, gid, suid, sgid, euid, egid, fsuid, fsgid] = ids;
+    Creds {
         pid: cx.pid(),
         comm: cx.comm(),
         old_euid: cx.euid(),
         usage: new.field(offset_of!(cred, usage)).read()?,
-        uid: id(offset_of!(cred, uid))?,
-        gid: id(offset_of!(cred, gid))?,
-        suid: id(offset_of!(cred, suid))?,
-        sgid: id(offset_of!(cred, sgid))?,
-        euid: id(offset_of!(cred, euid))?,
-        egid: id(offset_of!(cred, egid))?,
-        fsuid: id(offset_of!(cred, fsuid))?,
-        fsgid: id(offset_of!(cred, fsgid))?,
-    };
-    creds.emit(cx);
+        uid,
+        gid,
+        suid,
+        sgid,
+        euid,
+        egid,
+        fsuid,
+        fsgid,
+    }
+    .emit(cx);
     Ok(())
 }
 
@@ -257,32 +226,23 @@ impl kretprobe::Handler for Attempts {
     }
 }
 
-/// A path, and the folder that it starts from.
-struct Path {
-    name: [u8; 256],
-    folder: [u8; 256],
-}
-
-/// The same, as fields of a record.
-struct Fields<'a> {
+/// The fields of a path, and of the folder that it starts from.
+struct Path<'a> {
     name: Str<'a, 256>,
     length: usize,
     folder: Str<'a, 256>,
     id: FileId,
 }
 
-impl Path {
-    fn new() -> Self {
-        Self {
-            name: [0; 256],
-            folder: [0; 256],
-        }
-    }
+/// Room for the names of both.
+type Room = [[u8; 256]; 2];
 
+impl<'a> Path<'a> {
     /// Fails if the kernel has not got the path.
-    fn read(&mut self, cx: &entry::Context<'_>, fd: i32, path: Filename) -> Result<Fields<'_>> {
+    fn read(room: &'a mut Room, cx: &entry::Context<'_>, fd: i32, path: Filename) -> Result<Self> {
+        let [name, folder] = room;
         let path = path.name()?;
-        let name = path.read(&mut self.name);
+        let name = path.read(name);
         let absolute = name
             .as_ref()
             .is_ok_and(|name| name.as_bytes().first() == Some(&b'/'));
@@ -293,8 +253,8 @@ impl Path {
         } else {
             cx.file(fd).and_then(|file| file.dentry())
         };
-        let folder = start.and_then(|start| start.path(&mut self.folder));
-        Ok(Fields {
+        let folder = start.and_then(|start| start.path(folder));
+        Ok(Self {
             name: name.into(),
             length: path.length(PATH_MAX).unwrap_or(0),
             // There may be no such descriptor.
@@ -309,8 +269,10 @@ struct Renames;
 impl entry::Handler for Renames {
     fn entry(&self, cx: &entry::Context<'_>) {
         let (oldfd, oldname, newfd, newname) = cx.args();
-        let (mut old, mut new) = (Path::new(), Path::new());
-        if let (Ok(old), Ok(new)) = (old.read(cx, oldfd, oldname), new.read(cx, newfd, newname)) {
+        let (mut old, mut new) = ([[0; 256]; 2], [[0; 256]; 2]);
+        let old = Path::read(&mut old, cx, oldfd, oldname);
+        let new = Path::read(&mut new, cx, newfd, newname);
+        if let (Ok(old), Ok(new)) = (old, new) {
             Rename {
                 pid: cx.pid(),
                 comm: cx.comm(),
@@ -337,8 +299,7 @@ struct Unlinks;
 impl entry::Handler for Unlinks {
     fn entry(&self, cx: &entry::Context<'_>) {
         let (fd, pathname) = cx.args();
-        let mut path = Path::new();
-        if let Ok(path) = path.read(cx, fd, pathname) {
+        if let Ok(path) = Path::read(&mut [[0; 256]; 2], cx, fd, pathname) {
             Unlink {
                 pid: cx.pid(),
                 comm: cx.comm(),
@@ -355,26 +316,11 @@ impl entry::Handler for Unlinks {
     }
 }
 
-/// An address as text.
-struct Text {
-    bytes: [u8; 216],
-    len: usize,
-}
-
-impl Text {
-    fn push(&mut self, bytes: &[u8]) -> core::fmt::Result {
-        let room = self.bytes.get_mut(self.len..).ok_or(core::fmt::Error)?;
-        let to = room.get_mut(..bytes.len()).ok_or(core::fmt::Error)?;
-        to.copy_from_slice(bytes);
-        self.len += bytes.len();
-        Ok(())
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        self.push(text.as_bytes())
-    }
+/// Writes an address as text, which fits; returns how long it is.
+fn write_ip(text: &mut [u8], ip: impl Into<IpAddr>) -> usize {
+    let mut out = Formatter::new(text);
+    let _ = write!(out, "{}", ip.into());
+    out.bytes_written()
 }
 
 struct Connects;
@@ -394,82 +340,72 @@ fn connect(cx: &entry::Context<'_>) -> Result {
     let (_socket, address, length): (KernelPtr, KernelPtr<u16>, i32) = cx.args();
     let length = usize::try_from(length)?;
     let family = if length < 2 { 0 } else { address.read()? };
-    let mut port = 0;
-    let mut text = Text {
-        bytes: [0; 216],
-        len: 0,
-    };
-    // All that can be written fits.
-    let _ = match family {
+    let port = || address.field(2).read().map(u16::from_be_bytes);
+    let mut text = [0; 216];
+    let (port, end) = match family {
         AF_INET if length >= 8 => {
-            port = u16::from_be_bytes(address.field(2).read()?);
-            let ip = Ipv4Addr::from(address.field::<[u8; 4]>(4).read()?);
-            write!(text, "{ip}")
+            let ip: [u8; 4] = address.field(4).read()?;
+            (port()?, write_ip(&mut text, ip))
         }
         AF_INET6 if length >= 24 => {
-            port = u16::from_be_bytes(address.field(2).read()?);
-            let ip = Ipv6Addr::from(address.field::<[u8; 16]>(8).read()?);
-            write!(text, "{ip}")
+            let ip: [u8; 16] = address.field(8).read()?;
+            (port()?, write_ip(&mut text, ip))
         }
         AF_UNIX => {
             let name: [u8; 108] = address.field(2).read()?;
             let name = name.get(..length - 2).unwrap_or(&name);
             // A path ends at its NUL, if it has one. An abstract name begins with one.
-            let path = |&byte: &u8| byte != 0 || name.first() == Some(&0);
-            name.iter()
-                .copied()
-                .take_while(path)
-                .try_for_each(|byte| match byte {
-                    0 => text.push(b"\\0"),
-                    b'\\' => text.push(b"\\\\"),
-                    byte => text.push(&[byte]),
-                })
+            let path = |&&byte: &&u8| byte != 0 || name.first() == Some(&0);
+            let shown = name.iter().take_while(path).flat_map(|byte| match byte {
+                0 => b"\\0",
+                b'\\' => b"\\\\",
+                byte => core::slice::from_ref(byte),
+            });
+            let copied = text.iter_mut().zip(shown).map(|(to, byte)| *to = *byte);
+            (0, copied.count())
         }
-        _ => Ok(()),
+        _ => (0, 0),
     };
     Connect {
         pid: cx.pid(),
         comm: cx.comm(),
         family,
         port,
-        address: Str::new(text.bytes.get(..text.len).unwrap_or(&[])),
+        address: Str::new(text.get(..end).unwrap_or(&[])),
     }
     .emit(cx);
     Ok(())
 }
 
-/// A probe that listeners of an event arm.
-type Probe<P> = Pin<KBox<Armed<P>>>;
-
+#[pin_data]
 struct Sensor {
-    _creds: Probe<Entry<CommitCreds>>,
-    _exec: Probe<Tracepoint<Executed>>,
-    _exec_failed: Probe<KretprobeSet<Attempts>>,
-    _rename: Probe<Entry<Renames>>,
-    _unlink: Probe<EntrySet<Unlinks>>,
-    _connect: Probe<Entry<Connects>>,
+    #[pin]
+    creds: Armed<Entry<CommitCreds>>,
+    #[pin]
+    exec: Armed<Tracepoint<Executed>>,
+    #[pin]
+    exec_failed: Armed<KretprobeSet<Attempts>>,
+    #[pin]
+    rename: Armed<Entry<Renames>>,
+    #[pin]
+    unlink: Armed<EntrySet<Unlinks>>,
+    #[pin]
+    connect: Armed<Entry<Connects>>,
 }
 
-impl kernel::Module for Sensor {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        let removals = [c"filename_unlinkat", c"filename_rmdir"].map(Target::symbol);
-        let attempts = [kprobes::syscall!("execve"), kprobes::syscall!("execveat")];
-        let options = kretprobe::Options::default().max_active(AT_ONCE);
-        let attempts = KretprobeSet::with_options(&attempts, options, Attempts);
+impl kernel::InPlaceModule for Sensor {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let symbol = Target::symbol;
-        let creds = Creds::arms(Entry::new(symbol(c"commit_creds"), CommitCreds));
-        let exec = Execs::arms(Tracepoint::new(c"sched_process_exec", Executed));
-        let exec_failed = ExecFailed::arms(attempts);
-        let rename = Rename::arms(Entry::new(symbol(c"filename_renameat2"), Renames));
-        let unlink = Unlink::arms(EntrySet::new(&removals, Unlinks));
-        let connect = Connect::arms(Entry::new(symbol(c"security_socket_connect"), Connects));
-        Ok(Self {
-            _creds: KBox::pin_init(creds, GFP_KERNEL)?,
-            _exec: KBox::pin_init(exec, GFP_KERNEL)?,
-            _exec_failed: KBox::pin_init(exec_failed, GFP_KERNEL)?,
-            _rename: KBox::pin_init(rename, GFP_KERNEL)?,
-            _unlink: KBox::pin_init(unlink, GFP_KERNEL)?,
-            _connect: KBox::pin_init(connect, GFP_KERNEL)?,
+        let options = kretprobe::Options::default().max_active(AT_ONCE);
+        try_pin_init!(Self {
+            creds <- Creds::arms(Entry::new(symbol(c"commit_creds"), CommitCreds)),
+            exec <- Execs::arms(Tracepoint::new(c"sched_process_exec", Executed)),
+            exec_failed <- ExecFailed::arms(KretprobeSet::with_options(
+                &[kprobes::syscall!("execve"), kprobes::syscall!("execveat")], options, Attempts)),
+            rename <- Rename::arms(Entry::new(symbol(c"filename_renameat2"), Renames)),
+            unlink <- Unlink::arms(EntrySet::new(
+                &[c"filename_unlinkat", c"filename_rmdir"].map(symbol), Unlinks)),
+            connect <- Connect::arms(Entry::new(symbol(c"security_socket_connect"), Connects)),
         })
     }
 }

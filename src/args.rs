@@ -4,8 +4,7 @@
 //!
 //! C header: [`include/linux/err.h`](srctree/include/linux/err.h)
 
-use crate::bindings;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// A type that fits in one machine word: a CPU register that holds an argument or a result, or an
 /// argument of a tracepoint.
@@ -38,6 +37,27 @@ pub trait FromWord: Sized {
     /// Converts the word.
     fn from_word(word: usize) -> Self;
 }
+
+/// Declares how a type that stands for a pointer is made of an address.
+macro_rules! from_address {
+    ($name:ident, |$addr:ident| $new:expr) => {
+        impl $name {
+            /// Creates a pointer to that address.
+            #[inline]
+            pub const fn new($addr: usize) -> Self {
+                $new
+            }
+        }
+
+        impl FromWord for $name {
+            #[inline(always)]
+            fn from_word(word: usize) -> Self {
+                Self::new(word)
+            }
+        }
+    };
+}
+pub(crate) use from_address;
 
 /// A type whose values from `-MAX_ERRNO` to -1 are errors, when a kernel function returns it.
 #[diagnostic::on_unimplemented(
@@ -127,6 +147,7 @@ macro_rules! from_words {
             const COUNT: usize = <[usize]>::len(&[$($n),*]);
 
             #[inline(always)]
+            #[allow(clippy::unused_unit, unused_variables, reason = "of no arguments")]
             fn from_words(word: impl Fn(usize) -> usize) -> Self {
                 ($($name::from_word(word($n)),)*)
             }
@@ -134,13 +155,7 @@ macro_rules! from_words {
     };
 }
 
-impl FromWords for () {
-    const COUNT: usize = 0;
-
-    #[inline(always)]
-    fn from_words(_: impl Fn(usize) -> usize) -> Self {}
-}
-
+from_words!();
 from_words!(A = 0);
 from_words!(A = 0, B = 1);
 from_words!(A = 0, B = 1, C = 2);

@@ -7,6 +7,7 @@
 //! | how often, by key | [`CountMap`] | [`add`](CountMap::add) |
 //! | a distribution | [`Histogram`] | [`record`](Histogram::record) |
 //! | a distribution for each key | [`HistogramMap`] | [`record`](HistogramMap::record) |
+//! | by which calls a function is reached | [`Stack`], as a key | [`Context::stack`](crate::Context::stack) |
 //! | a value, from one hit to another | [`Map`] | [`insert`](Map::insert), [`take`](Map::take), [`update`](Map::update) |
 //!
 //! All of them have a fixed capacity, so that a handler allocates nothing. They work in any
@@ -29,6 +30,7 @@ mod histogram;
 mod key;
 mod map;
 mod show;
+pub(crate) mod stack;
 mod table;
 
 pub use counts::{
@@ -61,3 +63,4 @@ pub use show::{
     Switch,
     View, //
 };
+pub use stack::Stack;

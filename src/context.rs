@@ -6,26 +6,17 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    args::{
-        FromWord,
-        FromWords, //
-    },
-    bindings,
-    kernel_ext::symbol::Address,
-    probe,
-    regs::{
-        self,
-        Register, //
-    }, //
-};
-use core::marker::PhantomData;
-use kernel::cpu::CpuId;
+use crate::prelude::*;
 
 /// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
 pub trait Place {
     #[doc(hidden)]
     type Hit: Hit;
+
+    /// Stores the return addresses of the calls in progress, see [`Context::stack`]. There is room
+    /// for one at least. `frame` is an address in the frame of the callback.
+    #[doc(hidden)]
+    fn stack(hit: Self::Hit, frame: usize, to: &mut [Address]);
 }
 
 /// What the kernel passes to the callback of a probe.
@@ -39,7 +30,7 @@ pub trait Hit: Copy {
 
     /// Returns the saved CPU registers, or null.
     #[inline(always)]
-    fn saved(self) -> *mut bindings::pt_regs {
+    fn saved(self) -> *mut pt_regs {
         core::ptr::null_mut()
     }
 
@@ -78,7 +69,7 @@ impl<At: Place> Context<'_, At> {
 
     /// Returns the saved CPU registers, or null at a tracepoint or an entry.
     #[inline(always)]
-    pub(crate) fn saved(&self) -> *mut bindings::pt_regs {
+    pub(crate) fn saved(&self) -> *mut pt_regs {
         self.hit.saved()
     }
 
@@ -92,10 +83,10 @@ impl<At: Place> Context<'_, At> {
     /// handlers stay on the CPU.
     #[inline(always)]
     pub fn cpu(&self) -> u32 {
-        CpuId::current().as_u32()
+        regs::cpu()
     }
 
-    /// Returns the monotonic time since boot, in nanoseconds.
+    /// Returns the monotonic time since boot, without suspend, in nanoseconds.
     ///
     /// Unlike `ktime_get()`, this cannot deadlock in a probe on the timekeeping code.
     ///
@@ -105,10 +96,42 @@ impl<At: Place> Context<'_, At> {
         // SAFETY: The function may be called in any context, NMI included.
         unsafe { bindings::ktime_get_mono_fast_ns() }
     }
+
+    /// Returns the time since boot, suspend included, in nanoseconds.
+    ///
+    /// It may be off by the length of a suspend for a hit while the kernel adds that.
+    ///
+    /// C function: `ktime_get_boot_fast_ns()`.
+    #[inline(always)]
+    pub fn boot_ns(&self) -> u64 {
+        // SAFETY: The function may be called in any context, NMI included.
+        unsafe { bindings::ktime_get_boot_fast_ns() }
+    }
 }
 
 /// The moments at which the kernel has saved all CPU registers: those of kprobes and return probes.
 pub trait Probed: Place<Hit = Saved> {}
+impl<At: Place<Hit = Saved>> Probed for At {}
+
+/// Declares moments, and what the kernel passes to their callbacks.
+macro_rules! places {
+    ($($(#[$doc:meta])* $name:ident: $hit:ty, |$this:ident, $frame:ident, $to:ident| $stack:expr;)*
+    ) => {
+        $(
+            $(#[$doc])*
+            pub enum $name {}
+            impl $crate::Place for $name {
+                type Hit = $hit;
+
+                #[inline(always)]
+                fn stack($this: $hit, $frame: usize, $to: &mut [Address]) {
+                    $stack
+                }
+            }
+        )*
+    };
+}
+pub(crate) use places;
 
 /// What the kernel passes to the callback of a kprobe or a kretprobe.
 ///
@@ -119,7 +142,7 @@ pub trait Probed: Place<Hit = Saved> {}
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Saved {
-    pub(crate) regs: *mut bindings::pt_regs,
+    pub(crate) regs: *mut pt_regs,
     kp: *const bindings::kprobe,
 }
 
@@ -128,9 +151,27 @@ impl Saved {
     ///
     /// `regs` and `kp` must be what the kernel has passed to a callback.
     #[inline(always)]
-    pub(crate) unsafe fn new(regs: *mut bindings::pt_regs, kp: *const bindings::kprobe) -> Self {
+    pub(crate) unsafe fn new(regs: *mut pt_regs, kp: *const bindings::kprobe) -> Self {
         // INVARIANT: By the safety requirements, `regs` and `kp` are those of this hit.
         Self { regs, kp }
+    }
+
+    /// Stores the stack of the instruction at `ip`.
+    #[inline]
+    pub(crate) fn stack(self, ip: usize, to: &mut [Address]) {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long. By the type invariant, the registers and the probe are
+        // those of this hit, and no reference to the registers is live.
+        unsafe {
+            bindings::kprobes_stack_probed(to.as_mut_ptr().cast(), len, self.regs, self.kp, ip)
+        };
+    }
+
+    /// Returns the address of the probe.
+    #[inline(always)]
+    pub(crate) fn address(self) -> usize {
+        // SAFETY: By the type invariant, `kp` is registered, so its `addr` does not change.
+        unsafe { (*self.kp).addr as usize }
     }
 }
 
@@ -138,7 +179,7 @@ impl Hit for Saved {
     const SAVED: bool = true;
 
     #[inline(always)]
-    fn saved(self) -> *mut bindings::pt_regs {
+    fn saved(self) -> *mut pt_regs {
         self.regs
     }
 
@@ -152,7 +193,7 @@ impl Hit for Saved {
 
 impl<At: Probed> Context<'_, At> {
     #[inline(always)]
-    pub(crate) fn regs(&self) -> &bindings::pt_regs {
+    pub(crate) fn regs(&self) -> &pt_regs {
         // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it. The
         // setters of this type write it only while no reference from here is live.
         unsafe { &*self.hit.regs }
@@ -161,8 +202,7 @@ impl<At: Probed> Context<'_, At> {
     /// Returns the probed address.
     #[inline(always)]
     pub fn address(&self) -> Address {
-        // SAFETY: By the invariant of `Saved`, `kp` is registered, so its `addr` does not change.
-        Address::new(unsafe { (*self.hit.kp).addr } as usize)
+        Address::new(self.hit.address())
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address

@@ -8,9 +8,8 @@
 //! may have all functions of the kernel. In return, there is no other place than the entry, and a
 //! [`Context`] there has the arguments, but no other registers.
 //!
-//! Context: probed context, preemption disabled. Handlers must not sleep. They may run on several
-//! CPUs at once, and may interrupt any code, as an NMI does, including the holder of a lock. So a
-//! handler must not wait for a lock; it uses `try_lock`, atomics or per-CPU counters.
+//! Context: probed context, preemption disabled. Handlers must not sleep, and must not wait for
+//! locks, see [`crate::kprobe`]. They may run on several CPUs at once.
 //!
 //! A function may have several probes. Each has its own hits, in an undefined order.
 //!
@@ -94,16 +93,7 @@
 //! # Ok(()) }
 //! ```
 
-use crate::{
-    probe::{
-        self,
-        Mechanism,
-        Owner,
-        Raw, //
-    },
-    target::Target, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 mod context;
 mod hit;
@@ -125,10 +115,9 @@ use resolve::Resolver;
 
 probe::kind! {
     /// The kind of an [`Entry`].
-    Record, Specific, for<'a> Target<'a> => Plan<'a>,
+    Kind: Safe = Record, Specific, for<'a> Target<'a> => Plan<'a>,
     |O, target, options| Plan::of::<O>(At::Target(target), options)
 }
-impl probe::Safe for Kind {}
 
 /// A registered entry probe and its handler. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -141,9 +130,6 @@ pub type Entry<H> = probe::Probe<Kind, H>;
 ///
 /// Registering and dropping a set costs about as much as one probe.
 pub type EntrySet<H> = probe::Set<Kind, H>;
-
-/// How entry probes are registered.
-pub type Options = probe::Options<Specific>;
 
 /// The [`Options`] that only entry probes have.
 #[derive(Clone, Copy, Debug, Default)]
@@ -172,65 +158,53 @@ pub trait Handler: Send + Sync + 'static {
     fn entry(&self, cx: &Context<'_>);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl<H: Handler> EntrySet<H> {
-    /// Registers `handler` at all functions that match `pattern`: a name with the wildcards `*`,
-    /// `?` and `[...]`, or several, separated by commas or white space. `*` alone is all functions,
-    /// some tens of thousands.
-    ///
-    /// The kernel decides what matches: the functions that ftrace can trace, also of modules, and
-    /// all of those that have the same name. Their indices are in the order of their addresses;
-    /// [`iter`](probe::Set::iter) has the names. Functions of a module that is being unloaded may
-    /// be among them. Their probes [are gone](probe::Registered::is_gone).
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line has its
-    /// index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel has no way
-    /// to match for modules; the errors of [entry probes](crate::entry#errors).
-    #[inline]
-    pub fn matching<'a, E: 'a>(
-        pattern: &'a CStr,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        Self::matching_with_options(pattern, Options::default(), handler)
+    probe::constructor! {
+        /// Registers `handler` at all functions that match `pattern`: a name with the wildcards
+        /// `*`, `?` and `[...]`, or several, separated by commas or white space. `*` alone is all
+        /// functions, some tens of thousands.
+        ///
+        /// The kernel decides what matches: the functions that ftrace can trace, also of modules,
+        /// and all of those that have the same name. Their indices are in the order of their
+        /// addresses; [`iter`](probe::Set::iter) has the names. Functions of a module that is being
+        /// unloaded may be among them. Their probes [are gone](probe::Registered::is_gone).
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// Errors: `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line
+        /// has its index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel
+        /// has no way to match for modules; the errors of [entry probes](crate::entry#errors).
+        #[inline]
+        pub fn matching<'a>(handler, pattern: &'a CStr) {
+            Self::matching_with_options(pattern, Options::default(), handler)
+        }
     }
 
-    /// As [`matching`](EntrySet::matching), with [`Options`].
-    #[inline]
-    pub fn matching_with_options<'a, E: 'a>(
-        pattern: &'a CStr,
-        options: Options,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        let find = move |locked: &ops::Locked| {
-            let (ips, unloaded) = loop {
-                let ips = pattern::functions(pattern, locked)?;
-                if let Some(unloaded) = locked.unloaded(&ips)? {
-                    break (ips, unloaded);
-                }
+    probe::constructor! {
+        /// As [`matching`](EntrySet::matching), with [`Options`].
+        #[inline]
+        pub fn matching_with_options<'a>(handler, pattern: &'a CStr, options: Options) {
+            let find = move |locked: &ops::Locked| {
+                let (ips, unloaded) = loop {
+                    let ips = pattern::functions(pattern, locked)?;
+                    match locked.unloaded(&ips) {
+                        Err(EAGAIN) => {}
+                        unloaded => break (ips, unloaded?),
+                    }
+                };
+                let count = ips.len();
+                let plan = move |index: usize| {
+                    let ip = ips[index];
+                    let gone = unloaded.binary_search(&ip).is_ok();
+                    Plan::of::<probe::Member<Kind, H>>(At::Matched { ip, gone }, options)
+                };
+                Ok((count, plan))
             };
-            let count = ips.len();
-            let plan = move |index: usize| {
-                let ip = ips[index];
-                let gone = unloaded.binary_search(&ip).is_ok();
-                Plan::of::<probe::Member<Kind, H>>(At::Matched { ip, gone }, options)
-            };
-            Ok((count, plan))
-        };
-        Self::register(find, options.partial, handler)
+            Self::register(find, options.partial, handler)
+        }
     }
 }
 
@@ -266,6 +240,18 @@ impl<'a> Plan<'a> {
             },
         }
     }
+}
+
+macro_rules! of_record {
+    ($($name:ident = $method:ident -> $type:ty;)*) => {
+        $(
+            #[inline]
+            unsafe fn $name(this: *const Self) -> $type {
+                // SAFETY: By the safety requirements, it is registered.
+                unsafe { (*this).$method() }
+            }
+        )*
+    };
 }
 
 // SAFETY: The methods do as they say: `attach` registers all probes or none, and detaching waits
@@ -337,48 +323,24 @@ unsafe impl Raw for Record {
     #[inline]
     unsafe fn unregister(probes: &[*mut Self]) {
         // SAFETY: By the safety requirements, these are attached.
-        unsafe { ops::detach(probes) };
+        unsafe { ops::Locked::new().withdraw(probes) };
     }
 
     #[inline]
-    unsafe fn enable(probes: &[*mut Self]) -> Result {
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
         // SAFETY: By the safety requirements, these are attached, and the caller may sleep.
-        unsafe { ops::enable(probes) }
+        unsafe { ops::arm(probes, on) }
     }
 
-    #[inline]
-    unsafe fn disable(probes: &[*mut Self]) -> Result {
-        // SAFETY: As above.
-        unsafe { ops::disable(probes) };
-        Ok(())
-    }
-
-    #[inline]
-    unsafe fn address(this: *const Self) -> usize {
-        // SAFETY: By the safety requirements, it is registered. So below.
-        unsafe { (*this).ip() }
-    }
-
-    #[inline]
-    unsafe fn missed(this: *const Self) -> u64 {
-        // SAFETY: As above.
-        unsafe { (*this).missed() }
+    of_record! {
+        address = ip -> usize;
+        missed = missed -> u64;
+        is_enabled = is_enabled -> bool;
+        is_gone = is_gone -> bool;
     }
 
     #[inline]
     unsafe fn mechanism(_this: *const Self) -> Mechanism {
         Mechanism::Entry
-    }
-
-    #[inline]
-    unsafe fn is_enabled(this: *const Self) -> bool {
-        // SAFETY: As above.
-        unsafe { (*this).is_enabled() }
-    }
-
-    #[inline]
-    unsafe fn is_gone(this: *const Self) -> bool {
-        // SAFETY: As above.
-        unsafe { (*this).is_gone() }
     }
 }

@@ -73,22 +73,7 @@
 //!
 //! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own events.)
 
-use crate::{
-    bindings,
-    context::{
-        Context,
-        Hit,
-        Place, //
-    }, //
-};
-use core::{
-    cell::UnsafeCell,
-    sync::atomic::{
-        AtomicBool,
-        AtomicPtr,
-        Ordering, //
-    }, //
-};
+use crate::prelude::*;
 
 mod armed;
 #[doc(hidden)]
@@ -110,6 +95,7 @@ pub use field::{
 };
 #[doc(hidden)]
 pub use fields::Fields;
+pub(crate) use text::has_at;
 
 /// A trace event of the module.
 ///

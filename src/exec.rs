@@ -7,21 +7,9 @@
 //! Context: any; nothing here sleeps, locks or faults.
 
 use crate::{
-    args::FromWord,
-    bindings,
-    context::{
-        Context,
-        Place, //
-    },
     file::File,
-    nofault::{
-        KernelPtr,
-        KernelStr,
-        Text,
-        UserStr, //
-    }, //
+    prelude::*, //
 };
-use kernel::prelude::*;
 
 /// A `struct linux_binprm *`: a program that is being executed.
 ///
@@ -29,13 +17,7 @@ use kernel::prelude::*;
 /// loaded, also for a 32-bit program, a script, or a program that the kernel starts.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Exec(KernelPtr);
-
-impl FromWord for Exec {
-    #[inline(always)]
-    fn from_word(word: usize) -> Self {
-        Self(KernelPtr::new(word))
-    }
-}
+from_address!(Exec, |addr| Self(KernelPtr::new(addr)));
 
 impl Exec {
     #[inline]
@@ -46,9 +28,7 @@ impl Exec {
     /// Returns the path that was passed to execve(2), or `/dev/fd/N` or `/dev/fd/N/PATH` if
     /// execveat(2) has got a descriptor.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn filename(self) -> Result<KernelStr> {
         self.string(bindings::KPROBES_BPRM_FILENAME)
@@ -57,9 +37,7 @@ impl Exec {
     /// Returns the path of the program that runs. It is the interpreter's if [`Exec::filename`] is
     /// a script.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn interp(self) -> Result<KernelStr> {
         self.string(bindings::KPROBES_BPRM_INTERP)
@@ -67,9 +45,7 @@ impl Exec {
 
     /// Returns the file of the program that runs.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn file(self) -> Result<File> {
         Ok(File::new(self.0.field(bindings::KPROBES_BPRM_FILE).read()?))
@@ -78,9 +54,7 @@ impl Exec {
     /// Returns the number of arguments, including those that the kernel adds for a script. It is
     /// not 0: if a program is executed without arguments, the kernel adds an empty one.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn argc(self) -> Result<u32> {
         self.0.field(bindings::KPROBES_BPRM_ARGC).read()
@@ -97,9 +71,7 @@ pub struct Arguments {
 impl Arguments {
     /// Reads the next argument into `buf`. There is none after one whose end cannot be read.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if a part of what fits cannot be read.
+    /// Errors: `EFAULT` if a part of what fits cannot be read.
     #[inline]
     pub fn read_next<'b>(&mut self, buf: &'b mut [u8]) -> Option<Result<Text<'b>>> {
         let rest = self.end.checked_sub(self.next).filter(|&rest| rest > 0)?;
@@ -119,10 +91,7 @@ impl<At: Place> Context<'_, At> {
     /// The program can change them. It has not run yet at the tracepoint `sched_process_exec`,
     /// where the kernel has just written them, so their pages are present unless memory is short.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` in a kernel thread.
-    #[inline]
+    /// Errors: `EFAULT` in a kernel thread.
     pub fn program_arguments(&self) -> Result<Arguments> {
         let mm = self.mm();
         Ok(Arguments {

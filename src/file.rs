@@ -13,24 +13,7 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    args::FromWord,
-    bindings,
-    context::{
-        Context,
-        Place, //
-    },
-    nofault::{
-        KernelPtr,
-        KernelStr,
-        Text, //
-    },
-    task::current_field, //
-};
-use kernel::{
-    prelude::*,
-    str::BStr, //
-};
+use crate::prelude::*;
 
 /// How many names [`Dentry::path`] has at most.
 const MAX_NAMES: usize = 16;
@@ -44,21 +27,7 @@ macro_rules! pointer {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq)]
         pub struct $name(KernelPtr);
-
-        impl $name {
-            /// Creates a pointer to that address.
-            #[inline]
-            pub const fn new(addr: usize) -> Self {
-                Self(KernelPtr::new(addr))
-            }
-        }
-
-        impl FromWord for $name {
-            #[inline(always)]
-            fn from_word(word: usize) -> Self {
-                Self::new(word)
-            }
-        }
+        from_address!($name, |addr| Self(KernelPtr::new(addr)));
     };
 }
 
@@ -71,10 +40,8 @@ pointer! {
 impl Filename {
     /// Returns the path.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if there is none: the pointer is an error, because the kernel could not read the
-    /// path, or it was empty or too long.
+    /// Errors: `EFAULT` if there is none: the pointer is an error, because the kernel could not
+    /// read the path, or it was empty or too long.
     #[inline]
     pub fn name(self) -> Result<KernelStr> {
         let name = self.0.field(bindings::KPROBES_FILENAME_NAME).read()?;
@@ -117,9 +84,7 @@ pointer! {
 impl File {
     /// Returns which file is open.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_FILE_INODE).read()?)
@@ -127,9 +92,7 @@ impl File {
 
     /// Returns the entry of a directory through which it was opened.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn dentry(self) -> Result<Dentry> {
         let dentry = self.0.field(bindings::KPROBES_FILE_DENTRY).read()?;
@@ -143,11 +106,19 @@ pointer! {
 }
 
 impl Dentry {
+    /// Returns that directory of the current task's `struct fs_struct`.
+    #[inline]
+    fn of_task(offset: usize) -> Result<Self> {
+        // SAFETY: `fs` is a pointer, and that is its offset.
+        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
+        Ok(Self::new(
+            KernelPtr::<c_void>::new(fs).field(offset).read()?,
+        ))
+    }
+
     /// Returns which file or directory it is.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read, or there is no such file.
+    /// Errors: `EFAULT` if it cannot be read, or there is no such file.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_DENTRY_INODE).read()?)
@@ -155,9 +126,7 @@ impl Dentry {
 
     /// Reads its name into `buf`. It is at most 255 bytes long; that of a root is `/`.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn name(self, buf: &mut [u8]) -> Result<Text<'_>> {
         let name = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
@@ -167,9 +136,7 @@ impl Dentry {
     /// Returns the directory that it is in, or `None` if it is the root of its file system, or of
     /// what has no name.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn parent(self) -> Result<Option<Self>> {
         let parent = Self::new(self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?);
@@ -181,9 +148,7 @@ impl Dentry {
     /// It has 16 names at most, and begins with `...` if there are more, or if they do not fit.
     /// What the file system is mounted on, it does not have. Unlike `d_path()`, this takes no lock.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if a name cannot be read.
+    /// Errors: `EFAULT` if a name cannot be read.
     #[inline]
     pub fn path<const SIZE: usize>(self, buf: &mut [u8; SIZE]) -> Result<&BStr> {
         const { assert!(SIZE > CUT.len(), "room for at least 4 bytes") };
@@ -219,37 +184,48 @@ impl Dentry {
 impl<At: Place> Context<'_, At> {
     /// Returns the current task's working directory.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if it has none, as an exiting task.
-    #[inline]
+    /// Errors: `EFAULT` if it has none, as an exiting task.
     pub fn working_directory(&self) -> Result<Dentry> {
-        // SAFETY: `fs` is a pointer, and that is its offset.
-        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
-        let pwd = KernelPtr::<c_void>::new(fs).field(bindings::KPROBES_FS_PWD);
-        Ok(Dentry::new(pwd.read()?))
+        Dentry::of_task(bindings::KPROBES_FS_PWD)
     }
 
     /// Returns the current task's root directory.
     ///
+    /// Errors: `EFAULT` if it has none, as an exiting task.
+    pub fn root_directory(&self) -> Result<Dentry> {
+        Dentry::of_task(bindings::KPROBES_FS_ROOT)
+    }
+
+    /// Returns the file of the program that the current task runs, as `/proc/PID/exe` has it.
+    ///
     /// # Errors
     ///
-    /// `EFAULT` if it has none, as an exiting task.
+    /// - `ENOENT`: a kernel thread has none;
+    /// - `EFAULT`: it cannot be read, as that of an exiting task.
     #[inline]
-    pub fn root_directory(&self) -> Result<Dentry> {
-        // SAFETY: `fs` is a pointer, and that is its offset.
-        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
-        let root = KernelPtr::<c_void>::new(fs).field(bindings::KPROBES_FS_ROOT);
-        Ok(Dentry::new(root.read()?))
+    pub fn exe_file(&self) -> Result<File> {
+        if self.is_kernel_thread() {
+            return Err(ENOENT);
+        }
+        let file = self.mm().field(bindings::KPROBES_MM_EXE_FILE).read()?;
+        Ok(File::new(file))
+    }
+
+    /// Reads the name of that file into `buf`, without its directory. Unlike
+    /// [`comm`](Context::comm), the program cannot change it, and it is not cut to 15 bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`exe_file`](Context::exe_file).
+    #[inline]
+    pub fn exe_name<'b>(&self, buf: &'b mut [u8]) -> Result<Text<'b>> {
+        self.exe_file()?.dentry()?.name(buf)
     }
 
     /// Returns the current task's open file with this descriptor.
     ///
-    /// # Errors
-    ///
-    /// - `EBADF`: there is none;
-    /// - `EFAULT`: the table of files cannot be read, as that of an exiting task.
-    #[inline]
+    /// Errors: `EBADF` if there is none; `EFAULT` if the table of files cannot be read, as that of
+    /// an exiting task.
     pub fn file(&self, fd: i32) -> Result<File> {
         // SAFETY: `files` is a pointer, and that is its offset.
         let files: usize = unsafe { current_field(bindings::KPROBES_TASK_FILES) };

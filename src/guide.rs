@@ -50,6 +50,10 @@
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | know which program, of whom and since when | [`Context::exe_name`], [`Context::exe_file`]; [`Context::uid`], [`Context::gid`], [`Context::ppid`]; [`Context::start_time_ns`] | [`container`] |
+//! | know which container | [`Context::cgroup_id`]; [`Context::pid_vnr`], [`Context::tgid_vnr`] | [`container`] |
+//! | know the time | [`Context::now_ns`], [`Context::boot_ns`] | |
+//! | know by which calls it came to this | [`Context::stack`], a [`Stack`]; `hist:keys=common_stacktrace` of a trace event counts by stack | [`call_stack`] |
 //! | read arguments | [`Context::arg0`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
 //! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
 //! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]: a [`Text`], which knows whether it is cut; [`Shown`] escapes it for the log | [`failed_opens`] |
@@ -57,23 +61,34 @@
 //! | know from which directory it starts, what a descriptor is | [`Context::working_directory`], [`Context::root_directory`], [`Context::file`]: a [`Dentry`], a [`File`], with the [`FileId`] | [`sensor`] |
 //! | know which program is executed, with its arguments | [`Exec`]; [`Context::program_arguments`], the [`Arguments`] | [`sensor`] |
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
+//! | read a field of a struct, by its name in C | [`field!`], with the structs of [`c_structs!`]; see [`fields`] | [`connections`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`] is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
 //!
-//! # I want to count
+//! # I want to count and to collect
 //!
-//! | what | use | cost and limits |
+//! | I want to ... | use | sample |
 //! |---|---|---|
-//! | events, seldom or on few CPUs | [`Count`] | one instruction; on busy CPUs, its cache line moves between them |
-//! | events, often, on many CPUs | [`per_cpu_counts!`]; [`PerCpuCounts`] if they have to be freed before the module | one instruction on this CPU's memory; [`get`](PerCpuCounts::get) adds them up |
-//! | events by kind, or a histogram | [`PerCpuCounts`] with `N` of them | as above; see [`latency`] |
-//! | anything with compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic` | calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` |
-//! | lines of the log | [`RateLimit`] | suppresses those that are too many, and counts them |
-//! | hits that the handler was not called for | [`Registered::missed`], [`Set::missed`](probe::Set::missed) | counted in any case; by the kernel, and so a lower bound, for kprobes |
+//! | count, seldom or on few CPUs | [`Count`], one atomic instruction | |
+//! | count, often, on many CPUs | [`per_cpu_counts!`]; [`PerCpuCounts`] if they have to be freed before the module | |
+//! | count by process, by function, by any [`Key`] | [`CountMap`], one for each CPU; [`key!`] for a struct as the key | [`page_faults`], [`funccount`] |
+//! | count by the calls that lead to a function | a [`Stack`] as the key of a [`CountMap`] | [`allocation_stacks`] |
+//! | see a distribution | [`Histogram`], in powers of two or in [`Buckets`] of equal width; [`HistogramMap`] for one by key | [`latency`], [`run_queue`] |
+//! | measure the time between two functions | [`Map`]: [`insert`](Map::insert) at one, [`take`](Map::take) at the other | [`handshake`] |
+//! | read what was collected | [`read`](collect::Keyed::read), [`drain`](collect::Keyed::drain): the [`Entries`], each a [`Row`], with a [`Distribution`] | [`funccount`] |
+//! | print it | [`log!`] | [`page_faults`] |
+//! | look at it while the module is loaded, clear it, or turn a probe on and off | [`Files::view`], [`Files::switch`]: any [`View`], any [`Switch`] | [`switch`] |
+//! | do so in a few lines | `let` in [`probes!`] | [`page_faults`] |
+//! | use compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic`, which calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` | |
+//! | log many lines | [`RateLimit`], which suppresses those that are too many, and counts them | |
+//! | count hits that the handler was not called for | [`Registered::missed`], [`Set::missed`](probe::Set::missed); by the kernel, and so a lower bound, for kprobes | |
+//! | count without code of my own | the trigger `hist` of a [`trace_event!`], or of an event of the kernel's, in tracefs: by any of its fields, in the kernel | |
 //!
 //! Hits themselves are not counted by the kernel: count them in the handler. Where CPUs take turns,
-//! hits and misses add up to the calls.
+//! hits and misses add up to the calls. [`Keyed`] and its [`Shape`], of which [`Sum`] is one, are
+//! what [`CountMap`] and [`HistogramMap`] have in common; [`Show`] is how keys and values are
+//! printed, and [`Words`] what keys are made of.
 //!
 //! # Every kind
 //!
@@ -88,24 +103,23 @@
 //! | [`entry::Kind`] | [`entry::Options`], [`entry::Specific`] | [`entry::Context`] | [`entry::AtEntry`] |
 //! | [`tracepoint::Kind`] | [`tracepoint::Options`] | [`tracepoint::Context`] | [`tracepoint::Trace`] |
 //! | [`overrides::Kind`] | [`overrides::Options`] | [`overrides::Context`] | [`kprobe::Pre`] |
-//!
-//! [`allocator`]: samples::allocator
-//! [`change_outcome`]: samples::change_outcome
-//! [`conditional`]: samples::conditional
-//! [`failed_opens`]: samples::failed_opens
-//! [`first_probe`]: samples::first_probe
-//! [`funccount`]: samples::funccount
-//! [`latency`]: samples::latency
-//! [`nanosleep`]: samples::nanosleep
-//! [`open_names`]: samples::open_names
-//! [`process_creation`]: samples::process_creation
-//! [`registers`]: samples::registers
-//! [`sensor`]: samples::sensor
-//! [`signals`]: samples::signals
-//! [`xdp_verdicts`]: samples::xdp_verdicts
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
+    collect::{
+        Distribution,
+        Entries,
+        Files,
+        Key,
+        Keyed,
+        Row,
+        Shape,
+        Show,
+        Sum,
+        Switch,
+        View,
+        Words, //
+    },
     event::{
         Armed,
         Errno,
@@ -127,6 +141,8 @@ use crate::{
     regs::Register,
     *, //
 };
+#[allow(unused_imports, reason = "for the links")]
+use samples::*;
 
 /// The sources of the samples.
 pub mod samples {
@@ -141,20 +157,10 @@ pub mod samples {
         };
     }
 
-    samples!(
-        allocator,
-        change_outcome,
-        conditional,
-        failed_opens,
-        first_probe,
-        funccount,
-        latency,
-        nanosleep,
-        open_names,
-        process_creation,
-        registers,
-        sensor,
-        signals,
+    samples! {
+        allocation_stacks, allocator, call_stack, change_outcome, conditional, connections,
+        container, failed_opens, first_probe, funccount, handshake, latency, nanosleep,
+        open_names, page_faults, process_creation, registers, run_queue, sensor, signals, switch,
         xdp_verdicts,
-    );
+    }
 }

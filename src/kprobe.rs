@@ -19,41 +19,11 @@
 //! - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
 //! - the error of arming the probe, which `register_kprobe()` does not report.
 
-use crate::{
-    bindings,
-    context::{
-        self,
-        AtCall,
-        Place,
-        Probed,
-        Saved, //
-    },
-    probe::{
-        self,
-        try_out,
-        Kprobes,
-        Owner,
-        Plan,
-        Round, //
-    },
-    regs::{
-        self,
-        Register, //
-    },
-    target::Target, //
-};
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
-use kernel::{
-    error::VTABLE_DEFAULT_ERROR,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 probe::kind! {
     /// The kind of a [`Kprobe`].
-    bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
+    Kind: Safe = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
     |O, target, options| {
         const { assert!(H::HAS_PRE || H::HAS_POST, "a Handler needs pre or post") };
         Calls {
@@ -66,7 +36,6 @@ probe::kind! {
         }
     }
 }
-impl probe::Safe for Kind {}
 
 /// A registered kprobe and its handler. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -78,15 +47,16 @@ pub type Kprobe<H> = probe::Probe<Kind, H>;
 /// C functions: `register_kprobe()`, `unregister_kprobes()`.
 pub type KprobeSet<H> = probe::Set<Kind, H>;
 
-/// How kprobes are registered.
-pub type Options = probe::Options;
-
-/// The moment before the probed instruction.
-pub enum Pre {}
-impl Place for Pre {
-    type Hit = Saved;
+context::places! {
+    /// The moment before the probed instruction.
+    Pre: Saved, |hit, _frame, to| hit.stack(hit.address(), to);
+    /// The moment after the probed instruction.
+    Post: Saved, |hit, _frame, to| {
+        // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it.
+        let ip = regs::get(unsafe { &*hit.regs }, Register::INSTRUCTION_POINTER);
+        hit.stack(ip, to);
+    };
 }
-impl Probed for Pre {}
 
 // SAFETY: The saved registers are those of this hit.
 unsafe impl AtCall for Pre {
@@ -103,13 +73,6 @@ unsafe impl AtCall for Pre {
         unsafe { regs::register(hit.regs, Register::argument(n)).write(value) };
     }
 }
-
-/// The moment after the probed instruction.
-pub enum Post {}
-impl Place for Post {
-    type Hit = Saved;
-}
-impl Probed for Post {}
 
 /// What [`Handler::pre`] can find out.
 pub type Context<'a> = context::Context<'a, Pre>;
@@ -128,16 +91,14 @@ pub trait Handler: Send + Sync + 'static {
     /// Called before the probed instruction.
     ///
     /// Context: probed context, preemption disabled.
-    fn pre(&self, cx: &Context<'_>) {
-        let _ = cx;
+    fn pre(&self, _cx: &Context<'_>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Called after the probed instruction.
     ///
     /// Context: probed context, preemption disabled.
-    fn post(&self, cx: &PostContext<'_>) {
-        let _ = cx;
+    fn post(&self, _cx: &PostContext<'_>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -145,9 +106,7 @@ pub trait Handler: Send + Sync + 'static {
     /// [`missed`](probe::Registered::missed), of a set the sum. Use it to report totals.
     ///
     /// Context: process context, in the drop; it may sleep.
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl Target<'_> {
@@ -155,13 +114,11 @@ impl Target<'_> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of a [kprobe](crate::kprobe#errors), but for that of arming it; `EDEADLK` if the
-    /// caller must not sleep; `ENOMEM`.
+    /// Errors: those of a [kprobe](crate::kprobe#errors), but for that of arming it; `EDEADLK` if
+    /// the caller must not sleep; `ENOMEM`.
     #[inline]
     pub fn check(self) -> Result {
-        try_out::<bindings::kprobe>(&Calls {
+        probe::try_out::<bindings::kprobe>(&Calls {
             target: self,
             disabled: true,
             function_entry: false,
@@ -175,22 +132,14 @@ impl Target<'_> {
 // SAFETY: A `struct kprobe` consists of integers and nullable pointers.
 unsafe impl Kprobes for bindings::kprobe {
     type Plan<'a> = Calls<'a>;
-
-    #[inline(always)]
-    unsafe fn register(this: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
-        unsafe { bindings::register_kprobe(this) }
-    }
-
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::register_kprobe;
     const RETURNS: bool = false;
 }
 
 /// `kprobe_pre_handler_t`.
-pub(crate) type PreCall =
-    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs) -> c_int;
+pub(crate) type PreCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs) -> c_int;
 /// `kprobe_post_handler_t`.
-pub(crate) type PostCall =
-    unsafe extern "C" fn(*mut bindings::kprobe, *mut bindings::pt_regs, c_ulong);
+pub(crate) type PostCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs, c_ulong);
 
 /// The target of a kprobe and its callbacks.
 ///
@@ -251,28 +200,14 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
-    const PRE: Option<PreCall> = if O::Handler::HAS_PRE {
-        Some(Self::pre)
-    } else {
-        None
-    };
-
-    const POST: Option<PostCall> = if O::Handler::HAS_POST {
-        Some(Self::post)
-    } else {
-        None
-    };
-
-    const BOTH: Option<PreCall> = if O::Handler::HAS_POST {
-        Some(Self::both)
-    } else {
-        None
-    };
+    const PRE: Option<PreCall> = probe::optional(O::Handler::HAS_PRE, Self::pre);
+    const POST: Option<PostCall> = probe::optional(O::Handler::HAS_POST, Self::post);
+    const BOTH: Option<PreCall> = probe::optional(O::Handler::HAS_POST, Self::both);
 
     /// # Safety
     ///
     /// To be called only as the `pre_handler` of a probe of `O`.
-    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
         // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
         // for this call.
         let handler = unsafe { O::handler(kp) };
@@ -286,11 +221,7 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `post_handler` of a probe of `O`.
-    unsafe extern "C" fn post(
-        kp: *mut bindings::kprobe,
-        regs: *mut bindings::pt_regs,
-        _flags: c_ulong,
-    ) {
+    unsafe extern "C" fn post(kp: *mut bindings::kprobe, regs: *mut pt_regs, _flags: c_ulong) {
         // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
         // for this call.
         let handler = unsafe { O::handler(kp) };
@@ -305,7 +236,7 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `pre_handler` of a probe of `O` at an ftrace call.
-    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
         if O::Handler::HAS_PRE {
             // SAFETY: By the safety requirements, which are those of `pre`.
             unsafe { Self::pre(kp, regs) };

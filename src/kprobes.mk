@@ -9,6 +9,9 @@
 # Each module NAME of kprobes-modules is made from NAME.rs beside that Kbuild
 # file. The library's sources stay where they are; their objects go to kprobes/
 # in the module's folder, because they are valid for one kernel only.
+#
+# NAME-headers, before the include, names the C headers of the structs whose fields
+# NAME.rs reads: see fields.rs.
 
 kprobes-src := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 kprobes-obj := $(obj)/kprobes
@@ -43,7 +46,7 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	$(kprobes-opaque-types)
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
 	sprint_symbol ___ratelimit kprobes_.* \
-	ktime_get_mono_fast_ns get_random_u64 for_each_kernel_tracepoint \
+	ktime_get_(mono|boot)_fast_ns get_random_u64 \
 	trace_event_buffer_(reserve|commit) __trace_trigger_soft_disabled
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \
 	const_current_task __preempt_count cpu_number
@@ -163,11 +166,29 @@ clean-files += kprobes
 # ---------------------------------------------------------------------------
 # The modules.
 
+# The structs of NAME-headers in Rust, without the flags that reduce or split the debug
+# information, or make bitcode.
+quiet_cmd_kprobes_fields = FIELDS $(quiet_modtag) $@
+      cmd_kprobes_fields = $(PYTHON3) $(kprobes-src)/fields.py $@ $< '$(kprobes-headers)' \
+	$(depfile) $(if $(CONFIG_CC_IS_CLANG),readelf,$(READELF)) $(CC) \
+	$(filter-out $(CC_FLAGS_LTO) -g% -femit-struct-debug-baseonly,$(c_flags))
+
+define kprobes-fields
+$$(kprobes-obj)/$(1)_fields.rs: private part-of-module := y
+$$(kprobes-obj)/$(1)_fields.rs: private kprobes-headers := $$($(1)-headers)
+$$(kprobes-obj)/$(1)_fields.rs: $$(src)/$(1).rs $$(kprobes-src)/fields.py $$(kprobes-c-deps) FORCE
+	$$(call if_changed_dep,kprobes_fields)
+targets += kprobes/$(1)_fields.rs
+$$(obj)/$(1)_main.o: export KPROBES_FIELDS = $$(abspath $$(kprobes-obj)/$(1)_fields.rs)
+$$(obj)/$(1)_main.o: $$(kprobes-obj)/$(1)_fields.rs
+endef
+
 define kprobes-module
 $(1)-y := $(1)_main.o kprobes/kprobes.o kprobes/helpers.a
 RUSTFLAGS_$(1)_main.o += --extern kprobes -L $$(kprobes-obj)
 $$(obj)/$(1)_main.o: $$(src)/$(1).rs $$(kprobes-obj)/libkprobes.rmeta $$(kprobes-rust-deps) FORCE
 	+$$(call if_changed_rule,rustc_o_rs)
 targets += $(1)_main.o
+$(if $(strip $($(1)-headers)),$(call kprobes-fields,$(1)))
 endef
 $(foreach m,$(kprobes-modules),$(eval $(call kprobes-module,$(m))))

@@ -77,11 +77,6 @@
 //!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`],
 //!   [`any_function`](kretprobe::Options::any_function).
 //!
-//! # Events
-//!
-//! What a handler sees can go to tracefs, perf and BPF programs, as a record that [`trace_event!`]
-//! declares. See [`event`].
-//!
 //! # Probes that are never dropped
 //!
 //! A probe in a static, behind a reference count that never reaches zero, or passed to
@@ -166,6 +161,7 @@ mod exec;
 mod file;
 mod kernel_ext;
 mod linux;
+mod prelude;
 mod short;
 mod syscall;
 mod target;
@@ -174,6 +170,7 @@ mod task;
 pub mod collect;
 pub mod entry;
 pub mod event;
+pub mod fields;
 #[cfg(doc)]
 pub mod guide;
 pub mod kprobe;
@@ -197,7 +194,8 @@ pub use collect::{
     CountMap,
     Histogram,
     HistogramMap,
-    Map, //
+    Map,
+    Stack, //
 };
 pub use context::{
     AtCall,
@@ -256,7 +254,7 @@ pub use probe::{
     Registered, //
 };
 #[doc(hidden)]
-pub use short::__refused;
+pub use short::__short;
 #[doc(hidden)]
 pub use target::__c_str;
 pub use target::Target;

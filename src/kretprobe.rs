@@ -21,53 +21,16 @@
 //!   it is not known what is a function.
 
 use crate::{
-    args::FromWord,
-    bindings,
-    context::{
-        self,
-        Place,
-        Probed,
-        Saved, //
-    },
     kprobe,
-    probe::{
-        self,
-        Kprobes,
-        Owner,
-        Plan,
-        Registered,
-        Round, //
-    },
-    regs::{
-        self,
-        Register, //
-    },
-    target::Target, //
-};
-use core::{
-    any::TypeId,
-    marker::PhantomData,
-    mem::{
-        align_of,
-        offset_of,
-        size_of, //
-    },
-    ptr, //
-};
-use kernel::{
-    error::{
-        to_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
     prelude::*, //
 };
+use core::any::TypeId;
 
 probe::kind! {
     /// The kind of a [`Kretprobe`].
-    bindings::kretprobe, Specific, for<'a> Target<'a> => Calls<'a>,
+    Kind: Safe = bindings::kretprobe, Specific, for<'a> Target<'a> => Calls<'a>,
     |O, target, options| Calls::of::<O>(target, options)
 }
-impl probe::Safe for Kind {}
 
 /// A registered return probe and its handler. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -83,9 +46,6 @@ pub type Kretprobe<H> = probe::Probe<Kind, H>;
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobes()`.
 pub type KretprobeSet<H> = probe::Set<Kind, H>;
-
-/// How return probes are registered.
-pub type Options = probe::Options<Specific>;
 
 /// The [`Options`] that only return probes have.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,12 +80,15 @@ impl Options {
     }
 }
 
-/// The moment at the return of the probed function.
-pub enum Return {}
-impl Place for Return {
-    type Hit = Saved;
+context::places! {
+    /// The moment at the return of the probed function.
+    Return: Saved, |hit, _frame, to| {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long, one at least. By the invariant of `Saved`, `regs` are
+        // those of this hit, and no reference to them is live.
+        unsafe { bindings::kprobes_stack_returned(to.as_mut_ptr().cast(), len, hit.regs) };
+    };
 }
-impl Probed for Return {}
 
 /// What [`Handler::entry`] can find out.
 pub type Context<'a> = kprobe::Context<'a>;
@@ -173,8 +136,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Called at the entry of the probed function. `None` ignores the return of this call.
     ///
     /// Context: that of the function, preemption disabled.
-    fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
-        let _ = cx;
+    fn entry(&self, _cx: &Context<'_>) -> Option<Self::Data> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -185,9 +147,7 @@ pub trait Handler: Send + Sync + 'static {
     fn ret(&self, cx: &ReturnContext<'_>, data: Self::Data);
 
     /// As [`kprobe::Handler::unregistered`].
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl Registered<Kind> {
@@ -206,13 +166,7 @@ const _: () = assert!(offset_of!(bindings::kretprobe, kp) == 0);
 // kprobe, as asserted above.
 unsafe impl Kprobes for bindings::kretprobe {
     type Plan<'a> = Calls<'a>;
-
-    #[inline(always)]
-    unsafe fn register(this: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements, `this` is filled in, pinned, and not registered.
-        unsafe { bindings::register_kretprobe(this) }
-    }
-
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::register_kretprobe;
     const RETURNS: bool = true;
 
     #[inline(always)]
@@ -226,8 +180,7 @@ unsafe impl Kprobes for bindings::kretprobe {
 }
 
 /// `kretprobe_handler_t`.
-type Callback =
-    unsafe extern "C" fn(*mut bindings::kretprobe_instance, *mut bindings::pt_regs) -> c_int;
+type Callback = unsafe extern "C" fn(*mut kretprobe_instance, *mut pt_regs) -> c_int;
 
 /// The target of a kretprobe and its callbacks.
 #[derive(Clone, Copy)]
@@ -241,7 +194,6 @@ pub struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    /// Returns the callbacks for probes of `O`.
     #[inline(always)]
     pub(crate) fn of<O: Owner<bindings::kretprobe, Handler: Handler>>(
         target: Target<'a>,
@@ -253,15 +205,11 @@ impl<'a> Calls<'a> {
                 "kretprobe::Handler::Data is larger than KRETPROBE_MAX_DATA_SIZE"
             );
             assert!(
-                align_of::<Data<O>>() <= align_of::<bindings::kretprobe_instance>(),
+                align_of::<Data<O>>() <= align_of::<kretprobe_instance>(),
                 "kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has"
             );
             // So `data` of an instance has the alignment of the instance.
-            assert!(
-                offset_of!(bindings::kretprobe_instance, data)
-                    % align_of::<bindings::kretprobe_instance>()
-                    == 0
-            );
+            assert!(offset_of!(kretprobe_instance, data) % align_of::<kretprobe_instance>() == 0);
         };
         // Without an entry handler the data is not initialised, so it must be `()`.
         build_assert!(O::Handler::HAS_ENTRY || TypeId::of::<Data<O>>() == TypeId::of::<()>());
@@ -311,7 +259,7 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
 ///
 /// `ri` must be an instance that the kernel has passed to a handler.
 #[inline(always)]
-unsafe fn kretprobe_of(ri: *mut bindings::kretprobe_instance) -> Option<*mut bindings::kretprobe> {
+unsafe fn kretprobe_of(ri: *mut kretprobe_instance) -> Option<*mut bindings::kretprobe> {
     #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
     {
         // SAFETY: By the safety requirements, `ri` is valid, and so is its rethook, whose `data` is
@@ -335,19 +283,12 @@ type Data<O> = <<O as Owner<bindings::kretprobe>>::Handler as Handler>::Data;
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
-    const ENTRY: Option<Callback> = if O::Handler::HAS_ENTRY {
-        Some(Self::entry)
-    } else {
-        None
-    };
+    const ENTRY: Option<Callback> = probe::optional(O::Handler::HAS_ENTRY, Self::entry);
 
     /// # Safety
     ///
     /// To be called only as the `entry_handler` of a probe of `O`.
-    unsafe extern "C" fn entry(
-        ri: *mut bindings::kretprobe_instance,
-        regs: *mut bindings::pt_regs,
-    ) -> c_int {
+    unsafe extern "C" fn entry(ri: *mut kretprobe_instance, regs: *mut pt_regs) -> c_int {
         // SAFETY: By the safety requirements, `ri` is an instance of a probe of `O`.
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 1;
@@ -371,10 +312,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `handler` of a probe of `O`.
-    unsafe extern "C" fn ret(
-        ri: *mut bindings::kretprobe_instance,
-        regs: *mut bindings::pt_regs,
-    ) -> c_int {
+    unsafe extern "C" fn ret(ri: *mut kretprobe_instance, regs: *mut pt_regs) -> c_int {
         // SAFETY: By the safety requirements, `ri` is an instance of a probe of `O`.
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 0;

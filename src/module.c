@@ -46,14 +46,35 @@ static int call(struct notifier_block *block, unsigned long event, void *module)
 	return NOTIFY_DONE;
 }
 
+static void __kprobes end_watch(void **watches, unsigned int count)
+{
+	struct kprobes_watch *watch = *watches;
+
+	unregister_module_notifier(&watch->block);
+}
+
+/* The watch has its handler; all else is 0. */
 int kprobes_watch_register(struct kprobes_watch *watch)
 {
+	int errno;
+
 	if (kprobes_in_watch())
 		return -EDEADLK;
 	watch->block.notifier_call = call;
 	/* Behind the kernel's own callback for kprobes, whose priority is 0. */
 	watch->block.priority = -1;
-	return register_module_notifier(&watch->block);
+	errno = register_module_notifier(&watch->block);
+	if (errno)
+		return errno;
+	watch->reg.unregister = end_watch;
+	watch->reg.name = "the module notifier";
+	watch->reg.probes = &watch->reg.single;
+	watch->reg.single = watch;
+	watch->reg.count = 1;
+	mutex_lock(&kprobes_registered_lock);
+	list_add_tail(&watch->reg.list, &kprobes_registered);
+	mutex_unlock(&kprobes_registered_lock);
+	return 0;
 }
 
 /* As kprobes_remove_registration(). It stays on the list where it is stopped. */
@@ -65,9 +86,4 @@ void kprobes_drop_watch(struct kprobes_watch *watch)
 		BUG();
 	}
 	kprobes_remove_registration(&watch->reg);
-}
-
-void __kprobes kprobes_unregister_watch(struct kprobes_registration *reg)
-{
-	unregister_module_notifier(&container_of(reg, struct kprobes_watch, reg)->block);
 }

@@ -4,17 +4,7 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
-use crate::{
-    bindings,
-    probe::may_register, //
-};
-use core::ptr;
-use kernel::{
-    container_of,
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
-};
+use crate::prelude::*;
 
 /// Callbacks of a [`ModuleWatch`].
 pub trait Handler: Send + Sync + 'static {
@@ -58,9 +48,8 @@ impl<H: Handler> ModuleWatch<H> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of `handler`, and `EDEADLK` where one must not wait, or in the handler of a watch.
+    /// Errors: those of `handler`, and `EDEADLK` where one must not wait, or in the handler of a
+    /// watch.
     pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
@@ -77,22 +66,8 @@ impl<H: Handler> ModuleWatch<H> {
                 }
                 // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
                 // freed.
-                to_result(unsafe { bindings::kprobes_watch_register(watch) })?;
-                // SAFETY: `reg` is pinned, and `drop` takes it off the list. `first` is read only
-                // at the module's end.
-                // INVARIANT: The watch is registered, and this puts it on the list.
-                unsafe {
-                    bindings::kprobes_add_registration(
-                        &raw mut (*watch).reg,
-                        Some(bindings::kprobes_unregister_watch),
-                        ptr::null_mut(),
-                        0,
-                        c"the module notifier".as_char_ptr().cast(),
-                        true,
-                    );
-                    (*watch).reg.first = true;
-                }
-                Ok(())
+                // INVARIANT: This also puts it on the list.
+                to_result(unsafe { bindings::kprobes_watch_register(watch) })
             }),
         })
     }

@@ -7,26 +7,16 @@
 //! Context: probed context, preemption disabled, see [`crate::kprobe`].
 
 use crate::{
-    bindings,
-    context::Saved,
     kprobe::{
         self,
         Calls, //
     },
-    probe::{
-        self,
-        Owner,
-        Raw, //
-    },
-    regs,
-    target::Target, //
+    prelude::*, //
 };
-use core::marker::PhantomData;
-use kernel::prelude::*;
 
 probe::kind! {
     /// The kind of an [`Override`].
-    bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
+    Kind = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
     |O, target, options| Calls {
         target,
         disabled: options.disabled,
@@ -63,9 +53,6 @@ pub type Override<H> = probe::Probe<Kind, H>;
 /// Overrides of several functions that share a handler. See [`Set`](probe::Set) for what it can do.
 pub type OverrideSet<H> = probe::Set<Kind, H>;
 
-/// How overrides are registered.
-pub type Options = probe::Options;
-
 /// What [`Handler::entry`] can find out.
 pub type Context<'a> = kprobe::Context<'a>;
 
@@ -78,9 +65,7 @@ pub trait Handler: Send + Sync + 'static {
     fn entry(&self, cx: &Context<'_>) -> Option<usize>;
 
     /// As [`kprobe::Handler::unregistered`].
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 impl<H: Handler> Override<H> {
@@ -89,10 +74,8 @@ impl<H: Handler> Override<H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// Those of [`Kprobe::new`](crate::Kprobe::new), and `EINVAL` if the target is not the
-        /// entry of a function.
+        /// Errors: those of [`Kprobe::new`](crate::Kprobe::new), and `EINVAL` if the target is not
+        /// the entry of a function.
         ///
         /// # Safety
         ///
@@ -110,9 +93,7 @@ impl<H: Handler> OverrideSet<H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// That of [`Override::new`] for the first target that is refused.
+        /// Errors: that of [`Override::new`] for the first target that is refused.
         ///
         /// # Safety
         ///
@@ -128,7 +109,7 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// To be called only as the `pre_handler` of an override of `O`.
-    unsafe extern "C" fn entry(kp: *mut bindings::kprobe, regs: *mut bindings::pt_regs) -> c_int {
+    unsafe extern "C" fn entry(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
         // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
         // for this call.
         let handler = unsafe { O::handler(kp) };
@@ -148,10 +129,5 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     /// # Safety
     ///
     /// No requirements; it is unsafe only to match `kprobe_post_handler_t`.
-    unsafe extern "C" fn post(
-        _kp: *mut bindings::kprobe,
-        _regs: *mut bindings::pt_regs,
-        _flags: c_ulong,
-    ) {
-    }
+    unsafe extern "C" fn post(_kp: *mut bindings::kprobe, _regs: *mut pt_regs, _flags: c_ulong) {}
 }

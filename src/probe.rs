@@ -31,8 +31,10 @@ pub use arm::Arm;
 #[doc(hidden)]
 pub use arm::ArmCall;
 pub(crate) use kind::{
+    constructor,
     constructors,
     kind,
+    optional,
     Owner,
     Raw, //
 };
@@ -48,7 +50,10 @@ pub(crate) use kprobes::{
     Plan,
     Round, //
 };
-pub(crate) use module_entry::may_register;
+pub(crate) use module_entry::{
+    may_register,
+    may_wait, //
+};
 pub(crate) use registered::index_of;
 pub use registered::{
     Mechanism,

@@ -4,22 +4,14 @@
 //!
 //! Nothing outside of this module names a CPU register or an instruction.
 
-use crate::bindings;
-use core::{
-    ptr,
-    sync::atomic::{
-        compiler_fence,
-        Ordering, //
-    }, //
-};
+use crate::prelude::*;
 
 #[cfg_attr(CONFIG_X86_64, path = "regs/x86_64.rs")]
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]
 mod arch;
 
-/// Returns a saved CPU register.
 #[inline(always)]
-pub(crate) fn get(regs: &bindings::pt_regs, name: Register) -> usize {
+pub(crate) fn get(regs: &pt_regs, name: Register) -> usize {
     // SAFETY: `regs` is a reference, so it is valid, and `register` returns a pointer into it.
     unsafe { register(ptr::from_ref(regs).cast_mut(), name).read() }
 }
@@ -33,7 +25,7 @@ pub(crate) fn get(regs: &bindings::pt_regs, name: Register) -> usize {
 /// `task` must be the current one and have such a word at `at`. Those bits must be the caller's.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_interrupt(
-    task: *mut bindings::task_struct,
+    task: *mut task_struct,
     at: usize,
     bit: u32,
 ) -> Option<u32> {
@@ -63,7 +55,7 @@ pub(crate) unsafe fn enter_in_interrupt(
 ///
 /// That of [`enter_in_interrupt`], which must have returned `bits`.
 #[inline(always)]
-pub(crate) unsafe fn leave_in_interrupt(task: *mut bindings::task_struct, at: usize, bits: u32) {
+pub(crate) unsafe fn leave_in_interrupt(task: *mut task_struct, at: usize, bits: u32) {
     compiler_fence(Ordering::SeqCst);
     // SAFETY: By the safety requirements, the word is there. What was interrupted finds it as it
     // was.
@@ -81,22 +73,4 @@ pub(crate) enum Entry {
 }
 
 pub use arch::Register;
-pub(crate) use arch::{
-    cpu,
-    current,
-    enter_in_task,
-    entry_register,
-    ftrace_callee,
-    leave_in_task,
-    local_add,
-    override_function,
-    preempt_count,
-    preempt_disable,
-    preempt_enable,
-    register,
-    syscall_argument,
-    this_cpu_inc,
-    wait_for_overridden,
-    FTRACE_CALL,
-    FTRACE_NOP, //
-};
+pub(crate) use arch::*;

@@ -9,38 +9,56 @@
 /// probes! {
 ///     struct MODULE_TYPE;
 ///
-///     fn NAME at TARGET [+ OFFSET] (CX, ARGUMENT: TYPE, ...) { BODY }
+///     let STATE: TYPE = EXPRESSION;
+///
+///     fn NAME at TARGET [+ OFFSET] (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] { BODY }
 ///     fn NAME at TARGET (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] -> RESULT: TYPE { BODY }
-///     fn NAME on TRACEPOINT (CX, ARGUMENT: TYPE, ...) { BODY }
+///     fn NAME entry TARGET (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] { BODY }
+///     fn NAME on TRACEPOINT (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] { BODY }
+///
+///     drop { BODY }
 /// }
 /// ```
 ///
-/// `TARGET` is a C string: `c"do_sys_openat2"`, or `c"MODULE:SYMBOL"`. Without `RESULT`, the body
-/// runs before the probed instruction. With it, the body runs at the return of the function, with
-/// the arguments as they were at the entry; calls for which the condition is false at the entry are
-/// not followed. `CX` is the [`Context`](crate::Context), in the condition that of the entry. For
-/// the types, see [`FromWord`](crate::FromWord). The entry point of a system call has no typed
-/// arguments, see [`Context::syscall_args`](crate::Context::syscall_args).
+/// - `TARGET` is a C string, `c"do_sys_openat2"` or `c"MODULE:SYMBOL"`, or a system call,
+///   `syscall!("execve")`.
+/// - `at` registers a [`Kprobe`](crate::Kprobe), or with `RESULT` a
+///   [`Kretprobe`](crate::Kretprobe); `entry` registers an [`Entry`](crate::Entry), and `on` a
+///   [`Tracepoint`](crate::Tracepoint).
+/// - Without `RESULT`, the body runs before the probed instruction. With it, the body runs at the
+///   return of the function, with the arguments as they were at the entry.
+/// - The body runs only if the condition is true. A call whose condition is false at the entry is
+///   not followed to its return.
+/// - `CX` is the [`Context`](crate::Context), in the condition that of the entry. For the types of
+///   arguments and results, see [`FromWord`](crate::FromWord).
+/// - The arguments of a system call are those that
+///   [`syscall_args`](crate::Context::syscall_args) returns. A call for which that fails, as one of
+///   32 bits, is left out.
+/// - `STATE` is created before the probes are registered. Conditions and bodies name it as a
+///   reference. It is a [`View`](crate::collect::View), as [`CountMap`](crate::CountMap) is, and is
+///   shown in `/sys/kernel/debug/MODULE/`, see [`Files::view`](crate::collect::Files::view).
+/// - The body of `drop` runs after the probes have been unregistered. Misses are logged then, too,
+///   if there are any.
 ///
 /// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the module registers the
-/// probes in this order, all or none; unloading it unregisters them. They are in the module's own
-/// data, so nothing is allocated.
+/// probes in this order, all or none; unloading it unregisters them.
 ///
 /// # Examples
 ///
 /// Log the files that programs fail to open, and more. `samples/failed_opens.rs` has the first in
-/// this form, and [`kretprobe::Handler`](crate::kretprobe::Handler) is the long form, in which a
-/// handler can have state.
+/// this form, and [`kretprobe::Handler`](crate::kretprobe::Handler) is the long form.
 ///
 /// ```
 /// use kernel::prelude::*;
 /// use kprobes::{
 ///     nofault::{KernelPtr, UserStr},
-///     Filename,
+///     Comm, CountMap,
 /// };
 ///
 /// kprobes::probes! {
 ///     struct Opens;
+///
+///     let opens: CountMap<Comm> = CountMap::new(1000)?;
 ///
 ///     fn failed at c"do_sys_openat2" (_cx, _dfd: i32, filename: UserStr)
 ///         when (!_cx.is_kernel_thread()) -> fd: Result<i32>
@@ -50,14 +68,16 @@
 ///         }
 ///     }
 ///
-///     fn open at c"do_file_open" (cx, _dfd: i32, filename: Filename) {
-///         if let Ok(name) = filename.name() {
-///             pr_info!("{} opens {}\n", cx.comm(), name.show::<64>());
-///         }
+///     fn open entry c"do_file_open" (cx) {
+///         opens.add(cx.comm(), 1);
 ///     }
 ///
 ///     fn signal on c"signal_generate" (cx, sig: i32, _info: KernelPtr, _task: KernelPtr) {
 ///         pr_info!("{} sends signal {sig}\n", cx.comm());
+///     }
+///
+///     drop {
+///         kprobes::log!(opens, 10);
 ///     }
 /// }
 /// ```
@@ -66,20 +86,38 @@ macro_rules! probes {
     (
         $(#[$attr:meta])*
         $vis:vis struct $module:ident;
+        $(let $state:ident: $state_ty:ty = $state_init:expr;)*
+        $(#[$doc:meta])*
+        fn $($rest:tt)*
+    ) => {
+        $crate::probes!(
+            @module [$(#[$attr])* $vis struct $module]
+            [$($state: $state_ty = $state_init;)*]
+            $(#[$doc])* fn $($rest)*
+        );
+    };
+    (
+        @module [$(#[$attr:meta])* $vis:vis struct $module:ident]
+        $state:tt
         $(
             $(#[$doc:meta])*
-            fn $name:tt $how:tt $target:tt $(+ $offset:tt)?
+            fn $name:tt $how:tt $target:tt $(!($syscall:literal))? $(+ $offset:tt)?
                 ($cx:ident $(, $arg:ident: $ty:ty)* $(,)?)
                 $(when ($condition:expr))?
                 $(-> $ret:ident: $ret_ty:ty)?
                 $body:block
         )+
+        $(drop $drop:block)?
     ) => {
         $(#[$attr])*
         #[allow(dead_code, reason = "the probes are held to stay registered")]
         #[$crate::macro_paths::kernel::prelude::pin_data]
         $vis struct $module {
             $(#[pin] $name: $crate::probes!(@type $how $name $($ret)?),)+
+            #[pin]
+            __files: $crate::probes!(@files $state),
+            __end: $crate::__short::End<$crate::probes!(@types $state)>,
+            __loaded: (),
         }
 
         impl $crate::macro_paths::kernel::InPlaceModule for $module {
@@ -89,77 +127,162 @@ macro_rules! probes {
                 Self,
                 $crate::macro_paths::kernel::error::Error,
             > {
+                let state = $crate::probes!(@create $state);
+                // Initialised in this order, and dropped in that of the struct.
                 $crate::macro_paths::kernel::prelude::try_pin_init!(Self {
+                    __end: $crate::__short::End::new(
+                        state.clone()?,
+                        $crate::probes!(@drop $state $($drop)?),
+                    ),
+                    __files <- $crate::probes!(@show state $state),
                     $($name <- $crate::probes!(
-                        @new $how $name $target [$($offset)?] $($ret)?
+                        @new $how $name [$target $($syscall)?] [$($offset)?] state $($ret)?
                     ),)+
+                    __loaded: state?.set_loaded(),
                 })
             }
         }
 
         $(
-            $crate::probes!(@check $how $target $($ty,)*);
+            $crate::probes!(@check $how $target [$($syscall)?] $($ty,)*);
             $(#[$doc])*
             // With braces, so that the name is not also a value that shadows an argument.
             #[allow(non_camel_case_types)]
-            struct $name {}
+            struct $name {
+                state: $crate::__short::Shared<$crate::probes!(@types $state)>,
+            }
             $crate::probes!(
-                @handler $how $name $cx [$($arg: $ty,)*] [$($condition)?] [$($ret: $ret_ty)?] $body
+                @handler $how $name $state $cx [$($arg: $ty,)*] [$($syscall)?]
+                [$($condition)?] [$($ret: $ret_ty)?] $body
             );
         )+
     };
 
+    // What is declared by `let`: its types, how it is created, shown, and used.
+    (@types [$($state:ident: $ty:ty = $init:expr;)*]) => { ($($ty,)*) };
+    (@create [$($state:ident: $ty:ty = $init:expr;)*]) => {
+        (|| {
+            $(let $state: $ty = $init;)*
+            $crate::__short::State::new(($($state,)*))
+        })()
+    };
+    (@drop [$($state:ident: $ty:ty = $init:expr;)*] $($drop:block)?) => {
+        |_state: &($($ty,)*)| {
+            #[allow(unused_variables, reason = "the body need not use all")]
+            let ($($state,)*) = _state;
+            $($drop)?
+        }
+    };
+    (@files []) => { () };
+    (@files $state:tt) => {
+        $crate::macro_paths::kernel::debugfs::Scope<
+            $crate::__short::Shared<$crate::probes!(@types $state)>,
+        >
+    };
+    (@show $shared:ident []) => { () };
+    (@show $shared:ident [$($state:ident: $ty:ty = $init:expr;)+]) => {
+        $crate::__short::show(crate::__LOG_PREFIX, $shared.clone()?, |($($state,)+), files| {
+            $($crate::__short::view(
+                files,
+                $crate::macro_paths::core::concat!(
+                    $crate::macro_paths::core::stringify!($state),
+                    "\0"
+                ),
+                $state,
+            );)+
+        })
+    };
+    (@use $handler:ident [$($state:ident: $ty:ty = $init:expr;)*]) => {
+        #[allow(unused_variables, reason = "the body need not use all")]
+        let ($($state,)*) = $handler.state.get();
+    };
+
     // The entry point of a system call has a pointer to the arguments.
-    (@check at $target:literal $($ty:ty,)+) => {
-        const _: () = $crate::__refused::arguments_of_a_system_call($target);
+    (@check at $target:literal [] $($ty:ty,)+) => {
+        const _: () = $crate::__short::arguments_of_a_system_call($target);
     };
     (@check $($rest:tt)*) => {};
 
     (@type at $name:ident) => { $crate::Kprobe<$name> };
     (@type at $name:ident $ret:ident) => { $crate::Kretprobe<$name> };
+    (@type entry $name:ident $($ret:ident)?) => { $crate::Entry<$name> };
     (@type on $name:ident $($ret:ident)?) => { $crate::Tracepoint<$name> };
-    (@type $how:tt $($rest:tt)*) => { $crate::__refused::at_or_on_expected::$how };
+    (@type $how:tt $($rest:tt)*) => { $crate::__short::at_entry_or_on_expected::$how };
 
-    (@new at $name:ident $target:tt [$($offset:tt)?]) => {
-        $crate::Kprobe::new($crate::Target::symbol($target)$(.offset($offset))?, $name {})
+    (@target $target:tt) => { $crate::Target::symbol($target) };
+    (@target syscall $name:literal) => { $crate::syscall!($name) };
+
+    (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident) => {
+        $crate::Kprobe::new(
+            $crate::probes!(@target $($target)+)$(.offset($offset))?,
+            $name { state: $state.clone()? },
+        )
     };
-    (@new at $name:ident $target:tt [$($offset:tt)?] $ret:ident) => {{
-        $($crate::__refused::offset_at_return($offset);)?
-        $crate::Kretprobe::new($crate::Target::symbol($target), $name {})
+    (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $ret:ident) => {{
+        $($crate::__short::offset_at_return($offset);)?
+        $crate::Kretprobe::new(
+            $crate::probes!(@target $($target)+),
+            $name { state: $state.clone()? },
+        )
     }};
-    (@new on $name:ident $target:tt [$($offset:tt)?] $($ret:ident)?) => {{
-        $($crate::__refused::offset_at_tracepoint($offset);)?
-        $crate::Tracepoint::new($target, $name {})
+    (@new entry $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $($ret:ident)?) => {{
+        $($crate::__short::offset_at_entry($offset);)?
+        $crate::Entry::new(
+            $crate::probes!(@target $($target)+),
+            $name { state: $state.clone()? },
+        )
+    }};
+    (@new on $name:ident [$target:tt] [$($offset:tt)?] $state:ident $($ret:ident)?) => {{
+        $($crate::__short::offset_at_tracepoint($offset);)?
+        $crate::Tracepoint::new($target, $name { state: $state.clone()? })
     }};
     (@new $how:tt $($rest:tt)*) => { () };
 
     (
-        @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$($condition:expr)?] []
+        @handler at $name:ident $state:tt $cx:ident $args:tt $syscall:tt $condition:tt []
             $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $crate::kprobe::Handler for $name {
+        $crate::probes!(
+            @before [#[$crate::macro_paths::kernel::macros::vtable]] ($crate::kprobe::Handler) pre
+            ($crate::kprobe::Context<'_>)
+            $name $state $cx $args $syscall $condition [] $body
+        );
+    };
+    (
+        @handler entry $name:ident $state:tt $cx:ident $args:tt $syscall:tt $condition:tt $ret:tt
+            $body:block
+    ) => {
+        $crate::probes!(
+            @before [] ($crate::entry::Handler) entry ($crate::entry::Context<'_>)
+            $name $state $cx $args $syscall $condition $ret $body
+        );
+    };
+    (
+        @before [$(#[$attr:meta])?] ($trait:path) $method:ident ($context:ty)
+            $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
+            [$($condition:expr)?] [$($ret:ident: $ret_ty:ty)?] $body:block
+    ) => {
+        $(#[$attr])?
+        impl $trait for $name {
             #[inline(always)]
-            fn pre(&self, $cx: &$crate::kprobe::Context<'_>) {
+            fn $method(&self, $cx: &$context) {
                 // The body need not use it.
                 let _ = $cx;
-                let ($($arg,)*) = $crate::probes!(@args $cx $($ty,)*);
-                $($crate::__refused::condition_without_result($condition);)?
+                $crate::probes!(@use self $state);
+                $(let $ret = $crate::__short::result_at_entry::<$ret_ty>();)?
+                let ($($arg,)*) = $crate::probes!(@args $syscall $cx [$($ty,)*] (return));
+                $($crate::probes!(@condition $condition, ());)?
                 $body
+            }
+
+            fn unregistered(&self, missed: $crate::macro_paths::u64) {
+                $crate::probes!(@missed $name missed);
             }
         }
     };
     (
-        @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] []
-            [$ret:ident: $ret_ty:ty] $body:block
-    ) => {
-        $crate::probes!(
-            @handler at $name $cx [$($arg: $ty,)*] [true] [$ret: $ret_ty] $body
-        );
-    };
-    (
-        @handler at $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$condition:expr]
-            [$ret:ident: $ret_ty:ty] $body:block
+        @handler at $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
+            [$($condition:expr)?] [$ret:ident: $ret_ty:ty] $body:block
     ) => {
         #[$crate::macro_paths::kernel::macros::vtable]
         impl $crate::kretprobe::Handler for $name {
@@ -171,25 +294,36 @@ macro_rules! probes {
                 $cx: &$crate::kprobe::Context<'_>,
             ) -> $crate::macro_paths::core::option::Option<Self::Data> {
                 let _ = $cx;
-                let data: Self::Data = $crate::probes!(@args $cx $($ty,)*);
+                $crate::probes!(@use self $state);
+                let data: Self::Data = $crate::probes!(
+                    @args $syscall $cx [$($ty,)*]
+                    (return $crate::macro_paths::core::option::Option::None)
+                );
                 #[allow(unused_variables, reason = "the condition need not use all")]
                 let ($($arg,)*) = data;
-                let wanted: $crate::macro_paths::bool = $condition;
-                wanted.then_some(data)
+                $($crate::probes!(
+                    @condition $condition, $crate::macro_paths::core::option::Option::None
+                );)?
+                $crate::macro_paths::core::option::Option::Some(data)
             }
 
             #[inline(always)]
             fn ret(&self, $cx: &$crate::kretprobe::ReturnContext<'_>, data: Self::Data) {
+                $crate::probes!(@use self $state);
                 #[allow(unused_variables, reason = "the condition may be what needs it")]
                 let ($($arg,)*) = data;
                 let $ret = $cx.ret::<$ret_ty>();
                 $body
             }
+
+            fn unregistered(&self, missed: $crate::macro_paths::u64) {
+                $crate::probes!(@missed $name missed);
+            }
         }
     };
     (
-        @handler on $name:ident $cx:ident [$($arg:ident: $ty:ty,)*] [$($condition:expr)?]
-            [$($ret:ident: $ret_ty:ty)?] $body:block
+        @handler on $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
+            [$($condition:expr)?] [$($ret:ident: $ret_ty:ty)?] $body:block
     ) => {
         impl $crate::tracepoint::Handler for $name {
             type Args = ($($ty,)*);
@@ -197,48 +331,164 @@ macro_rules! probes {
             #[inline(always)]
             fn hit(&self, $cx: &$crate::tracepoint::Context<'_>, ($($arg,)*): Self::Args) {
                 $crate::probes!(@argument [0 1 2 3 4] $($ty,)*);
-                $($crate::__refused::condition_without_result($condition);)?
-                $(let $ret = $crate::__refused::result_at_tracepoint::<$ret_ty>();)?
+                $crate::probes!(@use self $state);
+                $(let $ret = $crate::__short::result_at_tracepoint::<$ret_ty>();)?
+                $($crate::probes!(@condition $condition, ());)?
                 $body
+            }
+
+            fn unregistered(&self, missed: $crate::macro_paths::u64) {
+                $crate::probes!(@missed $name missed);
             }
         }
     };
     (@handler $how:tt $($rest:tt)*) => {};
 
+    (@condition $condition:expr, $otherwise:expr) => {
+        let wanted: $crate::macro_paths::bool = $condition;
+        if !wanted {
+            return $otherwise;
+        }
+    };
+    (@missed $name:ident $missed:ident) => {
+        if $missed != 0 {
+            $crate::macro_paths::kernel::prelude::pr_info!(
+                "{}: {} missed\n",
+                $crate::macro_paths::core::stringify!($name),
+                $missed
+            );
+        }
+    };
+
+    (@args [$name:literal] $cx:ident [$($ty:ty,)*] ($($otherwise:tt)+)) => {
+        match $cx.syscall_args::<($($ty,)*)>() {
+            $crate::macro_paths::core::result::Result::Ok(arguments) => arguments,
+            $crate::macro_paths::core::result::Result::Err(_) => $($otherwise)+,
+        }
+    };
+    (@args [] $cx:ident [$($ty:ty,)*] $otherwise:tt) => {
+        $crate::probes!(@each $cx [arg0 arg1 arg2 arg3 arg4 arg5] [] $($ty,)*)
+    };
+
     // The arguments of a function, each of them read by its type, so that an error is at the type.
-    (@args $cx:ident [$($left:tt)*] [$($arg:expr,)*]) => { ($($arg,)*) };
-    (@args $cx:ident [$n:tt $($left:tt)*] [$($arg:expr,)*] $ty:ty, $($rest:tt)*) => {
-        $crate::probes!(@args $cx [$($left)*] [$($arg,)* $cx.$n::<$ty>(),] $($rest)*)
+    (@each $cx:ident [$($left:tt)*] [$($arg:expr,)*]) => { ($($arg,)*) };
+    (@each $cx:ident [$n:tt $($left:tt)*] [$($arg:expr,)*] $ty:ty, $($rest:tt)*) => {
+        $crate::probes!(@each $cx [$($left)*] [$($arg,)* $cx.$n::<$ty>(),] $($rest)*)
     };
-    (@args $cx:ident [] [$($arg:expr,)*] $($ty:ty,)+) => {
-        ($($arg,)* $($crate::__refused::seventh_argument::<$ty>(),)+)
-    };
-    (@args $cx:ident $($ty:ty,)*) => {
-        $crate::probes!(@args $cx [arg0 arg1 arg2 arg3 arg4 arg5] [] $($ty,)*)
+    (@each $cx:ident [] [$($arg:expr,)*] $($ty:ty,)+) => {
+        ($($arg,)* $($crate::__short::seventh_argument::<$ty>(),)+)
     };
 
     // The same for those of a tracepoint, which are read together.
     (@argument [$($left:tt)*]) => {};
     (@argument [$n:tt $($left:tt)*] $ty:ty, $($rest:tt)*) => {
-        $crate::__refused::argument::<$ty>();
+        $crate::__short::argument::<$ty>();
         $crate::probes!(@argument [$($left)*] $($rest)*);
     };
     (@argument [] $($ty:ty,)+) => {
-        $($crate::__refused::sixth_argument::<$ty>();)+
+        $($crate::__short::sixth_argument::<$ty>();)+
     };
 }
 
-/// What `probes!` refuses, as bounds that nothing satisfies. rustc reports such a bound at the
-/// tokens that the module's author wrote, but a `compile_error!` at the whole call of the macro.
+/// What `probes!` makes modules of, and what it refuses.
 #[doc(hidden)]
-pub mod __refused {
-    use crate::FromWord;
+pub mod __short {
+    use crate::{
+        collect,
+        event::has_at,
+        FromWord, //
+    };
+    use core::sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    };
+    use kernel::{
+        debugfs::{
+            Scope,
+            ScopedDir, //
+        },
+        prelude::*,
+        sync::Arc, //
+    };
 
-    /// Where `probes!` looks for what is neither `at` nor `on`.
-    pub mod at_or_on_expected {}
+    /// What a module declares by `let`.
+    pub struct State<T> {
+        state: T,
+        loaded: AtomicBool,
+    }
 
+    /// The state, as each handler has it.
+    pub type Shared<T> = Arc<State<T>>;
+
+    impl<T> State<T> {
+        #[inline]
+        pub fn new(state: T) -> Result<Shared<T>> {
+            let loaded = AtomicBool::new(false);
+            Ok(Arc::new(Self { state, loaded }, GFP_KERNEL)?)
+        }
+
+        #[inline(always)]
+        pub fn get(&self) -> &T {
+            &self.state
+        }
+
+        #[inline]
+        pub fn set_loaded(&self) {
+            self.loaded.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs the body of `drop` when it is dropped, if all probes were registered.
+    pub struct End<T>(Shared<T>, fn(&T));
+
+    impl<T> End<T> {
+        #[inline]
+        pub fn new(state: Shared<T>, body: fn(&T)) -> Self {
+            Self(state, body)
+        }
+    }
+
+    impl<T> Drop for End<T> {
+        #[inline]
+        fn drop(&mut self) {
+            if self.0.loaded.load(Ordering::Relaxed) {
+                (self.1)(&self.0.state);
+            }
+        }
+    }
+
+    /// Shows the state in a folder of the module's name, which `prefix` is.
+    #[inline]
+    pub fn show<T: 'static>(
+        prefix: &'static [u8],
+        state: Shared<T>,
+        files: impl for<'data, 'dir> FnOnce(&'data T, &'dir ScopedDir<'data, 'dir>) + 'static,
+    ) -> impl PinInit<Scope<Shared<T>>> {
+        let name = CStr::from_bytes_with_nul(prefix).unwrap_or_default();
+        Scope::dir(state, name, |state, dir| files(state.get(), dir))
+    }
+
+    /// Adds a file. `name` ends with a NUL.
+    #[inline]
+    pub fn view<'data, V: collect::View>(
+        files: &ScopedDir<'data, '_>,
+        name: &'static str,
+        view: &'data V,
+    ) {
+        let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
+        collect::Files::view(files, name, view);
+    }
+
+    /// Where `probes!` looks for what is neither `at`, `entry` nor `on`.
+    pub mod at_entry_or_on_expected {}
+
+    // What is refused are bounds that nothing satisfies. rustc reports such a bound at the tokens
+    // that the module's author wrote, but a `compile_error!` at the whole call of the macro.
     macro_rules! refused {
-        ($($trait:ident: $message:literal, $note:literal;)*) => {
+        ($(
+            $name:ident$(($value:ty))? $(-> $ret:ty)?,
+                $trait:ident: $message:literal, $note:literal;
+        )*) => {
             $(
                 #[diagnostic::on_unimplemented(
                     message = $message,
@@ -248,27 +498,35 @@ pub mod __refused {
                 pub trait $trait: Sized {
                     fn never() -> Self;
                 }
+
+                #[inline]
+                pub fn $name<T: $trait>($(_: $value)?) $(-> $ret)? {
+                    $(<$ret>::never())?
+                }
             )*
         };
     }
 
     refused! {
-        SeventhArgument:
+        seventh_argument -> T, SeventhArgument:
             "a probe has the first six arguments of a function",
             "the others are on the stack";
-        SixthArgument:
+        sixth_argument, SixthArgument:
             "a handler has the first five arguments of a tracepoint",
             "leave the others out";
-        TracepointResult:
+        result_at_tracepoint -> T, TracepointResult:
             "a tracepoint has no result",
             "`fn name at c\"function\" (cx, ...) -> name: Type` is at the return of a function";
-        Condition:
-            "`when` is for a probe with a result",
-            "`when (...) -> name: Type` does not follow a call to its return; elsewhere, use `if`";
-        Offset:
+        result_at_entry -> T, EntryResult:
+            "a probe at an entry has no result",
+            "`fn name at c\"function\" (cx, ...) -> name: Type` is at the return of a function";
+        offset_at_entry(T), EntryOffset:
+            "a probe at an entry has no offset",
+            "only a probe `at` a function has";
+        offset_at_return(T), Offset:
             "a probe with a result has no offset",
             "it is at the entry and at the return of the function";
-        TracepointOffset:
+        offset_at_tracepoint(T), TracepointOffset:
             "a tracepoint has no offset",
             "only a probe `at` a function has";
     }
@@ -276,7 +534,6 @@ pub mod __refused {
     /// Refuses the names that the kernel's `SYSCALL_DEFINE()` makes.
     #[inline]
     pub const fn arguments_of_a_system_call(target: &core::ffi::CStr) {
-        let name = target.to_bytes();
         const PREFIXES: [&[u8]; 7] = [
             b"__x64_sys_",
             b"__ia32_sys_",
@@ -288,44 +545,14 @@ pub mod __refused {
         ];
         let mut n = 0;
         while n < PREFIXES.len() {
-            if let Some((prefix, _)) = name.split_at_checked(PREFIXES[n].len()) {
-                let mut same = true;
-                let mut at = 0;
-                while at < prefix.len() {
-                    same &= prefix[at] == PREFIXES[n][at];
-                    at += 1;
-                }
-                assert!(
-                    !same,
-                    "probes!: the entry point of a system call takes one argument, a pointer to \
-                     the arguments: use `cx.syscall_args()`"
-                );
-            }
+            assert!(
+                !has_at(target.to_bytes(), 0, PREFIXES[n]),
+                "probes!: the entry point of a system call takes one argument, a pointer to the \
+                 arguments: use `cx.syscall_args()`"
+            );
             n += 1;
         }
     }
-
-    #[inline]
-    pub fn seventh_argument<T: SeventhArgument>() -> T {
-        T::never()
-    }
-
-    #[inline]
-    pub fn sixth_argument<T: SixthArgument>() {}
-
-    #[inline]
-    pub fn result_at_tracepoint<T: TracepointResult>() -> T {
-        T::never()
-    }
-
-    #[inline]
-    pub fn condition_without_result<T: Condition>(_: T) {}
-
-    #[inline]
-    pub fn offset_at_return<T: Offset>(_: T) {}
-
-    #[inline]
-    pub fn offset_at_tracepoint<T: TracepointOffset>(_: T) {}
 
     #[inline(always)]
     pub fn argument<T: FromWord>() {}

@@ -5,19 +5,7 @@
 //! C header:
 //! [`arch/x86/include/asm/syscall_wrapper.h`](srctree/arch/x86/include/asm/syscall_wrapper.h)
 
-use crate::{
-    args::FromWords,
-    bindings,
-    context::{
-        AtCall,
-        Context, //
-    },
-    kernel_ext::nofault::KernelPtr,
-    regs,
-    task::current_field, //
-};
-use core::mem::MaybeUninit;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// The [`Target`](crate::Target) for the entry point of a system call: `__x64_sys_*` on x86-64,
 /// `__arm64_sys_*` on arm64.
@@ -44,11 +32,8 @@ impl<At: AtCall> Context<'_, At> {
     ///
     /// Such a function takes a pointer to the user's `struct pt_regs`.
     ///
-    /// # Errors
-    ///
-    /// `EFAULT` if they cannot be read, because the probed function is another one; `EOPNOTSUPP` in
-    /// a system call of 32 bits, whose arguments are in other registers.
-    #[inline]
+    /// Errors: `EFAULT` if they cannot be read, because the probed function is another one;
+    /// `EOPNOTSUPP` in a system call of 32 bits, whose arguments are in other registers.
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
         // SAFETY: `thread_info` has a word of flags there, of which this reads the lower half.
         let flags: c_uint = unsafe { current_field(bindings::KPROBES_TASK_COMPAT) };
@@ -56,8 +41,8 @@ impl<At: AtCall> Context<'_, At> {
             // The kernel crate of Linux 7.2 has no name for it.
             return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
         }
-        let user: KernelPtr<bindings::pt_regs> = self.arg0();
-        let mut user_regs = MaybeUninit::<bindings::pt_regs>::uninit();
+        let user: KernelPtr<pt_regs> = self.arg0();
+        let mut user_regs = MaybeUninit::<pt_regs>::uninit();
         user.read_raw(&mut user_regs)?;
         // SAFETY: `read_raw` has initialised it, and a `struct pt_regs` consists of integers.
         let user_regs = unsafe { user_regs.assume_init_ref() };

@@ -2,8 +2,7 @@
 
 //! The place to probe: a symbol, an offset into it, or an address.
 
-use crate::bindings;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// An instruction in the text of the kernel or a module.
 ///
@@ -25,7 +24,7 @@ use kernel::prelude::*;
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     at: At<'a>,
-    offset: u32,
+    pub(crate) offset: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -65,13 +64,7 @@ impl<'a> Target<'a> {
         self
     }
 
-    /// Whether it is a symbol or an address as it is, without an offset.
-    #[inline]
-    pub(crate) const fn is_entry(&self) -> bool {
-        self.offset == 0
-    }
-
-    /// Sets the target of `kp`.
+    /// Sets the target of `kp`, which is all zeroes.
     ///
     /// `kp` may point at the symbol's name; the caller keeps it alive until registration.
     pub(crate) fn fill(&self, kp: &mut bindings::kprobe) {
@@ -79,7 +72,9 @@ impl<'a> Target<'a> {
             At::Symbol(name) => kp.symbol_name = name.as_char_ptr(),
             At::Address(addr) => kp.addr = addr as *mut bindings::kprobe_opcode_t,
         }
-        kp.offset = self.offset;
+        if self.offset != 0 {
+            kp.offset = self.offset;
+        }
     }
 }
 

@@ -4,23 +4,13 @@
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 //!
+//! What other CPUs may change or free meanwhile, such as the parent, is read without locks by
+//! non-faulting reads: a stale value can be wrong, but does no harm.
+//!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    bindings,
-    context::{
-        Context,
-        Place, //
-    },
-    nofault::KernelPtr,
-    regs, //
-};
-use kernel::{
-    fmt,
-    prelude::*,
-    str::BStr,
-    task::Pid, //
-};
+use crate::prelude::*;
+use kernel::task::Pid;
 
 impl<At: Place> Context<'_, At> {
     /// Returns the current task's `task_struct::pid` in the initial namespace, which user space
@@ -51,15 +41,101 @@ impl<At: Place> Context<'_, At> {
     /// Returns the current task's effective user ID in the initial namespace (`current_euid()`).
     #[inline(always)]
     pub fn euid(&self) -> u32 {
-        // SAFETY: `cred` is a pointer, and that is its offset.
-        let cred: *const u8 = unsafe { current_field(bindings::KPROBES_TASK_CRED) };
-        // SAFETY: It points at a `struct cred`, which stays valid because only the task itself can
-        // replace it, and whose `euid` does not change while a task uses it.
-        unsafe {
-            cred.byte_add(bindings::KPROBES_CRED_EUID)
-                .cast::<u32>()
-                .read()
+        // SAFETY: `euid` is a `kuid_t`, which is a `uid_t`, and that is its offset.
+        unsafe { credential(bindings::KPROBES_CRED_EUID) }
+    }
+
+    /// Returns the current task's real user ID in the initial namespace (`current_uid()`).
+    #[inline(always)]
+    pub fn uid(&self) -> u32 {
+        // SAFETY: `uid` is a `kuid_t`, which is a `uid_t`, and that is its offset.
+        unsafe { credential(bindings::KPROBES_CRED_UID) }
+    }
+
+    /// Returns the current task's real group ID in the initial namespace (`current_gid()`).
+    #[inline(always)]
+    pub fn gid(&self) -> u32 {
+        // SAFETY: `gid` is a `kgid_t`, which is a `gid_t`, and that is its offset.
+        unsafe { credential(bindings::KPROBES_CRED_GID) }
+    }
+
+    /// Returns the process ID of the current process' parent in the initial namespace, as `PPid:`
+    /// in `/proc/PID/status`: `real_parent->tgid`.
+    ///
+    /// The task whose parent exits at this moment may be given another one. Then this is the
+    /// former or the new parent; it may be any number if the kernel frees the former meanwhile.
+    #[inline]
+    pub fn ppid(&self) -> Pid {
+        // SAFETY: `real_parent` is a pointer, and that is its offset.
+        let parent = unsafe { current_pointer(bindings::KPROBES_TASK_PARENT) };
+        parent
+            .field(bindings::KPROBES_TASK_TGID)
+            .read()
+            .unwrap_or(0)
+    }
+
+    /// Returns the current task's `pid` in its own PID namespace, as in a container: the last
+    /// number of `NSpid:` in `/proc/PID/status`. It is 0 for a task that the kernel has taken out
+    /// of its lists, at the end of its exit.
+    ///
+    /// C function: `task_pid_vnr()`.
+    #[inline]
+    pub fn pid_vnr(&self) -> Pid {
+        // SAFETY: `thread_pid` is a pointer, and that is its offset.
+        number_of(unsafe { current_pointer(bindings::KPROBES_TASK_THREAD_PID) }).unwrap_or(0)
+    }
+
+    /// Returns the current task's `tgid` in its own PID namespace: the last number of `NStgid:` in
+    /// `/proc/PID/status`. It is 0 as for [`pid_vnr`](Context::pid_vnr).
+    ///
+    /// C function: `task_tgid_vnr()`.
+    #[inline]
+    pub fn tgid_vnr(&self) -> Pid {
+        // SAFETY: `signal` is a pointer, and that is its offset.
+        let signal = unsafe { current_pointer(bindings::KPROBES_TASK_SIGNAL) };
+        let pid = signal.field(bindings::KPROBES_SIGNAL_TGID).read();
+        pid.and_then(|pid| number_of(KernelPtr::new(pid)))
+            .unwrap_or(0)
+    }
+
+    /// Returns the ID of the current task's cgroup in the default hierarchy, cgroup v2, by which a
+    /// container is known: the inode of its directory, as `bpf_get_current_cgroup_id()` has it.
+    ///
+    /// It is 0 without `CONFIG_CGROUPS`. While the task is moved to another cgroup, it may be that
+    /// of either; it may be any number if the former is removed and freed at this moment.
+    #[inline]
+    pub fn cgroup_id(&self) -> u64 {
+        #[cfg(CONFIG_CGROUPS)]
+        {
+            // SAFETY: `cgroups` is a pointer, and that is its offset.
+            let set = unsafe { current_pointer(bindings::KPROBES_TASK_CGROUPS) };
+            let read = || {
+                let cgroup = set.field(bindings::KPROBES_CGROUPS_DEFAULT).read()?;
+                let cgroup = KernelPtr::<c_void>::new(cgroup);
+                let node = cgroup.field(bindings::KPROBES_CGROUP_NODE).read()?;
+                KernelPtr::<c_void>::new(node)
+                    .field(bindings::KPROBES_NODE_ID)
+                    .read()
+            };
+            read().unwrap_or(0)
         }
+
+        #[cfg(not(CONFIG_CGROUPS))]
+        0
+    }
+
+    /// Returns when the current process started: the time since boot of its first thread, suspend
+    /// included, in nanoseconds, see [`boot_ns`](Context::boot_ns). `/proc/PID/stat` has it as
+    /// `starttime`, in hundredths of a second. With [`tgid`](Context::tgid), it is the name of a
+    /// process that no other one is given.
+    #[inline]
+    pub fn start_time_ns(&self) -> u64 {
+        // SAFETY: `group_leader` is a pointer, and that is its offset.
+        let leader = unsafe { current_pointer(bindings::KPROBES_TASK_LEADER) };
+        leader
+            .field(bindings::KPROBES_TASK_START)
+            .read()
+            .unwrap_or(0)
     }
 
     /// Returns the current task's address space, `task_struct::mm`, which is null in a kernel
@@ -79,6 +155,45 @@ impl<At: Place> Context<'_, At> {
     }
 }
 
+/// Reads a field of the current task's subjective credentials.
+///
+/// # Safety
+///
+/// `struct cred` must have a `u32` at `offset`.
+#[inline(always)]
+unsafe fn credential(offset: usize) -> u32 {
+    // SAFETY: `cred` is a pointer, and that is its offset.
+    let cred: *const u8 = unsafe { current_field(bindings::KPROBES_TASK_CRED) };
+    // SAFETY: It points at a `struct cred`, which stays valid because only the task itself can
+    // replace it, and which does not change while a task uses it. The field by the safety
+    // requirements.
+    unsafe { cred.byte_add(offset).cast::<u32>().read() }
+}
+
+/// Returns the number of a `struct pid` in the innermost namespace that it is in.
+#[inline]
+fn number_of(pid: KernelPtr) -> Result<Pid> {
+    let level: u32 = pid.field(bindings::KPROBES_PID_LEVEL).read()?;
+    // What has been freed may have another.
+    if level > bindings::KPROBES_PID_MAX_LEVEL {
+        return Err(EFAULT);
+    }
+    let number = level as usize * bindings::KPROBES_PID_NUMBER_SIZE;
+    pid.field(bindings::KPROBES_PID_NUMBERS + number).read()
+}
+
+/// Reads a pointer of the current task. What it points at, another CPU may free meanwhile: it may
+/// only be read as something that may be wrong.
+///
+/// # Safety
+///
+/// `struct task_struct` must have a pointer at `offset`.
+#[inline(always)]
+unsafe fn current_pointer(offset: usize) -> KernelPtr {
+    // SAFETY: By the safety requirements.
+    KernelPtr::new(unsafe { current_field(offset) })
+}
+
 /// Reads a field of the current task.
 ///
 /// # Safety
@@ -96,16 +211,10 @@ pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
 /// `Display` escapes all that is not printable ASCII, because a program chooses its name, and could
 /// otherwise write lines and terminal codes into the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Comm([u8; bindings::TASK_COMM_LEN as usize]);
+pub struct Comm(pub(crate) [u8; bindings::TASK_COMM_LEN as usize]);
 
 impl Comm {
     pub(crate) const SIZE: usize = bindings::TASK_COMM_LEN as usize;
-
-    /// Returns all bytes, also those after the name.
-    #[inline(always)]
-    pub(crate) fn into_bytes(self) -> [u8; Self::SIZE] {
-        self.0
-    }
 
     /// Returns the name as two words, without what is after its NUL.
     #[inline(always)]

@@ -26,29 +26,18 @@
 //! ```
 
 use crate::{
-    bindings,
     kretprobe::{
         self,
         Calls, //
     },
-    probe::{
-        self,
-        Owner, //
-    },
-    target::Target, //
+    prelude::*, //
 };
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
-use kernel::prelude::*;
 
 probe::kind! {
     /// The kind of a [`Timed`].
-    bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
+    Kind: Safe = bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
     |O, target, options| Calls::of::<Measured<O>>(target, options)
 }
-impl probe::Safe for Kind {}
 
 /// A return probe that measures the duration of each call. See [`Probe`](probe::Probe) for what it
 /// can do, and [`Kretprobe`](crate::Kretprobe) for what else holds.
@@ -59,7 +48,6 @@ pub type TimedSet<H> = probe::Set<Kind, H>;
 
 pub use kretprobe::{
     Context,
-    Options,
     ReturnContext, //
 };
 
@@ -70,8 +58,7 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// Context: that of the function, preemption disabled.
     #[inline(always)]
-    fn entry(&self, cx: &Context<'_>) -> bool {
-        let _ = cx;
+    fn entry(&self, _cx: &Context<'_>) -> bool {
         true
     }
 
@@ -82,9 +69,7 @@ pub trait Handler: Send + Sync + 'static {
     fn ret(&self, cx: &ReturnContext<'_>, ns: u64);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 /// An owner whose handler measures the time.

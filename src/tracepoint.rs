@@ -16,41 +16,14 @@
 //!   requires the exact prototype.
 
 use crate::{
-    args::FromWords,
-    bindings,
-    context::{
-        self,
-        Place, //
-    },
-    kernel_ext::symbol::Location,
-    probe::{
-        self,
-        Mechanism,
-        Owner,
-        Raw, //
-    },
-    regs::{
-        self,
-        Entry, //
-    }, //
-};
-use core::{
-    ffi::CStr,
-    ptr,
-    sync::atomic::{
-        AtomicU64,
-        Ordering, //
-    }, //
-};
-use kernel::{
-    error::to_result,
-    prelude::*, //
+    prelude::*,
+    regs::Entry, //
 };
 
 probe::kind! {
     /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint, which must be built
     /// into the kernel, not into a module.
-    bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
+    Kind: Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
     |O, name, options| {
         const {
             assert!(
@@ -65,7 +38,6 @@ probe::kind! {
         }
     }
 }
-impl probe::Safe for Kind {}
 
 /// A registered handler of a tracepoint. See [`Probe`](probe::Probe) for what it can do.
 ///
@@ -76,13 +48,14 @@ pub type Tracepoint<H> = probe::Probe<Kind, H>;
 /// A handler of several tracepoints. See [`Set`](probe::Set) for what it can do.
 pub type TracepointSet<H> = probe::Set<Kind, H>;
 
-/// How handlers of tracepoints are registered.
-pub type Options = probe::Options;
-
-/// The moment at which a tracepoint is passed.
-pub enum Trace {}
-impl Place for Trace {
-    type Hit = Hit;
+context::places! {
+    /// The moment at which a tracepoint is passed.
+    Trace: Hit, |hit, frame, to| {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long, and it is the registered tracepoint that was hit, as
+        // `run` has it.
+        unsafe { bindings::kprobes_stack_tracepoint(to.as_mut_ptr().cast(), len, frame, hit.0) };
+    };
 }
 
 /// What is known of a hit at a tracepoint.
@@ -121,9 +94,7 @@ pub trait Handler: Send + Sync + 'static {
     fn hit(&self, cx: &Context<'_>, args: Self::Args);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
-    fn unregistered(&self, missed: u64) {
-        let _ = missed;
-    }
+    fn unregistered(&self, _missed: u64) {}
 }
 
 /// How a handler is registered.
@@ -162,13 +133,15 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         for i in 0..probes.len() {
             let tp = probes[i];
             let plan = plan(tp);
-            let Some(tracepoint) = find(plan.name) else {
+            // SAFETY: The function only compares the name.
+            let tracepoint = unsafe { bindings::kprobes_tracepoint_find(plan.name.as_char_ptr()) };
+            if tracepoint.is_null() {
                 refused(tp, ENOENT).inspect_err(|_| {
                     // SAFETY: These are registered.
                     unsafe { Self::unregister(&probes[..registered]) }
                 })?;
                 continue;
-            };
+            }
             // SAFETY: By the safety requirements, `tp` is valid for writing; all zeroes is a value.
             unsafe {
                 ptr::write_bytes(tp, 0, 1);
@@ -180,7 +153,7 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
                 if plan.disabled {
                     Ok(())
                 } else {
-                    Self::enable(&[tp])
+                    Self::arm(&[tp], true)
                 }
             } {
                 Ok(()) => {
@@ -201,32 +174,25 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         for &tp in probes {
             // SAFETY: By the safety requirements, `tp` is registered, and cannot be enabled any
             // more.
-            let _ = unsafe { Self::disable(&[tp]) };
+            let _ = unsafe { Self::arm(&[tp], false) };
         }
         // SAFETY: The function only waits.
         unsafe { bindings::kprobes_tracepoint_wait() };
     }
 
     #[inline]
-    unsafe fn enable(probes: &[*mut Self]) -> Result {
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
         for (n, &tp) in probes.iter().enumerate() {
-            // SAFETY: By the safety requirements, `tp` is registered.
-            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, true) }).inspect_err(
-                |_| {
-                    // SAFETY: These are registered.
-                    let _ = unsafe { Self::disable(&probes[..n]) };
-                },
-            )?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    unsafe fn disable(probes: &[*mut Self]) -> Result {
-        for &tp in probes {
             // SAFETY: By the safety requirements, `tp` is registered. Removing an added handler
             // always succeeds: without memory, the kernel replaces it by `tp_stub_func()`.
-            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, false) })?;
+            to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, on) }).inspect_err(
+                |_| {
+                    for &tp in &probes[..n] {
+                        // SAFETY: As above.
+                        unsafe { bindings::kprobes_tracepoint_enable(tp, !on) };
+                    }
+                },
+            )?;
         }
         Ok(())
     }
@@ -278,63 +244,68 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
 const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
 
-/// The callback of the tracepoint. Arguments that it does not have are whatever the CPU registers
-/// hold.
-///
-/// The kernel runs this callback at each pass of the tracepoint, within handlers too. The callback
-/// skips the handler if one runs already, of this or another module, in the same context of the
-/// same task. An interrupt of a handler is another context. A handler may be preempted, so the task
-/// records that it runs, as for ftrace.
-///
-/// # Safety
-///
-/// `tp` must be a registered tracepoint of `O` that outlives the call.
-#[inline]
-unsafe extern "C" fn hit<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
-    tp: *mut bindings::kprobes_tracepoint,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-) {
-    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; the
-    // tracepoint and the bit by the safety requirements.
-    unsafe {
+/// Declares a callback of a tracepoint.
+macro_rules! callback {
+    ($(#[$meta:meta])* $name:ident($tp:ident, $args:ident) $body:block) => {
+        $(#[$meta])*
+        unsafe extern "C" fn $name<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
+            $tp: *mut bindings::kprobes_tracepoint,
+            a: usize,
+            b: usize,
+            c: usize,
+            d: usize,
+            e: usize,
+        ) {
+            let $args = [a, b, c, d, e];
+            // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours;
+            // the tracepoint and the bit by the safety requirements.
+            unsafe { $body }
+        }
+    };
+}
+
+callback! {
+    /// The callback of the tracepoint. Arguments that it does not have are whatever the CPU
+    /// registers hold.
+    ///
+    /// The kernel runs this callback at each pass of the tracepoint, within handlers too. The
+    /// callback skips the handler if one runs already, of this or another module, in the same
+    /// context of the same task. An interrupt of a handler is another context. A handler may be
+    /// preempted, so the task records that it runs, as for ftrace.
+    ///
+    /// # Safety
+    ///
+    /// `tp` must be a registered tracepoint of `O` that outlives the call.
+    #[inline]
+    hit(tp, args) {
         match regs::enter_in_task::<AT, BIT>(regs::current()) {
             Entry::Entered => {
-                run::<O>(tp, [a, b, c, d, e]);
+                run::<O>(tp, args);
                 regs::leave_in_task::<AT, BIT>(regs::current());
             }
             Entry::Within => miss(tp),
-            Entry::Interrupt => hit_in_interrupt::<O>(tp, a, b, c, d, e),
+            Entry::Interrupt => {
+                let [a, b, c, d, e] = args;
+                hit_in_interrupt::<O>(tp, a, b, c, d, e)
+            }
         }
     }
 }
 
-/// [`hit`], where an interrupt, a softirq or an NMI is served.
-///
-/// # Safety
-///
-/// That of [`hit`].
-#[cold]
-#[inline(never)]
-unsafe extern "C" fn hit_in_interrupt<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
-    tp: *mut bindings::kprobes_tracepoint,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-) {
-    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours; `tp` by
-    // the safety requirements.
-    unsafe {
+callback! {
+    /// [`hit`], where an interrupt, a softirq or an NMI is served.
+    ///
+    /// # Safety
+    ///
+    /// That of [`hit`].
+    #[cold]
+    #[inline(never)]
+    hit_in_interrupt(tp, args) {
         let task = regs::current();
         let Some(bits) = regs::enter_in_interrupt(task, AT, BIT) else {
             return miss(tp);
         };
-        run::<O>(tp, [a, b, c, d, e]);
+        run::<O>(tp, args);
         regs::leave_in_interrupt(task, AT, bits);
     }
 }
@@ -367,36 +338,4 @@ unsafe fn miss(tp: *mut bindings::kprobes_tracepoint) {
     // SAFETY: By the safety requirements, `tp` is valid; all accesses of the counter are atomic.
     let missed = unsafe { AtomicU64::from_ptr((&raw mut (*tp).missed).cast()) };
     missed.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Returns the tracepoint of that name.
-#[inline]
-fn find(name: &CStr) -> Option<*mut bindings::tracepoint> {
-    struct Search<'a> {
-        name: &'a CStr,
-        found: *mut bindings::tracepoint,
-    }
-
-    /// # Safety
-    ///
-    /// `tracepoint` must be a tracepoint, and `search` point at a [`Search`] of this search.
-    #[inline]
-    unsafe extern "C" fn visit(tracepoint: *mut bindings::tracepoint, search: *mut c_void) {
-        // SAFETY: By the safety requirements, both pointers are valid; the name is a C string.
-        unsafe {
-            let search = &mut *search.cast::<Search<'_>>();
-            if CStr::from_char_ptr((*tracepoint).name) == search.name {
-                search.found = tracepoint;
-            }
-        }
-    }
-
-    let mut search = Search {
-        name,
-        found: ptr::null_mut(),
-    };
-    // SAFETY: The function passes its tracepoints to `visit`, with this pointer, one after the
-    // other before it returns.
-    unsafe { bindings::for_each_kernel_tracepoint(Some(visit), (&raw mut search).cast()) };
-    (!search.found.is_null()).then_some(search.found)
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Makes the attacks of tests/attacks, and the mistakes of tests/stress/stress_mistakes.rs: those
-that are refused or harmless one after the other in one guest, some of them on four CPUs that
-really run at once, and those that the kernel stops or tells of in a guest each.
+"""Makes the attacks of tests/attacks: those that are refused or harmless one after the other in
+one guest, some of them on four CPUs that really run at once, and those that the kernel stops or
+tells of in a guest each.
 
 With ATTACKS='FILE FILE/CASE ...' only those, or all where it is empty, and the results as
 they come."""
@@ -38,7 +38,6 @@ def alone(bench, results, case):
 def run(bench, results):
     names = os.environ.get("ATTACKS", "").split()
     bench.build("tests/attacks")
-    bench.build("tests/stress")
     together(bench, results, "all", names)
     together(bench, results, "races", names, cpus=4, threads="multi")
     for case in attacks_cases.of(("stopped", "complains"), names):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compiles every folder of modules from scratch: no compiler may warn, and modpost
 must know every symbol."""
-import os
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -31,11 +29,7 @@ def run(bench, results):
             if place == "bench" and not bench.native:
                 results.say(f"# compile: {what} left out, its peers in C are for another CPU")
                 continue
-            build = subprocess.run(
-                [folder / "scripts/build", "-C", folder / place],
-                env={**os.environ, "KDIR": str(bench.kdir), "KPROBES": str(folder)},
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            )
+            build = bench.make(folder / place, KPROBES=str(folder))
             made = list((folder / place).glob("*.ko"))
             warnings = re.findall(r"^.*\bwarning\b.*$", build.stdout, re.IGNORECASE | re.MULTILINE)
             # doctor's own, of what is harmless, stand apart.

@@ -68,6 +68,7 @@ def leaks(bench, results):
 def lockdep(bench, results):
     """Lockdep's reports are failures, and so is a lockdep that is off."""
     bench.build("tests/stress")
+    bench.build("tests/attacks")
     load = "insmod tests/stress/stress_lockdep.ko how="
     for name, how, *problems in (
         ("two locks taken in both orders", "order", "possible circular locking dependency"),
@@ -81,7 +82,7 @@ def lockdep(bench, results):
         )
 
     def before():
-        command = f"{load}off && python3 tests/inside/attacks.py mistakes/rcu"
+        command = f"{load}off && python3 tests/inside/attacks.py kinds/dropped_in_rcu"
         outcome = bench.run(["/bin/bash", "-c", command], limit=120, leaks="ignored")
         found = Results()
         deliberate.told(found, "rcu", outcome, "kernel BUG at ")

@@ -2,6 +2,7 @@
 """Compiles Rust: programs that must not compile, all examples of the documentation,
 and a module outside of this folder, which is also run."""
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,10 +10,10 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import doc_links
 import kernels
 
 ROOT = kernels.ROOT
+CONSUMER = "tests/consumer/Kbuild", "tests/consumer/consumer.rs"
 
 # What `module!` of Linux 7.3 makes, without init and exit.
 LOCAL_MODULE = """
@@ -35,16 +36,12 @@ impl kernel::ModuleMetadata for LocalModule {
 
 @contextmanager
 def elsewhere(*copied):
-    """A folder outside of this one, with copies of folders and files of this one."""
+    """A folder outside of this one, with copies of files of this one."""
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name).resolve() / "elsewhere"
         folder.mkdir()
         for path in copied:
-            if (ROOT / path).is_dir():
-                shutil.copytree(ROOT / path, folder, dirs_exist_ok=True,
-                                ignore=shutil.ignore_patterns("*.o"))
-            else:
-                shutil.copy2(ROOT / path, folder)
+            shutil.copy2(ROOT / path, folder)
         yield folder
 
 
@@ -53,15 +50,19 @@ def compile_each(bench, folder, names):
 
     Returns the messages of those that failed, and an empty text for the others.
     """
+    headers = ""
     for name in names:
-        # `#[vtable]` of Linux 7.3 needs what `module!` makes.
         with open(folder / f"{name}.rs", "r+", encoding="utf-8") as source:
-            if "\nmodule! {" not in source.read():
+            text = source.read()
+            # `#[vtable]` of Linux 7.3 needs what `module!` makes.
+            if "\nmodule! {" not in text:
                 source.write(LOCAL_MODULE)
+            if "c_structs!" in text:
+                headers += f"{name}-headers := linux/fs.h net/sock.h\n"
     (folder / "Kbuild").write_text(
         f"obj-m := {' '.join(n + '.o' for n in names)}\n"
         f"kprobes-modules := {' '.join(names)}\n"
-        f"include {ROOT}/src/kprobes.mk\n"
+        f"{headers}include {ROOT}/src/kprobes.mk\n"
         + "".join(f"RUSTFLAGS_{n}_main.o += $(kprobes-cfg)\n" for n in names)
     )
     run = bench.make(folder, "-k", "-j1", *(f"{n}_main.o" for n in names))
@@ -133,6 +134,55 @@ def must_not_compile(bench, results):
             results.add(not wrong, title, [*wrong, *got.splitlines()[:30]])
 
 
+# What a struct of LAYOUT has in it, and what it has instead when the compiler is asked again.
+LAYOUT = """
+struct t { int x; };
+struct u { int x; };
+struct s { int a; _Bool flag; unsigned bits : 3, more : 4; int negative : 4; struct t *p; };
+"""
+OTHERWISE = {
+    "an offset": ("int a;", "int a, b;"),
+    "a size": ("_Bool flag;", "short flag;"),
+    "a sign": ("int a;", "unsigned a;"),
+    "a bool": ("_Bool flag;", "unsigned char flag;"),
+    "the size of a struct": ("*p; };", "*p; int last; };"),
+    "the struct behind a pointer": ("struct t *p", "struct u *p"),
+    "the place of a bit field": ("bits : 3, more : 4", "bits : 4, more : 4"),
+    "the sign of a bit field": ("int negative", "unsigned negative"),
+}
+
+
+def confirmed(results):
+    """fields.py against a compiler that lays out the structs in another way, when it is asked to
+    confirm what it has said."""
+    with elsewhere() as folder:
+        (folder / "m.rs").write_text("c_structs!(c); c::s field!(s, a); field!(s, flag);"
+                                     "field!(s, more); field!(s, negative); field!(s, p);")
+        compiler = folder / "cc"
+        compiler.write_text('#!/bin/sh\nfor last; do :; done\n'
+                            '! grep -q _Static_assert "$last" || set -- -DAGAIN "$@"\n'
+                            'exec gcc -O2 "$@"\n')
+        compiler.chmod(0o755)
+
+        def build(again):
+            (folder / "m.h").write_text(
+                f"#ifdef AGAIN\n{again}\n#else\n{LAYOUT}\n#endif\n")
+            return subprocess.run(
+                [ROOT / "src/fields.py", "m_fields.rs", "m.rs", "m.h", "m.d", "readelf", compiler],
+                cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+        made = build(LAYOUT)
+        results.add(made.returncode == 0, "fields: a compiler that confirms",
+                    made.stdout.splitlines())
+        for what, change in OTHERWISE.items():
+            (folder / "m_fields.rs").unlink(missing_ok=True)
+            made = build(LAYOUT.replace(*change))
+            results.add(made.returncode != 0 and "does not confirm" in made.stdout
+                        and not (folder / "m_fields.rs").exists(),
+                        f"fields: {what} that the compiler does not confirm",
+                        made.stdout.splitlines())
+
+
 def examples():
     """The code blocks of the library's documentation, as rustdoc reads them."""
     for source in sorted((ROOT / "src").rglob("*.rs")):
@@ -177,7 +227,7 @@ def documentation(bench, results):
 
 
 def consumer(bench, results):
-    with elsewhere("tests/consumer") as folder:
+    with elsewhere(*CONSUMER) as folder:
         build = bench.make(folder, KPROBES=str(ROOT))
         results.add(build.returncode == 0, "consumer: it builds outside of this folder",
                     build.stdout.splitlines()[-20:])
@@ -194,33 +244,30 @@ def consumer(bench, results):
     said("a return probe that fails, and decodes it", "consumer: at -100: Err(EEXIST)")
     said("a condition at the entry", "consumer: open to all: Ok(())")
     said("a probe at an offset", "consumer: mkdir is inside", 2)
-    said("a tracepoint", "consumer: consumer sends signal 10")
+    said("a tracepoint, and a field of a struct",
+         "consumer: consumer sends signal 10, to itself: true")
     said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir", 2)
     results.verdict("consumer", outcome)
 
 
 def links(bench, results):
-    """The documentation, built for a module outside of this folder: its links, and that its
-    guide leads everywhere."""
-    with elsewhere("tests/consumer") as folder:
+    """The documentation, built for a module outside of this folder: its guide leads everywhere.
+    rustdoc itself warns of dead links."""
+    with elsewhere(*CONSUMER) as folder:
         build = bench.make(folder, "modules", KPROBES=str(ROOT), KPROBES_DOC="1")
         results.add(build.returncode == 0 and "warning" not in build.stdout,
                     "doc: it builds without a warning", build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
         doc = folder / "kprobes/doc"
-        dead, count = doc_links.dead(doc)
-        results.add(not dead and count > 1000, "doc: no dead link", [f"{count} links", *dead[:20]])
-        pages = ["kprobes/probe/struct.Probe.html", "kprobes/struct.StringParam.html"]
-        found = set().union(*(doc_links.links(doc / page) for page in pages))
-        for crate, item in {"kernel": "error/struct.Error", "pin_init": "trait.PinInit",
-                            "core": "ffi/c_str/struct.CStr"}.items():
-            results.add(any(f"/{crate}/{item}.html" in link for link in found),
-                        f"doc: {crate}'s {item} is a link")
+
+        def links_of(page):
+            return set(re.findall(r'href="([^"]*)"', (doc / "kprobes" / page).read_text()))
+
         # What there is, by its pages, and what the guide links to.
-        guide = doc_links.links(doc / "kprobes/guide/index.html")
+        guide = links_of("guide/index.html")
         led = {link.removeprefix("../").partition("#")[0] for link in guide}
-        items = {link for link in doc_links.links(doc / "kprobes/all.html")
+        items = {link for link in links_of("all.html")
                  if re.match(r"(\w+/)*(struct|enum|trait|macro|fn|type|constant)\.", link)}
         samples = {f"samples/{path.stem}/index.html" for path in (ROOT / "samples").glob("*.rs")}
         missing = (items | samples) - led
@@ -228,66 +275,36 @@ def links(bench, results):
                     sorted(missing))
 
 
-def editor(bench, results):
-    """rust-project.json has the library and the crates that use it: those of this folder, or
-    a module outside of it."""
-    def check(folder, users):
+def editor(bench):
+    """rust-project.json has the library and a module of another folder that uses it."""
+    with elsewhere(*CONSUMER) as folder:
+        made = subprocess.run(
+            ["make", "-s", "-C", ROOT, "rust-analyzer", f"MODULE={folder}",
+             f"KDIR={bench.kdir}"], env={**os.environ, "KPROBES": str(ROOT)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        assert made.returncode == 0, made.stdout[-3000:]
         crates = json.loads((folder / "rust-project.json").read_text())["crates"]
         names = [crate["display_name"] for crate in crates]
+        # What follows the kernel's.
+        assert names[-2:] == ["kprobes", "consumer"], names
         for crate in crates:
             assert Path(crate["root_module"]).exists(), crate["root_module"]
-            for dep in crate["deps"]:
-                assert names[dep["crate"]] == dep["name"], (crate["display_name"], dep)
-        library = crates[names.index("kprobes")]
+        library, user = crates[-2:]
         assert Path(library["root_module"]) == ROOT / "src/kprobes.rs"
-        assert Path(library["env"]["KPROBES_BINDINGS"]) == folder / "kprobes/bindings_generated.rs"
         assert Path(library["env"]["KPROBES_BINDINGS"]).exists()
-        assert "kernel" in [dep["name"] for dep in library["deps"]]
-        for user, file in users.items():
-            crate = crates[names.index(user)]
-            assert Path(crate["root_module"]) == folder / file, crate["root_module"]
-            deps = [dep["name"] for dep in crate["deps"]]
-            assert "kprobes" in deps and "kernel" in deps, user
-        # What follows the kernel's.
-        assert names[names.index("kprobes") + 1:] == list(users), names
-
-    def here():
-        subprocess.run([ROOT / "scripts/rust-analyzer", bench.kdir], check=True)
-        check(ROOT, {
-            "rust_kprobe": "rust_kprobe.rs",
-            "kprobes_kunit": "tests/kunit/kprobes_kunit.rs",
-            "consumer": "tests/consumer/consumer.rs",
-        })
-
-    def outside():
-        with elsewhere("tests/consumer", "samples/first_probe.rs") as folder:
-            (folder / "Kbuild").write_text(
-                "obj-m := consumer.o first_probe.o\nkprobes-modules := consumer first_probe\n"
-                f"include {ROOT}/src/kprobes.mk\n"
-            )
-            # Not a module of this Kbuild file.
-            (folder / "other").mkdir()
-            (folder / "other/Kbuild").write_text("obj-m := other.o\n")
-            (folder / "other/other.rs").write_text("//! Another.\n")
-            made = subprocess.run(
-                ["make", "-s", "-C", ROOT, "rust-analyzer", f"MODULE={folder}",
-                 f"KDIR={bench.kdir}"],
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            )
-            assert made.returncode == 0, made.stdout[-3000:]
-            check(folder, {"consumer": "consumer.rs", "first_probe": "first_probe.rs"})
-
-    results.run("editor: rust-project.json is whole", here)
-    results.run("editor: it covers a module elsewhere", outside)
+        assert {"kprobes", "kernel"} <= {names[dep["crate"]] for dep in user["deps"]}, user
+        fields = folder / "kprobes/consumer_fields.rs"
+        assert Path(user["env"]["KPROBES_FIELDS"]) == fields and fields.exists(), user
 
 
 def run(bench, results):
+    consumer(bench, results)
     if not bench.own:
         results.say("# rust: only the consumer; the rest says the same for every kernel")
-        consumer(bench, results)
         return
     must_not_compile(bench, results)
+    confirmed(results)
     documentation(bench, results)
     links(bench, results)
-    consumer(bench, results)
-    editor(bench, results)
+    results.run("editor: rust-project.json has a module elsewhere", lambda: editor(bench))

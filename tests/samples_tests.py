@@ -2,14 +2,12 @@
 """Runs every sample in one guest and compares its log with NAME.log.
 
 A `.log` file may begin with `only: REGEX`, which ignores other lines. N is a number
-that differs from run to run, X a hexadecimal one, and BAR the bar of a histogram.
+that differs from run to run, X a hexadecimal one, RANGE and BAR the range and the bar
+of a histogram's bucket, and FRAMES any part of a stack.
 Names of x86-64 (__x64_sys_, a register) also stand for those of other architectures.
 A line may occur several times in a row.
 """
 import re
-import shutil
-import tempfile
-from pathlib import Path
 
 import kernels
 
@@ -18,10 +16,11 @@ SAMPLES = kernels.ROOT / "samples"
 
 def pattern(line):
     """The regular expression for a line of a `.log` file."""
-    parts = {"N": r"\d+", "X": r"[0-9a-f]+", "BAR": r"@* *"}
+    parts = {"N": r"\d+", "X": r"[0-9a-f]+", "BAR": r"@* *", "FRAMES": r".*",
+             "RANGE": r"\[\d+[KMGTPE]?(?:\]|, \d+[KMGTPE]?\)) *"}
     expression = "".join(
         parts.get(word, re.escape(word))
-        for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\bBAR\b)", line)
+        for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\b(?:BAR|RANGE|FRAMES)\b)", line)
     )
     expression = expression.replace("__x64_sys_", "__(?:x64|arm64)_sys_")
     return expression.replace(r"before:\ result\ ", r"before:\ (?:result|link)\ ")
@@ -53,34 +52,23 @@ def names():
     return sorted(path.stem for path in SAMPLES.glob("*.rs"))
 
 
-def with_bpftrace(bench, results):
-    """The sample nanosleep and bpftrace's one-liners count the same calls."""
-    outcome = bench.run(["tests/inside/samples_bpftrace"], limit=120)
-    counts = outcome.output.splitlines()
-    if counts and counts[0].startswith("no "):
-        results.say(f"# sample: {counts[0]} in the guest, nothing to compare nanosleep with")
+def same_stack(bench, results):
+    """The sample call_stack and bpftrace's kstack have the same callers of one call."""
+    outcome = bench.run(["tests/inside/samples_kstack"], limit=120)
+    lines = outcome.output.splitlines()
+    if lines and lines[0].startswith("no "):
+        results.say(f"# sample: {lines[0]} in the guest, nothing to compare call_stack with")
         return
-    results.add(counts == ["sample 7 7", "bpftrace 7 7"] and outcome.ok,
-                "sample: nanosleep and bpftrace agree", counts + outcome.problems)
-
-
-def copied(bench, results):
-    """A copy of a sample in an empty folder, with the three lines of README.md."""
-    readme = (SAMPLES / "README.md").read_text()
-    kbuild = re.search(r"```make\n(.*?)```", readme, re.DOTALL)[1]
-    with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
-        folder = Path(name)
-        shutil.copy2(SAMPLES / "first_probe.rs", folder)
-        (folder / "Kbuild").write_text(kbuild.replace("/path/to", str(kernels.ROOT)))
-        build = bench.make(folder)
-        results.add(
-            (folder / "first_probe.ko").exists() and len(kbuild.splitlines()) == 3,
-            "sample: a copy builds in an empty folder", build.stdout.splitlines()[-20:],
-        )
+    stacks = dict(line.split(": ", 1) for line in lines if ": " in line)
+    # bpftrace begins with the probed function itself.
+    function, *callers = stacks.get("bpftrace", "").split(" <- ")
+    results.add(
+        function.startswith("do_nanosleep+") and len(callers) >= 3 and outcome.ok
+        and stacks.get("sample", "").split(" <- ") == callers,
+        "sample: call_stack and bpftrace's kstack agree", lines + outcome.problems)
 
 
 def run(bench, results):
-    copied(bench, results)
     bench.build("samples")
     outcome = bench.run(["qemu/inside/samples", *names()], limit=400)
     logs = dict(re.findall(r"^=== (\w+)\n((?:(?!===).*\n)*)", outcome.output, re.MULTILINE))
@@ -91,10 +79,9 @@ def run(bench, results):
             continue
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name}", notes)
-    if kernels.is_debug(bench.kdir):
-        results.say("# sample: what bpftrace counts is compared on other kernels")
-    else:
-        with_bpftrace(bench, results)
+    if not kernels.is_debug(bench.kdir):
+        same_stack(bench, results)
     results.verdict("sample", outcome)
+    bench.ktap(results, "container", "samples_task.py", limit=120)
     # Its events beside those of tracefs, also with perf.
     bench.ktap(results, "sensor", "samples_sensor.py", limit=300, memory="2G")

@@ -23,11 +23,9 @@ import harness_tests
 import intruder_tests
 import kernels
 import kunit_tests
-import mirror_tests
 import parser_tests
 import rust_tests
 import samples_tests
-import stock_tests
 import stress_tests
 import troubleshooting_tests
 import virtme_tests
@@ -93,7 +91,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("build", build_tests.run, ONCE),
     Suite("bench", bench_tests.run, own("what a hit costs is measured on the workbench kernel")),
     Suite("kunit", kunit_tests.run, option(
-        "KUNIT", "this kernel has no KUnit; stress has probes of each kind")),
+        "KUNIT", "this kernel has no KUnit; the samples have probes of each kind")),
     Suite("code", code_tests.run, Needs(
         lambda bench: bench.native and kernels.HOST == "amd64" and bench.has("KUNIT"),
         "it reads the code of amd64 in the module with the KUnit suites")),
@@ -118,8 +116,6 @@ SUITES = {suite.name: suite for suite in (
     Suite("troubleshooting", troubleshooting_tests.run, Needs(
         lambda bench: bench.own and kernels.HOST == "amd64" and not kernels.is_debug(bench.kdir),
         "the page shows the workbench kernel for amd64; others inline other functions")),
-    Suite("stock", stock_tests.run, ONCE),
     Suite("doctor", doctor_tests.run, ONCE),
-    Suite("mirror", mirror_tests.run, ONCE),
     Suite("parser", parser_tests.run, ONCE),
 )}

@@ -19,7 +19,7 @@ static const unsigned long KPROBES_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;
 
 /* kernel_ext/ */
 void kprobes_param_too_long(const char *name, size_t max);
-int kprobes_read_kernel(void *to, unsigned long from, size_t len);
+long kprobes_read_kernel(void *to, const void *from, size_t len);
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst);
 void *kprobes_alloc_percpu(size_t size, size_t align);
 void kprobes_free_percpu(void *counts);

@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Registered probes of all kinds. */
 #include <linux/kprobes.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/tracepoint.h>
 
 /* An entry of the module's list of registrations. */
 struct kprobes_registration {
 	struct list_head list;
-	/* Unregisters it and waits for its handlers. */
-	void (*unregister)(struct kprobes_registration *reg);
-	/* The place of the first probe, for a report: an address, or a name. */
-	const void *place;
-	/* The probe if count is 0, else an array of count pointers. */
-	void *probes;
+	/* Unregisters the probes and waits for their handlers. */
+	void (*unregister)(void **probes, unsigned int count);
+	/* The place of the first probe, for a report: its address, or else its name. */
+	unsigned long address;
+	const char *name;
+	void **probes;
+	/* The only probe, if probes points here; or the watch, which begins with this. */
+	void *single;
 	unsigned int count;
 	/* How many events with listeners keep it enabled. */
-	unsigned short users;
-	bool place_is_name;
-	/* Whether its handler may sleep, and so make and drop others. */
-	bool first;
+	unsigned int users;
 };
 
-void kprobes_add_registration(struct kprobes_registration *reg,
-			       void (*unregister)(struct kprobes_registration *reg),
-			       void *probes, unsigned int count, const void *place,
-			       bool place_is_name);
+extern struct list_head kprobes_registered;
+extern struct mutex kprobes_registered_lock;
+
+void kprobes_add_registration(struct kprobes_registration *reg);
 void kprobes_remove_registration(struct kprobes_registration *reg);
 bool kprobes_must_not_wait(void);
 int kprobes_may_register(const void *object);
@@ -33,8 +34,8 @@ void kprobes_block_forever(void);
 void kprobes_report_refused(unsigned int index, int errno);
 
 int kprobes_enable(struct kprobe *kp);
-int kprobes_enable_all(struct kprobe *const *kps, unsigned int n, bool on);
-void kprobes_unregister(void **probes, int n, bool returns);
+int kprobes_enable_all(void *const *probes, unsigned int n, bool on);
+void kprobes_unregister(void **probes, unsigned int n, bool returns);
 u32 kprobes_place_flags(const struct kprobe *kp);
 int kprobes_function_entry(void *addr);
 bool kprobes_function_missing(unsigned long addr);
@@ -48,11 +49,24 @@ struct kprobes_tracepoint {
 		    unsigned long c, unsigned long d, unsigned long e);
 	/* Hits within a handler. */
 	atomic_long_t missed;
+	/* The size of tracepoint->iterator, once it was enabled. */
+	unsigned long iterator_size;
 	bool enabled;
 };
 
+struct tracepoint *kprobes_tracepoint_find(const char *name);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
 void kprobes_tracepoint_wait(void);
+
+/* The stack at a hit: at most n return addresses, where zeroes are. */
+struct ftrace_regs;
+void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
+			  const struct kprobe *kp, unsigned long ip);
+void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *regs);
+void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *fregs,
+			 unsigned long ip);
+void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
+			      const struct kprobes_tracepoint *tp);
 
 /* A watch for modules that are unloaded. */
 struct kprobes_watch {
@@ -64,4 +78,3 @@ struct kprobes_watch {
 bool kprobes_in_watch(void);
 int kprobes_watch_register(struct kprobes_watch *watch);
 void kprobes_drop_watch(struct kprobes_watch *watch);
-void kprobes_unregister_watch(struct kprobes_registration *reg);

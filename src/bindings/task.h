@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Where the fields of the current task, its files and its CPU registers are. */
 #include <linux/binfmts.h>
+#include <linux/cgroup-defs.h>
 #include <linux/cred.h>
 #include <linux/fdtable.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/kernfs.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 
 /*
  * bindgen 0.73 loses an empty, aligned member (struct sched_statistics without CONFIG_SCHEDSTATS),
@@ -21,11 +26,30 @@ static const unsigned long KPROBES_TASK_CRED = offsetof(struct task_struct, cred
 static const unsigned long KPROBES_TASK_MM = offsetof(struct task_struct, mm);
 static const unsigned long KPROBES_TASK_FS = offsetof(struct task_struct, fs);
 static const unsigned long KPROBES_TASK_FILES = offsetof(struct task_struct, files);
+static const unsigned long KPROBES_TASK_PARENT = offsetof(struct task_struct, real_parent);
+static const unsigned long KPROBES_TASK_LEADER = offsetof(struct task_struct, group_leader);
+static const unsigned long KPROBES_TASK_START = offsetof(struct task_struct, start_boottime);
+static const unsigned long KPROBES_TASK_THREAD_PID = offsetof(struct task_struct, thread_pid);
+static const unsigned long KPROBES_TASK_SIGNAL = offsetof(struct task_struct, signal);
+static const unsigned long KPROBES_CRED_UID = offsetof(struct cred, uid);
+static const unsigned long KPROBES_CRED_GID = offsetof(struct cred, gid);
 static const unsigned long KPROBES_CRED_EUID = offsetof(struct cred, euid);
 
 /* The kernel crate's bindings lack some of these structs. */
 static const unsigned long KPROBES_MM_ARG_START = offsetof(struct mm_struct, arg_start);
 static const unsigned long KPROBES_MM_ARG_END = offsetof(struct mm_struct, arg_end);
+static const unsigned long KPROBES_MM_EXE_FILE = offsetof(struct mm_struct, exe_file);
+static const unsigned long KPROBES_SIGNAL_TGID = offsetof(struct signal_struct, pids[PIDTYPE_TGID]);
+static const unsigned long KPROBES_PID_LEVEL = offsetof(struct pid, level);
+static const unsigned long KPROBES_PID_NUMBERS = offsetof(struct pid, numbers[0].nr);
+static const unsigned long KPROBES_PID_NUMBER_SIZE = sizeof(struct upid);
+static const unsigned int KPROBES_PID_MAX_LEVEL = MAX_PID_NS_LEVEL;
+#ifdef CONFIG_CGROUPS
+static const unsigned long KPROBES_TASK_CGROUPS = offsetof(struct task_struct, cgroups);
+static const unsigned long KPROBES_CGROUPS_DEFAULT = offsetof(struct css_set, dfl_cgrp);
+static const unsigned long KPROBES_CGROUP_NODE = offsetof(struct cgroup, kn);
+static const unsigned long KPROBES_NODE_ID = offsetof(struct kernfs_node, id);
+#endif
 static const unsigned long KPROBES_BPRM_FILENAME = offsetof(struct linux_binprm, filename);
 static const unsigned long KPROBES_BPRM_INTERP = offsetof(struct linux_binprm, interp);
 static const unsigned long KPROBES_BPRM_FILE = offsetof(struct linux_binprm, file);

@@ -76,7 +76,7 @@ struct kprobes_binding {
 	struct kprobes_event *event;
 	struct kprobes_registration *reg;
 	/* Enables or disables it. */
-	int (*arm)(struct kprobes_registration *reg, bool on);
+	int (*arm)(void *const *probes, unsigned int count, bool on);
 	/* It counts in reg->users. */
 	bool wanted;
 	struct kprobes_binding *next;

@@ -259,8 +259,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 /// The largest count first.
 impl<K: Key, S: Shape> View for Keyed<K, S> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.read().text(out)?;
+    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
+        self.read().text(out, most)?;
         match self.dropped() {
             0 => Ok(()),
             dropped => writeln!(out, "dropped: {dropped}"),
@@ -282,8 +282,8 @@ impl<K: Key, S: Shape> View for Keyed<K, S> {
 /// The largest count first.
 impl<K: Key, S: Shape> View for Entries<K, S> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let rows = self.top(usize::MAX).map_err(|_| fmt::Error)?;
+    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
+        let rows = self.top(most).map_err(|_| fmt::Error)?;
         rows.iter().try_for_each(|row| S::text(row, out))
     }
 

@@ -169,7 +169,7 @@ impl Histogram {
 
 impl View for Histogram {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
         for row in self.0.read().iter() {
             row.distribution().text(out)?;
         }
@@ -238,7 +238,7 @@ impl Distribution<'_> {
             // Not by more than 64 bits: the kernel has no division of such.
             let filled = match count.checked_mul(length) {
                 Some(product) => product / most,
-                None => count / (most / length),
+                None => count.checked_div(most / length).unwrap_or(0),
             };
             let bar = BAR.get(..filled as usize).unwrap_or(BAR);
             writeln!(out, "{:<16}{count:>8} |{bar:<52}|", range.as_str())?;

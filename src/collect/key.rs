@@ -278,22 +278,23 @@ macro_rules! key {
                 &self,
                 f: &mut $crate::macro_paths::core::fmt::Formatter<'_>,
             ) -> $crate::macro_paths::core::fmt::Result {
-                $crate::collect::fields(f, false, &[
-                    $(($crate::macro_paths::core::stringify!($field), &self.$field),)+
-                ])
+                $crate::key!(@show self f false $($field)+)
             }
 
             fn json(
                 &self,
                 f: &mut $crate::macro_paths::core::fmt::Formatter<'_>,
             ) -> $crate::macro_paths::core::fmt::Result {
-                $crate::collect::fields(f, true, &[
-                    $(($crate::macro_paths::core::stringify!($field), &self.$field),)+
-                ])
+                $crate::key!(@show self f true $($field)+)
             }
         }
     };
 
+    (@show $this:ident $f:ident $json:literal $($field:ident)+) => {
+        $crate::collect::fields($f, $json, &[
+            $(($crate::macro_paths::core::stringify!($field), &$this.$field),)+
+        ])
+    };
     (@type) => { () };
     (@type $type:ty, $($rest:ty,)*) => {
         (<$type as $crate::collect::Key>::Words, $crate::key!(@type $($rest,)*))

@@ -382,8 +382,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
 
 impl<K: Key, V: Show + Copy + Send + 'static> View for Map<K, V> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        for (key, value) in self.iter() {
+    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
+        for (key, value) in self.iter().take(most) {
             writeln!(out, "[{}]: {}", Shown(&key), Shown(&value))?;
         }
         match self.dropped() {

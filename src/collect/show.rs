@@ -93,10 +93,7 @@ macro_rules! strings {
                 #[inline]
                 fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                     let $this = self;
-                    let mut quoted = Quoted(f);
-                    fmt::Write::write_str(quoted.0, "\"")?;
-                    fmt::Write::write_fmt(&mut quoted, kernel::prelude::fmt!("{}", $shown))?;
-                    fmt::Write::write_str(quoted.0, "\"")
+                    quoted(f, &$shown)
                 }
             }
         )*
@@ -110,8 +107,18 @@ strings! {
     [T] UserPtr<T>, |this| Address::new(this.addr());
 }
 
+/// Writes it as a JSON string.
+pub(super) fn quoted<T: kernel::fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    shown: &T,
+) -> fmt::Result {
+    f.write_str("\"")?;
+    fmt::Write::write_fmt(&mut Quoted(f), kernel::prelude::fmt!("{}", shown))?;
+    f.write_str("\"")
+}
+
 /// Writes the inside of a JSON string. What is written to it is ASCII, as all text for the log.
-pub(super) struct Quoted<'a, 'b>(pub(super) &'a mut fmt::Formatter<'b>);
+struct Quoted<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Quoted<'_, '_> {
     #[inline]
@@ -213,8 +220,8 @@ pub fn fields(f: &mut fmt::Formatter<'_>, json: bool, fields: &[(&str, &dyn Show
 
 /// What can be shown as lines: a map, a histogram, counters, a probe.
 pub trait View: Send + Sync + 'static {
-    /// Writes it as text.
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+    /// Writes it as text; of a map, up to `most` entries.
+    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result;
 
     /// Writes it as JSON, an object on each line.
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result;
@@ -267,7 +274,7 @@ impl<const N: usize> fmt::Write for Buffer<N> {
 /// Calls `log` with each line of `view`.
 #[doc(hidden)]
 #[inline]
-pub fn by_line(view: &dyn View, log: &mut dyn FnMut(&str)) {
+pub fn by_line(view: &dyn View, most: usize, log: &mut dyn FnMut(&str)) {
     struct ByLine<'a> {
         line: Buffer<512>,
         log: &'a mut dyn FnMut(&str),
@@ -287,19 +294,22 @@ pub fn by_line(view: &dyn View, log: &mut dyn FnMut(&str)) {
     }
 
     let line = Buffer::new();
-    if view.text(&mut ByLine { line, log }).is_err() {
+    if view.text(&mut ByLine { line, log }, most).is_err() {
         log("(out of memory)");
     }
 }
 
 /// Logs a map, a histogram or another [`View`](crate::collect::View) by `pr_info!`, in lines of up
-/// to 512 bytes.
+/// to 512 bytes. `log!(map, 10)` logs the ten entries of a map with the largest counts.
 ///
 /// Context: process context; it sleeps.
 #[macro_export]
 macro_rules! log {
     ($view:expr) => {
-        $crate::collect::by_line($view, &mut |line| {
+        $crate::log!($view, $crate::macro_paths::usize::MAX)
+    };
+    ($view:expr, $most:expr) => {
+        $crate::collect::by_line($view, $most, &mut |line| {
             $crate::macro_paths::kernel::prelude::pr_info!("{line}\n")
         })
     };
@@ -318,42 +328,33 @@ pub trait Switch: Send + Sync + 'static {
     fn turn(&self, on: bool) -> Result;
 }
 
-impl<K: Kind, H: Handles<K>> Switch for Probe<K, H>
-where
-    Self: 'static,
-{
-    #[inline]
-    fn is_on(&self) -> bool {
-        self.is_enabled()
-    }
+macro_rules! switches {
+    ($($type:ident: |$this:ident| $is_on:expr;)*) => {
+        $(
+            impl<K: Kind, H: Handles<K>> Switch for $type<K, H>
+            where
+                Self: 'static,
+            {
+                fn is_on(&self) -> bool {
+                    let $this = self;
+                    $is_on
+                }
 
-    #[inline]
-    fn turn(&self, on: bool) -> Result {
-        if on {
-            self.enable()
-        } else {
-            self.disable()
-        }
-    }
+                fn turn(&self, on: bool) -> Result {
+                    if on {
+                        self.enable()
+                    } else {
+                        self.disable()
+                    }
+                }
+            }
+        )*
+    };
 }
 
-impl<K: Kind, H: Handles<K>> Switch for Set<K, H>
-where
-    Self: 'static,
-{
-    #[inline]
-    fn is_on(&self) -> bool {
-        self.iter().any(|(_, probe)| probe.is_enabled())
-    }
-
-    #[inline]
-    fn turn(&self, on: bool) -> Result {
-        if on {
-            self.enable()
-        } else {
-            self.disable()
-        }
-    }
+switches! {
+    Probe: |probe| probe.is_enabled();
+    Set: |set| set.iter().any(|(_, probe)| probe.is_enabled());
 }
 
 /// Writes what a probe can be asked, see [`Registered`].
@@ -383,7 +384,7 @@ where
     Self: 'static,
 {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
         state(self, false, out)
     }
 
@@ -399,8 +400,9 @@ where
     Self: 'static,
 {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
         self.iter()
+            .take(most)
             .try_for_each(|(_, probe)| state(probe, false, out))
     }
 
@@ -413,26 +415,26 @@ where
 
 impl View for Count {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
         writeln!(out, "{}", self.get())
     }
 
     #[inline]
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.text(out)
+        self.text(out, usize::MAX)
     }
 }
 
 /// The counters in their order.
 impl<const N: usize> View for PerCpuCounts<N> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
         (0..N).try_for_each(|n| writeln!(out, "{}", self.get(n)))
     }
 
     #[inline]
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.text(out)
+        self.text(out, usize::MAX)
     }
 }
 
@@ -487,7 +489,7 @@ impl<'data> Files<'data> for ScopedDir<'data, '_> {
         self.read_write_callback_file(
             name,
             view,
-            &|view: &V, f: &mut fmt::Formatter<'_>| view.text(f),
+            &|view: &V, f: &mut fmt::Formatter<'_>| view.text(f, usize::MAX),
             &|view: &V, _: &mut UserSliceReader| view.clear(),
         );
         let mut json = Buffer::<64>::new();

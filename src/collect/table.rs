@@ -13,7 +13,7 @@ use super::key::{
 };
 use crate::{
     bindings,
-    kernel_ext::may_wait::may_wait,
+    probe::may_wait,
     regs, //
 };
 use core::{

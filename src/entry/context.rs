@@ -8,25 +8,19 @@
 //! flags.
 
 use super::record::Record;
-use crate::{
-    bindings,
-    context::{
-        self,
-        AtCall,
-        Place, //
-    },
-    kernel_ext::symbol::Address,
-    probe,
-    regs::{
-        self,
-        Register, //
-    }, //
-};
+use crate::prelude::*;
 
-/// The moment at the entry of a function.
-pub enum AtEntry {}
-impl Place for AtEntry {
-    type Hit = Hit;
+context::places! {
+    /// The moment at the entry of a function.
+    AtEntry: Hit, |hit, _frame, to| {
+        let len = to.len() as c_uint;
+        // SAFETY: `to` is `len` words long. By the invariant of `Hit`, `fregs` and `record` are
+        // those of this hit, and no reference to what ftrace has saved is live.
+        unsafe {
+            let ip = (*hit.record).ip();
+            bindings::kprobes_stack_entry(to.as_mut_ptr().cast(), len, hit.fregs, ip);
+        }
+    };
 }
 
 /// What ftrace passes to its callback.
@@ -38,7 +32,7 @@ impl Place for AtEntry {
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Hit {
-    fregs: *mut bindings::ftrace_regs,
+    fregs: *mut ftrace_regs,
     parent: usize,
     record: *const Record,
 }
@@ -49,7 +43,7 @@ impl Hit {
     /// `fregs` must be what ftrace has passed to a callback, and `record` be registered.
     #[inline(always)]
     pub(super) unsafe fn new(
-        fregs: *mut bindings::ftrace_regs,
+        fregs: *mut ftrace_regs,
         parent: usize,
         record: *const Record,
     ) -> Self {

@@ -391,7 +391,7 @@ static int watch_call(struct notifier_block *block, unsigned long event, void *d
 }
 
 /* At the module's end, when all probes have left: they were entered later. */
-static void __kprobes unregister_watch(struct kprobes_registration *reg)
+static void __kprobes unregister_watch(void **none, unsigned int count)
 {
 	struct text_range *range, *next;
 
@@ -435,8 +435,8 @@ int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
 		watch.block.priority = INT_MAX;
 		errno = register_module_notifier(&watch.block);
 		if (!errno) {
-			kprobes_add_registration(&watch.reg, unregister_watch, NULL, 0, NULL,
-						 false);
+			watch.reg.unregister = unregister_watch;
+			kprobes_add_registration(&watch.reg);
 			smp_store_release(&watch.registered, true);
 		}
 	}

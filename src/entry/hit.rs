@@ -33,16 +33,8 @@ use super::{
     Handler, //
 };
 use crate::{
-    bindings,
-    probe::Owner,
-    regs::{
-        self,
-        Entry, //
-    }, //
-};
-use core::sync::atomic::{
-    AtomicPtr,
-    Ordering, //
+    prelude::*,
+    regs::Entry, //
 };
 
 /// Returns the pointer to the table that is read.
@@ -63,7 +55,7 @@ pub(super) unsafe extern "C" fn hit(
     ip: usize,
     parent: usize,
     _ops: *mut bindings::ftrace_ops,
-    fregs: *mut bindings::ftrace_regs,
+    fregs: *mut ftrace_regs,
 ) {
     regs::preempt_disable();
     let task = regs::current();
@@ -89,8 +81,8 @@ pub(super) unsafe extern "C" fn hit(
 unsafe extern "C" fn hit_in_interrupt(
     ip: usize,
     parent: usize,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 ) {
     // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours.
     let Some(bits) = (unsafe { regs::enter_in_interrupt(task, AT, BIT) }) else {
@@ -111,12 +103,7 @@ unsafe extern "C" fn hit_in_interrupt(
 /// `ip`, `parent` and `fregs` must be what ftrace has passed, and `task` be the current one; the
 /// guard must have been entered, and preemption be disabled.
 #[inline(always)]
-unsafe fn begin(
-    ip: usize,
-    parent: usize,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
-) {
+unsafe fn begin(ip: usize, parent: usize, fregs: *mut ftrace_regs, task: *mut task_struct) {
     // SAFETY: While ftrace calls us there is a table, and it is valid while preemption is disabled.
     let place = unsafe { Table::first_place(table().load(Ordering::Acquire), ip) };
     // SAFETY: As above.
@@ -140,8 +127,8 @@ unsafe extern "C" fn begin_nearby(
     ip: usize,
     parent: usize,
     first: *const Place,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 ) {
     // SAFETY: By the safety requirements.
     match unsafe { Table::find_nearby(first, ip) } {
@@ -163,8 +150,8 @@ unsafe extern "C" fn begin_nearby(
 unsafe extern "C" fn begin_further(
     ip: usize,
     parent: usize,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 ) {
     // SAFETY: As in `begin`.
     let probe = unsafe { Table::find(table().load(Ordering::Acquire), ip) };
@@ -184,8 +171,8 @@ pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LA
     ip: usize,
     parent: usize,
     probe: *const Record,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 ) {
     // SAFETY: By the safety requirements, `probe` is one of `O`, and unregistering it waits for
     // this call.

@@ -23,28 +23,15 @@ use super::{
     record::Record,
     table::Table, //
 };
-use crate::{
-    bindings,
-    kernel_ext::nofault::KernelPtr,
-    regs, //
-};
-use core::{
-    ptr,
-    sync::atomic::Ordering, //
-};
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Proof that the lock is held.
 pub struct Locked(());
 
 /// Takes the lock, to attach probes.
 ///
-/// # Errors
-///
-/// `EDEADLK` where the chain of module notifiers is called, for the first probe of a module.
+/// Errors: `EDEADLK` where the chain of module notifiers is called, for the first probe of a
+/// module.
 #[inline]
 pub(super) fn lock() -> Result<Locked> {
     // SAFETY: `gone` may be called from now on.
@@ -54,7 +41,7 @@ pub(super) fn lock() -> Result<Locked> {
 
 impl Locked {
     #[inline]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // SAFETY: The function only takes a mutex, which `drop` releases.
         unsafe { bindings::kprobes_entry_lock() };
         Self(())
@@ -96,30 +83,23 @@ impl Locked {
         }
     }
 
-    /// Returns those of `ips`, in the same order, that are in a module that is being unloaded, or
-    /// `None` if they have to be matched again.
+    /// Returns those of `ips`, in the same order, that are in a module that is being unloaded.
+    ///
+    /// Errors: `EAGAIN` if they have to be matched again.
     #[inline]
-    pub(super) fn unloaded(&self, ips: &[usize]) -> Result<Option<KVVec<usize>>> {
+    pub(super) fn unloaded(&self, ips: &[usize]) -> Result<KVVec<usize>> {
         let mut unloaded = KVVec::new();
         for &ip in ips {
             // SAFETY: The lock is held. The function refuses what is not the address of code.
             match unsafe { bindings::kprobes_entry_unloaded(ip as c_ulong) } {
                 0 => {}
                 1 => unloaded.push(ip, GFP_KERNEL)?,
-                errno => {
-                    let error = Error::from_errno(errno);
-                    return if error == EAGAIN {
-                        Ok(None)
-                    } else {
-                        Err(error)
-                    };
-                }
+                errno => return Err(Error::from_errno(errno)),
             }
         }
-        Ok(Some(unloaded))
+        Ok(unloaded)
     }
 
-    /// Makes room for `more` functions.
     #[inline]
     fn reserve(&mut self, more: usize) -> Result {
         let table = self.table();
@@ -165,10 +145,8 @@ impl Locked {
 
     /// Enables those of `probes` that are neither enabled nor gone, or none.
     ///
-    /// # Errors
-    ///
-    /// That of ftrace; `EINVAL` if none is enabled and some of them are gone, also if only ftrace
-    /// shows that.
+    /// Errors: that of ftrace; `EINVAL` if none is enabled and some of them are gone, also if only
+    /// ftrace shows that.
     ///
     /// # Safety
     ///
@@ -245,7 +223,7 @@ impl Locked {
     /// They must be linked.
     #[inline]
     #[link_section = ".kprobes.text"]
-    unsafe fn withdraw(mut self, probes: &[*mut Record]) {
+    pub(super) unsafe fn withdraw(mut self, probes: &[*mut Record]) {
         let table = self.table();
         let mut silent = Silent(KVVec::new());
         // SAFETY: By the safety requirements, they are valid.
@@ -267,7 +245,7 @@ impl Locked {
             hit::table().swap(ptr::null_mut(), Ordering::Relaxed)
         } else {
             // SAFETY: There is a table, and we hold the lock.
-            let before = unsafe { Table::take_before(table) };
+            let before = unsafe { ptr::replace(&raw mut (*table).before, ptr::null_mut()) };
             drop(self);
             // SAFETY: The function only waits.
             unsafe { bindings::kprobes_wait() };
@@ -324,45 +302,25 @@ fn remove_from_filter(ips: &mut [usize]) -> bool {
     unsafe { bindings::kprobes_entry_detach(ips.as_mut_ptr(), ips.len() as c_uint) }
 }
 
-/// Unregisters `probes` in one grace period of each sort, and waits until no handler runs.
+/// Enables those of `probes` that are not gone, or none of them; or disables them.
 ///
-/// # Safety
-///
-/// They must have been attached, and not been detached since.
-#[inline]
-#[link_section = ".kprobes.text"]
-pub(super) unsafe fn detach(probes: &[*mut Record]) {
-    // SAFETY: By the safety requirements, they are linked.
-    unsafe { Locked::new().withdraw(probes) };
-}
-
-/// Enables those of `probes` that are not gone, or none of them.
-///
-/// # Errors
-///
-/// `EINVAL` if all of them are gone, else that of ftrace; `ENOMEM`.
+/// Errors: those of [`Locked::enable`]; `ENOMEM`. Disabling does not fail.
 ///
 /// # Safety
 ///
 /// They must be attached, and the caller be allowed to sleep.
 #[inline]
-pub(super) unsafe fn enable(probes: &[*mut Record]) -> Result {
-    // SAFETY: By the safety requirements, they are in the table.
-    unsafe { Locked::new().enable(probes) }
-}
-
-/// Disables `probes`.
-///
-/// # Safety
-///
-/// They must be attached, and the caller be allowed to sleep.
-#[inline]
-pub(super) unsafe fn disable(probes: &[*mut Record]) {
+pub(super) unsafe fn arm(probes: &[*mut Record], on: bool) -> Result {
     let mut locked = Locked::new();
+    if on {
+        // SAFETY: By the safety requirements, they are in the table.
+        return unsafe { locked.enable(probes) };
+    }
     let mut silent = Silent(KVVec::new());
     // SAFETY: By the safety requirements, they are valid, and in the table.
     unsafe { records(probes).for_each(|probe| locked.disarm(probe, &mut silent)) };
     silent.remove();
+    Ok(())
 }
 
 /// Marks the probes in `module` as gone: it is being unloaded, or has been initialised and its init

@@ -2,12 +2,7 @@
 
 //! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
 
-use crate::bindings;
-use core::ptr;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Iterates over the patterns of a list, which commas or white space separate.
 #[inline]
@@ -41,11 +36,9 @@ impl Drop for Matched {
 /// Returns the addresses of the functions that match one of the patterns of `list`, in ascending
 /// order.
 ///
-/// # Errors
-///
-/// With the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no function; for
-/// all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and `EOPNOTSUPP` if this kernel
-/// cannot be asked.
+/// Errors: with the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no
+/// function; for all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and `EOPNOTSUPP` if
+/// this kernel cannot be asked.
 #[inline]
 pub(super) fn functions(list: &CStr, _locked: &super::ops::Locked) -> Result<KVVec<usize>> {
     let matched = Matched;

@@ -2,21 +2,8 @@
 
 //! What the library has of an entry probe.
 
-use crate::{
-    bindings,
-    regs, //
-};
-use core::{
-    marker::PhantomPinned,
-    mem::transmute,
-    ptr,
-    sync::atomic::{
-        AtomicPtr,
-        AtomicU64,
-        AtomicU8,
-        Ordering, //
-    }, //
-};
+use crate::prelude::*;
+use core::marker::PhantomPinned;
 
 /// The word of the current task that records, for each context, whether a handler runs, and the
 /// first bit for that.
@@ -29,11 +16,10 @@ pub(super) type Call = unsafe extern "C" fn(
     ip: usize,
     parent: usize,
     probe: *const Record,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 );
 
-/// What a probe calls.
 #[derive(Clone, Copy)]
 pub(super) struct Calls {
     /// If it is the last one of its function.
@@ -87,7 +73,6 @@ impl Record {
         }
     }
 
-    /// Creates the sentinel of a table.
     #[inline]
     pub(super) fn sentinel() -> Self {
         const SKIP: &Calls = &Calls {
@@ -103,7 +88,6 @@ impl Record {
         self.ip == 0
     }
 
-    /// Returns what to call for a hit.
     #[inline(always)]
     pub(super) fn now(&self) -> Call {
         let now = self.now.load(Ordering::Acquire);
@@ -124,7 +108,7 @@ impl Record {
         }
     }
 
-    /// Begins to have hits. Under the lock, and linked.
+    /// Begins to have hits, or refreshes what to call for one. Under the lock, and linked.
     #[inline]
     pub(super) fn arm(&self) {
         let is_last = self.next.load(Ordering::Relaxed).is_null();
@@ -135,14 +119,6 @@ impl Record {
             Ordering::Release,
         );
         self.state.fetch_or(ENABLED, Ordering::Relaxed);
-    }
-
-    /// Refreshes the call pointer after the successor was unlinked. Under the lock.
-    #[inline]
-    pub(super) fn rearm(&self) {
-        if self.is_enabled() {
-            self.arm();
-        }
     }
 
     /// Has no hits any more; returns whether it had. Under the lock.
@@ -186,8 +162,8 @@ pub(super) unsafe extern "C" fn skip(
     ip: usize,
     parent: usize,
     probe: *const Record,
-    fregs: *mut bindings::ftrace_regs,
-    task: *mut bindings::task_struct,
+    fregs: *mut ftrace_regs,
+    task: *mut task_struct,
 ) {
     // SAFETY: By the safety requirements, `probe` is valid, and so is what it leads to.
     match unsafe { (*probe).next.load(Ordering::Acquire).as_ref() } {
@@ -205,7 +181,7 @@ pub(super) unsafe extern "C" fn skip(
 /// `task` must be the current one; the guard must have been entered, and preemption have been
 /// disabled.
 #[inline(always)]
-pub(super) unsafe fn end(task: *mut bindings::task_struct) {
+pub(super) unsafe fn end(task: *mut task_struct) {
     // SAFETY: By the safety requirements. In an interrupt, `hit_in_interrupt` leaves its own bit.
     unsafe { regs::leave_in_task::<AT, BIT>(task) };
     // SAFETY: By the safety requirements. Nothing that relies on it follows.

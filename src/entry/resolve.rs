@@ -2,15 +2,7 @@
 
 //! Where ftrace's call is in the function that a target names.
 
-use crate::{
-    bindings,
-    target::Target, //
-};
-use core::ptr;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Kprobes that are registered and disabled, and never enabled. Dropping them unregisters them, in
 /// one grace period.
@@ -24,7 +16,6 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Allocates room for that many.
     #[inline]
     pub(super) fn new(count: usize) -> Result<Self> {
         Ok(Self {
@@ -37,7 +28,7 @@ impl Resolver {
     /// cannot be probed, and finds what has left.
     #[inline]
     pub(super) fn resolve(&mut self, target: Target<'_>) -> Result<usize> {
-        if !target.is_entry() {
+        if target.offset != 0 {
             return Err(EINVAL);
         }
         let mut empty = bindings::kprobe::default();
@@ -66,7 +57,7 @@ impl Resolver {
 impl Drop for Resolver {
     #[inline]
     fn drop(&mut self) {
-        let count = self.registered.len() as c_int;
+        let count = self.registered.len() as c_uint;
         // SAFETY: By the type invariant, these are registered.
         unsafe { bindings::kprobes_unregister(self.registered.as_mut_ptr().cast(), count, false) };
     }

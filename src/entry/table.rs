@@ -8,15 +8,7 @@
 //! until its readers have been waited for.
 
 use super::record::Record;
-use core::{
-    ptr,
-    sync::atomic::{
-        AtomicPtr,
-        AtomicUsize,
-        Ordering, //
-    }, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// A function, and the first of its probes.
 #[repr(C)]
@@ -78,7 +70,7 @@ pub(super) struct Table {
     /// How many places are taken. Under the lock.
     taken: u32,
     /// The table that this one has replaced, which may still be read. Under the lock.
-    before: *mut Table,
+    pub(super) before: *mut Table,
     capacity: usize,
     /// Is found where there is no other probe, which saves the question.
     sentinel: Record,
@@ -92,7 +84,6 @@ const MOST: usize = 1 << 24;
 const _: () = assert!(align_of::<Place>() >= align_of::<Table>());
 
 impl Table {
-    /// Allocates a table for `functions` functions.
     #[inline]
     pub(super) fn new(functions: usize) -> Result<*mut Self> {
         let places = (8 * functions).next_power_of_two().max(16);
@@ -143,11 +134,11 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// `table` must be valid for `'a`, and `at` come from `mask`.
+    /// `table` must be valid, and `at` come from `mask`.
     #[inline(always)]
-    unsafe fn place<'a>(table: *const Self, at: u32) -> &'a Place {
+    unsafe fn place(table: *const Self, at: u32) -> *const Place {
         // SAFETY: By the type invariant and the safety requirements, there is a place.
-        unsafe { &*table.cast::<Place>().add(HEADER).byte_add(at as usize) }
+        unsafe { table.cast::<Place>().add(HEADER).byte_add(at as usize) }
     }
 
     /// Where to look first, before the mask. The constant is that of `hash_32()`. It is odd, so the
@@ -166,10 +157,7 @@ impl Table {
     #[inline(always)]
     pub(super) unsafe fn first_place(table: *const Self, ip: usize) -> *const Place {
         // SAFETY: By the safety requirements, it is valid, and this is within the mask.
-        unsafe {
-            let at = Self::hash(ip) & (*table).mask;
-            table.cast::<Place>().add(HEADER).byte_add(at as usize)
-        }
+        unsafe { Self::place(table, Self::hash(ip) & (*table).mask) }
     }
 
     /// Returns the first probe of a function, if it has one of the next places after `first`, which
@@ -205,7 +193,7 @@ impl Table {
         let mut at = Self::hash(ip) & mask;
         loop {
             // SAFETY: `at` is within the mask.
-            let place = unsafe { Self::place(table, at) };
+            let place = unsafe { &*Self::place(table, at) };
             match place.ip.load(Ordering::Acquire) {
                 here if here == ip => return place.first.load(Ordering::Acquire),
                 // SAFETY: This only computes the address of a field.
@@ -228,7 +216,7 @@ impl Table {
         let mut at = Self::hash(ip) & mask;
         loop {
             // SAFETY: `at` is within the mask.
-            let place = unsafe { Self::place(table, at) };
+            let place = unsafe { &*Self::place(table, at) };
             let here = place.ip();
             if here == ip {
                 return place;
@@ -290,8 +278,9 @@ impl Table {
                     next = unsafe { &raw mut (*table).sentinel };
                 }
                 at.store(next, Ordering::Release);
-                if let Some(before) = before {
-                    before.rearm();
+                // It may have become the last one.
+                if let Some(before) = before.filter(|before| before.is_enabled()) {
+                    before.arm();
                 }
                 return;
             }
@@ -328,7 +317,7 @@ impl Table {
         core::iter::from_fn(move || {
             while next < places {
                 // SAFETY: The offset is within the mask of a table that is valid.
-                let place = unsafe { Self::place(table, next * size) };
+                let place = unsafe { &*Self::place(table, next * size) };
                 next += 1;
                 if place.ip() != 0 {
                     return Some(place);
@@ -357,17 +346,5 @@ impl Table {
             }
             (*table).before = before;
         }
-    }
-
-    /// Returns the tables that this one has replaced, for [`Table::free`].
-    ///
-    /// # Safety
-    ///
-    /// `table` must be valid. The caller holds the lock.
-    #[inline]
-    #[link_section = ".kprobes.text"]
-    pub(super) unsafe fn take_before(table: *mut Self) -> *mut Self {
-        // SAFETY: By the safety requirements.
-        unsafe { ptr::replace(&raw mut (*table).before, ptr::null_mut()) }
     }
 }

@@ -3,26 +3,14 @@
 //! Probes that are enabled while an event has a listener.
 
 use super::Event;
-use crate::{
-    bindings,
-    probe::{
-        Arm,
-        ArmCall, //
-    }, //
-};
-use kernel::{
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
-};
+use crate::prelude::*;
 
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
 /// listener.
 ///
-/// The first listener enables the probe. The probe is disabled when none of its events has a
-/// listener any more. If enabling fails, the write to `enable`, or `perf_event_open()`, fails with
-/// that error. A trigger cannot be refused: an error is logged, and the next listener tries again.
-/// A handler may still be running after the last listener has detached.
+/// The probe is disabled when none of its events has a listener any more; a handler may still be
+/// running then. If enabling fails, so does the write to `enable`, or `perf_event_open()`, see
+/// [`event`](crate::event).
 ///
 /// Creating an `Armed` disables the probe if there is no listener. Register it
 /// [disabled](crate::probe::Options::disabled), so that it has no hits before.
@@ -49,20 +37,33 @@ impl<P: Arm> Armed<P> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of the probe; that of enabling it, if there is a listener already; and `EOPNOTSUPP` if
-    /// the kernel has not created the event, because it lacks `CONFIG_EVENT_TRACING`, or because
-    /// the module was loaded by force; `EDEADLK` if the caller must not sleep; `ENODEV` after the
-    /// module's exit.
+    /// Errors: those of the probe; that of enabling it, if there is a listener already; and
+    /// `EOPNOTSUPP` if the kernel has not created the event, because it lacks
+    /// `CONFIG_EVENT_TRACING`, or because the module was loaded by force; `EDEADLK` if the caller
+    /// must not sleep; `ENODEV` after the module's exit.
     pub fn new<E: From<Error>>(
         event: &'static Event,
         probe: impl PinInit<P, E>,
     ) -> impl PinInit<Self, E> {
         try_pin_init!(&this in Self {
             probe <- probe,
-            // SAFETY: `probe` is initialised and pinned.
-            binding <- unsafe { Self::bind(event, &raw const (*this.as_ptr()).probe) },
+            binding <- Opaque::try_ffi_init(move |binding: *mut bindings::kprobes_binding| {
+                // SAFETY: `probe` is initialised.
+                let reg = unsafe { (*this.as_ptr()).probe.registration() };
+                // SAFETY: `binding` is valid for writing.
+                unsafe {
+                    binding.write(bindings::kprobes_binding {
+                        event: event.0.get(),
+                        reg,
+                        arm: Some(P::ARM),
+                        wanted: false,
+                        next: ptr::null_mut(),
+                    });
+                }
+                // SAFETY: `binding` is initialised and pinned, and is taken off the list before the
+                // probe is dropped. INVARIANT: This puts it on the list.
+                to_result(unsafe { bindings::kprobes_event_bind(binding) })
+            }),
         }? E)
     }
 
@@ -70,32 +71,6 @@ impl<P: Arm> Armed<P> {
     #[inline(always)]
     pub fn probe(&self) -> &P {
         &self.probe
-    }
-
-    /// # Safety
-    ///
-    /// `probe` must be initialised, and not dropped before the binding is taken off the event's
-    /// list.
-    unsafe fn bind<E: From<Error>>(
-        event: &'static Event,
-        probe: *const P,
-    ) -> impl PinInit<Opaque<bindings::kprobes_binding>, E> {
-        Opaque::try_ffi_init(move |binding: *mut bindings::kprobes_binding| {
-            // SAFETY: `binding` is valid for writing, and `probe` is initialised.
-            unsafe {
-                binding.write(bindings::kprobes_binding {
-                    event: event.0.get(),
-                    reg: (*probe).registration(),
-                    arm: Some(P::ARM),
-                    wanted: false,
-                    next: core::ptr::null_mut(),
-                });
-            }
-            // SAFETY: `binding` is initialised and pinned, and is taken off the list before the
-            // probe is dropped. INVARIANT: This puts it on the list.
-            to_result(unsafe { bindings::kprobes_event_bind(binding) })?;
-            Ok(())
-        })
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub use super::fields::Declared;
 use super::{
+    field::Kind,
     fields::{
         self,
         Fields,
@@ -12,16 +13,7 @@ use super::{
     format,
     Event, //
 };
-use crate::bindings;
-use core::{
-    cell::UnsafeCell,
-    mem::{
-        offset_of,
-        MaybeUninit, //
-    },
-    ptr, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// Declares a record, and the trace event of the module that it is a record of.
 ///
@@ -128,10 +120,10 @@ macro_rules! trace_event {
 
         const _: () = {
             static TABLES: $crate::event::declare::Tables<
-                { $crate::trace_event!(@len names_len $name $($life)?) },
-                { $crate::trace_event!(@len line_len $name $($life)?) },
-                { $crate::trace_event!(@len print_len $name $($life)?) },
-                { $crate::trace_event!(@len fields_len $name $($life)?) },
+                { $crate::trace_event!(@len 0 $name $($life)?) },
+                { $crate::trace_event!(@len 1 $name $($life)?) },
+                { $crate::trace_event!(@len 2 $name $($life)?) },
+                { $crate::trace_event!(@len 3 $name $($life)?) },
             > = $crate::event::declare::Tables::of::<$crate::trace_event!(@name $name $($life)?)>();
 
             // SAFETY: `EVENT` is the static that this initialises, and is the event of no other
@@ -166,29 +158,22 @@ macro_rules! trace_event {
     (@name $name:ident) => { $name };
     (@name $name:ident $life:lifetime) => { $name<'static> };
 
-    (@len $len:ident $($name:tt)*) => {
-        $crate::event::declare::$len::<$crate::trace_event!(@name $($name)*)>()
+    (@len $n:literal $($name:tt)*) => {
+        $crate::event::declare::lens::<$crate::trace_event!(@name $($name)*)>()[$n]
     };
 
     (@format) => { $crate::macro_paths::core::option::Option::None };
     (@format $format:literal) => { $crate::macro_paths::core::option::Option::Some($format) };
 }
 
-pub const fn names_len<D: Declared>() -> usize {
-    format::names::<D>().0.len + 1
-}
-
-pub const fn line_len<D: Declared>() -> usize {
-    format::line::<D>().len + 1
-}
-
-pub const fn print_len<D: Declared>() -> usize {
-    format::print_fmt::<D>().len + 1
-}
-
-/// One more than there are fields.
-pub const fn fields_len<D: Declared>() -> usize {
-    fields::count(D::Fields::LIST) + 1
+/// The lengths of [`Tables`]. That of the fields is one more than there are.
+pub const fn lens<D: Declared>() -> [usize; 4] {
+    [
+        format::names::<D>().0.len + 1,
+        format::line::<D>().len + 1,
+        format::print_fmt::<D>().len + 1,
+        D::Fields::COUNT + 1,
+    ]
 }
 
 /// The names, the fields and the print formats of an event, in a static. The kernel writes to some
@@ -217,36 +202,23 @@ unsafe impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIE
 impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: usize>
     Tables<NAMES, LINE, PRINT, FIELDS>
 {
-    /// Makes the tables for a declaration. Its lengths must be those of the functions above; others
-    /// do not compile.
+    /// Makes the tables for a declaration. Others than its [`lens`] do not compile.
     pub const fn of<D: Declared>() -> Self {
         let list = D::Fields::LIST;
-        assert!(D::NAMES.len() == fields::count(list) && FIELDS == D::NAMES.len() + 1);
+        assert!(D::NAMES.len() == D::Fields::COUNT && FIELDS == D::NAMES.len() + 1);
         // The sum could overflow, which nothing checks in a function.
         assert!(
             D::Fields::SIZE <= MAX_SIZE && D::Fields::MAX_TAIL <= MAX_SIZE - D::Fields::SIZE,
             "trace_event!: a record is at most 2048 bytes large"
         );
         // The empty one marks the end.
-        let mut all = [const {
-            bindings::kprobes_event_field {
-                type_: ptr::null(),
-                name: ptr::null(),
-                size: 0,
-                align: 0,
-                is_signed: 0,
-                filter_type: 0,
-                len: 0,
-            }
-        }; FIELDS];
-        let mut shows = [const {
-            bindings::kprobes_event_show {
-                kind: 0,
-                size: 0,
-                offset: 0,
-                count: 0,
-            }
-        }; FIELDS];
+        //
+        // SAFETY: All zeroes is a valid value: it consists of integers and nullable pointers.
+        let mut all: [bindings::kprobes_event_field; FIELDS] =
+            unsafe { MaybeUninit::zeroed().assume_init() };
+        // SAFETY: As above.
+        let mut shows: [bindings::kprobes_event_show; FIELDS] =
+            unsafe { MaybeUninit::zeroed().assume_init() };
         let mut n = 0;
         while n < D::NAMES.len() {
             format::check_field_name(D::NAMES[n]);
@@ -257,11 +229,11 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
             all[n].align = field.align as c_int;
             all[n].is_signed = field.signed as c_uint;
             // FILTER_OTHER, which is 0: the kernel looks at the type.
-            if field.kind.is_array() {
+            if matches!(field.kind, Kind::Array | Kind::Chars) {
                 all[n].len = field.count as c_int;
             }
             shows[n] = bindings::kprobes_event_show {
-                kind: field.kind.c(),
+                kind: field.kind as u8,
                 size: field.size as u8,
                 offset: offset as u16,
                 count: field.count as u16,

@@ -16,14 +16,12 @@
 #ifdef CONFIG_EVENT_TRACING
 
 static_assert(sizeof(struct kprobes_event_field) == sizeof(struct trace_event_fields));
-static_assert(offsetof(struct kprobes_event_field, name) ==
-	      offsetof(struct trace_event_fields, name));
-static_assert(offsetof(struct kprobes_event_field, align) ==
-	      offsetof(struct trace_event_fields, align));
-static_assert(offsetof(struct kprobes_event_field, filter_type) ==
-	      offsetof(struct trace_event_fields, filter_type));
-static_assert(offsetof(struct kprobes_event_field, len) ==
-	      offsetof(struct trace_event_fields, len));
+#define assert_same(field) static_assert(offsetof(struct kprobes_event_field, field) == \
+					 offsetof(struct trace_event_fields, field))
+assert_same(name);
+assert_same(align);
+assert_same(filter_type);
+assert_same(len);
 
 /*
  * Protects the listeners of all events, and what is bound to them. Taken inside event_mutex, and
@@ -53,13 +51,18 @@ static void set_more(struct kprobes_event *event)
 	WRITE_ONCE(event->more, event->perf || (event->listeners && event->listeners->next));
 }
 
+static int arm(struct kprobes_binding *binding, bool on)
+{
+	return binding->arm(binding->reg->probes, binding->reg->count, on);
+}
+
 static int get(struct kprobes_binding *binding)
 {
 	int ret;
 
 	if (binding->wanted)
 		return 0;
-	ret = binding->reg->users ? 0 : binding->arm(binding->reg, true);
+	ret = binding->reg->users ? 0 : arm(binding, true);
 	if (!ret) {
 		binding->wanted = true;
 		binding->reg->users++;
@@ -76,7 +79,7 @@ static void put(struct kprobes_binding *binding)
 	binding->wanted = false;
 	if (--binding->reg->users)
 		return;
-	ret = binding->arm(binding->reg, false);
+	ret = arm(binding, false);
 	/* Its handler finds no listener, and dropping the probe disarms it. */
 	if (ret)
 		pr_warn("%s: a probe without listeners stays armed: error %d\n",
@@ -193,38 +196,30 @@ static bool must_accept(const struct trace_event_file *file)
 static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 {
 	struct kprobes_event *event = event_of(call);
-	int ret = 0;
 
+#ifdef CONFIG_PERF_EVENTS
+	/* They come with interrupts disabled. */
+	if (type == TRACE_REG_PERF_ADD || type == TRACE_REG_PERF_DEL)
+		return 0;
+#endif
+	guard(mutex)(&lock);
 	switch (type) {
 	case TRACE_REG_REGISTER:
-		mutex_lock(&lock);
 		if (ended)
-			ret = must_accept(data) ? 0 : -ENODEV;
-		else
-			ret = add_listener(event, data, must_accept(data));
-		mutex_unlock(&lock);
-		break;
+			return must_accept(data) ? 0 : -ENODEV;
+		return add_listener(event, data, must_accept(data));
 	case TRACE_REG_UNREGISTER:
-		mutex_lock(&lock);
 		remove_listener(event, data);
-		mutex_unlock(&lock);
-		break;
+		return 0;
 #ifdef CONFIG_PERF_EVENTS
 	case TRACE_REG_PERF_REGISTER:
+		return ended ? -ENODEV : set_perf(event, true);
 	case TRACE_REG_PERF_UNREGISTER:
-		mutex_lock(&lock);
-		if (type == TRACE_REG_PERF_REGISTER && ended)
-			ret = -ENODEV;
-		else
-			ret = set_perf(event, type == TRACE_REG_PERF_REGISTER);
-		mutex_unlock(&lock);
-		break;
+		return set_perf(event, false);
 #endif
 	default:
-		/* PERF_ADD and PERF_DEL come with interrupts disabled. */
-		break;
+		return 0;
 	}
-	return ret;
 }
 
 /* Binds a registration to an event, and arms it if there is a listener, else disarms it. */
@@ -238,18 +233,17 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 	/* The kernel refuses the events of a module that was loaded by force. */
 	if (!event->call.event.type)
 		return -EOPNOTSUPP;
-	mutex_lock(&lock);
+	guard(mutex)(&lock);
 	if (ended)
 		ret = -ENODEV;
 	else if (has_listener(event))
 		ret = get(binding);
 	else if (!binding->reg->users)
-		ret = binding->arm(binding->reg, false);
+		ret = arm(binding, false);
 	if (!ret) {
 		binding->next = event->bindings;
 		event->bindings = binding;
 	}
-	mutex_unlock(&lock);
 	return ret;
 }
 
@@ -263,11 +257,10 @@ void kprobes_event_unbind(struct kprobes_binding *binding)
 
 	if (kprobes_must_not_wait())
 		return;
-	mutex_lock(&lock);
+	guard(mutex)(&lock);
 	while (*link != binding)
 		link = &(*link)->next;
 	*link = binding->next;
-	mutex_unlock(&lock);
 }
 
 /*

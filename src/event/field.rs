@@ -2,51 +2,20 @@
 
 //! What the fields of a record can be.
 
-use crate::{
-    bindings,
-    kernel_ext::{
-        nofault::{
-            KernelPtr,
-            Text,
-            UserPtr, //
-        },
-        symbol::Address, //
-    },
-    task::Comm, //
-};
-use core::ptr;
-use kernel::prelude::*;
+use crate::prelude::*;
 
-/// How the kernel prints a field.
+/// How the kernel prints a field: `enum kprobes_event_kind`.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Kind {
-    Unsigned,
-    Signed,
-    Hex,
-    Pointer,
-    Symbol,
-    Chars,
-    String,
-    Array,
-}
-
-impl Kind {
-    pub(super) const fn is_array(self) -> bool {
-        matches!(self, Self::Array | Self::Chars)
-    }
-
-    pub(super) const fn c(self) -> u8 {
-        (match self {
-            Self::Unsigned => bindings::kprobes_event_kind_KPROBES_UNSIGNED,
-            Self::Signed => bindings::kprobes_event_kind_KPROBES_SIGNED,
-            Self::Hex => bindings::kprobes_event_kind_KPROBES_HEX,
-            Self::Pointer => bindings::kprobes_event_kind_KPROBES_POINTER,
-            Self::Symbol => bindings::kprobes_event_kind_KPROBES_SYMBOL,
-            Self::Chars => bindings::kprobes_event_kind_KPROBES_CHARS,
-            Self::String => bindings::kprobes_event_kind_KPROBES_STRING,
-            Self::Array => bindings::kprobes_event_kind_KPROBES_ARRAY,
-        }) as u8
-    }
+    Unsigned = bindings::kprobes_event_kind_KPROBES_UNSIGNED,
+    Signed = bindings::kprobes_event_kind_KPROBES_SIGNED,
+    Hex = bindings::kprobes_event_kind_KPROBES_HEX,
+    Pointer = bindings::kprobes_event_kind_KPROBES_POINTER,
+    Symbol = bindings::kprobes_event_kind_KPROBES_SYMBOL,
+    Chars = bindings::kprobes_event_kind_KPROBES_CHARS,
+    String = bindings::kprobes_event_kind_KPROBES_STRING,
+    Array = bindings::kprobes_event_kind_KPROBES_ARRAY,
 }
 
 /// A type that a field of a [`trace_event!`](crate::trace_event) can have:
@@ -116,39 +85,10 @@ pub unsafe trait Field: Copy {
 pub trait Integer: Field {}
 
 macro_rules! integers {
-    ($($type:ty: $c:literal, $kind:ident, $signed:literal;)*) => {
-        $(
-            // SAFETY: Integers have no padding, and `store` writes all of it.
-            unsafe impl Field for $type {
-                const TYPE: &'static [u8] = concat!($c, "\0").as_bytes();
-                const KIND: Kind = Kind::$kind;
-                const SIZE: usize = size_of::<Self>();
-                const SIGNED: bool = $signed;
-
-                #[inline(always)]
-                unsafe fn store(self, to: *mut u8, _record: *mut u8, _at: &mut usize) {
-                    // SAFETY: By the safety requirements, `to` is valid for writing.
-                    unsafe { to.cast::<Self>().write_unaligned(self) };
-                }
-            }
-
-            impl Integer for $type {}
-        )*
-    };
+    ($($type:ty),*) => { $(impl Integer for $type {})* };
 }
 
-integers! {
-    u8: "unsigned char", Unsigned, false;
-    u16: "unsigned short", Unsigned, false;
-    u32: "unsigned int", Unsigned, false;
-    u64: "unsigned long long", Unsigned, false;
-    usize: "unsigned long", Unsigned, false;
-    i8: "signed char", Signed, true;
-    i16: "short", Signed, true;
-    i32: "int", Signed, true;
-    i64: "long long", Signed, true;
-    isize: "long", Signed, true;
-}
+integers!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 
 /// Fields that are stored as an integer.
 macro_rules! as_integers {
@@ -176,6 +116,16 @@ macro_rules! as_integers {
 }
 
 as_integers! {
+    [] u8: u8, b"unsigned char\0", Unsigned, false, |this| this;
+    [] u16: u16, b"unsigned short\0", Unsigned, false, |this| this;
+    [] u32: u32, b"unsigned int\0", Unsigned, false, |this| this;
+    [] u64: u64, b"unsigned long long\0", Unsigned, false, |this| this;
+    [] usize: usize, b"unsigned long\0", Unsigned, false, |this| this;
+    [] i8: i8, b"signed char\0", Signed, true, |this| this;
+    [] i16: i16, b"short\0", Signed, true, |this| this;
+    [] i32: i32, b"int\0", Signed, true, |this| this;
+    [] i64: i64, b"long long\0", Signed, true, |this| this;
+    [] isize: isize, b"long\0", Signed, true, |this| this;
     [] bool: u8, u8::TYPE, Unsigned, false, |this| u8::from(this);
     [T] KernelPtr<T>: usize, b"void *\0", Pointer, false, |this| this.addr();
     [T] UserPtr<T>: usize, b"void *\0", Pointer, false, |this| this.addr();
@@ -230,9 +180,8 @@ unsafe impl Field for Comm {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut u8, _record: *mut u8, _at: &mut usize) {
-        let bytes = self.into_bytes();
         // SAFETY: By the safety requirements, `to` is valid for writing.
-        unsafe { to.cast::<[u8; Comm::SIZE]>().write(bytes) };
+        unsafe { to.cast::<[u8; Comm::SIZE]>().write(self.0) };
     }
 }
 
@@ -284,17 +233,10 @@ impl<'a, const MAX: usize> From<Result<Text<'a>>> for Str<'a, MAX> {
     }
 }
 
-impl<'a, const MAX: usize> From<&'a str> for Str<'a, MAX> {
+impl<'a, const MAX: usize, T: AsRef<[u8]> + ?Sized> From<&'a T> for Str<'a, MAX> {
     #[inline(always)]
-    fn from(string: &'a str) -> Self {
-        Self::new(string.as_bytes())
-    }
-}
-
-impl<'a, const MAX: usize> From<&'a [u8]> for Str<'a, MAX> {
-    #[inline(always)]
-    fn from(bytes: &'a [u8]) -> Self {
-        Self::new(bytes)
+    fn from(bytes: &'a T) -> Self {
+        Self::new(bytes.as_ref())
     }
 }
 

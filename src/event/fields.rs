@@ -43,6 +43,11 @@ pub trait Declared: Copy {
 pub unsafe trait Fields: Copy {
     #[doc(hidden)]
     const LIST: List;
+    #[doc(hidden)]
+    const COUNT: usize;
+    /// The sum of their sizes.
+    #[doc(hidden)]
+    const SUM: usize;
     /// The largest `tail()`.
     #[doc(hidden)]
     const MAX_TAIL: usize;
@@ -52,7 +57,7 @@ pub unsafe trait Fields: Copy {
     const SIZE: usize = size(Self::LIST);
     /// Whether some of these bytes belong to no field.
     #[doc(hidden)]
-    const PADDED: bool = sum(Self::LIST) != Self::SIZE;
+    const PADDED: bool = size_of::<Entry>() + Self::SUM != Self::SIZE;
 
     /// Returns how many bytes the fields have at the end of the record.
     #[doc(hidden)]
@@ -71,6 +76,8 @@ pub unsafe trait Fields: Copy {
 // SAFETY: There is no field.
 unsafe impl Fields for () {
     const LIST: List = None;
+    const COUNT: usize = 0;
+    const SUM: usize = 0;
     const MAX_TAIL: usize = 0;
 
     #[inline(always)]
@@ -88,6 +95,8 @@ unsafe impl<F: Field, Others: Fields> Fields for (F, Others) {
         field: Described::of::<F>(),
         others: Others::LIST,
     });
+    const COUNT: usize = 1 + Others::COUNT;
+    const SUM: usize = F::SIZE * F::COUNT + Others::SUM;
     const MAX_TAIL: usize = F::MAX_TAIL + Others::MAX_TAIL;
 
     #[inline(always)]
@@ -145,17 +154,6 @@ impl Described {
     }
 }
 
-/// Returns the number of fields.
-#[inline]
-pub(super) const fn count(mut list: List) -> usize {
-    let mut count = 0;
-    while let Some(node) = list {
-        count += 1;
-        list = node.others;
-    }
-    count
-}
-
 /// Returns the `n`th field, from 0, and its offset.
 #[inline]
 pub(super) const fn nth(mut list: List, mut n: usize) -> (Described, usize) {
@@ -185,15 +183,4 @@ const fn size(mut list: List) -> usize {
         list = *others;
     }
     end.next_multiple_of(align)
-}
-
-/// Returns how many bytes belong to the fields and the entry.
-#[inline]
-const fn sum(mut list: List) -> usize {
-    let mut sum = size_of::<Entry>();
-    while let Some(Node { field, others }) = list {
-        sum += field.size * field.count;
-        list = *others;
-    }
-    sum
 }

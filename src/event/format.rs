@@ -9,7 +9,10 @@ use super::{
         Declared,
         Fields, //
     },
-    text::Text, //
+    text::{
+        has_at,
+        Text, //
+    }, //
 };
 
 /// Checks the name of a field, which must end with a NUL.
@@ -24,80 +27,35 @@ pub(super) const fn check_field_name(name: &str) {
     }
     assert!(n > 0 && n + 1 == bytes.len());
     assert!(
-        !same(name, 0, b"common_"),
+        !has_at(bytes, 0, b"common_"),
         "trace_event!: names that begin with `common_` are the kernel's"
     );
     // bpftrace makes a C struct of the fields.
     assert!(
-        !same(name, 0, b"r#") && !is_c_keyword(name),
+        !has_at(bytes, 0, b"r#") && !is_c_keyword(bytes),
         "trace_event!: a field cannot be called by a keyword of Rust or C"
     );
 }
 
 /// Returns whether a name, which ends with a NUL, is a keyword of C.
 #[inline]
-const fn is_c_keyword(name: &str) -> bool {
-    const KEYWORDS: [&str; 37] = [
-        "asm\0",
-        "auto\0",
-        "bool\0",
-        "break\0",
-        "case\0",
-        "char\0",
-        "const\0",
-        "continue\0",
-        "default\0",
-        "do\0",
-        "double\0",
-        "else\0",
-        "enum\0",
-        "extern\0",
-        "float\0",
-        "for\0",
-        "goto\0",
-        "if\0",
-        "inline\0",
-        "int\0",
-        "long\0",
-        "register\0",
-        "restrict\0",
-        "return\0",
-        "short\0",
-        "signed\0",
-        "sizeof\0",
-        "static\0",
-        "struct\0",
-        "switch\0",
-        "typedef\0",
-        "typeof\0",
-        "union\0",
-        "unsigned\0",
-        "void\0",
-        "volatile\0",
-        "while\0",
-    ];
-    let mut n = 0;
-    while n < KEYWORDS.len() {
-        if name.len() == KEYWORDS[n].len() && same(name, 0, KEYWORDS[n].as_bytes()) {
+const fn is_c_keyword(name: &[u8]) -> bool {
+    const KEYWORDS: &[u8] = b"\
+        asm auto bool break case char const continue default do double else enum \
+        extern float for goto if inline int long register restrict return short \
+        signed sizeof static struct switch typedef typeof union unsigned void \
+        volatile while ";
+    let (mut n, length) = (0, name.len() - 1);
+    let mut begins = true;
+    while n + length < KEYWORDS.len() {
+        let ends = KEYWORDS[n + length] == b' ';
+        if begins && ends && has_at(KEYWORDS, n, name.split_at(length).0) {
             return true;
         }
+        begins = KEYWORDS[n] == b' ';
         n += 1;
     }
     false
-}
-
-/// Returns whether `text` has `other` at `from`.
-#[inline]
-const fn same(text: &str, from: usize, other: &[u8]) -> bool {
-    let text = text.as_bytes();
-    let mut n = 0;
-    while n < other.len() {
-        if from + n >= text.len() || text[from + n] != other[n] {
-            return false;
-        }
-        n += 1;
-    }
-    true
 }
 
 /// Names in `events/` of tracefs that are no systems, the kernel's own system, and the name that
@@ -115,8 +73,7 @@ const NAMES_OF_THE_KERNEL: [&str; 2] = ["enable", "filter"];
 
 /// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
 pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
-    let full = D::NAME;
-    let from = full.as_bytes();
+    let from = D::NAME.as_bytes();
     let mut text = Text::new();
     let mut name = 0;
     let mut n = 0;
@@ -140,7 +97,7 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
     while n < SYSTEMS_OF_THE_KERNEL.len() {
         let system = SYSTEMS_OF_THE_KERNEL[n].as_bytes();
         assert!(
-            !(name == system.len() + 1 && same(full, 0, system)),
+            !(name == system.len() + 1 && has_at(from, 0, system)),
             "trace_event!: the kernel has that name of a system for itself"
         );
         n += 1;
@@ -149,7 +106,7 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
     while n < NAMES_OF_THE_KERNEL.len() {
         let other = NAMES_OF_THE_KERNEL[n].as_bytes();
         assert!(
-            !(full.len() == name + other.len() && same(full, name, other)),
+            !(from.len() == name + other.len() && has_at(from, name, other)),
             "trace_event!: the kernel has that name of an event for itself"
         );
         n += 1;
@@ -210,7 +167,7 @@ pub(super) const fn line<D: Declared>() -> Text<4096> {
             let end = n + name.len() - 1;
             if end < bytes.len()
                 && bytes[end] == b'}'
-                && same(format, n, name.split_at(name.len() - 1).0)
+                && has_at(bytes, n, name.split_at(name.len() - 1).0)
             {
                 line.push_field(field);
                 printed += 1;

@@ -9,24 +9,7 @@ use super::{
     },
     Event, //
 };
-use crate::{
-    bindings,
-    context::{
-        Context,
-        Hit,
-        Place, //
-    }, //
-};
-use core::{
-    mem::MaybeUninit,
-    ptr,
-    sync::atomic::{
-        AtomicBool,
-        AtomicPtr,
-        Ordering, //
-    }, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 impl Event {
     /// # Safety
@@ -60,7 +43,7 @@ impl Event {
     /// Preemption must be disabled, `self` be the event of a record with these fields, and `regs`
     /// be what `At` has saved.
     #[inline(always)]
-    unsafe fn pass<F: Fields, At: Place>(&self, fields: &F, regs: *mut bindings::pt_regs) {
+    unsafe fn pass<F: Fields, At: Place>(&self, fields: &F, regs: *mut pt_regs) {
         let first = self.listeners();
         if !first.is_null() {
             // SAFETY: C frees a listener after a grace period of RCU, which does not end while
@@ -87,7 +70,7 @@ impl Event {
         &self,
         fields: &F,
         first: *mut bindings::kprobes_listener,
-        regs: *mut bindings::pt_regs,
+        regs: *mut pt_regs,
     ) {
         let mut listener = first;
         while !listener.is_null() {
@@ -114,7 +97,7 @@ impl Event {
     ///
     /// Those of `pass`.
     #[inline]
-    unsafe fn to_perf<F: Fields>(&self, fields: &F, mut regs: *mut bindings::pt_regs) {
+    unsafe fn to_perf<F: Fields>(&self, fields: &F, mut regs: *mut pt_regs) {
         // perf adds a `u32`, and wants all of it to be a multiple of 8.
         let size =
             (size_with_tail(fields) + size_of::<u32>()).next_multiple_of(8) - size_of::<u32>();
@@ -175,7 +158,7 @@ unsafe fn store<F: Fields>(fields: &F, to: *mut u8) {
 unsafe fn to_file<F: Fields, At: Place>(
     fields: &F,
     file: *mut bindings::trace_event_file,
-    regs: *mut bindings::pt_regs,
+    regs: *mut pt_regs,
 ) {
     #[cfg(CONFIG_EVENT_TRACING)]
     {

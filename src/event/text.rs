@@ -59,3 +59,16 @@ impl<const N: usize> Text<N> {
         bytes
     }
 }
+
+/// Returns whether `text` has `other` at `from`.
+#[inline]
+pub(crate) const fn has_at(text: &[u8], from: usize, other: &[u8]) -> bool {
+    let mut n = 0;
+    while n < other.len() {
+        if from + n >= text.len() || text[from + n] != other[n] {
+            return false;
+        }
+        n += 1;
+    }
+    true
+}

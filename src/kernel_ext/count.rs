@@ -6,14 +6,12 @@
 //! by default: without `CONFIG_RUST_INLINE_HELPERS`, its `fetch_add()` calls a C helper, measured
 //! as six instructions more for each hit.
 
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
-};
+use crate::prelude::*;
 
 /// A counter that any CPU may add to, with relaxed ordering.
 ///
 /// Context: any.
+#[derive(Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
@@ -33,12 +31,5 @@ impl Count {
     #[inline(always)]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Default for Count {
-    #[inline]
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -62,21 +62,21 @@ static noinline int read_checked(void *to, unsigned long from, size_t len)
 	return err;
 }
 
-int kprobes_read_kernel(void *to, unsigned long from, size_t len)
+long kprobes_read_kernel(void *to, const void *from, size_t len)
 {
-	if (unlikely(may_be_device(from)))
-		return read_checked(to, from, len);
-	return copy_from_kernel_nofault(to, (void *)from, len);
+	if (unlikely(may_be_device((unsigned long)from)))
+		return read_checked(to, (unsigned long)from, len);
+	return copy_from_kernel_nofault(to, from, len);
 }
 #else
 /*
  * Bit 55 selects the translation table. copy_from_kernel_nofault() does not check that, and without
  * PAN (before ARMv8.1) the kernel could read user memory through it.
  */
-int kprobes_read_kernel(void *to, unsigned long from, size_t len)
+long kprobes_read_kernel(void *to, const void *from, size_t len)
 {
-	if (!(from & BIT(55)))
+	if (!((unsigned long)from & BIT(55)))
 		return -EFAULT;
-	return copy_from_kernel_nofault(to, (void *)from, len);
+	return copy_from_kernel_nofault(to, from, len);
 }
 #endif

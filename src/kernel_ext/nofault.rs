@@ -13,26 +13,9 @@
 //! Non-faulting readers in `kernel::uaccess` would replace it; those of Linux 7.3 (`UserSlice`) may
 //! sleep, and are for user memory only.
 
-use crate::{
-    args::{
-        FromWord,
-        OrErrno, //
-    },
-    bindings,
-    kernel_ext::symbol::Address, //
-};
-use core::{
-    marker::PhantomData,
-    mem::{
-        size_of,
-        MaybeUninit, //
-    }, //
-};
+use crate::prelude::*;
 use kernel::{
-    fmt,
     page::PAGE_SIZE,
-    prelude::*,
-    str::BStr,
     transmute::FromBytes, //
 };
 
@@ -64,14 +47,27 @@ fn find_nul(bytes: &[u8]) -> Option<usize> {
     nul.map(|n| at + n)
 }
 
+/// Copies bytes to the first from the second pointer, which it checks; 0 if it has.
+type CopyFn = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long;
+
 /// An address space: user or kernel.
 trait Space {
-    /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`.
+    const COPY: CopyFn;
+
+    /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`. (For an address that is not
+    /// the kernel's, the kernel has ERANGE.)
     ///
     /// # Safety
     ///
     /// `to` must be valid for writing `len` bytes.
-    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result;
+    #[inline(always)]
+    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
+        // SAFETY: By the safety requirements.
+        match unsafe { Self::COPY(to.cast(), addr as *const c_void, len) } {
+            0 => Ok(()),
+            _ => Err(EFAULT),
+        }
+    }
 
     /// Reads a string up to its NUL or to the end of `buf` and returns its length. No access
     /// crosses a page boundary, so a string that ends before an unmapped page can be read.
@@ -130,34 +126,12 @@ trait Space {
 
 struct User;
 impl Space for User {
-    #[inline(always)]
-    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: By the safety requirements, `to` is valid for `len` bytes. The function checks
-        // `addr`.
-        let failed =
-            unsafe { bindings::copy_from_user_nofault(to.cast(), addr as *const c_void, len) };
-        if failed == 0 {
-            Ok(())
-        } else {
-            Err(EFAULT)
-        }
-    }
+    const COPY: CopyFn = bindings::copy_from_user_nofault;
 }
 
 struct Kernel;
 impl Space for Kernel {
-    #[inline(always)]
-    unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: By the safety requirements, `to` is valid for `len` bytes. The function checks
-        // `addr`.
-        let failed = unsafe { bindings::kprobes_read_kernel(to.cast(), addr, len) };
-        // ERANGE, for an address that is not the kernel's, is EFAULT here.
-        if failed == 0 {
-            Ok(())
-        } else {
-            Err(EFAULT)
-        }
-    }
+    const COPY: CopyFn = bindings::kprobes_read_kernel;
 }
 
 macro_rules! pointer {
@@ -167,36 +141,31 @@ macro_rules! pointer {
 
         impl<T> $name<T> {
             /// Creates a pointer to that address.
-            #[inline]
             pub const fn new(addr: usize) -> Self {
                 Self(addr, PhantomData)
             }
 
             /// Returns the address. Do not print it.
-            #[inline]
             pub const fn addr(self) -> usize {
                 self.0
             }
 
             /// Returns whether this is the null pointer.
-            #[inline]
             pub const fn is_null(self) -> bool {
                 self.0 == 0
             }
 
             /// Returns a pointer to the field at offset `bytes`, of another type.
-            #[inline]
             pub const fn field<U>(self, bytes: usize) -> $name<U> {
                 $name::new(self.0.wrapping_add(bytes))
             }
 
             /// Returns a pointer to the `n`th element of an array that starts here.
-            #[inline]
             pub const fn element(self, n: usize) -> Self {
+                const { assert!(size_of::<T>() > 0, "the size of the elements is not known") };
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
 
-            /// Copies what the pointer points at to `to`.
             #[allow(dead_code, reason = "one of the two spaces does not use it")]
             #[inline(always)]
             pub(crate) fn read_raw(self, to: &mut MaybeUninit<T>) -> Result {
@@ -207,9 +176,7 @@ macro_rules! pointer {
             /// Reads the value. It is at most 1024 bytes large, because it is on the stack of the
             /// probed code; anything larger does not compile.
             ///
-            /// # Errors
-            ///
-            /// `EFAULT` if it cannot be read.
+            /// Errors: `EFAULT` if it cannot be read.
             #[inline(always)]
             pub fn read(self) -> Result<T>
             where
@@ -230,7 +197,6 @@ macro_rules! pointer {
         }
 
         impl<T> Clone for $name<T> {
-            #[inline]
             fn clone(&self) -> Self {
                 *self
             }
@@ -238,11 +204,13 @@ macro_rules! pointer {
         impl<T> Copy for $name<T> {}
 
         impl<T> PartialEq for $name<T> {
-            #[inline]
             fn eq(&self, other: &Self) -> bool {
                 self.0 == other.0
             }
         }
+
+        // SAFETY: It is an address, and each address is a valid value.
+        unsafe impl<T> FromBytes for $name<T> {}
 
         impl<T> FromWord for $name<T> {
             #[inline(always)]
@@ -276,7 +244,6 @@ pointer! {
 
 /// Hashed, like [`Address`].
 impl<T> fmt::Display for KernelPtr<T> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&Address::new(self.addr()), f)
     }
@@ -294,14 +261,9 @@ macro_rules! string {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq)]
         pub struct $name(usize);
+        from_address!($name, |addr| Self(addr));
 
         impl $name {
-            /// Creates a pointer to the string at that address.
-            #[inline]
-            pub const fn new(addr: usize) -> Self {
-                Self(addr)
-            }
-
             /// Returns the address. Do not print it.
             #[inline]
             pub const fn addr(self) -> usize {
@@ -312,9 +274,7 @@ macro_rules! string {
             ///
             /// A string that does not fit is cut to the length of `buf`, see [`Text::is_cut`].
             ///
-            /// # Errors
-            ///
-            /// `EFAULT` if a part of what fits cannot be read.
+            /// Errors: `EFAULT` if a part of what fits cannot be read.
             #[inline(always)]
             pub fn read(self, buf: &mut [u8]) -> Result<Text<'_>> {
                 let (len, cut) = $space::read_str(self.0, buf)?;
@@ -324,9 +284,7 @@ macro_rules! string {
 
             /// Returns the length of the string without its NUL, or `max` if it is longer.
             ///
-            /// # Errors
-            ///
-            /// `EFAULT` if a part of these bytes cannot be read.
+            /// Errors: `EFAULT` if a part of these bytes cannot be read.
             #[inline]
             pub fn length(self, max: usize) -> Result<usize> {
                 $space::str_len(self.0, max)
@@ -342,13 +300,6 @@ macro_rules! string {
                 let mut bytes = [0; MAX];
                 let read = $space::read_str(self.0, &mut bytes).ok();
                 Shown { bytes, read }
-            }
-        }
-
-        impl FromWord for $name {
-            #[inline(always)]
-            fn from_word(register: usize) -> Self {
-                Self(register)
             }
         }
     };

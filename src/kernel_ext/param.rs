@@ -7,12 +7,8 @@
 //! A string type in `kernel::module_param` would replace it, as proposed in "rust: module_param:
 //! add StringParam type for C string parameters". `module!` of Linux 7.3 takes integers and `bool`.
 
-use crate::bindings;
-use core::cell::UnsafeCell;
-use kernel::{
-    prelude::*,
-    sync::SetOnce, //
-};
+use crate::prelude::*;
+use kernel::sync::SetOnce;
 
 /// A parameter declared with [`string_param!`](crate::string_param), of up to `SIZE - 1`
 /// characters.
@@ -31,7 +27,6 @@ pub struct StringParam<const SIZE: usize = 1025> {
 unsafe impl<const SIZE: usize> Sync for StringParam<SIZE> {}
 
 impl<const SIZE: usize> StringParam<SIZE> {
-    /// The operations of this parameter.
     const OPS: bindings::kernel_param_ops = bindings::kernel_param_ops {
         flags: 0,
         set: Some(Self::set),
@@ -40,7 +35,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     };
 
     #[doc(hidden)]
-    #[inline]
     pub const fn new() -> Self {
         Self {
             is_set: SetOnce::new(),
@@ -49,7 +43,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     }
 
     /// Returns the value, or `None` if the parameter was not set.
-    #[inline]
     pub fn value(&self) -> Option<&CStr> {
         self.is_set.as_ref()?;
         // SAFETY: By the type invariant, this is a C string that does not change while `self` is
@@ -66,7 +59,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     ///
     /// To be called only as the `set` of a `kernel_param` whose `arg` is a `Self`, and whose `perm`
     /// is 0, so that the kernel sets it only while it loads the module, in one thread.
-    #[inline]
     unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
         if val.is_null() {
             return EINVAL.to_errno();
@@ -96,13 +88,6 @@ impl<const SIZE: usize> StringParam<SIZE> {
     }
 }
 
-impl<const SIZE: usize> Default for StringParam<SIZE> {
-    #[inline]
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[doc(hidden)]
 pub use kernel::module_param::KernelParam;
 
@@ -113,11 +98,8 @@ pub const fn param<const SIZE: usize>(
     name: &'static str,
     param: &'static StringParam<SIZE>,
 ) -> KernelParam {
-    let Ok(name) = core::ffi::CStr::from_bytes_with_nul(name.as_bytes()) else {
-        panic!("no C string");
-    };
     KernelParam::new(bindings::kernel_param {
-        name: kernel::str::as_char_ptr_in_const_context(name),
+        name: kernel::str::as_char_ptr_in_const_context(crate::__c_str(name)),
         mod_: &raw mut bindings::__this_module,
         ops: &StringParam::<SIZE>::OPS,
         perm: 0,

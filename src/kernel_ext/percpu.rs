@@ -7,12 +7,7 @@
 //! The proposed "rust: Add Per-CPU Variable API" would replace it; Linux 7.3 has no per-CPU
 //! variables in Rust.
 
-use crate::{
-    bindings,
-    kernel_ext::may_wait::may_wait,
-    regs, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// `N` counters on each CPU. Incrementing one does not touch memory of another CPU.
 ///
@@ -51,7 +46,6 @@ impl<const N: usize> PerCpuCounts<N> {
     /// not sleep, as in a handler.
     ///
     /// Context: process context; it sleeps.
-    #[inline]
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
         may_wait()?;
@@ -80,7 +74,6 @@ impl<const N: usize> PerCpuCounts<N> {
     }
 
     /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
-    #[inline]
     pub fn get(&self, n: usize) -> u64 {
         if n >= N {
             return 0;
@@ -91,7 +84,6 @@ impl<const N: usize> PerCpuCounts<N> {
 }
 
 impl<const N: usize> Drop for PerCpuCounts<N> {
-    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant, this value owns `counts`.
         unsafe { bindings::kprobes_free_percpu(self.counts.cast()) };
@@ -151,7 +143,6 @@ macro_rules! per_cpu_counts {
         impl $name {
             const LEN: $crate::macro_paths::usize = $n;
 
-            /// Returns the per-CPU pointer to the words.
             #[inline(always)]
             fn words() -> *mut $crate::macro_paths::u64 {
                 // The kernel copies it for each CPU; this original is never accessed.

@@ -7,15 +7,13 @@
 //! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace it; Linux 7.3 has
 //! none.
 
-use crate::bindings;
+use crate::prelude::*;
 use kernel::{
-    prelude::*,
     sync::atomic::{
         Atomic,
         Relaxed, //
     },
-    time::msecs_to_jiffies,
-    types::Opaque, //
+    time::msecs_to_jiffies, //
 };
 
 /// Lets a burst of events pass in each interval and counts the rest.

@@ -7,17 +7,13 @@
 //! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace [`Address`]. The `kernel`
 //! crate has no `sprint_symbol()`.
 
-use crate::bindings;
-use kernel::{
-    fmt,
-    prelude::*,
-    str::BStr, //
-};
+use crate::prelude::*;
 
 /// A kernel address.
 ///
 /// It is printed hashed, like `%p`, unless the machine was booted with `no_hash_pointers`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
 pub struct Address(usize);
 
 impl Address {
@@ -41,9 +37,34 @@ impl Address {
     /// C function: `sprint_symbol()`.
     #[inline]
     pub fn location(self) -> Location {
+        self.print(|buf| {
+            // SAFETY: `buf` is `KSYM_SYMBOL_LEN` bytes long, as the function requires.
+            unsafe { bindings::sprint_symbol(buf.as_mut_ptr().cast(), self.0) }
+        })
+    }
+
+    /// As [`location`](Address::location), of a return address: the symbol of the call before it,
+    /// which may be the last instruction of its function.
+    #[inline]
+    pub(crate) fn call(self) -> Location {
+        self.print(|buf| {
+            // SAFETY: `buf` is as long as stated, and `%pB` takes one pointer.
+            unsafe {
+                bindings::scnprintf(
+                    buf.as_mut_ptr().cast(),
+                    buf.len(),
+                    c"%pB".as_char_ptr(),
+                    self.0 as *const c_void,
+                )
+            }
+        })
+    }
+
+    /// Returns what `print` writes, unless that is the address itself.
+    #[inline]
+    fn print(self, print: impl FnOnce(&mut [u8; Location::SIZE]) -> c_int) -> Location {
         let mut buf = [0; Location::SIZE];
-        // SAFETY: `buf` is `KSYM_SYMBOL_LEN` bytes long, as the function requires.
-        let len = unsafe { bindings::sprint_symbol(buf.as_mut_ptr().cast(), self.0) };
+        let len = print(&mut buf);
         let len = usize::try_from(len).unwrap_or(0).min(Location::SIZE);
         // No symbol begins with a digit: that is the address as it is.
         let len = if buf[0] == b'0' {

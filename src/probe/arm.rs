@@ -3,16 +3,16 @@
 //! What an event with listeners enables: a probe or a set.
 
 use super::{
-    module_entry::probes_of,
+    Handles,
     Kind,
-    Raw, //
+    Probe,
+    Set, //
 };
-use crate::bindings;
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// Enables or disables the probes of a registration.
 #[doc(hidden)]
-pub type ArmCall = unsafe extern "C" fn(*mut bindings::kprobes_registration, bool) -> c_int;
+pub type ArmCall = unsafe extern "C" fn(*const *mut c_void, c_uint, bool) -> c_int;
 
 /// What an [event](crate::event::Armed) can arm: probes, sets of probes, and
 /// [`Armed`](crate::event::Armed) itself, for several events.
@@ -33,22 +33,27 @@ pub unsafe trait Arm {
 ///
 /// # Safety
 ///
-/// To be called, under the lock of the events, for an entry of the module's list that has such
-/// probes, from a context that may sleep.
-#[inline]
-pub(super) unsafe extern "C" fn arm<K: Kind>(
-    reg: *mut bindings::kprobes_registration,
-    on: bool,
-) -> c_int {
-    // SAFETY: By the safety requirements.
-    let probes = unsafe { probes_of::<K>(reg) };
-    // SAFETY: They are registered as long as they are on the list.
-    let done = unsafe {
-        if on {
-            K::Raw::enable(probes)
-        } else {
-            K::Raw::disable(probes)
-        }
-    };
+/// To be called, under the lock of the events, with the probes of an entry of the module's list,
+/// from a context that may sleep.
+unsafe extern "C" fn arm<K: Kind>(probes: *const *mut c_void, count: c_uint, on: bool) -> c_int {
+    // SAFETY: By the safety requirements. They are registered as long as they are on the list.
+    let done = unsafe { K::Raw::arm(slice::from_raw_parts(probes.cast(), count as usize), on) };
     done.map_or_else(Error::to_errno, |()| 0)
 }
+
+macro_rules! impl_arm {
+    ($($type:ident),*) => {
+        $(
+            // SAFETY: By the type invariant, it is on the list until it is dropped.
+            unsafe impl<K: Kind, H: Handles<K>> Arm for $type<K, H> {
+                const ARM: ArmCall = arm::<K>;
+
+                fn registration(&self) -> *mut bindings::kprobes_registration {
+                    self.entry.reg.get()
+                }
+            }
+        )*
+    };
+}
+
+impl_arm!(Probe, Set);

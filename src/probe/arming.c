@@ -22,9 +22,10 @@ u32 kprobes_place_flags(const struct kprobe *kp)
 	rcu_read_lock();
 	for (at = READ_ONCE(kp->list.next); at != &kp->list; at = next) {
 		const struct kprobe *other = list_entry(at, struct kprobe, list);
-		struct hlist_node **pprev = READ_ONCE(other->hlist.pprev);
+		unsigned long pprev = (unsigned long)READ_ONCE(other->hlist.pprev);
 
-		if (pprev && pprev != LIST_POISON2) {
+		/* Where it is not hashed, this is NULL, or LIST_POISON2, which is not aligned. */
+		if (pprev && IS_ALIGNED(pprev, sizeof(pprev))) {
 			flags = READ_ONCE(other->flags);
 			break;
 		}
@@ -80,6 +81,13 @@ static void __kprobes wait_for_cpus(void)
 	cpus_read_unlock();
 }
 
+static void __kprobes noinline cannot_disarm(const struct kprobe *kp, int errno)
+{
+	pr_emerg("kprobes: cannot disarm %pS (error %d): pid %d blocks until reboot\n", kp->addr,
+		 errno, current->pid);
+	kprobes_block_forever();
+}
+
 /*
  * Disables n probes, of which each begins with a struct kprobe, so that unregistering them cannot
  * fail, and unregisters them: kretprobes if returns.
@@ -88,19 +96,15 @@ static void __kprobes wait_for_cpus(void)
  * free. So this reports it and blocks forever. It does not try again: each attempt of the kernel's
  * decrements its count of armed probes.
  */
-void __kprobes kprobes_unregister(void **probes, int n, bool returns)
+void __kprobes kprobes_unregister(void **probes, unsigned int n, bool returns)
 {
-	int i, errno;
+	void **probe = probes + n;
+	int errno;
 
-	for (i = 0; i < n; i++) {
-		struct kprobe *kp = probes[i];
-
-		errno = disable_kprobe(kp);
-		if (!errno)
-			continue;
-		pr_emerg("kprobes: cannot disarm %pS (errno %d): pid %d blocks until reboot\n",
-			 kp->addr, -errno, current->pid);
-		kprobes_block_forever();
+	while (probe > probes) {
+		errno = disable_kprobe(*--probe);
+		if (errno)
+			cannot_disarm(*probe, errno);
 	}
 	/* RCU ignores a CPU that goes offline. The kernel frees some, the caller the rest. */
 	wait_for_cpus();

@@ -8,8 +8,9 @@
  * Enables or disables registered kprobes, except those that are gone. If one fails, the change is
  * undone for those before it.
  */
-int kprobes_enable_all(struct kprobe *const *kps, unsigned int n, bool on)
+int kprobes_enable_all(void *const *probes, unsigned int n, bool on)
 {
+	struct kprobe *const *kps = (struct kprobe *const *)probes;
 	unsigned int i, gone = 0;
 	int ret = 0;
 

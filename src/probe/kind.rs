@@ -2,12 +2,7 @@
 
 //! What differs between the kinds of probes, as traits.
 
-use super::Mechanism;
-use crate::kernel_ext::symbol::{
-    Address,
-    Location, //
-};
-use kernel::prelude::*;
+use crate::prelude::*;
 
 /// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
 ///
@@ -81,7 +76,6 @@ pub struct Options<S = ()> {
 impl<S: Copy> Options<S> {
     /// Registers the probes disabled. They have no hits, and cost nothing, until they are enabled,
     /// by [`enable`](super::Registered::enable) or by an [event](crate::event::Armed).
-    #[inline]
     pub const fn disabled(mut self) -> Self {
         self.disabled = true;
         self
@@ -90,7 +84,6 @@ impl<S: Copy> Options<S> {
     /// Lets a set skip the targets that are refused; [`refused`](super::Set::refused) lists them.
     /// If all targets are refused, the set fails with the first error. Has no effect on a single
     /// probe.
-    #[inline]
     pub const fn partial(mut self) -> Self {
         self.partial = true;
         self
@@ -139,24 +132,15 @@ pub unsafe trait Raw: Sized {
     /// That of [`Kind::unregister`].
     unsafe fn unregister(probes: &[*mut Self]);
 
-    /// Enables `probes`. A probe that is gone is left out, unless all are. If one cannot be
-    /// enabled, those before it are disabled again.
+    /// Enables or disables `probes`. One that is gone is left out, unless all are. If the change
+    /// fails for one, it is undone for those before it.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` if all are gone; otherwise that of arming one.
+    /// Errors: `EINVAL` if all are gone and are to be enabled; otherwise that of one.
     ///
     /// # Safety
     ///
     /// All of `probes` must be registered, and the caller be allowed to sleep.
-    unsafe fn enable(probes: &[*mut Self]) -> Result;
-
-    /// Disables `probes`, as [`Raw::enable`] enables them.
-    ///
-    /// # Safety
-    ///
-    /// That of [`Raw::enable`].
-    unsafe fn disable(probes: &[*mut Self]) -> Result;
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result;
 
     /// Returns the address of a probe, 0 if it has none.
     ///
@@ -165,7 +149,6 @@ pub unsafe trait Raw: Sized {
     /// `this` must be registered. So for the methods below.
     unsafe fn address(this: *const Self) -> usize;
 
-    #[inline]
     unsafe fn location(this: *const Self) -> Location {
         // SAFETY: By the safety requirements.
         Address::new(unsafe { Self::address(this) }).location()
@@ -181,7 +164,6 @@ pub unsafe trait Raw: Sized {
     unsafe fn is_gone(this: *const Self) -> bool;
 
     /// Returns the name of the place of a probe that has no address, or null.
-    #[inline]
     unsafe fn name(_this: *const Self) -> *const c_char {
         core::ptr::null()
     }
@@ -203,17 +185,32 @@ pub unsafe trait Owner<R> {
     unsafe fn handler<'a>(raw: *mut R) -> &'a Self::Handler;
 }
 
-/// Declares the type `Kind` of a module, and that its `Handler`s handle that kind of probe: at
-/// `$target`, with the C struct `$raw` and the options `$specific`. `$new` returns the plan.
+/// Returns a callback, if the handler has the method that it calls.
+pub(crate) const fn optional<T: Copy>(has: bool, callback: T) -> Option<T> {
+    if has {
+        Some(callback)
+    } else {
+        None
+    }
+}
+
+/// Declares the types `Kind` and `Options` of a module, and that its `Handler`s handle that kind of
+/// probe: at `$target`, with the C struct `$raw` and the options `$specific`. `$new` returns the
+/// plan.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
-        $raw:ty, $specific:ty, for<$a:lifetime> $target:ty => $plan:ty,
+        Kind $(: $safe:ident)? = $raw:ty, $specific:ty, for<$a:lifetime> $target:ty => $plan:ty,
         |$owner:ident, $at:ident, $options:ident| $new:expr
         $(, $unregister:item)?
     ) => {
         $(#[$doc])*
         pub enum Kind {}
+
+        $(impl crate::probe::$safe for Kind {})?
+
+        /// How such probes are registered.
+        pub type Options = crate::probe::Options<$specific>;
 
         // SAFETY: `unregister` waits for the callbacks, and for what they have redirected.
         unsafe impl crate::probe::Kind for Kind {
@@ -236,7 +233,6 @@ macro_rules! kind {
                 $new
             }
 
-            #[inline]
             fn unregistered(&self, missed: u64) {
                 Handler::unregistered(self, missed);
             }
@@ -245,37 +241,46 @@ macro_rules! kind {
 }
 pub(crate) use kind;
 
+/// Declares a constructor, with the bounds of a handler that may fail to be made. The
+/// handler is its last argument.
+macro_rules! constructor {
+    (
+        $(#[$meta:meta])*
+        $vis:vis $([$unsafe:ident])? fn $name:ident<$a:lifetime>
+            ($handler:ident $(, $arg:ident: $type:ty)* $(,)?) $body:block
+    ) => {
+        $(#[$meta])*
+        $vis $($unsafe)? fn $name<$a, E: $a>(
+            $($arg: $type,)*
+            $handler: impl PinInit<H, E> + $a,
+        ) -> impl PinInit<Self, Error> + $a
+        where
+            Error: From<E>,
+        $body
+    };
+}
+pub(crate) use constructor;
+
 /// Declares the constructors `new` and `with_options`, which register a handler at `$target`.
 macro_rules! constructors {
     (
         $(#[$doc:meta])*
         $([$unsafe:ident])? for<$a:lifetime> $target:ty, $options:ty, $register:ident
     ) => {
-        $(#[$doc])*
-        #[inline]
-        pub $($unsafe)? fn new<$a, E: $a>(
-            target: $target,
-            handler: impl PinInit<H, E> + $a,
-        ) -> impl PinInit<Self, Error> + $a
-        where
-            Error: From<E>,
-        {
-            Self::$register(target, Default::default(), handler)
+        crate::probe::constructor! {
+            $(#[$doc])*
+            pub $([$unsafe])? fn new<$a>(handler, target: $target) {
+                Self::$register(target, Default::default(), handler)
+            }
         }
 
-        /// As `new`, with [`Options`](crate::probe::Options).
-        ///
-        $(#[$doc])*
-        #[inline]
-        pub $($unsafe)? fn with_options<$a, E: $a>(
-            target: $target,
-            options: $options,
-            handler: impl PinInit<H, E> + $a,
-        ) -> impl PinInit<Self, Error> + $a
-        where
-            Error: From<E>,
-        {
-            Self::$register(target, options, handler)
+        crate::probe::constructor! {
+            /// As `new`, with [`Options`](crate::probe::Options).
+            ///
+            $(#[$doc])*
+            pub $([$unsafe])? fn with_options<$a>(handler, target: $target, options: $options) {
+                Self::$register(target, options, handler)
+            }
         }
     };
 }

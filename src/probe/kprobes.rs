@@ -20,23 +20,8 @@
 //!   and in the first steps of coming online. That CPU may use what the kernel or the caller frees,
 //!   so the library takes the hotplug lock, too, before and after.
 
-use super::{
-    Kind,
-    Mechanism,
-    Raw, //
-};
-use crate::{
-    bindings,
-    kernel_ext::may_wait::may_wait, //
-};
-use core::{
-    hint::black_box,
-    ptr, //
-};
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use super::Kind;
+use crate::prelude::*;
 
 /// A `struct kprobe` or `struct kretprobe`.
 ///
@@ -46,12 +31,8 @@ use kernel::{
 pub unsafe trait Kprobes: Sized {
     type Plan<'a>: Plan<Self>;
 
-    /// Registers a probe.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be filled in, pinned, and not registered.
-    unsafe fn register(this: *mut Self) -> c_int;
+    /// Registers a probe, which must be filled in, pinned, and not registered.
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int;
 
     /// Whether it is a `struct kretprobe`.
     const RETURNS: bool;
@@ -92,8 +73,7 @@ pub unsafe trait Plan<K> {
     ///
     /// `probe` must be registered and disabled.
     #[inline(always)]
-    unsafe fn settle(&self, probe: *mut K) -> Result<Round> {
-        let _ = probe;
+    unsafe fn settle(&self, _probe: *mut K) -> Result<Round> {
         Ok(Round::First)
     }
 
@@ -108,10 +88,10 @@ pub unsafe trait Plan<K> {
 /// `probe` must be valid for writing, pinned, and not registered.
 #[inline(always)]
 unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Result {
-    // A call of `memset()` takes less room than the stores of a known size.
-    let size = black_box(size_of::<R>());
+    // This call takes less room than the stores that the compiler makes of `memset()`.
+    //
     // SAFETY: By the safety requirements, `probe` is valid for writing.
-    unsafe { probe.cast::<u8>().write_bytes(0, size) };
+    unsafe { bindings::__memset(probe.cast(), 0, size_of::<R>()) };
     // SAFETY: All zeroes is a valid value, by the safety requirements of `Kprobes`. Only this
     // function accesses a probe that is not registered.
     plan.fill(unsafe { &mut *probe }, round);
@@ -120,7 +100,7 @@ unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Re
     unsafe { (*kp).flags = bindings::KPROBE_FLAG_DISABLED };
     // SAFETY: By the safety requirements, `probe` is pinned and not registered; it was filled in
     // above.
-    to_result(unsafe { R::register(probe) })?;
+    to_result(unsafe { R::REGISTER(probe) })?;
     // The caller owns the name and need not keep it. Only `dump_kprobe()` would read it, before a
     // panic; it prints "(null)".
     //
@@ -131,10 +111,7 @@ unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Re
 
 /// Registers a probe as `plan` says, disabled, and unregisters it.
 ///
-/// # Errors
-///
-/// That of registering it, or of [`may_wait`]; `ENOMEM`.
-#[inline]
+/// Errors: that of registering it, or of [`may_wait`]; `ENOMEM`.
 pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
     may_wait()?;
     let mut probe = KBox::new_uninit(GFP_KERNEL)?;
@@ -145,7 +122,6 @@ pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
     Ok(())
 }
 
-#[inline]
 fn flags<R: Kprobes>(this: *const R) -> u32 {
     let kp: *const bindings::kprobe = this.cast();
     // SAFETY: The callers pass registered probes, which begin with a kprobe. The kernel may write
@@ -180,21 +156,28 @@ unsafe impl<R: Kprobes> Raw for R {
         plan: impl Fn(*mut Self) -> <R as Kprobes>::Plan<'a>,
         mut refused: impl FnMut(*mut Self, Error) -> Result,
     ) -> Result<usize> {
+        // Registers a probe, disabled, and returns what `settle` says of it.
+        let admit = |probe, round| {
+            let plan = plan(probe);
+            // SAFETY: By the safety requirements, `probe` is valid, pinned and not registered.
+            unsafe { add(probe, &plan, round)? };
+            // SAFETY: `add` has registered `probe`, disabled.
+            let settled = match unsafe { plan.settle(probe) } {
+                // Other code may have come to that place in between.
+                Ok(Round::First) if round == Round::Again => Err(ENOENT),
+                settled => settled,
+            };
+            // SAFETY: As above.
+            settled.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
+        };
+
         // The first `registered` probes are registered. The first `settled` of them can be enabled,
         // the others have to be registered again.
         let mut registered = 0;
         let mut settled = 0;
         for i in 0..probes.len() {
             let probe = probes[i];
-            // SAFETY: By the safety requirements, `probe` is valid, pinned and not registered.
-            let added = unsafe { add(probe, &plan(probe), Round::First) };
-            let admitted = added.and_then(|()| {
-                // SAFETY: `add` has registered `probe`, disabled.
-                let round = unsafe { plan(probe).settle(probe) };
-                // SAFETY: As above.
-                round.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
-            });
-            match admitted {
+            match admit(probe, Round::First) {
                 Ok(round) => {
                     probes.swap(registered, i);
                     if round == Round::First {
@@ -216,21 +199,8 @@ unsafe impl<R: Kprobes> Raw for R {
             unsafe { Self::unregister(&probes[again.clone()]) };
             for i in again {
                 let probe = probes[i];
-                // SAFETY: `probe` is valid and pinned, and has just been unregistered.
-                let added = unsafe { add(probe, &plan(probe), Round::Again) };
-                let admitted = added.and_then(|()| {
-                    // SAFETY: `add` has registered `probe`, disabled.
-                    let round = unsafe { plan(probe).settle(probe) };
-                    // Other code may have come to that place in between.
-                    let checked = round.and_then(|round| match round {
-                        Round::Again => Ok(()),
-                        Round::First => Err(ENOENT),
-                    });
-                    // SAFETY: As above.
-                    checked.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
-                });
-                match admitted {
-                    Ok(()) => {
+                match admit(probe, Round::Again) {
+                    Ok(_) => {
                         probes.swap(settled, i);
                         settled += 1;
                     }
@@ -275,36 +245,25 @@ unsafe impl<R: Kprobes> Raw for R {
         unsafe {
             bindings::kprobes_unregister(
                 probes.as_ptr().cast_mut().cast(),
-                probes.len() as c_int,
+                probes.len() as c_uint,
                 R::RETURNS,
             )
         };
     }
 
-    #[inline]
-    unsafe fn enable(probes: &[*mut Self]) -> Result {
+    unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
         // SAFETY: By the safety requirements, these are registered, and begin with a kprobe.
         to_result(unsafe {
-            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, true)
+            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, on)
         })
     }
 
-    #[inline]
-    unsafe fn disable(probes: &[*mut Self]) -> Result {
-        // SAFETY: As above.
-        to_result(unsafe {
-            bindings::kprobes_enable_all(probes.as_ptr().cast(), probes.len() as c_uint, false)
-        })
-    }
-
-    #[inline]
     unsafe fn address(this: *const Self) -> usize {
         let kp: *const bindings::kprobe = this.cast();
         // SAFETY: By the safety requirements, it is registered, so its `addr` does not change.
         unsafe { (*kp).addr as usize }
     }
 
-    #[inline]
     unsafe fn missed(this: *const Self) -> u64 {
         let kp: *const bindings::kprobe = this.cast();
         // SAFETY: By the safety requirements, it is initialised. The kernel may write `nmissed`
@@ -314,7 +273,6 @@ unsafe impl<R: Kprobes> Raw for R {
         nested as u64 + u64::from(unsafe { R::missed_returns(this) })
     }
 
-    #[inline]
     unsafe fn mechanism(this: *const Self) -> Mechanism {
         // SAFETY: By the safety requirements, it is registered, and begins with a kprobe.
         let flags = unsafe { bindings::kprobes_place_flags(this.cast()) };
@@ -327,12 +285,10 @@ unsafe impl<R: Kprobes> Raw for R {
         }
     }
 
-    #[inline]
     unsafe fn is_enabled(this: *const Self) -> bool {
         flags(this) & (bindings::KPROBE_FLAG_DISABLED | bindings::KPROBE_FLAG_GONE) == 0
     }
 
-    #[inline]
     unsafe fn is_gone(this: *const Self) -> bool {
         flags(this) & bindings::KPROBE_FLAG_GONE != 0
     }

@@ -6,28 +6,27 @@
 //! unregistered. So a probe that is never dropped, because it is in a static or was forgotten, does
 //! not call code that has been freed.
 
-use super::{
-    Kind,
-    Raw, //
-};
-use crate::bindings;
-use core::slice;
-use kernel::{
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
-};
+use super::Kind;
+use crate::prelude::*;
 
 /// Checks that `object` may be registered, and that the caller may sleep.
 ///
-/// # Errors
-///
-/// `EDEADLK` in atomic context, and `EINVAL` on the stack of the current task: a task that ends in
-/// a `BUG()`, as in a Rust panic, drops nothing, and its stack is freed.
+/// Errors: `EDEADLK` in atomic context, and `EINVAL` on the stack of the current task: a task that
+/// ends in a `BUG()`, as in a Rust panic, drops nothing, and its stack is freed.
 #[inline]
 pub(crate) fn may_register<T>(object: *const T) -> Result {
     // SAFETY: The function looks at the current task, and compares the address with its stack.
     to_result(unsafe { bindings::kprobes_may_register(object.cast()) })
+}
+
+/// Checks that the caller may sleep: what registers, enables or disables takes a mutex.
+/// `might_sleep()` would only warn, and only where it is configured to.
+///
+/// Errors: `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off, or in an
+/// RCU section.
+#[inline]
+pub(crate) fn may_wait() -> Result {
+    may_register(ptr::null::<()>())
 }
 
 /// An entry of the module's list of registrations.
@@ -38,7 +37,7 @@ pub(crate) fn may_register<T>(object: *const T) -> Result {
 #[pin_data]
 pub(super) struct ModuleEntry {
     #[pin]
-    reg: Opaque<bindings::kprobes_registration>,
+    pub(super) reg: Opaque<bindings::kprobes_registration>,
 }
 
 impl ModuleEntry {
@@ -57,36 +56,25 @@ impl ModuleEntry {
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             reg <- Opaque::ffi_init(move |reg: *mut bindings::kprobes_registration| {
-                // SAFETY: By the safety requirements, the probes are registered.
-                let (name, address) = unsafe { (K::Raw::name(first), K::Raw::address(first)) };
-                let probes: *mut c_void = match count {
-                    0 => first.cast(),
-                    _ => array.cast_mut().cast(),
-                };
-                let (place, is_name) = match name.is_null() {
-                    true => (address as *const c_void, false),
-                    false => (name.cast(), true),
-                };
-                // SAFETY: `reg` is valid for writing and pinned.
-                // INVARIANT: This puts it on the list.
+                // SAFETY: `reg` is valid for writing and pinned. By the safety requirements, the
+                // probes are registered.
                 unsafe {
-                    bindings::kprobes_add_registration(
-                        reg,
-                        Some(unregister::<K>),
-                        probes,
-                        count as c_uint,
-                        place,
-                        is_name,
-                    )
-                };
+                    (*reg).unregister = Some(unregister::<K>);
+                    (*reg).address = K::Raw::address(first);
+                    (*reg).name = K::Raw::name(first);
+                    (*reg).single = first.cast();
+                    (*reg).probes = match count {
+                        0 => &raw mut (*reg).single,
+                        _ => array.cast_mut().cast(),
+                    };
+                    (*reg).count = count.max(1) as c_uint;
+                    (*reg).users = 0;
+                }
+                // SAFETY: `reg` is pinned and filled in.
+                // INVARIANT: This puts it on the list.
+                unsafe { bindings::kprobes_add_registration(reg) };
             }),
         })
-    }
-
-    /// Returns the C struct, for what is armed by events.
-    #[inline]
-    pub(super) fn registration(&self) -> *mut bindings::kprobes_registration {
-        self.reg.get()
     }
 
     /// Takes the probes off the list, unregisters them, and waits for running handlers. Calls
@@ -102,36 +90,14 @@ impl ModuleEntry {
     }
 }
 
-/// Returns the probes of an entry.
-///
-/// # Safety
-///
-/// `reg` must be the entry of probes of the kind `K`.
-#[inline]
-pub(super) unsafe fn probes_of<'a, K: Kind>(
-    reg: *const bindings::kprobes_registration,
-) -> &'a [*mut K::Raw] {
-    // SAFETY: By the safety requirements, `reg` is valid.
-    let (probes, count) = unsafe { (&raw const (*reg).probes, (*reg).count as usize) };
-    // SAFETY: By the safety requirements of `ModuleEntry::add`, either the field is a pointer to
-    // the only probe, or it points at an array of so many pointers.
-    unsafe {
-        match count {
-            0 => slice::from_raw_parts(probes.cast(), 1),
-            _ => slice::from_raw_parts((*probes).cast(), count),
-        }
-    }
-}
-
 /// `kprobes_registration::unregister`, for probes of the kind `K`. It runs at the module's end, so
 /// it refuses kprobes, as what it calls does: see `registrations.c`.
 ///
 /// # Safety
 ///
-/// To be called once, when `reg` has been taken off the list.
+/// To be called once, with the probes of an entry that has been taken off the list.
 #[link_section = ".kprobes.text"]
-unsafe extern "C" fn unregister<K: Kind>(reg: *mut bindings::kprobes_registration) {
-    // SAFETY: By the safety requirements, nothing else uses the entry any more, and the probes are
-    // registered.
-    unsafe { K::unregister(probes_of::<K>(reg)) };
+unsafe extern "C" fn unregister<K: Kind>(probes: *mut *mut c_void, count: c_uint) {
+    // SAFETY: By the safety requirements, `probes` has so many, which are registered.
+    unsafe { K::unregister(slice::from_raw_parts(probes.cast(), count as usize)) };
 }

@@ -2,27 +2,8 @@
 
 //! What a registered probe of any kind can be asked.
 
-use super::{
-    Kind,
-    Raw, //
-};
-use crate::kernel_ext::{
-    may_wait::may_wait,
-    symbol::{
-        Address,
-        Location, //
-    }, //
-};
-use core::{
-    cell::Cell,
-    fmt,
-    mem::offset_of, //
-};
-use kernel::{
-    container_of,
-    prelude::*,
-    types::Opaque, //
-};
+use super::Kind;
+use crate::prelude::*;
 
 /// How the kernel diverts the probed code to the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +70,36 @@ const INDEX_SIZE: usize = size_of::<u32>() + size_of::<Option<Error>>();
 // and locks of the kernel and of the library serialise enabling and disabling.
 unsafe impl<K: Kind> Sync for Registered<K> {}
 
+/// Declares methods of [`Raw`] as methods of [`Registered`].
+macro_rules! queries {
+    ($($(#[$doc:meta])* $name:ident -> $type:ty;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self) -> $type {
+                // SAFETY: By the type invariant.
+                unsafe { K::Raw::$name(self.as_raw()) }
+            }
+        )*
+    };
+}
+
+/// Declares `enable` and `disable` for these probes.
+macro_rules! switches {
+    (|$this:ident| $probes:expr; $($(#[$doc:meta])* $name:ident = $on:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self) -> Result {
+                may_wait()?;
+                let $this = self;
+                // SAFETY: By the type invariant, and the caller may sleep.
+                unsafe { K::Raw::arm($probes, $on) }
+            }
+        )*
+    };
+}
+pub(super) use switches;
+
 impl<K: Kind> Registered<K> {
-    #[inline]
     pub(super) const fn uninit(index: u32) -> Self {
         const { assert!(offset_of!(Self, raw) == INDEX_SIZE) };
         Self {
@@ -100,7 +109,6 @@ impl<K: Kind> Registered<K> {
         }
     }
 
-    /// Returns the C struct.
     #[inline(always)]
     pub(crate) const fn as_raw(&self) -> *mut K::Raw {
         self.raw.get()
@@ -123,7 +131,6 @@ impl<K: Kind> Registered<K> {
     ///
     /// Of an [`Entry`](crate::Entry), that is the ftrace call at the entry of the function: a few
     /// bytes after its symbol on arm64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
-    #[inline]
     pub fn address(&self) -> Option<Address> {
         // SAFETY: By the type invariant.
         match unsafe { K::Raw::address(self.as_raw()) } {
@@ -132,109 +139,78 @@ impl<K: Kind> Registered<K> {
         }
     }
 
-    /// Returns the place, to be printed: symbol and offset, or the name of the tracepoint.
-    #[inline]
-    pub fn location(&self) -> Location {
-        // SAFETY: By the type invariant.
-        unsafe { K::Raw::location(self.as_raw()) }
+    queries! {
+        /// Returns the place, to be printed: symbol and offset, or the name of the tracepoint.
+        location -> Location;
+
+        /// Returns how many hits the handler was not called for.
+        ///
+        /// **Kprobes, overrides, return probes, timed or not:** A hit is missed if a handler of any
+        /// kprobe is running on that CPU (`kprobe::nmissed`). A return probe also misses a call if
+        /// it already follows as many calls as it can (`kretprobe::nmissed`, which wraps around to
+        /// 0 after 2³² - 1). This is the kernel's figure, and a lower bound:
+        ///
+        /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count
+        ///   only one, so hits and misses add up to the number of calls or slightly less. The
+        ///   handler can count its hits exactly, see [`Count`](crate::Count).
+        /// - The kernel counts a miss for all probes at the address, including disabled ones. A
+        ///   disabled probe has no hits, but may have misses.
+        /// - It does not count a call that an [`Override`](crate::Override) at this address
+        ///   returned from.
+        ///
+        /// **Entry probes:** A hit is missed within the handler of an entry probe, of this or
+        /// another module, in the same context of the same task. The handler is called for a hit in
+        /// a softirq, interrupt or NMI that interrupts a handler, except in the first instructions
+        /// of an interrupt, before the kernel notes that there is one. Hits and misses add up to
+        /// the calls of the function while the probe was enabled, except for [calls that ftrace
+        /// leaves out](crate::entry#calls-that-ftrace-leaves-out).
+        ///
+        /// **Tracepoints:** A hit is missed within a handler of this or another tracepoint, in the
+        /// same context of the same task. For example, a handler of `kmalloc` that allocates misses
+        /// its own allocation. The figure is exact.
+        missed -> u64;
+
+        /// Returns how the kernel currently diverts the probed code to the handler.
+        mechanism -> Mechanism;
+
+        /// Returns whether the probe is neither disabled nor gone.
+        ///
+        /// A kprobe has no hits while kprobes are disabled globally, which a module cannot query.
+        is_enabled -> bool;
+
+        /// Returns whether the module that contained the probed code has been unloaded. The probe
+        /// stays registered, but has no more hits.
+        is_gone -> bool;
     }
 
-    /// Returns how many hits the handler was not called for.
-    ///
-    /// **Kprobes, overrides, return probes, timed or not:** A hit is missed if a handler of any
-    /// kprobe is running on that CPU (`kprobe::nmissed`). A return probe also misses a call if it
-    /// already follows as many calls as it can (`kretprobe::nmissed`, which wraps around to 0 after
-    /// 2³² - 1). This is the kernel's figure, and a lower bound:
-    ///
-    /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count only
-    ///   one, so hits and misses add up to the number of calls or slightly less. The handler can
-    ///   count its hits exactly, see [`Count`](crate::Count).
-    /// - The kernel counts a miss for all probes at the address, including disabled ones. A
-    ///   disabled probe has no hits, but may have misses.
-    /// - It does not count a call that an [`Override`](crate::Override) at this address returned
-    ///   from.
-    ///
-    /// **Entry probes:** A hit is missed within the handler of an entry probe, of this or another
-    /// module, in the same context of the same task. The handler is called for a hit in a softirq,
-    /// interrupt or NMI that interrupts a handler, except in the first instructions of an
-    /// interrupt, before the kernel notes that there is one. Hits and misses add up to the calls of
-    /// the function while the probe was enabled, except for [calls that ftrace leaves
-    /// out](crate::entry#calls-that-ftrace-leaves-out).
-    ///
-    /// **Tracepoints:** A hit is missed within a handler of this or another tracepoint, in the same
-    /// context of the same task. For example, a handler of `kmalloc` that allocates misses its own
-    /// allocation. The figure is exact.
-    #[inline]
-    pub fn missed(&self) -> u64 {
-        // SAFETY: By the type invariant.
-        unsafe { K::Raw::missed(self.as_raw()) }
-    }
-
-    /// Returns how the kernel currently diverts the probed code to the handler.
-    #[inline]
-    pub fn mechanism(&self) -> Mechanism {
-        // SAFETY: By the type invariant.
-        unsafe { K::Raw::mechanism(self.as_raw()) }
-    }
-
-    /// Returns whether the probe is neither disabled nor gone.
-    ///
-    /// A kprobe has no hits while kprobes are disabled globally, which a module cannot query.
-    #[inline]
-    pub fn is_enabled(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { K::Raw::is_enabled(self.as_raw()) }
-    }
-
-    /// Returns whether the module that contained the probed code has been unloaded. The probe stays
-    /// registered, but has no more hits.
-    #[inline]
-    pub fn is_gone(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { K::Raw::is_gone(self.as_raw()) }
-    }
-
-    /// Enables the probe.
-    ///
-    /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect once
-    /// they are enabled, which `enable_kprobe()` alone does not ensure.
-    ///
-    /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
-    /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
-    ///
-    /// # Errors
-    ///
-    /// `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed code is
-    /// gone; or the error of arming the probe, after which it stays disabled.
-    #[inline]
-    pub fn enable(&self) -> Result {
-        may_wait()?;
-        // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::enable(&[self.as_raw()]) }
-    }
-
-    /// Disables the probe.
-    ///
-    /// A handler may still be running when this returns, and a return probe still follows the calls
-    /// in flight to their return.
-    ///
-    /// Context: process context; it sleeps. C functions: `disable_kprobe()`,
-    /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.
-    ///
-    /// # Errors
-    ///
-    /// `EDEADLK` if the caller must not sleep, as in a handler; or the error of disarming the
-    /// probe, after which it stays enabled.
-    #[inline]
-    pub fn disable(&self) -> Result {
-        may_wait()?;
-        // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::disable(&[self.as_raw()]) }
+    switches! {
+        |this| &[this.as_raw()];
+        /// Enables the probe.
+        ///
+        /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect
+        /// once they are enabled, which `enable_kprobe()` alone does not ensure.
+        ///
+        /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
+        /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
+        ///
+        /// Errors: `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed
+        /// code is gone; or the error of arming the probe, after which it stays disabled.
+        enable = true;
+        /// Disables the probe.
+        ///
+        /// A handler may still be running when this returns, and a return probe still follows the
+        /// calls in flight to their return.
+        ///
+        /// Context: process context; it sleeps. C functions: `disable_kprobe()`,
+        /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.
+        ///
+        /// Errors: `EDEADLK` if the caller must not sleep, as in a handler; or the error of
+        /// disarming the probe, after which it stays enabled.
+        disable = false;
     }
 }
 
 impl<K: Kind> fmt::Debug for Registered<K> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registered")
             .field("location", &self.location())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The list of the module's registrations, and what unregisters the rest at its end. */
 #include <linux/bug.h>
+#include <linux/completion.h>
 #include <linux/errno.h>
 #include <linux/kallsyms.h>
 #include <linux/list.h>
@@ -16,36 +17,27 @@
 #include "../bindings/probe.h"
 #include "../bindings/task.h"
 
-static LIST_HEAD(registered);
-static DEFINE_MUTEX(lock);
+LIST_HEAD(kprobes_registered);
+DEFINE_MUTEX(kprobes_registered_lock);
 
-void kprobes_add_registration(struct kprobes_registration *reg,
-			       void (*unregister)(struct kprobes_registration *reg),
-			       void *probes, unsigned int count, const void *place,
-			       bool place_is_name)
+void kprobes_add_registration(struct kprobes_registration *reg)
 {
-	*reg = (struct kprobes_registration){
-		.unregister = unregister,
-		.place = place,
-		.place_is_name = place_is_name,
-		.probes = probes,
-		.count = count,
-	};
-	mutex_lock(&lock);
-	list_add(&reg->list, &registered);
-	mutex_unlock(&lock);
+	mutex_lock(&kprobes_registered_lock);
+	list_add(&reg->list, &kprobes_registered);
+	mutex_unlock(&kprobes_registered_lock);
 }
 
 /* Returns true in a handler or in atomic context. */
-bool kprobes_must_not_wait(void)
+bool __kprobes kprobes_must_not_wait(void)
 {
+	u32 why = preempt_count() | irqs_disabled() | rcu_preempt_depth();
+
 #ifdef CONFIG_TRACING
 	/* Handlers of tracepoints may be preempted; the others run with preemption off. */
-	if (current->trace_recursion & (0xfUL << KPROBES_IN_TRACEPOINT_BIT |
-					0xfUL << KPROBES_IN_ENTRY_BIT))
-		return true;
+	why |= current->trace_recursion & (0xfU << KPROBES_IN_TRACEPOINT_BIT |
+					   0xfU << KPROBES_IN_ENTRY_BIT);
 #endif
-	return in_atomic() || irqs_disabled() || rcu_preempt_depth();
+	return why;
 }
 
 /*
@@ -64,40 +56,11 @@ int kprobes_may_register(const void *object)
  * task detector quiet, which may be configured to panic, and TASK_FREEZABLE lets the machine
  * suspend.
  */
-void kprobes_block_forever(void)
+void __kprobes kprobes_block_forever(void)
 {
-	for (;;) {
-		set_current_state(TASK_IDLE | TASK_FREEZABLE);
-		schedule();
-	}
-}
+	static DECLARE_COMPLETION(never);
 
-/*
- * Unregisters. The caller frees the memory when this function returns. In a context in which it
- * cannot wait for the handlers, it does not return: the registration stays registered and on the
- * list.
- */
-void kprobes_remove_registration(struct kprobes_registration *reg)
-{
-	if (unlikely(kprobes_must_not_wait())) {
-		pr_emerg("%s: probe dropped in atomic context\n", THIS_MODULE->name);
-		BUG();
-	}
-	mutex_lock(&lock);
-	list_del(&reg->list);
-	mutex_unlock(&lock);
-	reg->unregister(reg);
-}
-
-/* Returns the next registration to unregister, NULL if the list is empty. */
-static struct kprobes_registration *__kprobes next_left(void)
-{
-	struct kprobes_registration *reg;
-
-	list_for_each_entry(reg, &registered, list)
-		if (reg->first)
-			return reg;
-	return list_first_entry_or_null(&registered, struct kprobes_registration, list);
+	wait_for_completion_state(&never, TASK_IDLE | TASK_FREEZABLE);
 }
 
 /*
@@ -105,54 +68,58 @@ static struct kprobes_registration *__kprobes next_left(void)
  * which the kernel returns from a kprobe in this module, but not the breakpoint.
  */
 
-/* Reports what was not dropped. What has no place is the library's own. */
-static void __kprobes report(const struct kprobes_registration *reg)
+/*
+ * Unregisters. The caller frees the memory when this function returns. In a context in which it
+ * cannot wait for the handlers, it does not return: the registration stays registered and on the
+ * list.
+ */
+void __kprobes kprobes_remove_registration(struct kprobes_registration *reg)
 {
-	char symbol[KSYM_SYMBOL_LEN];
-	const char *name = reg->place;
-
-	if (!reg->place)
-		return;
-	if (!reg->place_is_name) {
-		sprint_symbol(symbol, (unsigned long)reg->place);
-		/*
-		 * For a symbol of this module, or of one that was unloaded, the kernel prints
-		 * the raw address, which must not get into the log.
-		 */
-		if (symbol[0] == '0')
-			scnprintf(symbol, sizeof(symbol), "%p", reg->place);
-		name = symbol;
+	if (unlikely(kprobes_must_not_wait())) {
+		pr_emerg("%s: probe dropped in atomic context\n", THIS_MODULE->name);
+		BUG();
 	}
-	pr_warn("%s: left registered: %d at %s; unregistered now\n",
-		THIS_MODULE->name, reg->count ?: 1, name);
+	mutex_lock(&kprobes_registered_lock);
+	__list_del_entry(&reg->list);
+	mutex_unlock(&kprobes_registered_lock);
+	reg->unregister(reg->probes, reg->count);
 }
 
 /*
- * Unregisters what is still registered after the module's exit or its failed init. By then only
- * handlers of watches use the list: they may create and drop probes until the watches are
- * unregistered.
+ * Unregisters and reports what is still registered after the module's exit or its failed init. By
+ * then only handlers of watches use the list: they may create and drop probes until the watches are
+ * unregistered. So those are first. They are at the end of the list, which handlers do not change.
  *
- * An empty list stays empty, because watches are on the list, too. So return without taking the
- * lock: the module is UNFORMED, its addresses belong to no module, and lockdep disables itself at
- * the first use of a static lock there. If the list has an entry, kprobes_add_registration() has
- * taken the lock before.
+ * An empty list stays empty, because watches are on the list, too. So nothing takes the lock then:
+ * the module is UNFORMED, its addresses belong to no module, and lockdep disables itself at the
+ * first use of a static lock there. If the list has an entry, the lock has been taken before.
  */
-static void __kprobes unregister_all(void)
+static void __kprobes unregister_all(void *arg)
 {
-	struct kprobes_registration *reg;
+	struct kprobes_registration *reg, *last;
+	char symbol[KSYM_SYMBOL_LEN];
+	const char *name;
 
-	if (list_empty(&registered))
-		return;
-	for (;;) {
-		mutex_lock(&lock);
-		reg = next_left();
-		if (reg)
-			list_del(&reg->list);
-		mutex_unlock(&lock);
-		if (!reg)
-			return;
-		report(reg);
-		reg->unregister(reg);
+	while ((reg = list_first_entry_or_null(&kprobes_registered, typeof(*reg), list))) {
+		last = list_last_entry(&kprobes_registered, typeof(*reg), list);
+		if (last->single == last)
+			reg = last;
+		name = reg->name;
+		if (reg->address) {
+			name = symbol;
+			sprint_symbol(symbol, reg->address);
+			/*
+			 * For a symbol of this module, or of one that was unloaded, the kernel
+			 * prints the raw address, which must not get into the log.
+			 */
+			if (symbol[0] == '0')
+				scnprintf(symbol, sizeof(symbol), "%p", (void *)reg->address);
+		}
+		/* What has neither is the library's own. */
+		if (name)
+			pr_warn("%s: left registered: %d at %s; unregistered now\n",
+				THIS_MODULE->name, reg->count, name);
+		kprobes_remove_registration(reg);
 	}
 }
 
@@ -160,13 +127,8 @@ static void __kprobes unregister_all(void)
  * The kernel frees a module's parameters after the module's exit or its failed init, before it
  * frees the module's code and data.
  */
-static void __kprobes free_param(void *arg)
-{
-	unregister_all();
-}
-
 static const struct kernel_param_ops registered_ops = {
-	.free = free_param,
+	.free = unregister_all,
 };
 
 /*

@@ -3,32 +3,10 @@
 //! A set of probes that share a handler.
 
 use super::{
-    arm::{
-        self,
-        Arm,
-        ArmCall, //
-    },
-    constructors,
-    index_of,
-    may_register,
     module_entry::ModuleEntry,
-    Handles,
-    Kind,
-    Options,
-    Owner,
-    Raw,
-    Registered,
-    Safe, //
+    registered::switches, //
 };
-use crate::{
-    bindings,
-    kernel_ext::may_wait::may_wait, //
-};
-use core::fmt;
-use kernel::{
-    container_of,
-    prelude::*, //
-};
+use crate::prelude::*;
 
 /// Probes of the kind `K` at several targets that share a handler. The context's `index()` tells
 /// the handler which of them was hit.
@@ -50,7 +28,7 @@ pub struct Set<K: Kind, H: Handles<K>> {
     /// The members that are registered.
     pointers: KVVec<*mut K::Raw>,
     #[pin]
-    entry: ModuleEntry,
+    pub(super) entry: ModuleEntry,
 }
 
 /// A target of a set that was refused, and why.
@@ -62,7 +40,6 @@ pub struct Refusal {
     pub error: Error,
 }
 
-/// One probe of a set.
 #[repr(C)]
 pub(crate) struct Member<K: Kind, H> {
     registered: Registered<K>,
@@ -81,32 +58,27 @@ impl<K: Safe, H: Handles<K>> Set<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// That of [`Probe::new`](super::Probe::new) for the first target that is refused. One log
-        /// line has its index. `EINVAL` if there are no targets; `ENOMEM`.
+        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused.
+        /// One log line has its index. `EINVAL` if there are no targets; `ENOMEM`.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }
 
 impl<K: Kind, H: Handles<K>> Set<K, H> {
-    #[inline]
-    pub(crate) fn at<'a, E: 'a>(
-        targets: &'a [K::Target<'a>],
-        options: Options<K::Specific>,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
-        let find = move |_: &_| Ok((targets.len(), plan));
-        Self::register(find, options.partial, handler)
+    constructor! {
+        pub(crate) fn at<'a>(
+            handler,
+            targets: &'a [K::Target<'a>],
+            options: Options<K::Specific>,
+        ) {
+            let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
+            let find = move |_: &_| Ok((targets.len(), plan));
+            Self::register(find, options.partial, handler)
+        }
     }
 
     /// Registers a probe for each place that `find` finds. `find` is called with the lock of this
     /// kind held, and returns the number of places and the plan for each.
-    #[inline]
     pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
         find: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
         partial: bool,
@@ -139,34 +111,29 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     }
 
     /// Returns the handler.
-    #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
     /// Returns how many probes are registered.
     #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
-    #[inline]
     pub fn len(&self) -> usize {
         self.pointers.len()
     }
 
     /// Returns the probe at the target with this index, or `None` if there is no such target or it
     /// was refused.
-    #[inline]
     pub fn get(&self, index: usize) -> Option<&Registered<K>> {
         self.members.get(index)?.registered()
     }
 
     /// Iterates over the probes and the indices of their targets.
-    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Registered<K>)> {
         let members = self.members.iter();
         members.filter_map(|member| Some((member.index(), member.registered()?)))
     }
 
     /// Iterates over the targets that were refused. Only [`Options::partial`] leaves any.
-    #[inline]
     pub fn refused(&self) -> impl Iterator<Item = Refusal> + '_ {
         self.members.iter().filter_map(|member| {
             Some(Refusal {
@@ -177,7 +144,6 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     }
 
     /// Returns the sum of what its probes have [missed](Registered::missed).
-    #[inline]
     pub fn missed(&self) -> u64 {
         // SAFETY: By the type invariant, the members that were not refused are registered, or were
         // until now.
@@ -185,39 +151,26 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         self.pointers.iter().map(missed).sum()
     }
 
-    /// Enables all probes of the set, except those that are gone. If one cannot be enabled, those
-    /// before it in the set are disabled again.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Registered::enable`]; `EINVAL` if all are gone.
-    #[inline]
-    pub fn enable(&self) -> Result {
-        may_wait()?;
-        // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::enable(&self.pointers) }
-    }
-
-    /// Disables all probes of the set, see [`Registered::disable`]. If one cannot be disabled,
-    /// those before it in the set are enabled again.
-    ///
-    /// Context: process context; it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Registered::disable`].
-    #[inline]
-    pub fn disable(&self) -> Result {
-        may_wait()?;
-        // SAFETY: By the type invariant, and the caller may sleep.
-        unsafe { K::Raw::disable(&self.pointers) }
+    switches! {
+        |this| &this.pointers;
+        /// Enables all probes of the set, except those that are gone. If one cannot be enabled,
+        /// those before it in the set are disabled again.
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// Errors: those of [`Registered::enable`]; `EINVAL` if all are gone.
+        enable = true;
+        /// Disables all probes of the set, see [`Registered::disable`]. If one cannot be disabled,
+        /// those before it in the set are enabled again.
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// Errors: those of [`Registered::disable`].
+        disable = false;
     }
 }
 
 impl<K: Kind, H: Handles<K>> fmt::Debug for Set<K, H> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -225,7 +178,6 @@ impl<K: Kind, H: Handles<K>> fmt::Debug for Set<K, H> {
 
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Set<K, H> {
-    #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
         // `remove`.
@@ -235,8 +187,6 @@ impl<K: Kind, H: Handles<K>> PinnedDrop for Set<K, H> {
 }
 
 impl<K: Kind, H: Handles<K>> Member<K, H> {
-    /// Allocates the members.
-    #[inline]
     fn all(targets: usize, handler: *const H) -> Result<KVVec<Self>> {
         if targets == 0 {
             return Err(EINVAL);
@@ -258,7 +208,6 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
     ///
     /// The members must not move, and their handler must stay valid, until they are unregistered.
     /// The callbacks of the plans must be for members of this type.
-    #[inline]
     unsafe fn register<'a>(
         guard: <K::Raw as Raw>::Guard,
         members: &mut [Self],
@@ -306,12 +255,10 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         Err(error.or(first.map(|(_, error)| error)).unwrap_or(EINVAL))
     }
 
-    #[inline]
     fn index(&self) -> usize {
         self.registered.index as usize
     }
 
-    #[inline]
     fn registered(&self) -> Option<&Registered<K>> {
         // By the type invariant of `Set`, a member that was not refused is registered until the set
         // is dropped.
@@ -335,15 +282,5 @@ unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Member<K, H> {
         // SAFETY: The member is valid for `'a`, because dropping the set waits for running
         // handlers. By the type invariant of `Set`, this is its handler, which is pinned.
         unsafe { &*(*member).handler }
-    }
-}
-
-// SAFETY: By the type invariant, it is on the list until it is dropped.
-unsafe impl<K: Kind, H: Handles<K>> Arm for Set<K, H> {
-    const ARM: ArmCall = arm::arm::<K>;
-
-    #[inline]
-    fn registration(&self) -> *mut bindings::kprobes_registration {
-        self.entry.registration()
     }
 }

@@ -2,33 +2,9 @@
 
 //! A single probe and its handler.
 
-use super::{
-    arm::{
-        self,
-        Arm,
-        ArmCall, //
-    },
-    constructors,
-    may_register,
-    module_entry::ModuleEntry,
-    Handles,
-    Kind,
-    Options,
-    Owner,
-    Raw,
-    Registered,
-    Safe, //
-};
-use crate::bindings;
-use core::{
-    fmt,
-    ops::Deref,
-    ptr, //
-};
-use kernel::{
-    container_of,
-    prelude::*, //
-};
+use super::module_entry::ModuleEntry;
+use crate::prelude::*;
+use core::ops::Deref;
 
 /// A registered probe of the kind `K` and its handler.
 ///
@@ -46,7 +22,7 @@ pub struct Probe<K: Kind, H: Handles<K>> {
     #[pin]
     registered: Registered<K>,
     #[pin]
-    entry: ModuleEntry,
+    pub(super) entry: ModuleEntry,
     #[pin]
     handler: H,
 }
@@ -62,9 +38,7 @@ impl<K: Safe, H: Handles<K>> Probe<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// # Errors
-        ///
-        /// `EDEADLK` if the caller must not sleep: it is a handler, holds a spinlock, has
+        /// Errors: `EDEADLK` if the caller must not sleep: it is a handler, holds a spinlock, has
         /// interrupts or preemption disabled, or is in an RCU section. `EINVAL` if the probe would
         /// lie on the stack, see [the crate](crate#where-not-to-create-a-probe). `ENOMEM`. Those of
         /// the kind: [kprobes](crate::kprobe#errors), [return probes](crate::kretprobe#errors),
@@ -74,32 +48,31 @@ impl<K: Safe, H: Handles<K>> Probe<K, H> {
 }
 
 impl<K: Kind, H: Handles<K>> Probe<K, H> {
-    #[inline(always)]
-    pub(crate) fn register<'a, E: 'a>(
-        target: K::Target<'a>,
-        options: Options<K::Specific>,
-        handler: impl PinInit<H, E> + 'a,
-    ) -> impl PinInit<Self, Error> + 'a
-    where
-        Error: From<E>,
-    {
-        try_pin_init!(&this in Self {
-            // First, because the kernel may call it before the registration returns.
-            handler <- handler,
-            // SAFETY: The closure initialises `registered` if it returns `Ok`. The handler is
-            // initialised, and the fields do not move.
-            registered <- unsafe {
-                pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
-                    registered.write(Registered::uninit(0));
-                    Self::try_register((*registered).as_raw(), target, options)
-                })
-            },
-            // SAFETY: `registered` is registered and pinned, and is dropped after `remove`.
-            // INVARIANT: This puts it on the list.
-            entry <- unsafe {
-                ModuleEntry::add::<K>((*this.as_ptr()).registered.as_raw(), ptr::null(), 0)
-            },
-        })
+    constructor! {
+        #[inline(always)]
+        pub(crate) fn register<'a>(
+            handler,
+            target: K::Target<'a>,
+            options: Options<K::Specific>,
+        ) {
+            try_pin_init!(&this in Self {
+                // First, because the kernel may call it before the registration returns.
+                handler <- handler,
+                // SAFETY: The closure initialises `registered` if it returns `Ok`. The handler is
+                // initialised, and the fields do not move.
+                registered <- unsafe {
+                    pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
+                        registered.write(Registered::uninit(0));
+                        Self::try_register((*registered).as_raw(), target, options)
+                    })
+                },
+                // SAFETY: `registered` is registered and pinned, and is dropped after `remove`.
+                // INVARIANT: This puts it on the list.
+                entry <- unsafe {
+                    ModuleEntry::add::<K>((*this.as_ptr()).registered.as_raw(), ptr::null(), 0)
+                },
+            })
+        }
     }
 
     /// # Safety
@@ -120,7 +93,6 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
     }
 
     /// Returns the handler.
-    #[inline]
     pub fn handler(&self) -> &H {
         &self.handler
     }
@@ -136,7 +108,6 @@ impl<K: Kind, H: Handles<K>> Deref for Probe<K, H> {
 }
 
 impl<K: Kind, H: Handles<K>> fmt::Debug for Probe<K, H> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.registered.fmt(f)
     }
@@ -144,7 +115,6 @@ impl<K: Kind, H: Handles<K>> fmt::Debug for Probe<K, H> {
 
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Probe<K, H> {
-    #[inline]
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
         // `remove`.
@@ -166,15 +136,5 @@ unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Probe<K, H> {
         // SAFETY: The probe is valid for `'a`, because dropping it waits for running handlers. Only
         // the handler is borrowed: `entry` may not be initialised yet.
         unsafe { &(*probe).handler }
-    }
-}
-
-// SAFETY: By the type invariant, it is on the list until it is dropped.
-unsafe impl<K: Kind, H: Handles<K>> Arm for Probe<K, H> {
-    const ARM: ArmCall = arm::arm::<K>;
-
-    #[inline]
-    fn registration(&self) -> *mut bindings::kprobes_registration {
-        self.entry.registration()
     }
 }

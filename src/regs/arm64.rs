@@ -5,18 +5,8 @@
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
 use crate::{
-    bindings::{
-        self,
-        __arch_ftrace_regs,
-        ftrace_regs,
-        pt_regs, //
-    },
+    prelude::*,
     regs::Entry, //
-};
-use core::sync::atomic::{
-    compiler_fence,
-    AtomicU64,
-    Ordering, //
 };
 
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`). Kprobes on arm64 do
@@ -137,21 +127,27 @@ pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }
 
+/// Reads a word of the `thread_info` with which the current task begins.
+///
+/// # Safety
+///
+/// There must be a word of 32 bits at that offset.
+#[inline(always)]
+unsafe fn thread_info(offset: usize) -> u32 {
+    // SAFETY: By the safety requirements.
+    unsafe { current().byte_add(offset).cast::<u32>().read_volatile() }
+}
+
 /// As `raw_smp_processor_id()`.
 #[inline(always)]
 pub(crate) fn cpu() -> u32 {
-    // SAFETY: A task begins with its `thread_info`, which has the CPU at that offset.
-    unsafe {
-        current()
-            .byte_add(bindings::KPROBES_TASK_CPU)
-            .cast::<u32>()
-            .read_volatile()
-    }
+    // SAFETY: A `thread_info` has the CPU at that offset.
+    unsafe { thread_info(bindings::KPROBES_TASK_CPU) }
 }
 
 /// The current task. No function is called for it, because ftrace could trace that.
 #[inline(always)]
-pub(crate) fn current() -> *mut bindings::task_struct {
+pub(crate) fn current() -> *mut task_struct {
     let task;
     // SAFETY: The kernel keeps it there.
     unsafe {
@@ -167,14 +163,8 @@ pub(crate) fn current() -> *mut bindings::task_struct {
 /// As `preempt_count()`.
 #[inline(always)]
 pub(crate) fn preempt_count() -> u32 {
-    // SAFETY: A task begins with its `thread_info`, whose count is at that offset. Interrupts leave
-    // it as they found it.
-    unsafe {
-        current()
-            .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
-            .cast::<u32>()
-            .read_volatile()
-    }
+    // SAFETY: A `thread_info` has the count at that offset. Interrupts leave it as they found it.
+    unsafe { thread_info(bindings::KPROBES_TASK_PREEMPT_COUNT) }
 }
 
 /// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
@@ -184,7 +174,7 @@ pub(crate) fn preempt_count() -> u32 {
 /// `task` must be the current one. There must be a word that only its task writes.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
+    task: *mut task_struct,
 ) -> Entry {
     if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
         return Entry::Interrupt;
@@ -208,9 +198,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
 ///
 /// [`enter_in_task`] must have set it in `task`.
 #[inline(always)]
-pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
-) {
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut task_struct) {
     compiler_fence(Ordering::SeqCst);
     // SAFETY: By the safety requirements of this function.
     unsafe {
@@ -262,7 +250,7 @@ pub(crate) unsafe fn preempt_enable() {
 /// `fregs` must be what ftrace has passed to a callback that is running.
 #[inline(always)]
 pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
-    let fregs: *mut __arch_ftrace_regs = fregs.cast();
+    let fregs: *mut bindings::__arch_ftrace_regs = fregs.cast();
     // SAFETY: By the safety requirements; the array has `x0` to `x8`.
     unsafe {
         match name {

@@ -5,12 +5,7 @@
 //! C header: [`arch/x86/include/asm/ptrace.h`](srctree/arch/x86/include/asm/ptrace.h)
 
 use crate::{
-    bindings::{
-        self,
-        __arch_ftrace_regs,
-        ftrace_regs,
-        pt_regs, //
-    },
+    prelude::*,
     regs::Entry, //
 };
 use core::{
@@ -142,6 +137,23 @@ pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     }
 }
 
+/// Reads a static per-CPU word of 32 bits of this CPU.
+macro_rules! this_cpu_u32 {
+    ($word:path) => {{
+        let value: u32;
+        // SAFETY: `gs` leads to the CPU's own.
+        unsafe {
+            asm!(
+                "mov {:e}, gs:[rip + {}]",
+                out(reg) value,
+                sym $word,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        value
+    }};
+}
+
 /// Adds `n` to a counter that only this CPU writes, like `local_add()`. A single instruction cannot
 /// be interrupted.
 #[inline(always)]
@@ -156,26 +168,14 @@ pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
 #[inline(always)]
 pub(crate) fn cpu() -> u32 {
     #[cfg(CONFIG_SMP)]
-    {
-        let cpu;
-        // SAFETY: `gs` leads to the CPU's own.
-        unsafe {
-            asm!(
-                "mov {:e}, gs:[rip + {}]",
-                out(reg) cpu,
-                sym bindings::cpu_number,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        cpu
-    }
+    return this_cpu_u32!(bindings::cpu_number);
     #[cfg(not(CONFIG_SMP))]
     0
 }
 
 /// The current task. No function is called for it, because ftrace could trace that.
 #[inline(always)]
-pub(crate) fn current() -> *mut bindings::task_struct {
+pub(crate) fn current() -> *mut task_struct {
     let task;
     // SAFETY: `gs` leads to the CPU's own; it is this task's as long as the task runs.
     unsafe {
@@ -192,18 +192,8 @@ pub(crate) fn current() -> *mut bindings::task_struct {
 /// As `preempt_count()`; the bit `PREEMPT_NEED_RESCHED` is not masked.
 #[inline(always)]
 pub(crate) fn preempt_count() -> u32 {
-    let count;
-    // SAFETY: `gs` leads to the CPU's own. Where the task may leave the CPU, that of the next says
-    // the same of interrupts.
-    unsafe {
-        asm!(
-            "mov {:e}, gs:[rip + {}]",
-            out(reg) count,
-            sym bindings::__preempt_count,
-            options(nostack, readonly, preserves_flags),
-        );
-    }
-    count
+    // Where the task may leave the CPU, that of the next says the same of interrupts.
+    this_cpu_u32!(bindings::__preempt_count)
 }
 
 /// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
@@ -213,7 +203,7 @@ pub(crate) fn preempt_count() -> u32 {
 /// `task` must be the current one. There must be a word that only its task writes.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
+    task: *mut task_struct,
 ) -> Entry {
     // SAFETY: By the safety requirements, the word is there. Interrupts in between leave it as they
     // found it.
@@ -242,9 +232,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
 ///
 /// [`enter_in_task`] must have set it in `task`.
 #[inline(always)]
-pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(
-    task: *mut bindings::task_struct,
-) {
+pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut task_struct) {
     // SAFETY: By the safety requirements of this function.
     unsafe {
         asm!(
@@ -324,7 +312,12 @@ pub(crate) unsafe fn preempt_enable() {
 pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
     // SAFETY: By the safety requirements. Here it is a `struct pt_regs`, of which the arguments and
     // the pointers of instruction, stack and frame are filled in.
-    unsafe { register(&raw mut (*fregs.cast::<__arch_ftrace_regs>()).regs, name) }
+    unsafe {
+        register(
+            &raw mut (*fregs.cast::<bindings::__arch_ftrace_regs>()).regs,
+            name,
+        )
+    }
 }
 
 /// The name of a system call's entry point, with a NUL.

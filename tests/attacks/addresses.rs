@@ -2,22 +2,20 @@
 
 //! Addresses of the kernel's, shown in all ways that the library has.
 
-// case location: harmless
+// case shown: harmless
 // says: heap [0-9a-f]{16}
 // says: data (\w+\+0x\w+ \[attacks\]|[0-9a-f]{16})
 // says: stack [0-9a-f]{16}
 // says: nowhere [0-9a-f]{16}
 // says: text kernel_clone\+0x\w+
-// case pointer: harmless
 // says: pointer [0-9a-f]{16} [0-9a-f]{16}
 // says: address [0-9a-f]{16} [0-9a-f]{16}
+// says: errors .*
 // case flags: harmless
 // says: [^\n]*kernel_clone[^\n]*
 // says: [0-9a-f]{16} [0-9a-f]{16} [0-9a-f]{16}
 // says: python3 python3 python3
 // says: \(fault\) \(fault\) \(fault\)
-// case error_pointers: harmless
-// says: .*
 
 use super::*;
 
@@ -45,32 +43,26 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let on_heap = KBox::new([0u64; 64], GFP_KERNEL)?;
     let heap = &raw const *on_heap as usize;
     let data = &raw const DATA as usize;
+    let location = made(Kprobe::new(Target::symbol(c"kernel_clone"), Nop))?.location();
     match case {
-        b"location" => {
+        b"shown" => {
             let stack = &raw const on_stack as usize;
             pr_info!("heap {}\n", Address::new(heap).location());
             pr_info!("data {}\n", Address::new(data).location());
             pr_info!("stack {}\n", Address::new(stack).location());
             pr_info!("nowhere {}\n", Address::new(usize::MAX << 40).location());
-            let probe = made(Kprobe::new(Target::symbol(c"kernel_clone"), Nop))?;
-            pr_info!("text {}\n", probe.location());
-        }
-        b"pointer" => {
+            pr_info!("text {location}\n");
             let pointer = KernelPtr::<u64>::new(heap);
             pr_info!("pointer {pointer} {}\n", pointer.element(1));
             pr_info!("address {} {}\n", Address::new(heap), Address::new(data));
+            let of = |errno: isize| KernelPtr::<u64>::new(errno as usize);
+            pr_info!("errors {} {} {}\n", of(0), of(-1), of(-4095));
+            Ok(Kept::new())
         }
         b"flags" => {
-            let probe = Kprobe::new(Target::symbol(c"kernel_clone"), Nop);
-            let location = made(probe)?.location();
             pr_info!("{location:>200} {location:.3} {location:?<20}\n");
-            return one(Kprobe::new(PLACE, Flags(Atomic::new(false))));
+            one(Kprobe::new(PLACE, Flags(Atomic::new(false))))
         }
-        b"error_pointers" => {
-            let of = |errno: isize| KernelPtr::<u64>::new(errno as usize);
-            pr_info!("{} {} {}\n", of(0), of(-1), of(-4095));
-        }
-        _ => return Err(ENOTTY),
+        _ => Err(ENOTTY),
     }
-    Ok(Kept::new())
 }

@@ -32,10 +32,6 @@
 // says: unknown parameter '=' ignored
 // says: not given
 // given: ==5
-// case only_equals: harmless
-// says: unknown parameter '=' ignored
-// says: not given
-// given: =
 // case end_equals: harmless
 // says: unknown parameter '.*' ignored
 // says: not given
@@ -44,10 +40,6 @@
 // says: unknown parameter 'left' ignored
 // says: not given
 // given: left==5
-// case end_alone: harmless
-// says: unknown parameter 'left' ignored
-// says: not given
-// given: left=
 
 use super::*;
 

@@ -37,8 +37,7 @@ use kernel::{
     time::{
         delay::*,
         *, //
-    },
-    workqueue, //
+    }, //
 };
 use kprobes::{
     event::Armed,
@@ -311,27 +310,6 @@ fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Co
     made(Kprobe::new(target, Counts::new(name)))
 }
 
-/// Waits for a thread when it is dropped, so that the module's code stays.
-struct Thread(Arc<Completion>);
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        self.0.wait_for_completion();
-        // It has a few instructions yet to run.
-        fsleep(Delta::from_millis(50));
-    }
-}
-
-fn thread(kept: &mut Kept, what: impl FnOnce() + Send + 'static) -> Result {
-    let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
-    let other = done.clone();
-    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
-        what();
-        other.complete_all();
-    })?;
-    keep(kept, Thread(done))
-}
-
 /// A handler that drops what it has.
 #[derive(Clone)]
 struct Empties(Arc<Mutex<Option<KBox<dyn Held>>>>);
@@ -382,7 +360,6 @@ macro_rules! attacks {
 attacks! {
     addresses,
     arguments,
-    at_once,
     data,
     entries,
     events,
@@ -390,7 +367,6 @@ attacks! {
     failing_init,
     kinds,
     left_behind,
-    limits,
     lock_names,
     macros,
     maps,
@@ -398,8 +374,8 @@ attacks! {
     own_code,
     owners,
     ownership,
-    places,
     sleeps,
+    stacks,
     system_calls,
     unregistered,
     watches,

@@ -11,16 +11,9 @@
 // races
 // case empty: harmless
 // says: empty: CALLS right, 0 wrong, 0 missed
-// case aligned: harmless
-// says: aligned: CALLS right, 0 wrong, 0 missed
-// case set: harmless
-// says: set: CALLS right, 0 wrong, 0 missed
-// held: 1
 // case many_active: harmless
 // says: 65535
 // says: many_active: CALLS right, 0 wrong, 0 missed
-// case default_active: harmless
-// says: default_active: CALLS right, 0 wrong, 0 missed
 // case killed_in_flight: harmless
 // says: killed: [1-9]\d* right, 0 wrong, \d+ missed
 
@@ -38,18 +31,11 @@ trait Carried: Copy + PartialEq + Send + 'static {
 
 static WORDS: [&str; 3] = ["one", "two", "three"];
 
-#[derive(Clone, Copy, PartialEq)]
-enum Parity {
-    Odd(NonZero<u8>),
-    Even(&'static str, char),
-    Neither,
-}
-
 /// With padding, and values that are none.
 #[derive(Clone, Copy, PartialEq)]
 struct Niches {
     valid: bool,
-    parity: Parity,
+    odd: Option<NonZero<u8>>,
     word: &'static str,
     order: core::cmp::Ordering,
     function: Option<&'static fn(u64) -> u64>,
@@ -61,14 +47,9 @@ static NEXT: fn(u64) -> u64 = |n| n.wrapping_add(1);
 
 impl Carried for Niches {
     fn of(n: u64) -> Self {
-        let parity = match n % 3 {
-            0 => Parity::Odd(NonZero::<u8>::MIN),
-            1 => Parity::Even(WORDS[1], 'é'),
-            _ => Parity::Neither,
-        };
         Self {
             valid: n % 2 == 0,
-            parity,
+            odd: NonZero::new((n % 2) as u8),
             word: WORDS[(n % 3) as usize],
             order: n.cmp(&1),
             function: Some(&NEXT),
@@ -101,21 +82,6 @@ impl Carried for Large {
 
 impl Carried for () {
     fn of(_n: u64) {}
-}
-
-/// With the alignment of the kernel's words, and a size that is none.
-#[derive(Clone, Copy, PartialEq)]
-#[repr(C, align(8))]
-struct Aligned(u8);
-
-impl Carried for Aligned {
-    fn of(n: u64) -> Self {
-        Self(n as u8)
-    }
-
-    fn is(&self, n: u64) -> bool {
-        (&raw const *self).addr() % 8 == 0 && self.0 == n as u8
-    }
 }
 
 /// Carries what it makes of the thread's number, which differs between calls.
@@ -170,12 +136,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"niches" => carries::<Niches>(64, "niches"),
         b"large" => carries::<Large>(64, "large"),
         b"empty" => carries::<()>(64, "empty"),
-        b"aligned" => carries::<Aligned>(64, "aligned"),
-        b"default_active" => carries::<Niches>(0, "default_active"),
-        b"set" => {
-            let carries = Carries::<Large>::new("set");
-            one(KretprobeSet::with_options(&[PLACE], active(1), carries))
-        }
         b"many_active" => {
             let carries = Carries::<Niches>::new("many_active");
             let probe = made(Kretprobe::with_options(PLACE, active(u16::MAX), carries))?;

@@ -2,26 +2,9 @@
 
 //! What only entry probes have: patterns, all functions, hits in handlers, kprobes beside them.
 
-// case counts: harmless
-// says: entry: CALLS hits, 0 missed
-// case misses: harmless
-// says: outer: CALLS hits, 0 missed
-// says: inner: 0 hits, CALLS missed
-// races
-// case beside: harmless
-// says: entry: CALLS hits, 0 missed
-// says: kprobe: CALLS hits, 0 missed
-// held: 1
 // case set_in_handler: harmless
 // says: EDEADLK
 // says: outer: CALLS hits, 0 missed
-// case inside: refused EINVAL
-// says: kprobe: 0 hits, 0 missed
-// case offset: refused EINVAL
-// case nothing: refused ENOENT
-// says: target 0 of a set is refused: -ENOENT
-// case no_pattern: refused EINVAL
-// says: target 0 of a set is refused: -EINVAL
 // case forgotten_everywhere: harmless
 // says: left registered: \d+ at \S+; unregistered now
 // case own_helpers: refused ENOENT
@@ -35,7 +18,6 @@
 // case registers_at_the_end: harmless
 // says: inner: 0 hits, 0 missed
 // says: outer: CALLS hits, 0 missed
-// case everywhere: harmless
 // case many_call: harmless
 // says: all: \d+ hits, [1-9]\d* missed
 // case allocator: harmless
@@ -52,10 +34,6 @@
 use super::*;
 use core::hint::black_box;
 
-fn entry(name: &'static str) -> Result<Kept> {
-    one(Entry::new(PLACE, Counts::new(name)))
-}
-
 fn looks_up() {
     let _ = Address::new(0).location();
 }
@@ -68,30 +46,10 @@ fn handled() {
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
-        b"counts" => entry("entry"),
-        // Nobody else calls that function meanwhile.
-        b"misses" => {
-            let mut kept = one(Entry::new(PLACE, Does::new("outer", looks_up)))?;
-            let inner = Target::symbol(c"sprint_symbol");
-            add(&mut kept, Entry::new(inner, Counts::new("inner")))?;
-            Ok(kept)
-        }
-        b"beside" => {
-            let mut kept = entry("entry")?;
-            keep(&mut kept, counting(PLACE, "kprobe")?)?;
-            Ok(kept)
-        }
         b"set_in_handler" => {
             let make = || briefly(EntrySet::matching(c"vfs_*", Nop));
             one(Entry::new(PLACE, Does::new("outer", once(make))))
         }
-        b"inside" => {
-            let entry = counting(PLACE, "kprobe")?.address().ok_or(EIO)?.as_usize();
-            one(Entry::new(Target::address(entry + 5), Nop))
-        }
-        b"offset" => one(Entry::new(PLACE.offset(4), Nop)),
-        b"nothing" => one(EntrySet::matching(c"no_such_function_*", Nop)),
-        b"no_pattern" => one(EntrySet::matching(c"12", Nop)),
         b"forgotten_everywhere" => forget(EntrySet::matching(c"*", Nop)),
         // The library's own functions in C, which ftrace does not know.
         b"own_helpers" => one(EntrySet::matching(c"kprobes_entry_*", Nop)),
@@ -100,7 +58,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             one(ModuleWatch::new(Does::new("", once(make))))
         }
         b"in_a_watch" => {
-            let mut kept = entry("entry")?;
+            let mut kept = one(Entry::new(PLACE, Counts::new("entry")))?;
             let make = || made(Entry::new(OTHER, Counts::new("within"))).map(drop);
             add(&mut kept, ModuleWatch::new(Does::new("", once(make))))?;
             Ok(kept)
@@ -109,7 +67,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let register = || assert!(made(Entry::new(OTHER, Counts::new("inner"))).is_ok());
             one(Entry::new(PLACE, Finally(Counts::new("outer"), register)))
         }
-        b"everywhere" => one(EntrySet::matching(c"*", Nop)),
         // Each of these calls functions that are probed, none of which takes a lock.
         b"many_call" => one(EntrySet::matching(
             c"vfs_* do_* *sched* *symbol* *printf* string*",

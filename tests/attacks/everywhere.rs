@@ -41,9 +41,16 @@ impl tracepoint::Handler for Looks {
 #[vtable]
 impl kprobe::Handler for Looks {
     fn pre(&self, cx: &kprobe::Context<'_>) {
-        let mut buf = [0; 32];
-        let read = KernelStr::new(cx.arg0()).read(&mut buf).is_ok();
-        self.0.inc(usize::from(read));
+        let mut buf = [0; 300];
+        let (a, b, c, d, e, f): (usize, usize, usize, usize, usize, usize) = cx.args();
+        for addr in [a, b, c, d, e, f, cx.sp(), cx.ip(), cx.flags()] {
+            let read = KernelStr::new(addr).read(&mut buf).is_ok()
+                | UserStr::new(addr).read(&mut buf).is_ok()
+                | UserPtr::<u64>::new(addr).element(1 << 60).read().is_ok();
+            core::hint::black_box(read);
+        }
+        let call: Result<(u64, u64, u64, u64, u64, u64)> = cx.syscall_args();
+        self.0.inc(usize::from(call.is_ok()));
     }
 }
 

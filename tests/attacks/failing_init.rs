@@ -12,7 +12,6 @@
 // case fields: refused ENOENT
 // says: second: 0 hits, 0 missed
 // says: first: 0 returns, 0 missed
-// case handler: refused EIO
 // case possible: refused ENOENT
 // says: possible: 0 returns, 0 missed
 // case possible_and_forgotten: refused EIO
@@ -32,19 +31,6 @@ struct Fields {
     third: Kprobe<Counts>,
 }
 
-/// A handler that cannot be made.
-#[pin_data]
-struct Broken {
-    #[pin]
-    inner: Kprobe<Nop>,
-    never: u32,
-}
-
-#[vtable]
-impl kprobe::Handler for Broken {
-    fn pre(&self, _cx: &kprobe::Context<'_>) {}
-}
-
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let targets = [PLACE, OTHER, NOWHERE, PLACE];
     match case {
@@ -62,13 +48,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             second <- Kprobe::new(PLACE, Counts::new("second")),
             third <- Kprobe::new(NOWHERE, Counts::new("third")),
         })),
-        b"handler" => {
-            let handler = try_pin_init!(Broken {
-                inner <- Kprobe::new(PLACE, Nop),
-                never: Err::<u32, Error>(EIO)?,
-            });
-            one(Kprobe::new(OTHER, handler))
-        }
         b"possible" => {
             let options = kretprobe::Options::default().partial();
             let handler = Counts::new("possible");

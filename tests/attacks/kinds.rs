@@ -16,6 +16,7 @@
 // held: 9
 // races
 // case forgotten: harmless
+// says: left registered: 1 at the module notifier; unregistered now
 // says: left registered: 1 at sched_process_fork; unregistered now
 // says some: left registered: 1 at \w+_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // says: left registered: 2 at sched_process_fork; unregistered now
@@ -24,31 +25,9 @@
 // case forgotten_disabled: harmless
 // says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
 // held: 9
-// case forgotten_partial: harmless
-// says some: left registered: 2 at \w+(\+0x\w+/0x\w+)?; unregistered now
-// held: 6
-// case forgotten_armed: harmless
-// says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
-// held: 9
 // case forgotten_by_init: refused EIO
 // says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
 // case chained: harmless
-// case partial: harmless
-// says: 5 sets as they should be
-// held: 6
-// case empty: harmless
-// case all_refused: harmless
-// says some: target 0 of a set is refused: -ENOENT
-// case made_by_threads: harmless
-// case toggled: harmless
-// held: 9
-// case toggled_in_handlers: harmless
-// says: done
-// says: done
-// says: done
-// says: done
-// says: done
-// held: 12
 // case made_in_handlers: harmless
 // says: done
 // says: done
@@ -60,68 +39,16 @@
 // case made_in_rcu: harmless
 // case made_on_the_stack: harmless
 // case panics_on_the_stack: refused EINVAL
-// case set_dropped_in_kprobe: stopped attacks: probe dropped in atomic context
-// case set_dropped_in_timed: stopped attacks: probe dropped in atomic context
+// case dropped_under_a_lock: stopped attacks: probe dropped in atomic context
+// case dropped_in_rcu: stopped attacks: probe dropped in atomic context
 // case set_dropped_in_entry: stopped attacks: probe dropped in atomic context
 // case set_dropped_in_tracepoint: stopped attacks: probe dropped in atomic context
 
 use super::*;
 
-kprobes::trace_event! {
-    struct Hit = "attacks:of_any_kind" {
-        n: u32,
-    }
-}
-
-/// Asks a probe all that it can be asked.
-fn ask<K: Kind>(probe: &Registered<K>) {
-    let _ = (probe.missed(), probe.mechanism(), probe.location());
-    let _ = (probe.is_enabled(), probe.is_gone(), probe.address());
-}
-
-/// A probe or a set of whatever kind.
-trait Any: Held {
-    fn enable(&self) -> Result;
-    fn disable(&self) -> Result;
-    fn look(&self);
-}
-
-impl<K: Kind, H: Handles<K>> Any for Probe<K, H> {
-    fn enable(&self) -> Result {
-        (**self).enable()
-    }
-
-    fn disable(&self) -> Result {
-        (**self).disable()
-    }
-
-    fn look(&self) {
-        ask(self);
-    }
-}
-
-impl<K: Kind, H: Handles<K>> Any for Set<K, H> {
-    fn enable(&self) -> Result {
-        Set::enable(self)
-    }
-
-    fn disable(&self) -> Result {
-        Set::disable(self)
-    }
-
-    fn look(&self) {
-        for (_, probe) in self.iter() {
-            ask(probe);
-        }
-        let _ = (self.missed(), self.len(), self.refused().count());
-    }
-}
-
 /// Both targets of each set.
 const TARGETS: [Target<'static>; 2] = [PLACE, OTHER];
 const TRACEPOINTS: [&CStr; 2] = [SCHED_FORK, c"sched_process_exit"];
-const NO_TRACEPOINT: &CStr = c"no_such_tracepoint";
-
 macro_rules! each {
     ([$($kind:ident: $at:expr),*], $options:expr, $handler:expr, $init:ident, $then:expr) => {{
         $(
@@ -161,39 +88,6 @@ macro_rules! all {
     }};
 }
 
-/// Makes one of each.
-fn of_each(disabled: bool) -> Result<List> {
-    let mut found = List::new();
-    if disabled {
-        all!(Options::default().disabled(), |init| {
-            found.push(shared(init)?, GFP_KERNEL)?;
-        });
-    } else {
-        all!(Options::default(), |init| {
-            found.push(shared(init)?, GFP_KERNEL)?;
-        });
-    }
-    Ok(found)
-}
-
-/// Whether a set does without its first and its last target.
-fn is_partial<K: Kind, H: Handles<K>>(set: &Set<K, H>) -> bool {
-    let refused = set.refused().map(|refusal| (refusal.target, refusal.error));
-    let indices = set.iter().map(|(index, _)| index);
-    let there = [0, 1, 2, 3, 4, usize::MAX].map(|index| set.get(index).is_some());
-    set.len() == 2
-        && refused.eq([(0, ENOENT), (3, ENOENT)])
-        && indices.eq([1, 2])
-        && there == [false, true, true, false, false, false]
-        && set.disable().is_ok()
-        && set.iter().all(|(_, probe)| !probe.is_enabled())
-        && set.enable().is_ok()
-        && set.iter().all(|(_, probe)| probe.is_enabled() && probe.missed() == 0)
-        && set.missed() == 0
-        // One member is toggled; the set is dropped all the same.
-        && set.get(1).is_some_and(|probe| probe.disable().is_ok())
-}
-
 /// Whether it fails, and with this error.
 fn fails<T>(result: Result<T>, with: Error) -> Result {
     match result {
@@ -220,39 +114,7 @@ fn on_the_stack<T>(init: impl PinInit<T, Error>) -> Result {
     Ok(())
 }
 
-type List = KVec<Arc<dyn Any>>;
-
-/// What handlers toggle, themselves among it.
-struct Toggled(Arc<Mutex<Option<List>>>);
-
-impl Drop for Toggled {
-    fn drop(&mut self) {
-        let list = self.0.lock().take();
-        drop(list);
-    }
-}
-
-/// Looks at all of them once, and fails to toggle any.
-fn toggles(all: &Arc<Mutex<Option<List>>>) -> impl Fn() + Send + Sync + 'static {
-    let (all, done) = (all.clone(), Atomic::new(false));
-    let toggle = |probe: &Arc<dyn Any>| {
-        probe.look();
-        fails(probe.enable(), EDEADLK)?;
-        fails(probe.disable(), EDEADLK)
-    };
-    move || {
-        let Some(all) = all.try_lock() else {
-            return;
-        };
-        if let Some(list) = all.as_ref().filter(|_| !done.xchg(true, Relaxed)) {
-            tell(list.iter().try_for_each(toggle));
-        }
-    }
-}
-
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
-    let at = [NOWHERE, PLACE, OTHER, NOWHERE];
-    let names = [NO_TRACEPOINT, TRACEPOINTS[0], TRACEPOINTS[1], NO_TRACEPOINT];
     let mut kept = Kept::new();
     match case {
         b"counted" => {
@@ -270,77 +132,16 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 &mut kept, init
             )?);
         }
-        b"forgotten" => all!(Options::default(), |init| forget(init)?),
-        b"forgotten_disabled" => all!(Options::default().disabled(), |init| forget(init)?),
-        b"forgotten_partial" => {
-            sets!(at, names, Options::default().partial(), Nop, |init| {
-                forget(init)?;
-            });
+        b"forgotten" => {
+            all!(Options::default(), |init| forget(init)?);
+            forget(ModuleWatch::new(Nop))?;
         }
-        b"forgotten_armed" => all!(Options::default().disabled(), |init| {
-            forget(Hit::arms(init))?;
-        }),
+        b"forgotten_disabled" => all!(Options::default().disabled(), |init| forget(init)?),
         b"forgotten_by_init" => {
             all!(Options::default(), |init| forget(init)?);
             return Err(EIO);
         }
         b"chained" => all!(Options::default(), |init| fails(chained(init), EIO)?),
-        b"partial" => {
-            let mut right = 0;
-            sets!(at, names, Options::default().partial(), Nop, |init| {
-                let set = made(init)?;
-                right += u32::from(is_partial(&set));
-                keep(&mut kept, set)?;
-            });
-            pr_info!("{right} sets as they should be\n");
-        }
-        b"empty" => {
-            let (at, names) = ([PLACE; 0], [SCHED_FORK; 0]);
-            sets!(at, names, Options::default(), Nop, |init| {
-                fails(made(init), EINVAL)?;
-            });
-        }
-        b"all_refused" => {
-            let (at, names) = ([NOWHERE; 2], [NO_TRACEPOINT; 2]);
-            sets!(at, names, Options::default().partial(), Nop, |init| {
-                fails(made(init), ENOENT)?;
-            });
-        }
-        b"made_by_threads" => {
-            for _ in 0..4 * 5 {
-                thread(&mut kept, || {
-                    let _ = made(ModuleWatch::new(Nop));
-                    let _ = (|| -> Result {
-                        all!(Options::default(), |init| drop(made(init)?));
-                        Ok(())
-                    })();
-                })?;
-            }
-        }
-        b"toggled" => {
-            for probe in of_each(false)? {
-                for on in [true, false] {
-                    let probe = probe.clone();
-                    thread(&mut kept, move || {
-                        for _ in 0..20 {
-                            let _ = if on { probe.enable() } else { probe.disable() };
-                            probe.look();
-                        }
-                    })?;
-                }
-                keep(&mut kept, probe)?;
-            }
-        }
-        b"toggled_in_handlers" => {
-            let all = Arc::pin_init(new_mutex!(None), GFP_KERNEL)?;
-            keep(&mut kept, Toggled(all.clone()))?;
-            let mut list = of_each(true)?;
-            let handler = || Does::new("", toggles(&all));
-            probes!(Options::default(), handler(), |init| {
-                list.push(shared(init)?, GFP_KERNEL)?;
-            });
-            *all.lock() = Some(list);
-        }
         b"made_in_handlers" => {
             let handler = || Does::new("", once(all_deadlock));
             probes!(Options::default(), handler(), |init| add(&mut kept, init)?);
@@ -364,13 +165,14 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             stack_try_pin_init!(let _probe =? Kprobe::new(PLACE, Nop));
             panic!("with a probe on the stack");
         }
-        b"set_dropped_in_kprobe" => {
-            let drops = Empties::of(TracepointSet::new(&TRACEPOINTS, Nop))?;
-            add(&mut kept, Kprobe::new(PLACE, drops))?;
+        b"dropped_under_a_lock" => {
+            let lock = made(new_spinlock!(Some(made(Kprobe::new(PLACE, Nop))?)))?;
+            *lock.lock() = None;
         }
-        b"set_dropped_in_timed" => {
-            let drops = Empties::of(EntrySet::new(&TARGETS, Nop))?;
-            add(&mut kept, Timed::new(PLACE, drops))?;
+        b"dropped_in_rcu" => {
+            let probe = made(Kprobe::new(PLACE, Nop))?;
+            let _guard = kernel::sync::rcu::read_lock();
+            drop(probe);
         }
         b"set_dropped_in_entry" => {
             let drops = Empties::of(KprobeSet::new(&TARGETS, Nop))?;

@@ -10,6 +10,9 @@
 // says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // held: 300
+// case in_a_static: harmless
+// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// held: 1
 // case in_flight: harmless
 // says: left registered: 1 at do_wait\+0x\w+/0x\w+; unregistered now
 // case watch_makes_more: harmless
@@ -23,12 +26,12 @@ use super::*;
 
 /// What runs at the module's end.
 const ENDS: [&CStr; 7] = [
-    c"attacks:free_param",
-    c"attacks:report",
+    c"attacks:unregister_all",
+    c"attacks:kprobes_remove_registration",
     c"attacks:kprobes_unregister",
     c"attacks:kprobes_tracepoint_enable",
     c"attacks:kprobes_entry_detach",
-    c"attacks:kprobes_unregister_watch",
+    c"attacks:end_watch",
     c"attacks:kprobes_wait",
 ];
 
@@ -57,6 +60,11 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             static TARGETS: [Target<'static>; 300] = [PLACE; 300];
             forget(KprobeSet::new(&TARGETS, Nop))?;
             forget(EntrySet::new(&TARGETS, Nop))
+        }
+        b"in_a_static" => {
+            static KEPT: SetOnce<Pin<KBox<Kprobe<Nop>>>> = SetOnce::new();
+            KEPT.populate(made(Kprobe::new(PLACE, Nop))?);
+            Ok(Kept::new())
         }
         // Whoever waits for a child is in that function, when it is left and later.
         b"in_flight" => {

@@ -15,10 +15,6 @@
 // case on_all_cpus: harmless
 // says: static CALLS, allocated CALLS, shared CALLS, last 0
 // races
-// case names: harmless
-// says: \(3, 1\)
-
-#![allow(non_camel_case_types)]
 
 use super::*;
 
@@ -63,30 +59,6 @@ fn generic<T>() -> u64 {
     kprobes::per_cpu_counts! { static ALL: 1; }
     ALL.inc(0);
     ALL.get(0)
-}
-
-/// Names of types and values that the macros use inside.
-mod names {
-    pub(super) fn count() -> (u64, u64) {
-        #[allow(dead_code)]
-        struct usize;
-        #[allow(dead_code)]
-        struct u8;
-        inner::WORDS.inc(0);
-        inner::WORDS.inc(0);
-        inner::WORDS.inc(0);
-        inner::LEN.inc(1);
-        (inner::WORDS.get(0), inner::LEN.get(1))
-    }
-
-    mod inner {
-        #[allow(dead_code)]
-        pub(crate) fn words() {}
-        #[allow(dead_code)]
-        pub(crate) const N: usize = 0;
-        kprobes::per_cpu_counts! { pub(crate) static WORDS: 2; }
-        kprobes::per_cpu_counts! { pub(crate) static LEN: 2; }
-    }
 }
 
 fn twice() -> (u64, u64) {
@@ -158,7 +130,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let (allocated, shared) = (PerCpuCounts::new()?, Count::new());
             return one(Kprobe::new(PLACE, Ways { allocated, shared }));
         }
-        b"names" => pr_info!("{:?}\n", names::count()),
         _ => return Err(ENOTTY),
     }
     Ok(Kept::new())

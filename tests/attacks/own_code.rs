@@ -5,7 +5,6 @@
 // case handlers: harmless
 // says: outer: CALLS hits, 0 missed
 // says: inner: 0 hits, CALLS missed
-// case helpers: harmless
 // case library_while_it_works: harmless
 // case kernel_while_it_works: harmless
 // case print: harmless
@@ -16,12 +15,11 @@
 use super::*;
 
 /// The library's own, as this module has them.
-const HELPERS: [Target<'static>; 7] = [
+const HELPERS: [Target<'static>; 6] = [
     Target::symbol(c"attacks:kprobes_add_registration"),
-    Target::symbol(c"attacks:kprobes_remove_registration"),
     Target::symbol(c"attacks:kprobes_enable"),
     Target::symbol(c"attacks:kprobes_enable_all"),
-    Target::symbol(c"attacks:kprobes_must_not_wait"),
+    Target::symbol(c"attacks:kprobes_may_register"),
     Target::symbol(c"attacks:kprobes_place_flags"),
     Target::symbol(c"attacks:kprobes_entry_watch"),
 ];
@@ -102,7 +100,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let inner = Target::address(called as *const () as usize);
             keep(&mut kept, counting(inner, "inner")?)?;
         }
-        b"helpers" => add(&mut kept, KprobeSet::new(&HELPERS, Behind))?,
         b"library_while_it_works" => {
             add(&mut kept, KprobeSet::new(&HELPERS, Behind))?;
             for target in HELPERS {

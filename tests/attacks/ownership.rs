@@ -14,14 +14,6 @@
 // says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // held: 1
 // races
-// case two_in_a_cycle: harmless
-// says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// held: 2
-// case shared: harmless
-// says: owner: CALLS hits, 0 missed
-// says: shared: CALLS hits, 0 missed
-// held: 2
 // case references_forgotten: harmless
 // says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
 // held: 2
@@ -60,20 +52,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let probe = knows(PLACE)?;
             probe.handler().0.populate(probe.clone());
             just(probe)
-        }
-        b"two_in_a_cycle" => {
-            let (one, other) = (knows(PLACE)?, knows(OTHER)?);
-            one.handler().0.populate(other.clone());
-            other.handler().0.populate(one.clone());
-            just((one, other))
-        }
-        b"shared" => {
-            // The handler's reference is the last, and goes when that has been unregistered.
-            let shared = counting(OTHER, "shared")?;
-            let owner = Does::new("owner", move || {
-                let _ = shared.handler();
-            });
-            one(Kprobe::new(PLACE, owner))
         }
         b"references_forgotten" => {
             // A reference more with each hit, which nobody gives back.

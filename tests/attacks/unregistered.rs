@@ -17,29 +17,8 @@
 // case forgets: harmless
 // says: outer: CALLS hits, 0 missed
 // says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
-// case again: harmless
-// says: level 0
-// says: level 1
-// says: level 2
-// says: level 3
 
 use super::*;
-
-/// Registers one of its kind when it is unregistered, up to a depth.
-struct Again(u32);
-
-handler!(Again);
-
-impl Again {
-    fn hit(&self) {}
-
-    fn end(&self, _what: &str, _missed: u64) {
-        pr_info!("level {}\n", self.0);
-        if self.0 < 3 {
-            assert!(made(Kprobe::new(PLACE, Again(self.0 + 1))).is_ok());
-        }
-    }
-}
 
 /// Has what is dropped by another's `unregistered()`.
 fn others() -> Result<Kept> {
@@ -76,7 +55,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             with(move || drops.hit())
         }
         b"forgets" => with(|| drop(forget(Kprobe::new(OTHER, Nop)))),
-        b"again" => one(Kprobe::new(PLACE, Again(0))),
         _ => Err(ENOTTY),
     }
 }

@@ -51,27 +51,6 @@ kprobes::trace_event! {
     }
 }
 
-kprobes::trace_event! {
-    /// Sixty fields with names of sixteen letters, as long a line as it gets in practice.
-    struct LongNames = "test:long_names" {
-        field_number_a00: u64, field_number_a01: u64, field_number_a02: u64, field_number_a03: u64,
-        field_number_a04: u64, field_number_a05: u64, field_number_a06: u64, field_number_a07: u64,
-        field_number_a08: u64, field_number_a09: u64, field_number_a10: u64, field_number_a11: u64,
-        field_number_b00: u64, field_number_b01: u64, field_number_b02: u64, field_number_b03: u64,
-        field_number_b04: u64, field_number_b05: u64, field_number_b06: u64, field_number_b07: u64,
-        field_number_b08: u64, field_number_b09: u64, field_number_b10: u64, field_number_b11: u64,
-        field_number_c00: u64, field_number_c01: u64, field_number_c02: u64, field_number_c03: u64,
-        field_number_c04: u64, field_number_c05: u64, field_number_c06: u64, field_number_c07: u64,
-        field_number_c08: u64, field_number_c09: u64, field_number_c10: u64, field_number_c11: u64,
-        field_number_d00: u64, field_number_d01: u64, field_number_d02: u64, field_number_d03: u64,
-        field_number_d04: u64, field_number_d05: u64, field_number_d06: u64, field_number_d07: u64,
-        field_number_d08: u64, field_number_d09: u64, field_number_d10: u64, field_number_d11: u64,
-        field_number_e00: u64, field_number_e01: u64, field_number_e02: u64, field_number_e03: u64,
-        field_number_e04: u64, field_number_e05: u64, field_number_e06: u64, field_number_e07: u64,
-        field_number_e08: u64, field_number_e09: u64, field_number_e10: u64, field_number_e11: u64,
-    }
-}
-
 kprobes::per_cpu_counts! {
     /// With attributes.
     #[allow(dead_code)]

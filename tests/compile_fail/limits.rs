@@ -6,6 +6,7 @@
 // error: at most 1024 bytes are read at once
 // error: at most 1024 bytes are shown at once
 // error: 1 to 1024 counters
+// error: a stack of 1 to 127 frames
 // error: a key and its value have at most 2040 bytes
 
 use kernel::prelude::*;
@@ -91,6 +92,19 @@ impl entry::Handler for Reads {
 
 pub fn read_too_large() -> Result<Pin<KBox<Entry<Reads>>>> {
     KBox::pin_init(Entry::new(F, Reads), GFP_KERNEL)
+}
+
+pub struct Stacks;
+
+impl entry::Handler for Stacks {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        pr_info!("{}\n", cx.stack::<128>());
+        pr_info!("{}\n", cx.stack::<0>());
+    }
+}
+
+pub fn stack_too_large_or_empty() -> Result<Pin<KBox<Entry<Stacks>>>> {
+    KBox::pin_init(Entry::new(F, Stacks), GFP_KERNEL)
 }
 
 // As many counters as the kernel has no per-CPU memory for.

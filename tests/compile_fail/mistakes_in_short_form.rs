@@ -13,10 +13,6 @@ kprobes::probes! {
         _b: &'static CStr, //~ `&'static core::ffi::CStr` is not a type of an argument or a result
         _c: u64) {}
 
-    fn argument_at_the_entry at c"f" (_cx, _a: i32,
-        _b: [u8; 4], //~ `[u8; 4]` is not a type of an argument or a result
-    ) -> _result: i32 {}
-
     fn argument_that_is_not_imported at c"f" (_cx,
         _a: UserStr, //~ cannot find type `UserStr`
     ) {}
@@ -39,8 +35,16 @@ kprobes::probes! {
         -> _result: i32 {}
 
     fn condition_alone at c"f" (_cx, a: i32)
-        when (a > 0) //~ `when` is for a probe with a result
+        when (a + 1) //~ mismatched types
     {}
+
+    fn result_at_entry entry c"f" (_cx)
+        -> _result: i32 //~ a probe at an entry has no result
+    {}
+
+    fn offset_at_entry entry c"f"
+        + 4 //~ a probe at an entry has no offset
+        (_cx) {}
 
     fn offset at c"f"
         + 4 //~ a probe with a result has no offset
@@ -59,28 +63,6 @@ kprobes::probes! {
         );
         let (_path,): (usize,) = cx.syscall_args()?; //~ the `?` operator can only be used
         a //~ mismatched types
-    }
-}
-
-mod kind {
-    kprobes::probes! {
-        struct Kind;
-
-        fn kind
-            near //~ cannot find type `near` in module `$crate::__refused::at_or_on_expected`
-            c"f" (_cx) {}
-    }
-}
-
-mod twice {
-    // The struct and the fields of that name are told as well.
-    kprobes::probes! { //~ defined multiple times //~ already declared //~ conflicting //~ duplicate
-        struct Twice;
-
-        fn name at c"f" (_cx) {}
-        fn
-            name //~ field `name` specified more than once
-            at c"f" (_cx) {}
     }
 }
 
@@ -108,6 +90,21 @@ mod tracepoints {
     }
 }
 
+mod state {
+    use kprobes::CountMap;
+
+    kprobes::probes! { //~ the trait bound `u32: View` is not satisfied
+        struct State;
+
+        let counts: CountMap<u32> = CountMap::new(10)?;
+        let hidden: u32 = 5;
+
+        fn count at c"f" (_cx) {
+            let _moved = *counts; //~ cannot move out of
+        }
+    }
+}
+
 mod system_call {
     kprobes::probes! { //~ use `cx.syscall_args()`
         struct Module;
@@ -118,5 +115,6 @@ mod system_call {
             let _ = cx.syscall_args::<(i32, i32)>();
         }
         fn other at c"__x64_system" (_cx, _pid: i32) {}
+        fn by_name at syscall!("kill") (_cx, _pid: i32, _sig: i32) when (_sig == 9) {}
     }
 }

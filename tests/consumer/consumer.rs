@@ -4,7 +4,10 @@
 
 use core::ffi::CStr;
 use kernel::prelude::*;
+use kprobes::field;
 use kprobes::nofault::{KernelPtr, UserStr};
+
+kprobes::c_structs!(c);
 
 module! {
     type: Probes,
@@ -64,9 +67,12 @@ kprobes::probes! {
     }
 
     /// Each signal that a program sends to another.
-    fn signal on c"signal_generate" (cx, sig: i32) {
+    fn signal on c"signal_generate" (
+        cx, sig: i32, _info: KernelPtr, task: KernelPtr<c::task_struct>,
+    ) {
         if sig == 10 {
-            pr_info!("{} sends signal {sig}\n", cx.comm());
+            let to_itself = field!(task, tgid) == Ok(cx.tgid());
+            pr_info!("{} sends signal {sig}, to itself: {to_itself}\n", cx.comm());
         }
     }
 }

@@ -7,15 +7,17 @@
 
 use kernel::{
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
     }, //
 };
 use kprobes::{
     entry,
     event::{
-        Armed,
         Errno,
         Hex,
         Str,
@@ -133,60 +135,56 @@ kprobes::trace_event! {
 }
 
 /// How many handlers have run, and how many events were emitted while nobody listened.
-struct Counts {
-    hits: Atomic<u64>,
-    unheard: Atomic<u64>,
+static HITS: Atomic<u64> = Atomic::new(0);
+static UNHEARD: Atomic<u64> = Atomic::new(0);
+
+fn count(is_heard: bool) {
+    HITS.fetch_add(1, Relaxed);
+    UNHEARD.fetch_add(u64::from(!is_heard), Relaxed);
 }
 
-static COUNTS: Counts = Counts {
-    hits: Atomic::new(0),
-    unheard: Atomic::new(0),
-};
-
-struct Numbers;
+/// Calls a function.
+struct On<F>(F);
 
 #[vtable]
-impl kprobe::Handler for Numbers {
+impl<F: Fn(&kprobe::Context<'_>) + Send + Sync + 'static> kprobe::Handler for On<F> {
     fn pre(&self, cx: &kprobe::Context<'_>) {
-        COUNTS.hits.fetch_add(1, Relaxed);
-        if !Number::is_enabled() {
-            COUNTS.unheard.fetch_add(1, Relaxed);
-        }
-        Number { value: cx.arg0() }.emit(cx);
+        (self.0)(cx);
     }
 }
 
-struct Texts;
-
-#[vtable]
-impl kprobe::Handler for Texts {
-    fn pre(&self, cx: &kprobe::Context<'_>) {
-        let (text, length): (KernelStr, usize) = cx.args();
-        let mut buf = [0; 300];
-        let text = text.read(&mut buf);
-        Filler {
-            all: [u64::MAX; 16],
-        }
-        .emit(cx);
-        Everything {
-            small: 200,
-            negative: -(length as i64),
-            truth: true,
-            word: 0x1234,
-            hex: Hex(0xbeef),
-            list: [1, 2, 0xffff],
-            bytes: [-1, 2],
-            task: cx.comm(),
-            at: cx.arg0(),
-            function: Symbol(cx.address()),
-            minus: -3,
-            text: text.into(),
-            result: ENOENT.into(),
-            more: text.into(),
-            last: 7,
-        }
-        .emit(cx);
+impl<F: Fn(&entry::Context<'_>) + Send + Sync + 'static> entry::Handler for On<F> {
+    fn entry(&self, cx: &entry::Context<'_>) {
+        (self.0)(cx);
     }
+}
+
+fn text(cx: &kprobe::Context<'_>) {
+    let (text, length): (KernelStr, usize) = cx.args();
+    let mut buf = [0; 300];
+    let text = text.read(&mut buf);
+    Filler {
+        all: [u64::MAX; 16],
+    }
+    .emit(cx);
+    Everything {
+        small: 200,
+        negative: -(length as i64),
+        truth: true,
+        word: 0x1234,
+        hex: Hex(0xbeef),
+        list: [1, 2, 0xffff],
+        bytes: [-1, 2],
+        task: cx.comm(),
+        at: cx.arg0(),
+        function: Symbol(cx.address()),
+        minus: -3,
+        text: text.into(),
+        result: ENOENT.into(),
+        more: text.into(),
+        last: 7,
+    }
+    .emit(cx);
 }
 
 struct Bound;
@@ -216,97 +214,74 @@ impl tracepoint::Handler for Signals {
     }
 }
 
-struct Members;
+/// The probes.
+trait Held: Send + Sync {}
+impl<T: Send + Sync> Held for T {}
 
-#[vtable]
-impl kprobe::Handler for Members {
-    fn pre(&self, cx: &kprobe::Context<'_>) {
-        Set {
-            index: cx.index() as u32,
-        }
-        .emit(cx);
+struct Events(KVec<Arc<dyn Held>>);
+
+impl Events {
+    fn add<T: Held + 'static>(&mut self, probe: impl PinInit<T, Error>) -> Result {
+        let probe: Arc<dyn Held> = Arc::pin_init(probe, GFP_KERNEL)?;
+        Ok(self.0.push(probe, GFP_KERNEL)?)
     }
-}
-
-struct Enters;
-
-impl entry::Handler for Enters {
-    fn entry(&self, cx: &entry::Context<'_>) {
-        COUNTS.hits.fetch_add(1, Relaxed);
-        if !Entered::is_enabled() {
-            COUNTS.unheard.fetch_add(1, Relaxed);
-        }
-        Entered { value: cx.arg0() }.emit(cx);
-    }
-}
-
-struct EntersBoth;
-
-impl entry::Handler for EntersBoth {
-    fn entry(&self, cx: &entry::Context<'_>) {
-        Both {
-            value: cx.arg0(),
-            index: cx.index() as u32,
-        }
-        .emit(cx);
-    }
-}
-
-struct Events {
-    _numbers: Pin<KBox<Armed<Kprobe<Numbers>>>>,
-    _texts: Pin<KBox<Armed<Kprobe<Texts>>>>,
-    _bound: Pin<KBox<Armed<Armed<KretprobeSet<Bound>>>>>,
-    _signals: Pin<KBox<Armed<Tracepoint<Signals>>>>,
-    _members: Pin<KBox<Armed<KprobeSet<Members>>>>,
-    _enters: Pin<KBox<Armed<Entry<Enters>>>>,
-    _enters_both: Pin<KBox<Armed<EntrySet<EntersBoth>>>>,
 }
 
 impl kernel::Module for Events {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let [number, text, bound, entered, entered_too] = [
-            c"events_number",
-            c"events_text",
-            c"events_bound",
-            c"events_entered",
-            c"events_entered_too",
-        ]
-        .map(Target::symbol);
-        let disabled = kprobe::Options::default().disabled();
-        let enters_disabled = entry::Options::default().disabled();
-        let members = [text, bound];
-        let bounds = [bound];
-        let both = [entered, entered_too];
+        let at_number = Target::symbol(c"events_number");
+        let at_text = Target::symbol(c"events_text");
+        let at_bound = [Target::symbol(c"events_bound")];
+        let at_both = [at_text, at_bound[0]];
+        let at_entries = [c"events_entered", c"events_entered_too"].map(Target::symbol);
+        let off = kprobe::Options::default().disabled();
+        let entry_off = entry::Options::default().disabled();
+        let mut events = Self(KVec::new());
 
-        let numbers = Number::arms(Kprobe::with_options(number, disabled, Numbers));
-        let texts = Everything::arms(Kprobe::with_options(text, disabled, Texts));
+        let entered = |cx: &entry::Context<'_>| {
+            count(Entered::is_enabled());
+            Entered { value: cx.arg0() }.emit(cx);
+        };
+        let entered = Entry::with_options(at_entries[0], entry_off, On(entered));
+        events.add(Entered::arms(entered))?;
+
+        let both = |cx: &entry::Context<'_>| {
+            let (value, index) = (cx.arg0(), cx.index() as u32);
+            Both { value, index }.emit(cx);
+        };
+        let both = EntrySet::with_options(&at_entries, entry_off, On(both));
+        events.add(Both::arms(both))?;
+
+        let number = |cx: &kprobe::Context<'_>| {
+            count(Number::is_enabled());
+            Number { value: cx.arg0() }.emit(cx);
+        };
+        let number = Kprobe::with_options(at_number, off, On(number));
+        events.add(Number::arms(number))?;
+
+        let everything = Kprobe::with_options(at_text, off, On(text));
+        events.add(Everything::arms(everything))?;
+
         let options = kretprobe::Options::default().disabled();
-        let bounds = KretprobeSet::with_options(&bounds, options, Bound);
-        let bounds = Line::arms(Other::arms(bounds));
-        let signals = Signal::arms(Tracepoint::new(c"signal_generate", Signals));
-        let members = Set::arms(KprobeSet::with_options(&members, disabled, Members));
-        let enters = Entered::arms(Entry::with_options(entered, enters_disabled, Enters));
-        let enters_both = EntrySet::with_options(&both, enters_disabled, EntersBoth);
-        let enters_both = Both::arms(enters_both);
-        Ok(Self {
-            _enters: KBox::pin_init(enters, GFP_KERNEL)?,
-            _enters_both: KBox::pin_init(enters_both, GFP_KERNEL)?,
-            _numbers: KBox::pin_init(numbers, GFP_KERNEL)?,
-            _texts: KBox::pin_init(texts, GFP_KERNEL)?,
-            _bound: KBox::pin_init(bounds, GFP_KERNEL)?,
-            _signals: KBox::pin_init(signals, GFP_KERNEL)?,
-            _members: KBox::pin_init(members, GFP_KERNEL)?,
-        })
+        let bound = KretprobeSet::with_options(&at_bound, options, Bound);
+        events.add(Line::arms(Other::arms(bound)))?;
+
+        events.add(Signal::arms(Tracepoint::new(c"signal_generate", Signals)))?;
+
+        let index = |cx: &kprobe::Context<'_>| {
+            let index = cx.index() as u32;
+            Set { index }.emit(cx);
+        };
+        let members = KprobeSet::with_options(&at_both, off, On(index));
+        events.add(Set::arms(members))?;
+        Ok(events)
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        pr_info!(
-            "{} hits, {} unheard, quiet: {}\n",
-            COUNTS.hits.load(Relaxed),
-            COUNTS.unheard.load(Relaxed),
-            Quiet::is_enabled(),
-        );
+        let (hits, unheard) = (HITS.load(Relaxed), UNHEARD.load(Relaxed));
+        let quiet = Quiet::is_enabled();
+        pr_info!("{hits} hits, {unheard} unheard, quiet: {quiet}\n");
     }
 }

@@ -56,7 +56,7 @@ struct Gone {
 
 impl kernel::Module for Gone {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let target = Target::symbol(c"events_victim:events_victim_target");
+        let target = Target::symbol(c"stress_victim:stress_victim");
         let enters = Entry::with_options(target, entry::Options::default().disabled(), Calls);
         let calls = Kprobe::with_options(target, kprobe::Options::default().disabled(), Calls);
         Ok(Self {

@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 #![allow(non_camel_case_types)]
-#![allow(clippy::len_without_is_empty, reason = "it is only called `len`")]
 
 extern crate core as honest;
 // From here on, `::core` is this crate.
@@ -39,23 +38,19 @@ module! {
     license: "GPL",
 }
 
-/// A trait with methods for each type, of the names that the library's traits have.
-pub trait Named {
-    /// Never called.
+/// A trait with methods for each type, of the names that the library's traits have. None is called.
+#[allow(dead_code)]
+trait Named {
     fn tail(&self) -> usize {
         4000
     }
-    /// Never called.
     fn fields(&self) -> usize {
         0
     }
-    /// Never called.
     fn store(&self) {}
-    /// Never called.
     fn len(&self) -> usize {
         0
     }
-    /// Never called.
     fn event() -> usize {
         0
     }
@@ -63,6 +58,7 @@ pub trait Named {
 
 impl<T: ?Sized> Named for T {}
 
+#[allow(dead_code, unused_macros)]
 mod records {
     use kprobes::event::{
         Hex,
@@ -75,27 +71,19 @@ mod records {
     // The lengths of two arrays, by names that the macro could use inside.
     pub(crate) const NAMES: crate::honest::primitive::usize = 3;
     pub(crate) const FIELDS: crate::honest::primitive::usize = 2;
-    #[allow(dead_code)]
     pub(crate) const TABLES: crate::honest::primitive::usize = 99;
-    #[allow(dead_code)]
     pub(crate) const EVENT: crate::honest::primitive::usize = 99;
 
-    #[allow(dead_code)]
     struct u8;
-    #[allow(dead_code)]
     struct usize;
-    #[allow(dead_code)]
     struct bool;
-    #[allow(dead_code)]
     struct str;
 
-    #[allow(unused_macros)]
     macro_rules! concat {
         ($($any:tt)*) => {
             "wrong\0"
         };
     }
-    #[allow(unused_macros)]
     macro_rules! stringify {
         ($($any:tt)*) => {
             "wrong"
@@ -104,7 +92,6 @@ mod records {
 
     kprobes::trace_event! {
         /// Fields that have the names of what was a record's first and last part.
-        #[allow(dead_code)]
         pub(crate) struct Strange<'a> = "events_test:strange" {
             entry: u32,
             life: [Word; NAMES],
@@ -167,19 +154,17 @@ impl entry::Handler for Emits {
     }
 }
 
-type Probe = Armed<Armed<Armed<Entry<Emits>>>>;
+type Thrice<P> = Armed<Armed<Armed<P>>>;
 
 struct Hostile {
-    _probe: Pin<KBox<Probe>>,
+    _probe: Pin<KBox<Thrice<Entry<Emits>>>>,
 }
 
 impl kernel::Module for Hostile {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let target = kprobes::syscall!("getpriority");
         let options = entry::Options::default().disabled();
-        let probe = Strange::arms(Own::arms(Wide::arms(Entry::with_options(
-            target, options, Emits,
-        ))));
+        let probe = Entry::with_options(kprobes::syscall!("getpriority"), options, Emits);
+        let probe = Strange::arms(Own::arms(Wide::arms(probe)));
         Ok(Self {
             _probe: KBox::pin_init(probe, GFP_KERNEL)?,
         })

@@ -25,14 +25,11 @@ sys.path.append("qemu")
 
 from verdict import FAULTS
 
+MODULE = "tests/attacks/attacks.ko"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
 CALLS = 100
 # An address as the kernel's are on x86-64, and not hashed. An errno as a pointer is none.
 RAW = re.compile(r"(?<![0-9a-f])(?!f{13})ffff[0-9a-f]{12}(?![0-9a-f])")
-
-
-def path(case):
-    return f"tests/{'attacks' if case.module == 'attacks' else 'stress'}/{case.module}.ko"
 
 
 def secret():
@@ -70,7 +67,7 @@ def system_works():
 
 def own_symbols(pattern):
     """The symbols of the module that match. The kernel lists them while it is loaded."""
-    with kmod.loaded("tests/attacks/attacks.ko", "attack=entries/counts"):
+    with kmod.loaded(MODULE, "attack=macros/parameters"):
         names = re.findall(r" (\S+)\t\[attacks\]$", read("/proc/kallsyms"), re.MULTILINE)
     found = sorted({name for name in names if re.search(pattern, name)})
     check(found, f"no symbol matches {pattern}")
@@ -112,12 +109,12 @@ def params(case):
     return case.given.replace("LIMIT", 65_536 * "x") + argument
 
 
-def lines_of(log, module):
+def lines_of(log):
     """What the module said, of what the kernel did; which must not complain."""
     lines = log.lines()
     equal([line for line in lines if FAULTS.search(line)], [], "the kernel complains")
     equal([line for line in lines if RAW.search(line)], [], "addresses that are not hashed")
-    said = [line.removeprefix(f"{module}: ") for line in lines if line.startswith(f"{module}: ")]
+    said = [line.removeprefix("attacks: ") for line in lines if line.startswith("attacks: ")]
     return [line for line in said if "taint" not in line]
 
 
@@ -125,7 +122,7 @@ def meanwhile(case, races):
     """What happens while it is there."""
     if case.held is not None:
         equal(len(kprobe_list()), case.held, "kprobes on the kernel's list")
-    check(not os.path.exists(f"/sys/module/{case.module}/parameters"),
+    check(not os.path.exists("/sys/module/attacks/parameters"),
           "its parameters can be read, and set, while it is there")
     if case.name == "system_calls/of_32_bits":
         calls_of_32_bits()
@@ -137,7 +134,7 @@ def meanwhile(case, races):
     if case.opens:
         # The module cannot be unloaded while a program has this file open.
         with open(case.opens, "rb"):
-            refused("EAGAIN", kmod.rmmod, case.module)
+            refused("EAGAIN", kmod.rmmod, "attacks")
 
 
 def version(release):
@@ -152,16 +149,16 @@ def attempt(case, races=False):
     given = params(case)
     with kmod.log("") as log:
         kmod.write("/dev/kmsg", f"attack: {case.name}\n")
-        number = outcome(kmod.insmod, path(case), given)
+        number = outcome(kmod.insmod, MODULE, given)
         equal(number, case.wanted if case.outcome == "refused" else "", "insmod's errno")
         if case.outcome != "refused":
             meanwhile(case, races)
-            kmod.rmmod(case.module)
+            kmod.rmmod("attacks")
         equal(kprobe_list(), [])
         if os.path.exists("/proc/lockdep"):
             # The names of all lock classes.
             read("/proc/lockdep")
-        said = lines_of(log, case.module)
+        said = lines_of(log)
         for pattern, some in case.says:
             pattern = pattern.replace("CALLS", str(CALLS * (CPUS if races else 1)))
             kmod.match(said.pop(0) if said else "nothing more", pattern)
@@ -170,16 +167,15 @@ def attempt(case, races=False):
         equal(said, [], "more lines than it may say")
     calls()
     system_works()
-    check(not kmod.is_loaded(case.module), "the module is still there")
+    check(not kmod.is_loaded("attacks"), "the module is still there")
 
 
 def test(case, races):
     try:
-        for _ in range(case.rounds):
-            attempt(case, races)
+        attempt(case, races)
     finally:
-        if kmod.is_loaded(case.module):
-            outcome(kmod.rmmod, case.module)
+        if kmod.is_loaded("attacks"):
+            outcome(kmod.rmmod, "attacks")
 
 
 def nothing_is_leaked():
@@ -193,8 +189,8 @@ def nothing_is_leaked():
 
 
 def stopped(case):
-    load = functools.partial(kmod.insmod, path(case), params(case))
-    for step in (load, calls, system_works, lambda: kmod.rmmod(case.module)):
+    load = functools.partial(kmod.insmod, MODULE, params(case))
+    for step in (load, calls, system_works, lambda: kmod.rmmod("attacks")):
         kmod.check_lockdep()
         step()
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The cases of tests/attacks, as its files state them: tests/attacks/attacks.rs says how. And
-those of tests/stress/stress_mistakes.rs."""
+"""The cases of tests/attacks, as its files state them: tests/attacks/attacks.rs says how."""
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,6 @@ class Case:
     opens: str = ""
     since: str = "0"
     leaks: bool = False
-    rounds: int = 1
-    module: str = "attacks"
 
     @property
     def leaves(self):
@@ -33,22 +30,6 @@ class Case:
     def is_one_of(self, names):
         """Whether that is its name, or that of its file. No name is every name."""
         return not names or self.name in names or self.name.split("/")[0] in names
-
-
-PLACE = r"__\w+_sys_getpriority\+0x[04]/\S+"
-ONE_OF_EACH = [(rf"left registered: {what}; unregistered now", False) for what in (
-    "1 at the module notifier", "1 at kmalloc",
-    *2 * [f"2 at {PLACE}"], *3 * [f"1 at {PLACE}"])]
-DROPPED = "stress_mistakes: probe dropped in atomic context"
-MISTAKES = [
-    Case("forget", "harmless", "", ONE_OF_EACH, rounds=3),
-    Case("static", "harmless", "", ONE_OF_EACH[-1:]),
-    Case("init", "refused", "EIO", ONE_OF_EACH),
-    *(Case(where, "stopped", DROPPED) for where in ("handler", "lock", "rcu", "tracepoint")),
-]
-for mistake in MISTAKES:
-    mistake.module, mistake.given = "stress_mistakes", f"how={mistake.name}"
-    mistake.name = f"mistakes/{mistake.name}"
 
 
 def of(outcomes, names=()):
@@ -80,4 +61,4 @@ def cases():
         found += of_this
     for case in found:
         case.given = f"attack={case.name} {case.given}"
-    return found + MISTAKES
+    return found

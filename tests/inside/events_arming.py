@@ -2,14 +2,13 @@
 """Who listens to an event arms its probes: by enable, instances, triggers, perf, BPF."""
 import errno
 import os
-import re
 import shutil
 import signal
 import subprocess
 import threading
 
 import device
-from kmod import (TRACING, Skip, Threads, at_once, check, equal, insmod, is_loaded, log, outcome,
+from kmod import (TRACING, Threads, at_once, check, equal, insmod, is_loaded, log, outcome,
                   read, refused, rmmod, until, write)
 from listening import (ALL, BOTH, LEAKS_ARE_SEEN, armed, call, instance, ko, module, tool, traced,
                        with_module)
@@ -95,33 +94,6 @@ def test_triggers_arm():
         equal(ask(), off)
         equal(text.count("<stack trace>"), 1)
         check("events_number" in text or "call" in text, text)
-    ALL.trigger("number", "traceoff:1 if value == 3")
-    with ALL.listening("number"):
-        call("number 1 10")
-        lines = ALL.lines()
-    write(TRACING / "tracing_on", 1)
-    ALL.trigger("number", "!traceoff")
-    equal(lines, ["number: value=1", "number: value=2", "number: value=3"])
-
-
-@with_module
-def test_histograms():
-    hist = ALL["everything"] / "hist"
-    if not hist.exists():
-        raise Skip("the kernel has no CONFIG_HIST_TRIGGERS")
-    trigger = "hist:keys=text,list:vals=last"
-    if outcome(ALL.trigger, "everything", trigger):
-        trigger = "hist:keys=text:vals=last"
-        ALL.trigger("everything", trigger)
-    equal(sum(armed("events_text")), 1)
-    ALL.clear()
-    for text in ("one", "two", "two"):
-        call(f"text {text}")
-    found = re.findall(r"text: (\w+).*hitcount: +(\d+) +last: +(\d+)", read(hist))
-    equal(sorted(found), [("one", "1", "7"), ("two", "2", "14")])
-    equal(ALL.lines(), [])
-    ALL.trigger("everything", "!" + trigger)
-    equal(sum(armed("events_text")), 0)
 
 
 @with_module
@@ -209,11 +181,11 @@ def test_enabled_before_the_module_is_loaded():
 
 
 def test_an_arm_that_fails_is_the_error_of_the_write():
-    with module("events_victim"), module("events_gone"):
+    with device.stress("stress_victim"), module("events_gone"):
         for event in ("called", "entered_victim"):
             ALL.set(event)
             ALL.set(event, False)
-        rmmod("events_victim")
+        rmmod("stress_victim")
         for event in ("called", "entered_victim"):
             refused("EINVAL", ALL.set, event)
             equal(read(ALL[event] / "enable"), "0\n")
@@ -225,8 +197,8 @@ def test_an_arm_that_fails_is_the_error_of_the_write():
 
 def test_a_trigger_is_let_in_where_arming_fails():
     """The kernel cannot take one back. The next listener tries again, and is refused."""
-    with module("events_victim"), module("events_gone") as kmsg:
-        rmmod("events_victim")
+    with device.stress("stress_victim"), module("events_gone") as kmsg:
+        rmmod("stress_victim")
         with instance("left") as left:
             left.trigger("called", "stacktrace")
             equal(kmsg.lines(), ["a probe of the event events_test:called cannot be armed for a "

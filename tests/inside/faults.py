@@ -14,8 +14,8 @@ import sys
 
 import kmod
 from device import (AROUND, AT, BEFORE, COLLECT_ENTRY, ENTRY, ENTRY_SET, EXACT, FOLLOWED, INNER,
-                    IO_DRAIN, IO_REFUSED, IRQ, MATCHING, RETURN_SET, SET, SOFTIRQ, TARGET, TRACED,
-                    Device, collected, run)
+                    IO_DRAIN, IRQ, MATCHING, RETURN_SET, SET, SOFTIRQ, TARGET, TRACED, Device,
+                    collected, refused_member, run)
 from kmod import check, equal, kprobe_list, probes, write
 
 FAILSLAB = "/sys/kernel/debug/failslab"
@@ -96,7 +96,7 @@ def kth_member():
 
     def then():
         nothing_left()
-        refused.add(device.ioctl(IO_REFUSED))
+        refused.add(refused_member())
 
     with Device() as device:
         inject(lambda: device.add(SET, *PLACES), lambda held: held.drop(), then)

@@ -1,9 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Other modules make the kernel unable to disarm our probe, see tests/stress/stress_intruder.c, or
-ftrace disable itself after an error, see tests/stress/stress_breaker.c. The kernel warns. Our
-module must stay, with its probes, which may be hit for ever, and the system must keep working.
-Prints KTAP.
+"""Another module makes the kernel unable to disarm our probe, or ftrace disable itself after an
+error, see tests/stress/stress_beside.c. The kernel warns. Our module must stay, with its probes,
+which may be hit for ever, and the system must keep working. Prints KTAP.
 
 usage: intruder.py disarm | attached | attaching
 	ftrace disables itself while there are entry probes, or while they are registered
@@ -54,8 +53,8 @@ def it_says_so():
     with kmod.function_tracer(TARGET):
         insmod("rust_kprobe.ko", probes(f"p:enter {TARGET}"))
         logged("rust_kprobe: enter: registered p .* by ftrace")
-    insmod("tests/stress/stress_intruder.ko", f"symbol={TARGET}")
-    rmmod("stress_intruder")
+    insmod("tests/stress/stress_beside.ko", f"kind=post symbol={TARGET}")
+    rmmod("stress_beside")
     # The task that waits must not look like one that hangs.
     write("/proc/sys/kernel/hung_task_timeout_secs", 2)
     write("/proc/sys/kernel/hung_task_panic", 1)
@@ -78,7 +77,7 @@ def its_handler_runs():
 
 def ftrace_disables_itself():
     insmod("tests/stress/stress_victim.ko")
-    breaker = "tests/stress/stress_breaker.ko", "symbol=stress_victim:stress_victim"
+    breaker = "tests/stress/stress_beside.ko", "kind=break symbol=stress_victim:stress_victim"
     if HOW == "attached":
         insmod("samples/funccount.ko", "functions=vfs_*")
         insmod(*breaker)

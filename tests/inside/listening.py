@@ -145,11 +145,11 @@ def listen_by_perf(event):
         raise OSError
 
 
-def by_perf(script, *events, options=(), fields=("event,trace",)):
+def by_perf(script, *events, fields=("event,trace",)):
     """Records events while a Python script runs: the lines of `perf script` with each of
     `fields`, and the bytes of the file."""
     tool("perf")
-    names = [word for event in events for word in ("-e", f"events_test:{event}", *options)]
+    names = [word for event in events for word in ("-e", f"events_test:{event}")]
     with tempfile.TemporaryDirectory() as directory:
         data = f"{directory}/perf.data"
         run("perf", "record", "-q", "-a", "-g", *names, "-o", data, "--",

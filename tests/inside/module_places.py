@@ -4,8 +4,8 @@ import re
 from contextlib import contextmanager
 
 import arch
-from kmod import (TRACING, Skip, ends, equal, function_tracer, kprobe_list, loaded, match,
-                  match_lines, nothing_left, outcome, probes, read, traced, unregistered, write)
+from kmod import (TRACING, ends, equal, function_tracer, kprobe_list, loaded, match, match_lines,
+                  nothing_left, probes, read, traced, unregistered, write)
 from module_loaded import HOW, INSIDE, MODULE, TARGET, names, probing, registered, rmmod, trigger
 
 
@@ -49,21 +49,6 @@ def test_probe_at_an_entry_beside_others_is_a_kprobe():
         equal(ways(f"p:one {TARGET}"), [arch.ENTRY if arch.ENTRY == "ftrace" else "entry"])
     equal(ways(f"p:one {TARGET}"), ["entry"])
     nothing_left("rust_kprobe")
-
-
-def test_probe_at_an_entry_where_ftrace_is_off():
-    """Linux 7.2 refuses the entry probe then. The kprobe is as good as one can be."""
-    switch = "/proc/sys/kernel/ftrace_enabled"
-    refused = outcome(write, switch, 0)
-    if refused:
-        equal(refused, "EOPNOTSUPP")
-        raise Skip("it cannot be switched off here")
-    try:
-        with probing(f"p:enter {TARGET}") as kmsg:
-            match_lines(kmsg.lines(), [registered("enter", "p", arch.entry(TARGET), arch.ENTRY)])
-    finally:
-        write(switch, 1)
-    equal(ways(f"p:one {TARGET}"), ["entry"])
 
 
 def test_probe_at_an_offset():

@@ -146,14 +146,6 @@ def argvs(program):
     executes(ctypes.c_void_p(8), empty)
 
 
-def unixes():
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        for name in (b"\0good\0evil", 4 * b"\0", 108 * b"\0", b"/" + 106 * b"p" + b"E",
-                     b"/tmp/none", b"/tmp/none\0junk", b"\\0none", b""):
-            # What is behind the name must not show.
-            connects(sock, struct.pack("=H", 1) + name + 108 * b"Z", 2 + len(name))
-
-
 def by_int80(program):
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40  # MAP_32BIT
     low = LIBC.mmap(None, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1,
@@ -166,7 +158,6 @@ def by_int80(program):
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         name, inet, path = put(0, b"by-int80"), put(256, INET), put(512, program.encode())
         call = int80()
-        call(295, 2**32 - 100, name, os.O_RDONLY)  # openat
         call(10, name, 0, 0)  # unlink
         call(38, name, name, 0)  # rename
         call(362, sock.fileno(), inet, len(INET))  # connect
@@ -196,7 +187,6 @@ def by_io_uring():
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         by_ring(16, sock.fileno(), ctypes.addressof(inet), offset=len(INET))  # CONNECT
     name = ctypes.addressof(buffer)
-    by_ring(18, -100, name)  # OPENAT
     by_ring(36, -100, name)  # UNLINKAT
     by_ring(35, -100, name, 2**32 - 100, name)  # RENAMEAT
 
@@ -208,11 +198,10 @@ def unlink(name, times):
 
 
 CALLS = {
-    "work": work, "exec": cold_exec, "remove": cold_remove, "argvs": argvs, "unixes": unixes,
+    "work": work, "exec": cold_exec, "remove": cold_remove, "argvs": argvs,
     "int80": by_int80, "io_uring": by_io_uring, "unlink": unlink,
     "exec-fails": lambda: LIBC.execve(cold(b"/cold/name"), argv(b"/cold/name"), None),
     "connect": lambda: connects(socket.socket(type=socket.SOCK_DGRAM), cold(INET), len(INET)),
-    "open": lambda: LIBC.open(cold(b"/cold/name"), os.O_RDONLY),
 }
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -273,14 +272,6 @@ def test_arguments_of_all_kinds():
           [("/bin/true", "-14"), ("", "-2"), ("(fault)", "-14")])
 
 
-def test_names_of_unix_sockets():
-    with loaded(), place() as folder, listening("sensor/connect") as listener:
-        seen = listener.called(folder, "unixes")
-    equal([values["address"] for _, values in seen], [
-        r"\0good\0evil", r"\0" * 4, r"\0" * 108, "/" + "p" * 106 + "E", "/tmp/none", "/tmp/none",
-        r"\\0none", ""])
-
-
 def test_32_bit_system_calls():
     if not takes_32_bits():
         raise kmod.Skip("the kernel takes no 32-bit system calls")
@@ -304,17 +295,6 @@ def test_io_uring():
     equal([(values.get("pathname") or values["oldname"],
             values.get("folder") or values["oldfolder"])
            for event, values in seen if event != "connect"], [("by-io_uring", "/")] * 2)
-
-
-def test_names_of_opened_files():
-    with place() as folder, kmod.loaded(ROOT / "samples/open_names.ko") as log:
-        for what in ("open", *["int80"] * takes_32_bits(), "io_uring"):
-            subprocess.run([*CALLS, what, *["/bin/true"] * (what == "int80")], cwd=folder)
-        names = [line.split("filename=")[1] for line in log.lines()
-                 if line.startswith("comm=callers dfd=-100 ")]
-    wanted = ["/cold/name", *["by-int80", "/bin/true"] * takes_32_bits(), "by-io_uring"]
-    # Those of the interpreter of /bin/true, too.
-    equal([name for name in names if name in wanted], wanted, names)
 
 
 def built(text, path, *options):
@@ -354,27 +334,6 @@ def test_32_bit_programs():
         [values] = [fields(text) for _, text in listener.records()]
         equal((values["filename"], argv(values)), (program, [program, "an argument"]))
         equal(int(values["inode"]), os.stat(program).st_ino)
-
-
-def test_a_program_that_fails_when_the_old_one_is_gone():
-    """Its only segment is in no program's memory."""
-    machine = {"x86_64": 62, "aarch64": 183}[os.uname().machine]
-    identity = b"\x7fELF\2\1\1".ljust(16, b"\0")
-    header = struct.pack("=16sHHIQQQIHHHHHH", identity, 2, machine, 1, 0, 64, 0, 0, 64, 56, 1,
-                         0, 0, 0)
-    segment = struct.pack("=IIQQQQQQ", 1, 5, 0, 0xFFFF << 48, 0xFFFF << 48, 64, 64, 0)
-    with loaded(), place() as folder, listening("sensor/exec", "sensor/exec_failed") as listener:
-        bad = Path(folder) / "bad"
-        bad.write_bytes(header + segment)
-        bad.chmod(0o755)
-        pid = os.fork()
-        if pid == 0:
-            os.execv(bad, ["bad"])
-        equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGSEGV)
-        [(event, text)] = listener.records()
-        values = fields(text)
-        equal(event, "exec_failed")
-        equal(only([values], "path", "pid", "comm"), [("(gone)", str(pid), "bad")])
 
 
 def unlinks_by_name(name, times=1):

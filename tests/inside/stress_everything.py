@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import arch
-from device import FOLLOWED, HITS, IO_REFUSED, SET, Device
+from device import FOLLOWED, HITS, SET, Device, refused_member
 from kmod import TRACING, Skip, Threads, check, equal, errno_name, kprobe_list, read
 from stress_form import EVERY
 
@@ -82,7 +82,7 @@ def attached(device, batch, refused):
         try:
             return device.add(SET, *batch)
         except OSError as error:
-            name = batch.pop(device.ioctl(IO_REFUSED))
+            name = batch.pop(refused_member())
             refused.setdefault(errno_name(error), []).append(name)
     return None
 

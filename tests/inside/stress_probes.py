@@ -5,57 +5,16 @@ import contextlib
 import ctypes
 import itertools
 import mmap
-import subprocess
 import time
 
-import arch
 from arch import LIBC, checked, inside
 from device import (ALL_KINDS, AROUND, AT, BEFORE, COLLECT, COLLECT_ENTRY, EXACT, FAULTS, FOLLOWED,
-                    HITS, INNER, IO_REFUSED, IO_TIMERS, IO_USER, IRQ, NESTED, READER, RETURN_SET,
-                    SET, SOFTIRQ, TARGET, TRACED, VICTIM, WRONG, Device, call_victim, come_and_go,
-                    drop, exact, fire, maps_add_up, stress, toggled)
-from kmod import (CPUS, Skip, Threads, check, ends, equal, insmod, kprobe_list, loaded, log,
-                  match_lines, outcome, probes, refused, rmmod, unregistered, until, write)
+                    HITS, INNER, IO_TIMERS, IO_USER, IRQ, NESTED, READER, RETURN_SET, SET,
+                    SOFTIRQ, TARGET, VICTIM, WRONG, Device, call_victim, come_and_go, drop,
+                    exact, fire, maps_add_up, refused_member, stress, toggled)
+from kmod import (CPUS, Threads, check, ends, equal, insmod, kprobe_list, loaded, log,
+                  match_lines, outcome, probes, refused, rmmod, unregistered, write)
 from stress_form import ROUNDS, SECONDS
-
-
-def test_at_an_entry_and_behind_its_endbr():
-    function = arch.handler_of("getpriority")
-    with Device() as device:
-        at = device.add(BEFORE, function)
-        (line,) = kprobe_list()
-        equal("[FTRACE]" in line, arch.ENTRY == "ftrace", line)
-        if not arch.begins_with_endbr(function):
-            raise Skip("functions do not begin with ENDBR here")
-        behind = device.add(BEFORE, f"{function}+4")
-        arch.syscall("getpriority", 0, 0)
-        equal((at.ask(HITS), behind.ask(HITS)), (1, 1))
-        for offset in (1, 3, 5, 8):
-            refused("EILSEQ", device.add, BEFORE, f"{function}+{offset}")
-        # They are at the same address: one is dropped, the other stays.
-        behind.drop()
-        arch.syscall("getpriority", 0, 0)
-        equal(at.ask(HITS), 2)
-
-
-def test_by_a_jump_and_after_the_instruction():
-    kinds = (BEFORE, True), (AROUND, True), (AROUND, False)
-    with Device() as device, exact(device, target=kinds) as figures, \
-            exact(device, exact=((BEFORE, True),)):
-        if arch.ENTRY == "ftrace":  # Only x86-64 has jumps.
-            until(lambda: any("[OPTIMIZED]" in line for line in kprobe_list()), seconds=30)
-        for which in TARGET, EXACT:
-            device.call(which, 50)
-    return str(figures)
-
-
-def test_a_tracepoint():
-    with Device() as device:
-        held = device.add(TRACED, "sched_process_exec")
-        before = held.ask(HITS)
-        for _ in range(3):
-            subprocess.run(["true"], check=True)
-        check(held.ask(HITS) >= before + 3, f"{held.ask(HITS) - before} hits of 3")
 
 
 def test_loaded_and_unloaded_under_fire():
@@ -209,7 +168,7 @@ def test_a_set_whose_kth_member_is_refused():
         for kind, (bad, number) in itertools.product((SET, RETURN_SET), refusals.items()):
             for k in range(len(places) + 1):
                 refused(number, device.add, kind, *places[:k], bad, *places[k:])
-                equal(device.ioctl(IO_REFUSED), k)
+                equal(refused_member(), k)
                 equal(kprobe_list(), [])
                 tried += 1
     return f"{tried} sets"

@@ -33,7 +33,7 @@ impl core::fmt::Write for Text {
 
 fn text(view: &dyn View) -> KVec<u8> {
     let mut text = Text(KVec::new());
-    assert!(view.text(&mut text).is_ok());
+    assert!(view.text(&mut text, usize::MAX).is_ok());
     text.0
 }
 

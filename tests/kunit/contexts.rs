@@ -23,7 +23,7 @@ fn store<T: Unpin>(slot: &Slot<T>, value: T) {
 }
 
 /// Runs `call` and returns what `take` reads at `target`.
-fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
+pub(crate) fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
     F: Fn(&kprobe::Context<'_>) -> T + Send + Sync + 'static,
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn all_registers() -> Result {
-        let target = Target::symbol(c"kut_registers").offset(kut_registers_at);
+        let target = Target::symbol(c"kut_registers_set");
         let look = |cx: &kprobe::Context<'_>| all().map(|(r, value)| cx.register(r) == value);
         assert!(at(target, look, || kut_registers())?
             .iter()
@@ -226,28 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn counters_of_each_cpu() -> Result {
-        kprobes::per_cpu_counts! {
-            static STATIC: 3;
-        }
-        let before: [u64; 4] = core::array::from_fn(|n| STATIC.get(n));
-        STATIC.inc(0);
-        STATIC.inc(2);
-        STATIC.inc(2);
-        STATIC.inc(3);
-        let after: [u64; 4] = core::array::from_fn(|n| STATIC.get(n) - before[n]);
-        assert!(after == [1, 0, 2, 0]);
-
-        let counts = PerCpuCounts::<3>::new()?;
-        for n in [0, 2, 2, 2, 3, usize::MAX] {
-            counts.inc(n);
-        }
-        let got = [0, 1, 2, 3].map(|n| counts.get(n));
-        assert!(got == [1, 0, 3, 0]);
-        Ok(())
-    }
-
-    #[test]
     fn task() -> Result {
         let look = |cx: &kprobe::Context<'_>| {
             let addresses = (cx.address().as_usize(), cx.ip());
@@ -265,36 +243,26 @@ mod tests {
         Ok(())
     }
 
-    /// A kernel thread, in which KUnit runs each case, has a root directory, but no open file.
     #[test]
-    fn files_and_program() -> Result {
+    fn task_as_in_c() -> Result {
         let look = |cx: &kprobe::Context<'_>| {
-            let mut buf = [0; 4];
-            let root = cx.root_directory()?;
-            Ok([
-                root.name(&mut buf)?.as_bytes() == b"/",
-                **root.path(&mut buf)? == *b"/",
-                root.parent()?.is_none(),
-                root.id()?.inode != 0,
-                cx.working_directory()?.id()? == root.id()?,
-                [-1, 0, i32::MAX]
-                    .iter()
-                    .all(|&fd| cx.file(fd).err() == Some(EBADF)),
-            ])
+            let ids = [cx.ppid(), cx.pid_vnr(), cx.tgid_vnr()].map(|id| id as u64);
+            let user = [cx.uid(), cx.gid()].map(u64::from);
+            let times = [cx.now_ns(), cx.start_time_ns(), cx.boot_ns()];
+            let exe = cx.exe_name(&mut [0; 8]).err();
+            (ids, user, cx.cgroup_id(), times, exe)
         };
-        let seen: Result<[bool; 6]> = at(DIV, look, || kut_div(some()))?;
-        assert!(seen? == [true; 6]);
-
-        let arguments = |cx: &kprobe::Context<'_>| {
-            let mut buf = [0; 4];
-            let mut all = cx.program_arguments()?;
-            Ok((cx.mm().is_null(), all.read_next(&mut buf).is_none()))
-        };
-        let none: Result<(bool, bool)> = at(DIV, arguments, || kut_div(some()))?;
-        assert!(none.err() == Some(EFAULT));
-        // KUnit gives the thread an address space for it, without arguments.
-        assert!(kut_user_page() != 0);
-        assert!(at(DIV, arguments, || kut_div(some()))?? == (false, true));
+        let (ids, user, cgroup, [now, started, boot], exe) = at(DIV, look, || kut_div(some()))?;
+        let mut c = [0; 7];
+        kut_task(&mut c);
+        assert_eq!(ids, c[..3]);
+        assert!(ids[1] != 0 && ids[2] != 0);
+        assert_eq!(user, c[3..5]);
+        assert_eq!([started, cgroup], c[5..]);
+        // The machine has not been suspended.
+        assert!(0 < started && started < boot && now <= boot && boot - now < 1_000_000_000);
+        // A kernel thread runs no program.
+        assert!(exe == Some(ENOENT));
         Ok(())
     }
 

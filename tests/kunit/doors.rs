@@ -72,20 +72,6 @@ mod tests {
     }
 
     #[test]
-    fn override_of_a_set() -> Result {
-        let targets = [SKIPPED, DIV];
-        // SAFETY: As in `odd`.
-        let set = unsafe { OverrideSet::new(&targets, Odd(Seen::new())) };
-        let set = boxed(set)?;
-        assert_eq!((kut_skipped(1), kut_div(301)), (1000, 1001));
-        assert_eq!((kut_skipped(2), kut_div(300)), (3, 100));
-        assert_eq!(set.handler().0.hits(), (4, 0));
-        drop(set);
-        assert_eq!((kut_skipped(1), kut_div(301)), (2, 100));
-        Ok(())
-    }
-
-    #[test]
     fn override_beside_others() -> Result {
         // The probe that was registered last is called first.
         let earlier = before(SKIPPED)?;

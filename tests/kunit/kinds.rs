@@ -224,8 +224,6 @@ macro_rules! kinds {
             #[test]
             fn a_set_has_members_and_indices() -> Result { members::<$kind>() }
             #[test]
-            fn several_probes_at_a_place() -> Result { many::<$kind>() }
-            #[test]
             fn a_set_is_all_or_none() -> Result { refusals::<$kind>() }
             #[test]
             fn a_partial_set_omits_refused_targets() -> Result { partial::<$kind>() }
@@ -396,22 +394,6 @@ fn members<K: Tested>() -> Result {
     check!(seen.hits() == [1, 2, 0]);
     let enabled = set.iter().map(|(_, probe)| probe.is_enabled());
     check!(enabled.eq([false, true]));
-    Ok(())
-}
-
-fn many<K: Tested>() -> Result {
-    let (seen, single) = (state()?, state()?);
-    let set = K::set(&[0; 3], Options::default(), &seen)?;
-    let probe = K::one(0, Options::default(), &single)?;
-    K::call(0);
-    check!(seen.hits() == [1, 1, 1]);
-    set.get(1).ok_or(ENOENT)?.disable()?;
-    K::call(0);
-    check!(seen.hits() == [2, 1, 2]);
-    drop(set);
-    K::call(0);
-    check!(probe.is_enabled());
-    check!(seen.hits() == [2, 1, 2] && single.hits() == [3, 0, 0]);
     Ok(())
 }
 

@@ -7,17 +7,21 @@
 
 use kernel::prelude::*;
 
+kprobes::c_structs!(c);
+
 mod targets;
 
 mod collect;
 mod contexts;
 mod doors;
 mod entries;
+mod fields;
 mod kinds;
 mod kprobe;
 mod kretprobe;
 mod memory;
 mod ratelimit;
+mod stacks;
 mod tracepoints;
 
 module! {

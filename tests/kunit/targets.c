@@ -5,28 +5,28 @@
  */
 #include <kunit/test-bug.h>
 #include <kunit/test.h>
+#include <linux/cgroup.h>
 #include <linux/completion.h>
+#include <linux/cred.h>
 #include <linux/delay.h>
-#include <linux/ftrace.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/irq_work.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
-#include <linux/linkage.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/pid_namespace.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
-#include <linux/sched/signal.h>
-#include <linux/stacktrace.h>
 #include <linux/timer.h>
 #include <linux/uaccess.h>
 #ifdef CONFIG_X86_64
 #include <asm/fixmap.h>
 #endif
 
+#include "fields.h"
 
 noinline u32 kut_div(u32 value)
 {
@@ -57,10 +57,11 @@ noinline u64 kut_mix(u64 a, u64 b)
 	return a;
 }
 
-noinline u64 kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
+/* Returns the address to which it returns. */
+noinline unsigned long kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
 {
 	barrier();
-	return a + b + c + d + e + f;
+	return (unsigned long)__builtin_return_address(0);
 }
 
 struct kut_two {
@@ -135,67 +136,36 @@ void kut_call_syscall(void)
 	kut_syscall(&regs);
 }
 
-/*
- * Sets each register to a different value at the probe, which is at offset
- * kut_registers_at.
- */
+/* Sets each register to a different value, until kut_registers_set. */
+noinline __noclone void kut_registers(void)
+{
 #ifdef CONFIG_X86_64
-asm(".text\n"
-    ".type kut_registers, @function\n"
-    ".globl kut_registers\n" ASM_FUNC_ALIGN
-    "kut_registers:\n"
-    ".irp r,rbx,rbp,r12,r13,r14,r15\n"
-    "	push %\\r\n"
-    ".endr\n"
-    ".set n, 101\n"
-    ".irp r,rax,rbx,rcx,rdx,rsi,rdi,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"
-    "	mov $n, %\\r\n"
-    ".set n, n + 1\n"
-    ".endr\n"
-    "1:	nop\n"
-    ".irp r,r15,r14,r13,r12,rbp,rbx\n"
-    "	pop %\\r\n"
-    ".endr\n"
-    "	" ASM_RET "\n"
-    ".size kut_registers, .-kut_registers\n"
-    ".section .rodata\n"
-    ".globl kut_registers_at\n"
-    "kut_registers_at: .long 1b - kut_registers\n"
-    ".previous\n");
+	asm volatile("push %%rbp\n"
+		     ".set n, 101\n"
+		     ".irp r,rax,rbx,rcx,rdx,rsi,rdi,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"
+		     "	mov $n, %%\\r\n"
+		     ".set n, n + 1\n"
+		     ".endr\n"
+		     ".globl kut_registers_set\n"
+		     "kut_registers_set: nop\n"
+		     "pop %%rbp\n" ::: "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
+		     "r10", "r11", "r12", "r13", "r14", "r15", "memory");
 #else
-/* Without x18, which the kernel may reserve. */
-asm(".text\n"
-    ".align 2\n"
-    ".type kut_registers, @function\n"
-    ".globl kut_registers\n"
-    "kut_registers:\n"
-    "	stp x29, x30, [sp, #-96]!\n"
-    "	stp x19, x20, [sp, #16]\n"
-    "	stp x21, x22, [sp, #32]\n"
-    "	stp x23, x24, [sp, #48]\n"
-    "	stp x25, x26, [sp, #64]\n"
-    "	stp x27, x28, [sp, #80]\n"
-    ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\n"
-    "	mov x\\n, #101 + \\n\n"
-    ".endr\n"
-    ".irp n,19,20,21,22,23,24,25,26,27,28,29,30\n"
-    "	mov x\\n, #101 + \\n\n"
-    ".endr\n"
-    "1:	nop\n"
-    "	ldp x19, x20, [sp, #16]\n"
-    "	ldp x21, x22, [sp, #32]\n"
-    "	ldp x23, x24, [sp, #48]\n"
-    "	ldp x25, x26, [sp, #64]\n"
-    "	ldp x27, x28, [sp, #80]\n"
-    "	ldp x29, x30, [sp], #96\n"
-    "	ret\n"
-    ".size kut_registers, .-kut_registers\n"
-    ".section .rodata\n"
-    ".align 2\n"
-    ".globl kut_registers_at\n"
-    "kut_registers_at: .long 1b - kut_registers\n"
-    ".previous\n");
+	/* Without x18, which the kernel may reserve. */
+	asm volatile("stp x29, x30, [sp, #-16]!\n"
+		     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,19,20,21,22,23\n"
+		     "	mov x\\n, #101 + \\n\n"
+		     ".endr\n"
+		     ".irp n,24,25,26,27,28,29,30\n"
+		     "	mov x\\n, #101 + \\n\n"
+		     ".endr\n"
+		     ".globl kut_registers_set\n"
+		     "kut_registers_set: nop\n"
+		     "ldp x29, x30, [sp], #16\n" ::: "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7",
+		     "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19",
+		     "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "memory");
 #endif
+}
 
 int kut_ran;
 
@@ -205,50 +175,18 @@ noinline int kut_skipped(int value)
 	return value + 1;
 }
 
-/*
- * Stack traces, like those of lib/tests/test_kprobes.c. The return addresses are
- * those of the first call: with a probe, they are the trampoline's.
- */
-static unsigned long first_return[2];
-
-noinline unsigned long kut_stack_inner(void)
+/* What the kernel's own functions have of the current task. */
+void kut_task(u64 *to)
 {
-	if (!first_return[0])
-		first_return[0] = (unsigned long)__builtin_return_address(0);
-	return first_return[0];
-}
-
-noinline unsigned long kut_stack_outer(void)
-{
-	unsigned long (*volatile inner)(void) = kut_stack_inner;
-
-	if (!first_return[1])
-		first_return[1] = (unsigned long)__builtin_return_address(0);
-	inner();
-	return first_return[1];
-}
-
-noinline unsigned long kut_stack_driver(void)
-{
-	unsigned long (*volatile outer)(void) = kut_stack_outer;
-
-	outer();
-	return (unsigned long)__builtin_return_address(0);
-}
-
-/* Returns the index of the address in the trace, from 1, or 0; next is the one after it. */
-int kut_stack_find(unsigned long address, unsigned long *next)
-{
-	unsigned long entries[16];
-	unsigned int i, n = stack_trace_save(entries, ARRAY_SIZE(entries), 0);
-
-	for (i = 0; i + 1 < n; i++) {
-		if (entries[i] == address) {
-			*next = entries[i + 1];
-			return i + 1;
-		}
-	}
-	return 0;
+	*to++ = task_ppid_nr(current);
+	*to++ = task_pid_vnr(current);
+	*to++ = task_tgid_vnr(current);
+	*to++ = from_kuid(&init_user_ns, current_uid());
+	*to++ = from_kgid(&init_user_ns, current_gid());
+	*to++ = current->group_leader->start_boottime;
+	rcu_read_lock();
+	*to++ = IS_ENABLED(CONFIG_CGROUPS) ? cgroup_id(task_dfl_cgroup(current)) : 0;
+	rcu_read_unlock();
 }
 
 bool kut_preemptible(void)
@@ -300,40 +238,13 @@ void kut_stop_sleepers(int n)
 	}
 }
 
-/* Claims a function, like a live patch. */
-static void held(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
-		 struct ftrace_regs *fregs)
-{
-}
-
-static struct ftrace_ops holder = {
-	.func = held,
-	.flags = FTRACE_OPS_FL_SAVE_REGS_IF_SUPPORTED | FTRACE_OPS_FL_IPMODIFY,
-};
-
-int kut_hold(unsigned long address)
-{
-	int ret = ftrace_set_filter_ip(&holder, address, 0, 0);
-
-	return ret ?: register_ftrace_function(&holder);
-}
-
-void kut_let_go(unsigned long address)
-{
-	unregister_ftrace_function(&holder);
-	ftrace_set_filter_ip(&holder, address, 1, 0);
-}
-
 /*
- * A kprobe that joins the one under test, so that the kernel's state of that can be
- * found outside of the library.
+ * Sets nmissed of the kretprobe at that address, which a kprobe finds that joins it.
  */
-static struct kprobe mate;
-static struct kprobe *joined;
-
-int kut_join(unsigned long address)
+int kut_set_dry(unsigned long address, int value)
 {
-	struct list_head *at;
+	static struct kprobe mate;
+	struct kprobe *kp;
 	int ret;
 
 	memset(&mate, 0, sizeof(mate));
@@ -341,57 +252,20 @@ int kut_join(unsigned long address)
 	ret = register_kprobe(&mate);
 	if (ret)
 		return ret;
-	for (at = mate.list.next; at != &mate.list; at = at->next) {
-		joined = list_entry(at, struct kprobe, list);
+	ret = -ENOENT;
+	list_for_each_entry(kp, &mate.list, list) {
 		/* Only the aggregate probe is hashed. */
-		if (!joined->hlist.pprev || joined->hlist.pprev == LIST_POISON2)
-			return 0;
+		if (kp->hlist.pprev && kp->hlist.pprev != LIST_POISON2)
+			continue;
+		container_of(kp, struct kretprobe, kp)->nmissed = value;
+		ret = 0;
 	}
 	unregister_kprobe(&mate);
-	return -ENOENT;
+	return ret;
 }
 
-void kut_leave(void)
-{
-	unregister_kprobe(&mate);
-}
-
-/* Sets nmissed of the kretprobe that was joined. */
-void kut_set_dry(int value)
-{
-	container_of(joined, struct kretprobe, kp)->nmissed = value;
-}
-
-/*
- * The transient state in init_aggr_kprobe(): the probe that was joined points at an
- * aggregate probe, whose list is still empty. A timer ends it.
- */
-static struct kprobe half;
-static struct list_head *whole;
-
-static void heal(struct timer_list *unused)
-{
-	WRITE_ONCE(half.list.next, whole);
-}
-static DEFINE_TIMER(healer, heal);
-
-void kut_half_link(unsigned int heal_ms)
-{
-	memset(&half, 0, sizeof(half));
-	INIT_LIST_HEAD(&half.list);
-	whole = joined->list.next;
-	mod_timer(&healer, jiffies + msecs_to_jiffies(heal_ms));
-	WRITE_ONCE(joined->list.next, &half.list);
-}
-
-void kut_whole_link(void)
-{
-	WRITE_ONCE(joined->list.next, whole);
-	timer_delete_sync(&healer);
-}
-
-/* Maps two pages of user memory. */
-unsigned long kut_user_pages(void)
+/* Maps pages of user memory. */
+unsigned long kut_user_pages(int n)
 {
 	struct kunit *test = kunit_get_current_test();
 	unsigned long at = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -399,15 +273,8 @@ unsigned long kut_user_pages(void)
 
 	if (!at || IS_ERR_VALUE(at) || clear_user((void __user *)at, 2 * PAGE_SIZE))
 		return 0;
-	return at;
-}
-
-/* As above, with the second one unmapped again. */
-unsigned long kut_user_page(void)
-{
-	unsigned long at = kut_user_pages();
-
-	return !at || vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
+	/* What follows them cannot be read. */
+	return n == 1 && vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
 }
 
 int kut_write_user(unsigned long at, const void *from, unsigned long len)
@@ -440,11 +307,6 @@ unsigned long kut_fixed_device(void)
 void kut_skip(const char *why)
 {
 	kunit_mark_skipped(kunit_get_current_test(), "%s", why);
-}
-
-void kut_signal(int sig)
-{
-	send_sig(sig, current, 0);
 }
 
 /* Passes the tracepoint module_get. */
@@ -506,4 +368,148 @@ void kut_interrupt(void)
 unsigned int kut_level(void)
 {
 	return interrupt_context_level();
+}
+
+/*
+ * A chain of calls, of which kut_chained() is the last. The return addresses are those of the first
+ * run: with a probe, they may be the trampoline's.
+ */
+static unsigned long chain[3];
+static bool chain_known;
+
+noinline __noclone u64 kut_chained(u64 a, u64 b)
+{
+	int i;
+
+	if (!READ_ONCE(chain_known))
+		chain[0] = _RET_IP_;
+	/* Long enough for a jump. */
+	for (i = 0; i < 3; i++) {
+		a = (a ^ b) * 0x9e3779b97f4a7c15ull;
+		b = (b << 7) | (b >> 57);
+	}
+	/* What is needed after the call is pushed and popped. */
+	i = kut_recursed(a);
+	return a + b + i;
+}
+
+noinline __noclone u64 kut_chain_1(u64 a, u64 b)
+{
+	if (!READ_ONCE(chain_known))
+		chain[1] = _RET_IP_;
+	a = kut_chained(a, b);
+	barrier();
+	return a + b;
+}
+
+noinline __noclone u64 kut_chain_2(u64 a, u64 b)
+{
+	if (!READ_ONCE(chain_known))
+		chain[2] = _RET_IP_;
+	a = kut_chain_1(a, b);
+	barrier();
+	return a + b;
+}
+
+/* Runs it, and stores what is the stack of kut_chained(); how many frames that is. */
+noinline unsigned int kut_chain(unsigned long *frames, unsigned int n)
+{
+	unsigned int all = stack_trace_save(frames + 2, n - 2, 0);
+
+	kut_chain_2(all, n);
+	WRITE_ONCE(chain_known, true);
+	memcpy(frames, chain, sizeof(chain));
+	return all + 2;
+}
+
+/* The same in an interrupt of the caller. */
+static struct {
+	struct irq_work work;
+	unsigned long *frames;
+	unsigned int n;
+} chain_work;
+
+static void chain_interrupt(struct irq_work *unused)
+{
+	chain_work.n = kut_chain(chain_work.frames, chain_work.n);
+}
+
+unsigned int kut_chain_in_interrupt(unsigned long *frames, unsigned int n)
+{
+	init_irq_work(&chain_work.work, chain_interrupt);
+	chain_work.frames = frames;
+	chain_work.n = n;
+	irq_work_queue(&chain_work.work);
+	while (irq_work_is_busy(&chain_work.work))
+		cpu_relax();
+	return READ_ONCE(chain_work.n);
+}
+
+static void kut_function(void)
+{
+}
+
+/* All bits of what is not set are those of `rest`. */
+struct kut_fields *kut_fields(u8 rest)
+{
+	static struct {
+		struct kut_fields fields;
+		u32 tail[2];
+	} object;
+	static struct kut_part part = { 71, -72 };
+	static u32 number = 73;
+	struct kut_fields *f = &object.fields;
+
+	memset(&object, rest, sizeof(object));
+	f->small = -1;
+	f->flag = true;
+	f->sign = KUT_NEGATIVE;
+	f->color = KUT_BLUE;
+	f->word = -3;
+	f->wide = 0xfedcba9876543210;
+	f->size = SIZE_MAX - 4;
+	f->port = cpu_to_be16(8080);
+	f->type = 5;
+	*(u32 *)&f->fixed = 6;
+	f->nested.inner = 7;
+	f->nested.part.first = 8;
+	f->nested.part.second = -9;
+	f->low = 0x1234;
+	f->high = 0x5678;
+	f->bits = 5;
+	f->more = 0x55;
+	f->negative = -10;
+	f->bit = true;
+	f->bright = KUT_GREEN;
+	f->first = 0xabcde;
+	f->across = 0x123456789a;
+	f->below = -11;
+	f->pair[0].deep = 12;
+	f->pair[1].deep = 13;
+	memcpy(f->bytes, "field", 5);
+	f->flags[0] = true;
+	f->flags[1] = false;
+	f->flags[2] = true;
+	for (int i = 0; i < 6; i++)
+		f->table[i / 3][i % 3] = -20 - i;
+	for (int i = 0; i < 3; i++) {
+		f->parts[i].first = 30 + i;
+		f->parts[i].second = -40 - i;
+	}
+	f->pointers[0] = NULL;
+	f->pointers[1] = f->part = &part;
+	f->next = NULL;
+	f->link = (struct kut_fields __rcu **)&f->tag.of;
+	f->number = &number;
+	f->text = "text";
+	f->function = kut_function;
+	f->nothing = (void *)1;
+	atomic_set(&f->count, -50);
+	f->tag.kind = 51;
+	f->tag.of = f;
+	for (int i = 0; i < 300; i++)
+		f->big[i] = 1000 + i;
+	f->tail[0] = 61;
+	f->tail[1] = 62;
+	return f;
 }

@@ -20,6 +20,12 @@ pub(crate) const DIV: Target<'static> = Target::symbol(c"kut_div");
 pub(crate) const MORE: Target<'static> = Target::symbol(c"kut_div_more");
 pub(crate) const RECURSED: Target<'static> = Target::symbol(c"kut_recursed");
 pub(crate) const NONE: Target<'static> = Target::symbol(c"no_such_function");
+/// Assembly, which ftrace does not know.
+pub(crate) const ASSEMBLY: Target<'static> = Target::symbol(if cfg!(CONFIG_X86_64) {
+    c"ret_from_fork_asm"
+} else {
+    c"ret_from_fork"
+});
 
 // The safe functions take any value.
 unsafe extern "C" {
@@ -28,40 +34,32 @@ unsafe extern "C" {
     pub(crate) safe fn kut_recursed(value: u32) -> u32;
     pub(crate) safe fn kut_mix(a: u64, b: u64) -> u64;
     pub(crate) safe fn kut_call_structs();
-    pub(crate) safe fn kut_integers(a: u8, b: i8, c: u16, d: i16, e: u32, f: i32) -> u64;
+    pub(crate) safe fn kut_integers(a: u8, b: i8, c: u16, d: i16, e: u32, f: i32) -> usize;
     pub(crate) safe fn kut_long(a: u64, b: i64, c: usize, d: isize, e: bool, f: *const c_void);
     pub(crate) safe fn kut_long_result(value: isize) -> isize;
     pub(crate) safe fn kut_int_result(value: i32) -> i32;
     pub(crate) safe fn kut_string(string: *const u8) -> u64;
     pub(crate) safe fn kut_call_syscall();
     pub(crate) safe fn kut_registers();
-    // The offset at which each CPU register has its value.
-    pub(crate) safe static kut_registers_at: u32;
     pub(crate) safe fn kut_skipped(value: i32) -> i32;
-    pub(crate) safe fn kut_stack_driver() -> usize;
-    pub(crate) safe fn kut_stack_find(address: usize, next: &mut usize) -> i32;
     pub(crate) safe fn kut_preemptible() -> bool;
     pub(crate) safe fn kut_start_sleepers(n: i32);
     pub(crate) safe fn kut_stop_sleepers(n: i32);
-    pub(crate) safe fn kut_hold(address: usize) -> i32;
-    pub(crate) safe fn kut_let_go(address: usize);
-    pub(crate) safe fn kut_user_page() -> usize;
-    pub(crate) safe fn kut_user_pages() -> usize;
-    pub(crate) safe fn kut_join(address: usize) -> i32;
-    pub(crate) safe fn kut_leave();
-    pub(crate) safe fn kut_set_dry(value: i32);
-    pub(crate) safe fn kut_half_link(heal_ms: u32);
-    pub(crate) safe fn kut_whole_link();
+    pub(crate) safe fn kut_user_pages(n: i32) -> usize;
+    pub(crate) safe fn kut_set_dry(address: usize, value: i32) -> i32;
     pub(crate) fn kut_write_user(at: usize, from: *const u8, len: usize) -> i32;
     pub(crate) safe fn kut_map_device() -> usize;
     pub(crate) fn kut_unmap_device(at: usize);
     pub(crate) safe fn kut_fixed_device() -> usize;
     pub(crate) fn kut_skip(why: *const c_char);
-    pub(crate) safe fn kut_signal(sig: i32);
     pub(crate) safe fn kut_use_module();
     pub(crate) safe fn kut_init_timer();
     pub(crate) safe fn kut_interrupt();
     pub(crate) safe fn kut_level() -> u32;
+    pub(crate) safe fn kut_task(to: &mut [u64; 7]);
+    pub(crate) fn kut_chain(frames: *mut usize, n: u32) -> u32;
+    pub(crate) fn kut_chain_in_interrupt(frames: *mut usize, n: u32) -> u32;
+    pub(crate) safe fn kut_fields(rest: u8) -> usize;
     pub(crate) static kut_ran: i32;
 }
 

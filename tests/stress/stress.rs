@@ -69,7 +69,6 @@ const MISSED: usize = 1;
 const RETURNS: usize = 2;
 const WRONG: usize = 3;
 const FAULTS: usize = 4;
-const OPTIMIZED: usize = 5;
 
 /// A handler that answers.
 trait Answers {
@@ -407,7 +406,6 @@ impl<K: Kind, H: Handles<K> + Answers> Held for Probe<K, H> {
     fn ask(&self, what: usize) -> Option<u64> {
         match what {
             MISSED => Some(self.missed()),
-            OPTIMIZED => Some((self.mechanism() == Mechanism::Jump).into()),
             _ => self.handler().count(what).map(Count::get),
         }
     }

@@ -1,15 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Others at the function of an entry probe, with which ftrace has to call both, as
- * `kind` says: an fprobe, what a live patch does (an ops that goes on in another
- * function), or what BPF's fentry does (a trampoline that ftrace calls directly). The
- * parameter `hits` tells how often.
+ * Others at the function of a probe, as `kind` says. `hits` tells how often the first
+ * three were called, with which ftrace has to call an entry probe, too:
+ *
+ * fprobe	an fprobe
+ * patch	what a live patch does: an ops that goes on in another function
+ * direct	what BPF's fentry does: a trampoline that ftrace calls directly
+ * post		a kprobe with a post handler at the entry, where there is one without: Linux
+ *		7.2 cannot disarm that one any more
+ * break	makes ftrace disable itself: overwrites its call in the function, which it
+ *		finds the next time that it is to write there. The function must not be called
+ *		any more
+ *
+ * If both kprobes are in C, the kernel crashes. To reproduce that, in `make shell` after
+ * `scripts/build -C bench` and `scripts/build -C tests/stress`:
+ *
+ *	insmod bench/bench_target.ko
+ *	insmod bench/bench_c.ko kind=kprobe_counting
+ *	insmod tests/stress/stress_beside.ko kind=post symbol=bench_call
+ *	rmmod stress_beside
+ *	rmmod bench_c
+ *	cat /sys/kernel/debug/kprobes/list
  */
 #include <linux/atomic.h>
 #include <linux/fprobe.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/vmalloc.h>
 #ifdef CONFIG_X86_64
 #include <asm/ibt.h>
 #include <asm/nospec-branch.h>
@@ -17,11 +36,11 @@
 
 static char symbol[KSYM_NAME_LEN];
 module_param_string(symbol, symbol, sizeof(symbol), 0);
-MODULE_PARM_DESC(symbol, "MODULE:FUNCTION, of a u64 that returns a u64");
+MODULE_PARM_DESC(symbol, "MODULE:FUNCTION; of a u64 that returns a u64, for patch");
 
 static char *kind = "";
 module_param(kind, charp, 0);
-MODULE_PARM_DESC(kind, "fprobe, patch or direct");
+MODULE_PARM_DESC(kind, "fprobe, patch, direct, post or break");
 
 static long hits;
 module_param(hits, long, 0400);
@@ -89,12 +108,33 @@ asm(
 static struct ftrace_ops direct;
 #endif
 
+static void after(struct kprobe *kp, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static struct kprobe post = { .symbol_name = symbol, .post_handler = after };
+
+static int break_at(void *at)
+{
+	/* Its own mapping is read-only. */
+	struct page *page = vmalloc_to_page(at);
+	void *alias = page ? vmap(&page, 1, VM_MAP, PAGE_KERNEL) : NULL;
+
+	if (!alias)
+		return -ENOMEM;
+	memset(alias + offset_in_page(at), 0x90, 5);
+	vunmap(alias);
+	return 0;
+}
+
 static int __init beside_init(void)
 {
 	struct kprobe probe = { .symbol_name = symbol, .flags = KPROBE_FLAG_DISABLED };
 	unsigned long at;
 	int errno;
 
+	if (!strcmp(kind, "post"))
+		return register_kprobe(&post);
 	/* Only to find the function. */
 	errno = register_kprobe(&probe);
 	if (errno)
@@ -102,6 +142,8 @@ static int __init beside_init(void)
 	unregister_kprobe(&probe);
 	at = (unsigned long)probe.addr;
 
+	if (!strcmp(kind, "break"))
+		return break_at(probe.addr);
 	if (!strcmp(kind, "fprobe"))
 		return register_fprobe_ips(&fprobe, &at, 1);
 	if (!strcmp(kind, "patch"))
@@ -122,14 +164,16 @@ static void __exit beside_exit(void)
 	} else if (!strcmp(kind, "patch")) {
 		unregister_ftrace_function(&patch);
 		ftrace_free_filter(&patch);
+	} else if (!strcmp(kind, "post")) {
+		unregister_kprobe(&post);
 #ifdef CONFIG_X86_64
-	} else {
+	} else if (!strcmp(kind, "direct")) {
 		unregister_ftrace_direct(&direct, (unsigned long)stress_beside_trampoline, true);
 #endif
 	}
 }
 module_exit(beside_exit);
 
-MODULE_DESCRIPTION("Others at the function of an entry probe");
+MODULE_DESCRIPTION("Others at the function of a probe");
 MODULE_AUTHOR("The rust_kprobe authors");
 MODULE_LICENSE("GPL");

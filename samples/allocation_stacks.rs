@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which calls allocate the most memory? The bytes that `kmalloc` returns, by stack:
+//! bpftrace's `tracepoint:kmem:kmalloc { @[kstack(8)] = sum(args->bytes_alloc); }`. In
+//! debugfs (`/sys/kernel/debug/allocation_stacks/bytes`), and the five with the most bytes
+//! in the log when the module is unloaded.
+
+use kernel::prelude::*;
+use kprobes::{nofault::KernelPtr, CountMap, Stack};
+
+module! {
+    type: AllocationStacks,
+    name: "allocation_stacks",
+    authors: ["The rust_kprobe authors"],
+    description: "Counts the bytes that kmalloc returns, by stack",
+    license: "GPL",
+}
+
+kprobes::probes! {
+    struct AllocationStacks;
+
+    let bytes: CountMap<Stack<8>> = CountMap::new(10_000)?;
+
+    fn kmalloc on c"kmalloc" (cx, _site: usize, _at: KernelPtr, _size: usize, allocated: u64) {
+        bytes.add(cx.stack(), allocated);
+    }
+
+    drop {
+        kprobes::log!(bytes, 5);
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who connects to whom by TCP, with which result, and who accepts? The addresses are in the
+//! kernel's structs, whose fields have their names in C. `Kbuild` names the headers.
+//!
+//! The half of it in bpftrace: `kretprobe:inet_csk_accept { $sk = (struct sock *)retval;
+//! printf("%s %s\n", comm, ntop($sk->__sk_common.skc_daddr)); }`
+
+use core::net::Ipv4Addr;
+use kernel::prelude::*;
+use kprobes::{field, nofault::KernelPtr};
+
+kprobes::c_structs!(c);
+
+module! {
+    type: Connections,
+    name: "connections",
+    authors: ["The rust_kprobe authors"],
+    description: "Logs TCP connections",
+    license: "GPL",
+}
+
+const AF_INET: u16 = 2;
+
+/// Converts an address, which the kernel stores in network byte order.
+fn address(ip: u32, port: u16) -> (Ipv4Addr, u16) {
+    (Ipv4Addr::from(u32::from_be(ip)), u16::from_be(port))
+}
+
+fn remote(to: KernelPtr<c::sockaddr_in>) -> Result<(Ipv4Addr, u16)> {
+    Ok(address(field!(to, sin_addr.s_addr)?, field!(to, sin_port)?))
+}
+
+fn peer(sk: KernelPtr<c::sock>) -> Result<(Ipv4Addr, u16)> {
+    Ok(address(
+        field!(sk, __sk_common.skc_daddr)?,
+        field!(sk, __sk_common.skc_dport)?,
+    ))
+}
+
+kprobes::probes! {
+    struct Connections;
+
+    fn connect at c"inet_stream_connect"
+        (cx, socket: KernelPtr<c::socket>, to: KernelPtr<c::sockaddr_in>)
+        when (field!(to, sin_family) == Ok(AF_INET)) -> result: Result
+    {
+        if let (Ok(to), Ok(port)) = (remote(to), field!(socket, sk.__sk_common.skc_num)) {
+            pr_info!("{} connects from port {port} to {to:?}: {result:?}\n", cx.comm());
+        }
+    }
+
+    fn accept at c"inet_csk_accept" (cx) -> sk: KernelPtr<c::sock> {
+        // If it failed, `sk` is NULL, and has no fields.
+        if let (Ok(from), Ok(port)) = (peer(sk), field!(sk, __sk_common.skc_num)) {
+            pr_info!("{} accepts at port {port} from {from:?}\n", cx.comm());
+        }
+    }
+}
