@@ -41,8 +41,8 @@ use kernel::prelude::*;
 ///
 /// Each key belongs to a bucket, and a CPU has a bucket to itself while it works on it, for a few
 /// dozen instructions. Other CPUs wait for that, but make no more than 65536 attempts. A hit that
-/// interrupts an operation of its own CPU on the same bucket, as in an NMI, does not wait. Where the
-/// bucket stays in use, what the hit wanted to do is not done, and counted as
+/// interrupts an operation of its own CPU on the same bucket, as in an NMI, does not wait. Where
+/// the bucket stays in use, what the hit wanted to do is not done, and counted as
 /// [`dropped`](Map::dropped). So is what does not fit.
 ///
 /// An entry that is taken makes room at once. Entries that are never taken stay: give the value a
@@ -76,9 +76,9 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// An entry in the chain of a bucket is initialised, and `in_bucket` has that bucket. Only the owner
-/// of the bucket accesses such an entry. Another entry is accessed only by who has taken it from
-/// `free`.
+/// An entry in the chain of a bucket is initialised, and `in_bucket` has that bucket. Only the
+/// owner of the bucket accesses such an entry. Another entry is accessed only by who has taken it
+/// from `free`.
 pub struct Map<K: Key, V: Copy + Send + 'static> {
     hash: Hash,
     mask: usize,
@@ -139,7 +139,7 @@ impl<'a> Owned<'a> {
     fn wait(cpu: u32, own: impl Fn() -> Result<u32, u32>) -> Result<u32, u32> {
         let mut owner = own();
         for _ in 0..ATTEMPTS {
-            if matches!(owner, Ok(_)) || owner == Err(cpu) {
+            if owner.is_ok() || owner == Err(cpu) {
                 break;
             }
             spin_loop();

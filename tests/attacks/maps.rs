@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps and what a module puts into them: keys that lie and fill the map, counts that wrap, closures
-//! that use the map, too large a map, and one that is used or dropped where it should not be.
+//! Maps and what a module puts into them: keys that lie and fill the map, counts that wrap,
+//! closures that use the map, too large a map, one used or dropped where it should not be.
 
 // case own_drop: harmless
 // says: own_drop: CALLS and 1, then 2
