@@ -40,9 +40,10 @@ use kernel::prelude::*;
 /// A map of a fixed capacity from keys to values, for what begins at one hit and ends at another.
 ///
 /// Each key belongs to a bucket, and a CPU has a bucket to itself while it works on it, for a few
-/// dozen instructions. Other CPUs wait for that, but not for longer than it takes. A hit that
-/// interrupts an operation of its own CPU on the same bucket, as in an NMI, cannot wait: what it
-/// wanted to do is not done, and counted as [`dropped`](Map::dropped). So is what does not fit.
+/// dozen instructions. Other CPUs wait for that, but make no more than 65536 attempts. A hit that
+/// interrupts an operation of its own CPU on the same bucket, as in an NMI, does not wait. Where
+/// the bucket stays in use, what the hit wanted to do is not done, and counted as
+/// [`dropped`](Map::dropped). So is what does not fit.
 ///
 /// An entry that is taken makes room at once. Entries that are never taken stay: give the value a
 /// time, and remove what is old by [`retain`](Map::retain) outside of handlers; or take what
@@ -75,9 +76,9 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// An entry in the chain of a bucket is initialised, and `in_bucket` has that bucket. Only the owner
-/// of the bucket accesses such an entry. Another entry is accessed only by who has taken it from
-/// `free`.
+/// An entry in the chain of a bucket is initialised, and `in_bucket` has that bucket. Only the
+/// owner of the bucket accesses such an entry. Another entry is accessed only by who has taken it
+/// from `free`.
 pub struct Map<K: Key, V: Copy + Send + 'static> {
     hash: Hash,
     mask: usize,
@@ -138,7 +139,7 @@ impl<'a> Owned<'a> {
     fn wait(cpu: u32, own: impl Fn() -> Result<u32, u32>) -> Result<u32, u32> {
         let mut owner = own();
         for _ in 0..ATTEMPTS {
-            if matches!(owner, Ok(_)) || owner == Err(cpu) {
+            if owner.is_ok() || owner == Err(cpu) {
                 break;
             }
             spin_loop();
@@ -326,7 +327,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     }
 
     /// Returns keys and values, in no particular order. What handlers insert or take meanwhile may
-    /// be among them or not.
+    /// be among them or not. What is in a bucket that stays in use is left out, and not counted as
+    /// dropped.
     ///
     /// Context: any.
     #[inline]
@@ -352,7 +354,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         Some(work(at, K::from_words(key), value))
     }
 
-    /// Removes all entries for which `keep` is false. Handlers may use the map meanwhile.
+    /// Removes all entries that [`iter`](Map::iter) would return and for which `keep` is false.
+    /// Handlers may use the map meanwhile.
     ///
     /// `keep` must be short, because handlers on other CPUs wait for it.
     ///

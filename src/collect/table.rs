@@ -286,7 +286,9 @@ impl<K: Key> Table<K> {
         loop {
             // SAFETY: Both are from the bucket, or 0.
             if let Some(other) = unsafe { self.find(&key, first, end) } {
-                new.map(|link| self.free.put(link));
+                if let Some(link) = new {
+                    self.free.put(link);
+                }
                 return Some(other);
             }
             let link = match new {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps and what a module puts into them: keys that lie, too many of them, counts that wrap, closures
-//! that use the map, and what they do when they are dropped.
+//! Maps and what a module puts into them: keys that lie and fill the map, counts that wrap,
+//! closures that use the map, too large a map, one used or dropped where it should not be.
 
 // case own_drop: harmless
 // says: own_drop: CALLS and 1, then 2
@@ -9,9 +9,6 @@
 // case lies: harmless
 // says: lies: CALLS added, CALLS taken, kept or refused
 // says: \(out of memory\)
-// races
-// case full: harmless
-// says: full: CALLS in 1 entry or dropped
 // races
 // case wraps: harmless
 // says: wraps: 8589934590, 1, 0
@@ -126,17 +123,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 let (added, other) = (total(counts), other.get());
                 pr_info!("lies: {added} added, {other} taken, kept or refused\n");
                 log!(counts);
-            },
-        ),
-        b"full" => uses(
-            (CountMap::<u64>::new(1)?, Count::new()),
-            |(map, n)| {
-                n.add(1);
-                map.add(n.get() % 7, 1);
-            },
-            |(map, _)| {
-                let entries = map.read().iter().count();
-                pr_info!("full: {} in {entries} entry or dropped\n", total(map));
             },
         ),
         b"wraps" => {

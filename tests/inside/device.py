@@ -182,6 +182,13 @@ def toggled(device, seconds, *probes):
     return threads.count("toggle")
 
 
+def collected(device):
+    """Checks that the maps add up. How much a CountMap and a Map have dropped, and the hits."""
+    wrong, full, busy, hits, *sums = (device.ask(IO_COLLECTED, n) for n in range(11))
+    equal((wrong, sums), (0, 7 * [hits]), "what is wrong, and the sums")
+    return full, busy, hits
+
+
 # What stress_timers() is asked for.
 WITH_NMIS = 2
 
@@ -203,8 +210,7 @@ def maps_add_up(seconds, in_nmis=((COLLECT_ENTRY, False),), tracepoints=()):
                 device.ioctl(IO_TIMERS, 0)
             check(all(held.ask(HITS) for held in traced), "a tracepoint was not hit")
             drop(*traced)
-        wrong, full, busy, hits, *sums = (device.ask(IO_COLLECTED, n) for n in range(11))
-        equal((wrong, sums), (0, 7 * [hits]), "what is wrong, and the sums")
+        full, busy, hits = collected(device)
         told = threads.told()
         check(full and threads.count("drain") and threads.count("look"), f"{full} dropped, {told}")
         check(device.counted(NMI) or arch.ENTRY != "ftrace", "no NMI came")

@@ -13,8 +13,9 @@ import shutil
 import sys
 
 import kmod
-from device import (AROUND, AT, BEFORE, ENTRY, ENTRY_SET, EXACT, FOLLOWED, INNER, IRQ,
-                    MATCHING, RETURN_SET, SET, SOFTIRQ, TARGET, TRACED, Device, refused_member, run)
+from device import (AROUND, AT, BEFORE, COLLECT_ENTRY, ENTRY, ENTRY_SET, EXACT, FOLLOWED, INNER,
+                    IO_DRAIN, IRQ, MATCHING, RETURN_SET, SET, SOFTIRQ, TARGET, TRACED, Device,
+                    collected, refused_member, run)
 from kmod import check, equal, kprobe_list, probes, write
 
 FAILSLAB = "/sys/kernel/debug/failslab"
@@ -81,6 +82,14 @@ def of_probe(kind, *places):
         return inject(lambda: device.add(kind, *places), drop)
 
 
+def of_drain():
+    """The maps that could not be drained lose nothing."""
+    with Device() as device:
+        device.add(COLLECT_ENTRY, PLACES[0])
+        return inject(lambda: device.ioctl(IO_DRAIN, 1), lambda _: None,
+                      lambda: (device.call(TARGET, 10), collected(device)))
+
+
 def kth_member():
     """The members before it are already registered when it is refused."""
     refused = set()
@@ -106,6 +115,7 @@ TESTS = {
     "each allocation of an entry probe fails": (of_probe, ENTRY, PLACES[0]),
     "each allocation of a set of entry probes fails": (of_probe, ENTRY_SET, *PLACES),
     "each allocation of entry probes by a pattern fails": (of_probe, MATCHING, "stress_*"),
+    "each allocation of a map that is drained fails": (of_drain,),
     "insmod with its own probes": (of_module, ""),
     "insmod with a definition of each kind": (of_module, OF_EACH_KIND),
     "a kth member without memory leaves no other": (kth_member,),

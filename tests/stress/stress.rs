@@ -300,7 +300,7 @@ impl Collected {
             all: Histogram::log2()?,
             by_key: HistogramMap::with_buckets(8, Buckets::linear(0, 100, 10)?)?,
             values: Map::new(16)?,
-            pairs: Map::new(64)?,
+            pairs: Map::new(16)?,
             taken: Count::new(),
             refused: Count::new(),
             wrong: Count::new(),
