@@ -28,7 +28,8 @@ PEERS = ("C", "Rust")
 
 # Rows of `kind` in bench_c and bench_rust, and the file that calls the probed function.
 TWINS = dict.fromkeys((
-    "kprobe_empty", "kprobe_counting", "kprobe_percpu", "kprobe_by_pid", "kprobe_post", "kprobe_jump",
+    "kprobe_empty", "kprobe_counting", "kprobe_percpu", "kprobe_by_pid", "kprobe_post",
+    "kprobe_jump",
     "kprobe_int3", "condition_false", "condition_true", "user_string", "kretprobe_empty",
     "kretprobe_data", "kretprobe_histogram"), "call") | {
     "kprobe_jump": "inside", "kprobe_int3": "inside", "tracepoint": "kmalloc"}
@@ -38,7 +39,8 @@ INSIDE = 5
 # functions, each of which is called: some have their place in the table taken by another. And
 # all but those beginning with "c", which is what calls them.
 ENTRIES = (
-    *((f"entry_{kind}", kind, None, "call") for kind in ("empty", "counting", "percpu", "args", "by_pid")),
+    *((f"entry_{kind}", kind, None, "call")
+      for kind in ("empty", "counting", "percpu", "args", "by_pid")),
     ("entry_percpu_1000", "percpu", "bench_*", "each"),
     ("entry_percpu_all", "percpu", "[abd-zA-Z_]*", "each"),
 )

@@ -81,6 +81,10 @@
 ///     }
 /// }
 /// ```
+#[expect(
+    clippy::crate_in_macro_def,
+    reason = "the name of the module, as `pr_info!` has it"
+)]
 #[macro_export]
 macro_rules! probes {
     (

@@ -158,7 +158,8 @@ impl Histogram {
         self.0.read().total()
     }
 
-    /// Empties it, and returns the values as entries with the key `()`, see [`HistogramMap::drain`].
+    /// Empties it, and returns the values as entries with the key `()`, see
+    /// [`HistogramMap::drain`].
     ///
     /// Context and errors: as there.
     #[inline]

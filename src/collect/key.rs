@@ -142,7 +142,9 @@ impl<W: Words, const N: usize> Words for [W; N] {
 }
 
 macro_rules! keys {
-    ($([$($param:ident)?] $type:ty: $words:ty, |$key:pat_param| $to:expr, |$from:ident| $back:expr;)*) => {
+    ($(
+        [$($param:ident)?] $type:ty: $words:ty, |$key:pat_param| $to:expr, |$from:ident| $back:expr;
+    )*) => {
         $(
             impl<$($param: 'static)?> Key for $type {
                 type Words = $words;

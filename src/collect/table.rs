@@ -273,7 +273,7 @@ impl<K: Key> Table<K> {
         regs::local_add(unsafe { self.counters.get_unchecked(at) }, n);
     }
 
-    /// Returns the link to the entry of `key`, to which it gives a new one if there is none. Returns
+    /// Returns the link to the entry of `key`, to which it gives a new one if there is none, or
     /// `None` if there is no room.
     ///
     /// Context: any.
