@@ -25,6 +25,7 @@
 //! code that it interrupted, and an insertion allocates. The XArray and the maple tree take a
 //! spinlock.
 
+mod buckets;
 mod counts;
 mod histogram;
 mod key;
@@ -33,6 +34,10 @@ mod show;
 pub(crate) mod stack;
 mod table;
 
+pub use buckets::{
+    Buckets,
+    Distribution, //
+};
 pub use counts::{
     CountMap,
     Entries,
@@ -42,11 +47,7 @@ pub use counts::{
     Shape,
     Sum, //
 };
-pub use histogram::{
-    Buckets,
-    Distribution,
-    Histogram, //
-};
+pub use histogram::Histogram;
 pub use key::{
     Key,
     Words, //

@@ -6,7 +6,11 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
+use crate::args::{FromWord, FromWords};
+use crate::kernel_ext::symbol::Address;
 use crate::prelude::*;
+use crate::probe;
+use crate::regs::{self, Register};
 
 /// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
 pub trait Place {

@@ -93,7 +93,7 @@
 //! # Ok(()) }
 //! ```
 
-use crate::prelude::*;
+use crate::common::*;
 
 mod context;
 mod hit;

@@ -73,7 +73,7 @@
 //!
 //! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own events.)
 
-use crate::prelude::*;
+use crate::common::*;
 
 mod armed;
 #[doc(hidden)]

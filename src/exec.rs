@@ -7,8 +7,8 @@
 //! Context: any; nothing here sleeps, locks or faults.
 
 use crate::{
+    common::*, //
     file::File,
-    prelude::*, //
 };
 
 /// A `struct linux_binprm *`: a program that is being executed.

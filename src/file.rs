@@ -13,7 +13,7 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::prelude::*;
+use crate::common::*;
 
 /// How many names [`Dentry::path`] has at most.
 const MAX_NAMES: usize = 16;

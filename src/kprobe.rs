@@ -19,7 +19,7 @@
 //! - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
 //! - the error of arming the probe, which `register_kprobe()` does not report.
 
-use crate::prelude::*;
+use crate::common::*;
 
 probe::kind! {
     /// The kind of a [`Kprobe`].

@@ -156,6 +156,7 @@ compile_error!(
 // `kernel_ext/count.rs`, and ftrace could trace that.
 mod args;
 mod bindings;
+mod common;
 mod context;
 mod exec;
 mod file;

@@ -21,8 +21,8 @@
 //!   it is not known what is a function.
 
 use crate::{
+    common::*, //
     kprobe,
-    prelude::*, //
 };
 use core::any::TypeId;
 

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
-use crate::prelude::*;
+use crate::{
+    common::*,
+    kernel_ext::may_wait::may_register, //
+};
 
 /// Callbacks of a [`ModuleWatch`].
 pub trait Handler: Send + Sync + 'static {

@@ -7,11 +7,11 @@
 //! Context: probed context, preemption disabled, see [`crate::kprobe`].
 
 use crate::{
+    common::*, //
     kprobe::{
         self,
         Calls, //
     },
-    prelude::*, //
 };
 
 probe::kind! {

@@ -1,46 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What most files of the library use.
+//! What most files of the library use of the kernel crate, of `core` and of the bindings.
 
-pub(crate) use crate::{
-    args::*,
-    bindings::{
-        self,
-        ftrace_regs,
-        kretprobe_instance,
-        pt_regs,
-        task_struct, //
-    },
-    context::{
-        self,
-        *, //
-    },
-    kernel_ext::{
-        nofault::{
-            KernelPtr,
-            KernelStr,
-            Text,
-            UserPtr,
-            UserStr, //
-        },
-        symbol::{
-            Address,
-            Location, //
-        }, //
-    },
-    probe::{
-        self,
-        *, //
-    },
-    regs::{
-        self,
-        Register, //
-    },
-    target::Target,
-    task::{
-        current_field,
-        Comm, //
-    }, //
+pub(crate) use crate::bindings::{
+    self,
+    ftrace_regs,
+    kretprobe_instance,
+    pt_regs,
+    task_struct, //
 };
 pub(crate) use core::{
     cell::*,

@@ -50,10 +50,6 @@ pub(crate) use kprobes::{
     Plan,
     Round, //
 };
-pub(crate) use module_entry::{
-    may_register,
-    may_wait, //
-};
 pub(crate) use registered::index_of;
 pub use registered::{
     Mechanism,

@@ -5,7 +5,7 @@
 //! C header:
 //! [`arch/x86/include/asm/syscall_wrapper.h`](srctree/arch/x86/include/asm/syscall_wrapper.h)
 
-use crate::prelude::*;
+use crate::common::*;
 
 /// The [`Target`](crate::Target) for the entry point of a system call: `__x64_sys_*` on x86-64,
 /// `__arm64_sys_*` on arm64.

@@ -9,7 +9,10 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
+use crate::context::{Context, Place};
+use crate::kernel_ext::nofault::KernelPtr;
 use crate::prelude::*;
+use crate::regs;
 use kernel::task::Pid;
 
 /// Methods that return a field of the current task or of its credentials.

@@ -26,11 +26,11 @@
 //! ```
 
 use crate::{
+    common::*, //
     kretprobe::{
         self,
         Calls, //
     },
-    prelude::*, //
 };
 
 probe::kind! {

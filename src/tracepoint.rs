@@ -16,7 +16,7 @@
 //!   requires the exact prototype.
 
 use crate::{
-    prelude::*,
+    common::*,
     regs::Entry, //
 };
 

@@ -3,7 +3,7 @@
 //! Counts and distributions by key.
 
 use super::{
-    histogram::{
+    buckets::{
         Buckets,
         Distribution, //
     },
@@ -373,7 +373,7 @@ impl<K: Key> Row<'_, K, Buckets> {
     }
 }
 
-impl<K: Key> super::histogram::Counts for Row<'_, K, Buckets> {
+impl<K: Key> super::buckets::Counts for Row<'_, K, Buckets> {
     #[inline]
     fn count(&self, bucket: usize) -> u64 {
         self.entries

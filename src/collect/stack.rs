@@ -20,7 +20,7 @@ use super::{
         Show, //
     },
 };
-use crate::prelude::*;
+use crate::common::*;
 
 /// The most frames of a [`Stack`], as for `PERF_MAX_STACK_DEPTH`: a kilobyte on the stack of the
 /// probed code.

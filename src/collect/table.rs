@@ -13,7 +13,7 @@ use super::key::{
 };
 use crate::{
     bindings,
-    probe::may_wait,
+    kernel_ext::may_wait::may_wait,
     regs, //
 };
 use core::{

@@ -8,7 +8,7 @@
 //! flags.
 
 use super::record::Record;
-use crate::prelude::*;
+use crate::common::*;
 
 context::places! {
     /// The moment at the entry of a function.

@@ -33,7 +33,7 @@ use super::{
     Handler, //
 };
 use crate::{
-    prelude::*,
+    common::*,
     regs::Entry, //
 };
 

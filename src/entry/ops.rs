@@ -23,7 +23,7 @@ use super::{
     record::Record,
     table::Table, //
 };
-use crate::prelude::*;
+use crate::common::*;
 
 /// Proof that the lock is held.
 pub struct Locked(());

@@ -2,7 +2,7 @@
 
 //! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
 
-use crate::prelude::*;
+use crate::common::*;
 
 /// Iterates over the patterns of a list, which commas or white space separate.
 #[inline]

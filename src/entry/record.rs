@@ -2,7 +2,7 @@
 
 //! What the library has of an entry probe.
 
-use crate::prelude::*;
+use crate::common::*;
 use core::marker::PhantomPinned;
 
 /// The word of the current task that records, for each context, whether a handler runs, and the

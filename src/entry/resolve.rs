@@ -2,7 +2,7 @@
 
 //! Where ftrace's call is in the function that a target names.
 
-use crate::prelude::*;
+use crate::common::*;
 
 /// Kprobes that are registered and disabled, and never enabled. Dropping them unregisters them, in
 /// one grace period.

@@ -8,7 +8,7 @@
 //! until its readers have been waited for.
 
 use super::record::Record;
-use crate::prelude::*;
+use crate::common::*;
 
 /// A function, and the first of its probes.
 #[repr(C)]

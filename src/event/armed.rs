@@ -3,7 +3,7 @@
 //! Probes that are enabled while an event has a listener.
 
 use super::Event;
-use crate::prelude::*;
+use crate::common::*;
 
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
 /// listener.

@@ -13,7 +13,7 @@ use super::{
     format,
     Event, //
 };
-use crate::prelude::*;
+use crate::common::*;
 
 /// Declares a record, and the trace event of the module that it is a record of.
 ///

@@ -2,7 +2,7 @@
 
 //! What the fields of a record can be.
 
-use crate::prelude::*;
+use crate::common::*;
 
 /// How the kernel prints a field: `enum kprobes_event_kind`.
 #[derive(Clone, Copy, PartialEq, Eq)]

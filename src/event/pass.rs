@@ -9,7 +9,7 @@ use super::{
     },
     Event, //
 };
-use crate::prelude::*;
+use crate::common::*;
 
 impl Event {
     /// # Safety

@@ -13,6 +13,8 @@
 //! Non-faulting readers in `kernel::uaccess` would replace it; those of Linux 7.3 (`UserSlice`) may
 //! sleep, and are for user memory only.
 
+use crate::args::{from_address, FromWord, OrErrno};
+use crate::kernel_ext::symbol::Address;
 use crate::prelude::*;
 use kernel::{
     page::PAGE_SIZE,

@@ -7,7 +7,9 @@
 //! The proposed "rust: Add Per-CPU Variable API" would replace it; Linux 7.3 has no per-CPU
 //! variables in Rust.
 
+use crate::kernel_ext::may_wait::may_wait;
 use crate::prelude::*;
+use crate::regs;
 
 /// `N` counters on each CPU. Incrementing one does not touch memory of another CPU.
 ///

@@ -6,6 +6,7 @@ use super::{
     Handles,
     Kind,
     Probe,
+    Raw,
     Set, //
 };
 use crate::prelude::*;

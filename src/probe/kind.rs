@@ -2,7 +2,9 @@
 
 //! What differs between the kinds of probes, as traits.
 
+use crate::kernel_ext::symbol::{Address, Location};
 use crate::prelude::*;
+use crate::probe::Mechanism;
 
 /// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
 ///

@@ -20,7 +20,12 @@
 //!   and in the first steps of coming online. That CPU may use what the kernel or the caller frees,
 //!   so the library takes the hotplug lock, too, before and after.
 
-use super::Kind;
+use super::{
+    Kind,
+    Mechanism,
+    Raw, //
+};
+use crate::kernel_ext::may_wait::may_wait;
 use crate::prelude::*;
 
 /// A `struct kprobe` or `struct kretprobe`.

@@ -6,28 +6,11 @@
 //! unregistered. So a probe that is never dropped, because it is in a static or was forgotten, does
 //! not call code that has been freed.
 
-use super::Kind;
+use super::{
+    Kind,
+    Raw, //
+};
 use crate::prelude::*;
-
-/// Checks that `object` may be registered, and that the caller may sleep.
-///
-/// Errors: `EDEADLK` in atomic context, and `EINVAL` on the stack of the current task: a task that
-/// ends in a `BUG()`, as in a Rust panic, drops nothing, and its stack is freed.
-#[inline]
-pub(crate) fn may_register<T>(object: *const T) -> Result {
-    // SAFETY: The function looks at the current task, and compares the address with its stack.
-    to_result(unsafe { bindings::kprobes_may_register(object.cast()) })
-}
-
-/// Checks that the caller may sleep: what registers, enables or disables takes a mutex.
-/// `might_sleep()` would only warn, and only where it is configured to.
-///
-/// Errors: `EDEADLK` in a handler, under a spinlock, with interrupts or preemption off, or in an
-/// RCU section.
-#[inline]
-pub(crate) fn may_wait() -> Result {
-    may_register(ptr::null::<()>())
-}
 
 /// An entry of the module's list of registrations.
 ///

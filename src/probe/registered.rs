@@ -2,7 +2,17 @@
 
 //! What a registered probe of any kind can be asked.
 
-use super::Kind;
+use super::{
+    Kind,
+    Raw, //
+};
+use crate::kernel_ext::{
+    may_wait::may_wait,
+    symbol::{
+        Address,
+        Location, //
+    }, //
+};
 use crate::prelude::*;
 
 /// How the kernel diverts the probed code to the handler.

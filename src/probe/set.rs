@@ -6,7 +6,11 @@ use super::{
     module_entry::ModuleEntry,
     registered::switches, //
 };
+use crate::kernel_ext::may_wait::{may_register, may_wait};
 use crate::prelude::*;
+use crate::probe::{
+    constructor, constructors, index_of, Handles, Kind, Options, Owner, Raw, Registered, Safe,
+};
 
 /// Probes of the kind `K` at several targets that share a handler. The context's `index()` tells
 /// the handler which of them was hit.

@@ -3,7 +3,11 @@
 //! A single probe and its handler.
 
 use super::module_entry::ModuleEntry;
+use crate::kernel_ext::may_wait::may_register;
 use crate::prelude::*;
+use crate::probe::{
+    constructor, constructors, Handles, Kind, Options, Owner, Raw, Registered, Safe,
+};
 use core::ops::Deref;
 
 /// A registered probe of the kind `K` and its handler.
