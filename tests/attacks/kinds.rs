@@ -118,7 +118,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let mut kept = Kept::new();
     match case {
         b"counted" => {
-            let targets = [PLACE, Target::symbol(c"sprint_symbol")];
+            let targets = [PLACE, Target::symbol(c"sprint_symbol_no_offset")];
             sets!(
                 targets,
                 TRACEPOINTS,
