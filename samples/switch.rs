@@ -24,24 +24,18 @@ impl entry::Handler for Opens {
     }
 }
 
-struct Switch {
-    _opens: Pin<KBox<Scope<Entry<Opens>>>>,
-}
+struct Switch(#[expect(dead_code)] Pin<KBox<Scope<Entry<Opens>>>>);
 
 impl kernel::Module for Switch {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let opens = Entry::new(
-            Target::symbol(c"do_sys_openat2"),
-            Opens(CountMap::new(1000)?),
-        );
+        let opens = Opens(CountMap::new(1000)?);
+        let opens = Entry::new(Target::symbol(c"do_sys_openat2"), opens);
         let shown = Scope::dir(opens, c"switch", |probe, files| {
             files.switch(c"on", probe);
             files.view(c"probe", probe);
             files.view(c"opens", &probe.handler().0);
         });
         pr_info!("see /sys/kernel/debug/switch\n");
-        Ok(Self {
-            _opens: KBox::pin_init(shown, GFP_KERNEL)?,
-        })
+        Ok(Self(KBox::pin_init(shown, GFP_KERNEL)?))
     }
 }

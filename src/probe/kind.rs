@@ -8,14 +8,26 @@ use crate::probe::Mechanism;
 
 /// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
 ///
-/// Each kind has a module with its `Kind`, `Handler`, `Options` and `Context`. The kinds with a
-/// return have `ReturnContext`, too, and kprobes `PostContext`.
+/// Each kind has a module with its `Kind`, `Handler`, `Options` and `Context`:
+///
+/// | module | methods of its `Handler`, besides `unregistered(&self, missed)` | types and attribute of an `impl` |
+/// |---|---|---|
+/// | [`kprobe`](crate::kprobe) | `pre(&self, &Context)`, `post(&self, &PostContext)` | `#[vtable]` |
+/// | [`kretprobe`](crate::kretprobe) | `entry(&self, &Context) -> Option<Data>`, `ret(&self, &ReturnContext, Data)` | `#[vtable]`, `type Data` |
+/// | [`timed`](crate::timed) | `entry(&self, &Context) -> bool`, `ret(&self, &ReturnContext, ns: u64)` | |
+/// | [`entry`](crate::entry) | `entry(&self, &Context)` | |
+/// | [`tracepoint`](crate::tracepoint) | `hit(&self, &Context, Args)` | `type Args` |
+/// | [`overrides`](crate::overrides) | `entry(&self, &Context) -> Option<usize>` | |
+///
+/// The target comes first, then the options, then the handler: `new(target, handler)`,
+/// `with_options(target, options, handler)`; of a set, `new(&[target, ...], handler)`.
 ///
 /// # Safety
 ///
 /// `unregister` must leave no callback running.
 pub unsafe trait Kind: Sized + 'static {
-    /// The place of a probe: a [`Target`](crate::Target), or the name of a tracepoint.
+    /// The place of a probe: a [`Target`](crate::Target), as `Target::symbol(c"vfs_read")`, or the
+    /// name of a tracepoint, `c"sched_switch"`.
     type Target<'a>: Copy;
     /// The [`Options`] that only this kind has.
     type Specific: Copy + Default;
