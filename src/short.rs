@@ -35,8 +35,9 @@
 ///   [`syscall_args`](crate::Context::syscall_args) returns. A call for which that fails, as one of
 ///   32 bits, is left out.
 /// - `STATE` is created before the probes are registered. Conditions and bodies name it as a
-///   reference. It is a [`View`](crate::collect::View), as [`CountMap`](crate::CountMap) is, and is
-///   shown in `/sys/kernel/debug/MODULE/`, see [`Files::view`](crate::collect::Files::view).
+///   reference. It is a [`View`](crate::collect::View): a map, a histogram, a counter. The file
+///   `/sys/kernel/debug/MODULE/STATE` shows it as text, and `STATE.json` as JSON lines, where
+///   `MODULE` is the name of the module. Writing to `STATE` clears it.
 /// - The body of `drop` runs after the probes have been unregistered. Misses are logged then, too,
 ///   if there are any.
 ///

@@ -115,13 +115,13 @@ impl Shape for Buckets {
 /// [`HistogramMap`].
 ///
 /// Handlers on all CPUs add to it at once. A key takes one of `capacity` places until the map is
-/// drained or cleared, and for a moment one more on each CPU that adds it at the same time. What is
-/// added for a new key when there is no place is dropped, and counted:
-/// what has been drained, what is in the map, and [`dropped`](Keyed::dropped) add up to what
-/// handlers have added.
+/// drained or cleared; choose one place more for each CPU, because CPUs that add the same new key
+/// at the same time each take one for a moment. What is added for a new key when there is no place
+/// is dropped, and counted: what has been drained, what is in the map, and
+/// [`dropped`](Keyed::dropped) add up to what handlers have added.
 ///
-/// It takes 12 bytes and the size of the key for each place, and 8 bytes on each possible CPU; a
-/// histogram takes 8 for each bucket instead.
+/// For each place, it takes 12 bytes, the words of the key, and 8 bytes for each possible CPU; a
+/// histogram takes 8 bytes for each bucket and possible CPU.
 pub struct Keyed<K: Key, S: Shape> {
     live: Live<Table<K>>,
     shape: S,

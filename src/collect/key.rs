@@ -14,19 +14,17 @@ use crate::{
     },
     task::Comm, //
 };
+use kernel::error::Error;
 
-/// What a map can be keyed by: integers, `bool`, `()`, a [`Comm`], an [`Address`], a
+/// What a map can be keyed by: integers, `bool`, `()`, an [`Error`], a [`Comm`], an [`Address`], a
 /// [`Stack`](crate::Stack), a pointer, and tuples and arrays of these.
 ///
 /// [`key!`](crate::key) declares a struct that is a key.
-///
-/// An implementation of a module's own that returns other words for the same key only gets several
-/// entries.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the key of a map",
     label = "not a key",
-    note = "integers, `bool`, `Comm`, `Address`, `Stack`, pointers, and tuples and arrays of these \
-            are keys; `kprobes::key!` declares a struct that is one"
+    note = "integers, `bool`, `Error`, `Comm`, `Address`, `Stack`, pointers, and tuples and arrays \
+            of these are keys; `kprobes::key!` declares a struct that is one"
 )]
 pub trait Key: Copy + Send + Sync + Show + 'static {
     /// The words of this key: `u64`, or tuples and arrays of such.
@@ -177,6 +175,7 @@ keys! {
     [] i32: u64, |key| key as u64, |word| word as Self;
     [] i64: u64, |key| key as u64, |word| word as Self;
     [] isize: u64, |key| key as u64, |word| word as Self;
+    [] Error: u64, |key| key.to_errno() as u64, |word| Self::from_errno(word as i32);
     [] Address: u64, |key| key.as_usize() as u64, |word| Self::new(word as usize);
     [T] KernelPtr<T>: u64, |key| key.addr() as u64, |word| Self::new(word as usize);
     [T] UserPtr<T>: u64, |key| key.addr() as u64, |word| Self::new(word as usize);

@@ -39,15 +39,16 @@ use kernel::prelude::*;
 
 /// A map of a fixed capacity from keys to values, for what begins at one hit and ends at another.
 ///
-/// Each key belongs to a bucket, and a CPU has a bucket to itself while it works on it, for a few
-/// dozen instructions. Other CPUs wait for that, but make no more than 65536 attempts. A hit that
-/// interrupts an operation of its own CPU on the same bucket, as in an NMI, does not wait. Where
-/// the bucket stays in use, what the hit wanted to do is not done, and counted as
-/// [`dropped`](Map::dropped). So is what does not fit.
+/// Each key belongs to a bucket. A CPU owns the bucket while it works on it, for a few dozen
+/// instructions, and other CPUs wait for that, up to a limit. A handler that has interrupted an
+/// operation of its own CPU on the same bucket, as in an NMI, cannot wait. If the bucket stays in
+/// use, or if there is no room for a new key, the operation is not done, and
+/// [`dropped`](Map::dropped) counts it. A key that is absent is not counted.
 ///
-/// An entry that is taken makes room at once. Entries that are never taken stay: give the value a
-/// time, and remove what is old by [`retain`](Map::retain) outside of handlers; or take what
-/// belongs to a task at the tracepoint `sched_process_exit`.
+/// An entry that is taken makes room at once. Entries that are never taken stay. To remove what is
+/// old, store a time in the value, and call [`retain`](Map::retain), which visits all entries: from
+/// process context, or in a handler of a rare event. What belongs to a task is removed in that way,
+/// or taken, at the tracepoint `sched_process_exit`.
 ///
 /// # Examples
 ///

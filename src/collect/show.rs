@@ -134,6 +134,17 @@ impl fmt::Write for Quoted<'_, '_> {
     }
 }
 
+/// The name of the errno: `ENOENT`.
+impl Show for Error {
+    fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+
+    fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self:?}\"")
+    }
+}
+
 impl Show for () {
     #[inline]
     fn text(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {

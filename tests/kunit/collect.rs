@@ -213,6 +213,13 @@ mod tests {
         View::clear(&map)?;
         assert!(text(&map)[..] == *b"dropped: 5\n");
 
+        let map = CountMap::<Error>::new(2)?;
+        map.add(ENOENT, 1);
+        map.add(EACCES, 2);
+        assert!(text(&map)[..] == *b"[EACCES]: 2\n[ENOENT]: 1\n");
+        assert!(json(&map).starts_with(b"{\"key\":\"EACCES\",\"count\":2}\n"));
+        assert_eq!(map.read().get(ENOENT), 1);
+
         let map = HistogramMap::<Address>::with_buckets(1, Buckets::LOG2)?;
         let address = Address::new(kut_div as *const () as usize);
         map.record(address, 1);
