@@ -133,6 +133,7 @@ def run(bench, results):
             return (tree / path).touch
 
         def clean():
+            (folder / "own.h").unlink()
             made = files()
             subprocess.run(["make", "-s", "clean"], cwd=folder, check=True)
             assert files() == before, files() ^ before

@@ -236,7 +236,7 @@ def mistakes(commands):
         "KVER=6.1": "scripts/kernels has: 7.3",
         "STOCK=newest": "7.2.12+deb13-amd64",
         "KDIR=/no/such": "no such folder",
-        "SAMPLE=../rust_kprobe": "there are: allocator",
+        "SAMPLE=../rust_kprobe": "there are: allocation_stacks",
         "MODULE=/no/such/folder": "no such folder",
         "MODULE=/etc": "no Kbuild",
     }.items():
