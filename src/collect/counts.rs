@@ -14,6 +14,7 @@ use super::{
         View, //
     },
     table::{
+        self,
         Live,
         Pinned,
         Table, //
@@ -339,7 +340,11 @@ impl<K: Key, S: Shape> Entries<K, S> {
     /// Returns the sum of all counts.
     #[inline]
     pub fn total(&self) -> u64 {
-        self.iter().map(|row| row.count).fold(0, u64::wrapping_add)
+        let mut total = 0_u64;
+        for row in self.iter() {
+            total = total.wrapping_add(row.count);
+        }
+        total
     }
 
     /// Returns the `n` keys with the largest counts, the largest first.
@@ -351,13 +356,22 @@ impl<K: Key, S: Shape> Entries<K, S> {
     /// `ENOMEM`.
     #[inline]
     pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
-        let mut rows = KVVec::new();
+        let mut order = KVVec::new();
         for row in self.iter() {
+            order.push((row.count, row.link), GFP_KERNEL | __GFP_NOWARN)?;
+        }
+        table::sort(order.as_mut_slice());
+        order.truncate(n);
+        let mut rows = KVVec::new();
+        for &(count, link) in order.iter() {
+            // SAFETY: The link is that of a row.
+            let key = unsafe { self.table.key(link) };
+            let row = Row {
+                count,
+                ..self.row(link, key)
+            };
             rows.push(row, GFP_KERNEL | __GFP_NOWARN)?;
         }
-        rows.as_mut_slice()
-            .sort_unstable_by_key(|row| core::cmp::Reverse(row.count));
-        rows.truncate(n);
         Ok(rows)
     }
 }

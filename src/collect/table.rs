@@ -321,21 +321,61 @@ impl<K: Key> Table<K> {
     /// Returns the links to all entries, with their keys.
     #[inline]
     pub(super) fn entries(&self) -> impl Iterator<Item = (u32, K)> + '_ {
-        self.buckets.iter().flat_map(move |bucket| {
-            let mut next = bucket.load(Ordering::Acquire);
-            core::iter::from_fn(move || {
-                if next == 0 {
-                    return None;
-                }
-                let link = next;
-                // SAFETY: A bucket leads to it.
-                let entry = unsafe { self.entry(link) };
-                next = entry.next.load(Ordering::Relaxed);
-                // SAFETY: By the type invariant, its key is initialised.
-                let words = unsafe { (*entry.key.get()).assume_init() };
-                Some((link, K::from_words(words)))
-            })
+        let mut buckets = self.buckets.iter();
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            while next == 0 {
+                next = buckets.next()?.load(Ordering::Acquire);
+            }
+            let link = next;
+            // SAFETY: A bucket leads to it.
+            next = unsafe { self.entry(link) }.next.load(Ordering::Relaxed);
+            // SAFETY: As above.
+            Some((link, unsafe { self.key(link) }))
         })
+    }
+
+    /// Returns the key of an entry.
+    ///
+    /// # Safety
+    ///
+    /// A bucket must lead to the entry.
+    #[inline]
+    pub(super) unsafe fn key(&self, link: u32) -> K {
+        // SAFETY: By the safety requirements.
+        let entry = unsafe { self.entry(link) };
+        // SAFETY: By the type invariant, its key is initialised.
+        K::from_words(unsafe { (*entry.key.get()).assume_init() })
+    }
+}
+
+/// Sorts pairs of a count and a link, the largest count first.
+///
+/// It is a heapsort, because `sort_unstable()` is large, and objtool of older compilers does not
+/// know all of its panics.
+pub(super) fn sort(all: &mut [(u64, u32)]) {
+    fn sift(heap: &mut [(u64, u32)], mut root: usize) {
+        loop {
+            let mut child = 2 * root + 1;
+            if child + 1 < heap.len() && heap[child + 1].0 < heap[child].0 {
+                child += 1;
+            }
+            if child >= heap.len() || heap[root].0 <= heap[child].0 {
+                return;
+            }
+            heap.swap(root, child);
+            root = child;
+        }
+    }
+
+    for root in (0..all.len() / 2).rev() {
+        sift(all, root);
+    }
+    for end in (1..all.len()).rev() {
+        all.swap(0, end);
+        if let Some(heap) = all.get_mut(..end) {
+            sift(heap, 0);
+        }
     }
 }
 

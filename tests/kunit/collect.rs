@@ -62,6 +62,8 @@ mod tests {
         );
         assert_eq!(entries.total(), 10100);
         assert_eq!(entries.iter().count(), 100);
+        let all = entries.top(1000)?;
+        assert!(all.len() == 100 && all.windows(2).all(|pair| pair[0].count >= pair[1].count));
         let top = entries.top(2)?;
         assert_eq!(top.len(), 2);
         assert_eq!((top[0].key, top[0].count), (99, 200));
