@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The smallest module with a counting kprobe, for comparing sizes.
+//! The smallest module with a kprobe, in its own memory, to compare its size with that of
+//! `bench_min_c.c`.
 
 use kernel::prelude::*;
-use kprobes::Count;
+use kprobes::{kprobe, Count, Kprobe, Target};
 
 module! {
     type: Counting,
@@ -14,10 +15,24 @@ module! {
 
 static COUNT: Count = Count::new();
 
-kprobes::probes! {
-    struct Counting;
+struct Counts;
 
-    fn count at c"bench_call" (_cx) {
+#[vtable]
+impl kprobe::Handler for Counts {
+    fn pre(&self, _cx: &kprobe::Context<'_>) {
         COUNT.add(1);
+    }
+}
+
+#[pin_data]
+struct Counting {
+    #[pin]
+    probe: Kprobe<Counts>,
+}
+
+impl kernel::InPlaceModule for Counting {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let probe = Kprobe::new(Target::symbol(c"bench_call"), Counts);
+        try_pin_init!(Self { probe <- probe })
     }
 }

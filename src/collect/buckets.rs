@@ -152,6 +152,7 @@ impl Distribution<'_> {
 
 impl Buckets {
     /// Writes the range of a bucket, as bpftrace does: `[2, 4)`, `[1K, 2K)`, `[100, ...)`.
+    #[inline]
     fn write_range(self, out: &mut dyn fmt::Write, min: u64, max: u64) -> fmt::Result {
         match (self.step, min, max) {
             (0, min, max) if min == max => write!(out, "[{min}]"),

@@ -136,10 +136,12 @@ impl fmt::Write for Quoted<'_, '_> {
 
 /// The name of the errno: `ENOENT`.
 impl Show for Error {
+    #[inline]
     fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
     }
 
+    #[inline]
     fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self:?}\"")
     }
@@ -292,6 +294,7 @@ pub fn by_line(view: &dyn View, most: usize, log: &mut dyn FnMut(&str)) {
     }
 
     impl fmt::Write for ByLine<'_> {
+        #[inline]
         fn write_str(&mut self, text: &str) -> fmt::Result {
             for part in text.split_inclusive('\n') {
                 self.line.write_str(part.trim_end_matches('\n'))?;

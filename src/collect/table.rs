@@ -353,7 +353,9 @@ impl<K: Key> Table<K> {
 ///
 /// It is a heapsort, because `sort_unstable()` is large, and objtool of older compilers does not
 /// know all of its panics.
+#[inline]
 pub(super) fn sort(all: &mut [(u64, u32)]) {
+    #[inline]
     fn sift(heap: &mut [(u64, u32)], mut root: usize) {
         loop {
             let mut child = 2 * root + 1;
