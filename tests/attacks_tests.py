@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Makes the attacks of tests/attacks: those that are refused or harmless one after the other in
-one guest, some of them on four CPUs that really run at once, and those that the kernel stops or
-tells of in a guest each.
+"""Runs the attacks of tests/attacks. Those that are refused or harmless run one after the other
+in one guest, some of them on four CPUs that really run at once. Each of those that the kernel
+stops or reports runs in a guest of its own.
 
 With ATTACKS='FILE FILE/CASE ...' only those, or all where it is empty, and the results as
 they come."""

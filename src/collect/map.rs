@@ -78,8 +78,8 @@ use kernel::prelude::*;
 /// # Invariants
 ///
 /// An entry in the chain of a bucket is initialised, and `in_bucket` has that bucket. Only the
-/// owner of the bucket accesses such an entry. Another entry is accessed only by who has taken it
-/// from `free`.
+/// owner of the bucket accesses such an entry. An entry in no chain is either in `free`, or
+/// accessed only by the CPU that has taken it from there.
 pub struct Map<K: Key, V: Copy + Send + 'static> {
     hash: Hash,
     mask: usize,

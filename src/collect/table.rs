@@ -159,8 +159,9 @@ impl Free {
 ///
 /// - There are `mask + 1` buckets, a power of two. A link, in a bucket or an entry, is the index of
 ///   an entry, or 0, which is not in use.
-/// - The key of an entry that a bucket leads to is initialised, and not written any more. The key
-///   of another entry is accessed only by who has taken it from `free`.
+/// - The key of an entry that a bucket leads to is initialised, and not written any more. An entry
+///   to which no bucket leads is either in `free`, or its key is accessed only by the context that
+///   has taken it from there.
 /// - `counters` has `stride` counters for each possible CPU: `width` for each entry.
 pub(super) struct Table<K: Key> {
     hash: Hash,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Another module makes the kernel unable to disarm our probe, or ftrace disable itself after an
 error, see tests/stress/stress_beside.c. The kernel warns. Our module must stay, with its probes,
-which may be hit for ever, and the system must keep working. Prints KTAP.
+which may keep being hit, and the system must keep working. Prints KTAP.
 
 usage: intruder.py disarm | attached | attaching
 	ftrace disables itself while there are entry probes, or while they are registered

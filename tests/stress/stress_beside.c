@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Others at the function of a probe, as `kind` says. `hits` tells how often the first
+ * Other tracers of a probed function, chosen by `kind`. `hits` tells how often the first
  * three were called, with which ftrace has to call an entry probe, too:
  *
  * fprobe	an fprobe
@@ -174,6 +174,6 @@ static void __exit beside_exit(void)
 }
 module_exit(beside_exit);
 
-MODULE_DESCRIPTION("Others at the function of a probe");
+MODULE_DESCRIPTION("Other tracers of a probed function");
 MODULE_AUTHOR("The rust_kprobe authors");
 MODULE_LICENSE("GPL");
