@@ -92,6 +92,7 @@ impl kprobe::Handler for Report {
     }
 }
 
+#[vtable]
 impl entry::Handler for Report {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.count();
@@ -103,6 +104,7 @@ impl entry::Handler for Report {
     }
 }
 
+#[vtable]
 impl timed::Handler for Report {
     fn ret(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
         self.count();
@@ -246,6 +248,7 @@ impl Drop for Probes {
 /// Reports the probes in a module that is unloaded.
 struct Leaving(Arc<Probes>);
 
+#[vtable]
 impl module::Handler for Leaving {
     fn gone(&self) {
         self.0.report_gone();

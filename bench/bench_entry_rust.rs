@@ -37,12 +37,14 @@ kprobes::trace_event! {
 
 struct Empty;
 
+#[vtable]
 impl entry::Handler for Empty {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }
 
 struct Counting(kprobes::Count);
 
+#[vtable]
 impl entry::Handler for Counting {
     fn entry(&self, _cx: &entry::Context<'_>) {
         self.0.add(1);
@@ -51,6 +53,7 @@ impl entry::Handler for Counting {
 
 struct PerCpu(PerCpuCounts<1>);
 
+#[vtable]
 impl entry::Handler for PerCpu {
     fn entry(&self, _cx: &entry::Context<'_>) {
         self.0.inc(0);
@@ -59,6 +62,7 @@ impl entry::Handler for PerCpu {
 
 struct Arguments(PerCpuCounts<1>);
 
+#[vtable]
 impl entry::Handler for Arguments {
     fn entry(&self, cx: &entry::Context<'_>) {
         let (a, b): (u64, u64) = cx.args();
@@ -71,6 +75,7 @@ impl entry::Handler for Arguments {
 /// Counts by process.
 struct ByPid(CountMap<i32>);
 
+#[vtable]
 impl entry::Handler for ByPid {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.0.add(cx.pid(), 1);
@@ -80,6 +85,7 @@ impl entry::Handler for ByPid {
 /// Counts by the first argument.
 struct ByArgument(CountMap<u64>);
 
+#[vtable]
 impl entry::Handler for ByArgument {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.0.add(cx.arg0(), 1);
@@ -95,6 +101,7 @@ impl kprobe::Handler for Values {
     }
 }
 
+#[vtable]
 impl entry::Handler for Values {
     fn entry(&self, cx: &entry::Context<'_>) {
         Value { value: cx.arg0() }.emit(cx);
@@ -113,6 +120,7 @@ impl kprobe::Handler for Texts {
     }
 }
 
+#[vtable]
 impl entry::Handler for Texts {
     fn entry(&self, cx: &entry::Context<'_>) {
         let (value, text): (u64, UserStr) = cx.args();

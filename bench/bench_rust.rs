@@ -141,12 +141,14 @@ impl kretprobe::Handler for Argument {
 
 struct Histogram;
 
+#[vtable]
 impl timed::Handler for Histogram {
     fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
         LATENCIES.inc(((ns | 1).ilog2() as usize).min(39));
     }
 }
 
+#[vtable]
 impl tracepoint::Handler for Counting {
     type Args = ();
 

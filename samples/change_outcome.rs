@@ -18,6 +18,7 @@ module! {
 
 struct Refuse;
 
+#[vtable]
 impl overrides::Handler for Refuse {
     fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
         if cx.comm().as_bytes() != b"victim" {

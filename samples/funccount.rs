@@ -28,6 +28,7 @@ const MAX: usize = 200_000;
 
 struct Calls(CountMap<Address>);
 
+#[vtable]
 impl entry::Handler for Calls {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.0.add(cx.address(), 1);

@@ -18,6 +18,7 @@ module! {
 
 struct Reads(Histogram);
 
+#[vtable]
 impl timed::Handler for Reads {
     fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
         self.0.record(ns);

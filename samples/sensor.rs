@@ -113,6 +113,7 @@ kprobes::trace_event! {
 
 struct CommitCreds;
 
+#[vtable]
 impl entry::Handler for CommitCreds {
     fn entry(&self, cx: &entry::Context<'_>) {
         // Without readable memory there is no event; an unreadable string is (fault).
@@ -144,6 +145,7 @@ fn credentials(cx: &entry::Context<'_>) -> Result {
 
 struct Executed;
 
+#[vtable]
 impl tracepoint::Handler for Executed {
     type Args = (KernelPtr, Pid, Exec);
 
@@ -266,6 +268,7 @@ impl<'a> Path<'a> {
 
 struct Renames;
 
+#[vtable]
 impl entry::Handler for Renames {
     fn entry(&self, cx: &entry::Context<'_>) {
         let (oldfd, oldname, newfd, newname) = cx.args();
@@ -296,6 +299,7 @@ impl entry::Handler for Renames {
 
 struct Unlinks;
 
+#[vtable]
 impl entry::Handler for Unlinks {
     fn entry(&self, cx: &entry::Context<'_>) {
         let (fd, pathname) = cx.args();
@@ -325,6 +329,7 @@ fn write_ip(text: &mut [u8], ip: impl Into<IpAddr>) -> usize {
 
 struct Connects;
 
+#[vtable]
 impl entry::Handler for Connects {
     fn entry(&self, cx: &entry::Context<'_>) {
         let _ = connect(cx);

@@ -18,6 +18,7 @@ module! {
 
 struct Opens(CountMap<Comm>);
 
+#[vtable]
 impl entry::Handler for Opens {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.0.add(cx.comm(), 1);

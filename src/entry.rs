@@ -75,6 +75,7 @@
 //!
 //! struct Calls(PerCpuCounts<1>);
 //!
+//! #[vtable]
 //! impl entry::Handler for Calls {
 //!     fn entry(&self, _cx: &entry::Context<'_>) {
 //!         self.0.inc(0);
@@ -151,6 +152,7 @@ impl Options {
 }
 
 /// Callbacks of an [`Entry`] or an [`EntrySet`].
+#[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Called before the function runs.
     ///

@@ -81,9 +81,6 @@ pub type PostContext<'a> = context::Context<'a, Post>;
 
 /// Callbacks of a [`Kprobe`] or a [`KprobeSet`].
 ///
-/// `#[vtable]` stands at the implementations for kprobes and return probes, and not at those for
-/// other kinds.
-///
 /// The callback of a method that is not implemented is `NULL` in C. Implement
 /// [`post`](Handler::post) only where it is needed: it rules out jump optimisation.
 #[vtable]

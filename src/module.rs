@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// Callbacks of a [`ModuleWatch`].
+#[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Called when a module is being unloaded, or has been initialised and its init code is being
     /// freed.

@@ -57,6 +57,7 @@ pub type OverrideSet<H> = probe::Set<Kind, H>;
 pub type Context<'a> = kprobe::Context<'a>;
 
 /// Callbacks of an [`Override`] or an [`OverrideSet`].
+#[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Called at the entry of the probed function. `None` lets the function run; `Some(result)`
     /// returns `result` to its caller instead.

@@ -248,8 +248,7 @@ macro_rules! probes {
             $body:block
     ) => {
         $crate::probes!(
-            @before [#[$crate::macro_paths::kernel::macros::vtable]] ($crate::kprobe::Handler) pre
-            ($crate::kprobe::Context<'_>)
+            @before ($crate::kprobe::Handler) pre ($crate::kprobe::Context<'_>)
             $name $state $cx $args $syscall $condition [] $body
         );
     };
@@ -258,16 +257,16 @@ macro_rules! probes {
             $body:block
     ) => {
         $crate::probes!(
-            @before [] ($crate::entry::Handler) entry ($crate::entry::Context<'_>)
+            @before ($crate::entry::Handler) entry ($crate::entry::Context<'_>)
             $name $state $cx $args $syscall $condition $ret $body
         );
     };
     (
-        @before [$(#[$attr:meta])?] ($trait:path) $method:ident ($context:ty)
+        @before ($trait:path) $method:ident ($context:ty)
             $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$($ret:ident: $ret_ty:ty)?] $body:block
     ) => {
-        $(#[$attr])?
+        #[$crate::macro_paths::kernel::macros::vtable]
         impl $trait for $name {
             #[inline(always)]
             fn $method(&self, $cx: &$context) {
@@ -330,6 +329,7 @@ macro_rules! probes {
         @handler on $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$($ret:ident: $ret_ty:ty)?] $body:block
     ) => {
+        #[$crate::macro_paths::kernel::macros::vtable]
         impl $crate::tracepoint::Handler for $name {
             type Args = ($($ty,)*);
 

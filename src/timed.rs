@@ -12,6 +12,7 @@
 //!
 //! struct Slow;
 //!
+//! #[vtable]
 //! impl timed::Handler for Slow {
 //!     fn ret(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
 //!         if ns > 1_000_000 {
@@ -52,6 +53,7 @@ pub use kretprobe::{
 };
 
 /// Callbacks of a [`Timed`] or a [`TimedSet`].
+#[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Called at the entry of the probed function. Returns whether to follow this call; by default,
     /// every call is followed.

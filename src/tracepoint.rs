@@ -77,6 +77,7 @@ impl context::Hit for Hit {
 pub type Context<'a> = context::Context<'a, Trace>;
 
 /// Callbacks of a [`Tracepoint`] or a [`TracepointSet`].
+#[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// The types of the tracepoint's first arguments, up to five, as a tuple. See `TP_PROTO()` in
     /// `include/trace/events/*.h`.

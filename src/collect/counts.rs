@@ -37,6 +37,7 @@ use kernel::{
 ///
 /// struct Calls(CountMap<Comm>);
 ///
+/// #[vtable]
 /// impl entry::Handler for Calls {
 ///     fn entry(&self, cx: &entry::Context<'_>) {
 ///         self.0.add(cx.comm(), 1);

@@ -23,6 +23,7 @@ use kernel::prelude::*;
 ///
 /// struct Latency(Histogram);
 ///
+/// #[vtable]
 /// impl timed::Handler for Latency {
 ///     fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
 ///         self.0.record(ns / 1000);

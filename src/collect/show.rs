@@ -465,6 +465,7 @@ impl<const N: usize> View for PerCpuCounts<N> {
 ///
 /// struct Opens(CountMap<Comm>);
 ///
+/// #[vtable]
 /// impl entry::Handler for Opens {
 ///     fn entry(&self, cx: &entry::Context<'_>) {
 ///         self.0.add(cx.comm(), 1);

@@ -8,12 +8,13 @@ use crate::probe::Mechanism;
 
 /// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
 ///
-/// Each kind has a module with its `Kind`, `Handler`, `Options` and `Context`:
+/// Each kind has a module with its `Kind`, `Handler`, `Options` and `Context`. `#[vtable]` stands at
+/// each implementation of a `Handler`:
 ///
-/// | module | methods of its `Handler`, besides `unregistered(&self, missed)` | types and attribute of an `impl` |
+/// | module | methods of its `Handler`, besides `unregistered(&self, missed)` | types |
 /// |---|---|---|
-/// | [`kprobe`](crate::kprobe) | `pre(&self, &Context)`, `post(&self, &PostContext)` | `#[vtable]` |
-/// | [`kretprobe`](crate::kretprobe) | `entry(&self, &Context) -> Option<Data>`, `ret(&self, &ReturnContext, Data)` | `#[vtable]`, `type Data` |
+/// | [`kprobe`](crate::kprobe) | `pre(&self, &Context)`, `post(&self, &PostContext)` | |
+/// | [`kretprobe`](crate::kretprobe) | `entry(&self, &Context) -> Option<Data>`, `ret(&self, &ReturnContext, Data)` | `type Data` |
 /// | [`timed`](crate::timed) | `entry(&self, &Context) -> bool`, `ret(&self, &ReturnContext, ns: u64)` | |
 /// | [`entry`](crate::entry) | `entry(&self, &Context)` | |
 /// | [`tracepoint`](crate::tracepoint) | `hit(&self, &Context, Args)` | `type Args` |

@@ -186,6 +186,7 @@ macro_rules! handler {
             }
         }
 
+        #[vtable]
         impl $(<$f: $($bound)+>)? timed::Handler for $handler {
             fn ret(&self, _cx: &timed::ReturnContext<'_>, _ns: u64) {
                 self.hit();
@@ -196,6 +197,7 @@ macro_rules! handler {
             }
         }
 
+        #[vtable]
         impl $(<$f: $($bound)+>)? entry::Handler for $handler {
             fn entry(&self, _cx: &entry::Context<'_>) {
                 self.hit();
@@ -206,6 +208,7 @@ macro_rules! handler {
             }
         }
 
+        #[vtable]
         impl $(<$f: $($bound)+>)? tracepoint::Handler for $handler {
             type Args = ();
 
@@ -218,6 +221,7 @@ macro_rules! handler {
             }
         }
 
+        #[vtable]
         impl $(<$f: $($bound)+>)? module::Handler for $handler {
             fn gone(&self) {
                 self.hit();

@@ -14,6 +14,7 @@ use super::*;
 /// Counts, and looks at what it is given.
 struct Looks(Arc<PerCpuCounts<2>>);
 
+#[vtable]
 impl tracepoint::Handler for Looks {
     type Args = (
         usize,

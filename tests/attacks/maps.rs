@@ -32,6 +32,7 @@ use core::fmt;
 /// Adds to maps, and uses them while they are dropped.
 struct Uses<M: Held + 'static>(M, fn(&M), fn(&M));
 
+#[vtable]
 impl<M: Held + 'static> entry::Handler for Uses<M> {
     fn entry(&self, _cx: &entry::Context<'_>) {
         self.1(&self.0);

@@ -17,6 +17,7 @@ struct Reads {
     threads: Count,
 }
 
+#[vtable]
 impl tracepoint::Handler for Reads {
     type Args = ();
 

@@ -41,6 +41,7 @@ impl kprobe::Handler for Takes {
     }
 }
 
+#[vtable]
 impl entry::Handler for Takes {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.take(cx);
@@ -51,6 +52,7 @@ impl entry::Handler for Takes {
     }
 }
 
+#[vtable]
 impl tracepoint::Handler for Takes {
     type Args = ();
 

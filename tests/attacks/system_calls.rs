@@ -17,6 +17,7 @@ struct Reads {
     others: Count,
 }
 
+#[vtable]
 impl entry::Handler for Reads {
     fn entry(&self, cx: &entry::Context<'_>) {
         match cx.syscall_args::<(i32, i32)>() {

@@ -17,6 +17,7 @@ impl kprobe::Handler for NotSync {
     fn pre(&self, _cx: &kprobe::Context<'_>) {}
 }
 
+#[vtable]
 impl entry::Handler for NotSync {
     //~^ `Cell<u32>` cannot be shared between threads safely
     fn entry(&self, _cx: &entry::Context<'_>) {}
@@ -37,6 +38,7 @@ impl kprobe::Handler for NotSend {
 // Its kind of probe needs another handler.
 pub struct Good;
 
+#[vtable]
 impl entry::Handler for Good {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }
@@ -46,9 +48,20 @@ pub fn handler_of_another_kind() -> impl PinInit<Kprobe<Good>, Error> {
     Kprobe::new(F, Good) //~ `Good: kprobe::Handler` is not
 }
 
+// All kinds have it.
+struct WithoutVtable;
+
+impl tracepoint::Handler for WithoutVtable {
+    //~^ missing: `USE_VTABLE_ATTR`
+    type Args = ();
+
+    fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {}
+}
+
 // The kernel calls the handler until the probe is dropped, which may be anywhere.
 struct Borrows<'a>(&'a Atomic<u64>);
 
+#[vtable]
 impl entry::Handler for Borrows<'static> {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }
@@ -115,6 +128,7 @@ impl kretprobe::Handler for KeepsContext {
 }
 
 // What the handler returns, and where the return address is, only the caller knows.
+#[vtable]
 impl overrides::Handler for Good {
     fn entry(&self, _cx: &overrides::Context<'_>) -> Option<usize> {
         None

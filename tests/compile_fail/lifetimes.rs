@@ -13,6 +13,7 @@ impl kprobe::Handler for Good {
     fn pre(&self, _cx: &kprobe::Context<'_>) {}
 }
 
+#[vtable]
 impl entry::Handler for Good {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }

@@ -70,6 +70,7 @@ pub fn handler_of_nothing() -> Result<Pin<KBox<Kprobe<Nothing>>>> {
 // The sixth is on the stack.
 pub struct Six;
 
+#[vtable]
 impl tracepoint::Handler for Six {
     type Args = (u8, u8, u8, u8, u8, u8);
 
@@ -83,6 +84,7 @@ pub fn six_arguments_of_a_tracepoint() -> Result<Pin<KBox<Tracepoint<Six>>>> {
 // A handler runs on the stack of the probed code, of which little may be left.
 pub struct Reads;
 
+#[vtable]
 impl entry::Handler for Reads {
     fn entry(&self, cx: &entry::Context<'_>) {
         let _ = cx.arg0::<nofault::UserPtr<[u8; 20000]>>().read();
@@ -96,6 +98,7 @@ pub fn read_too_large() -> Result<Pin<KBox<Entry<Reads>>>> {
 
 pub struct Stacks;
 
+#[vtable]
 impl entry::Handler for Stacks {
     fn entry(&self, cx: &entry::Context<'_>) {
         pr_info!("{}\n", cx.stack::<128>());

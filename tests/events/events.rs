@@ -153,6 +153,7 @@ impl<F: Fn(&kprobe::Context<'_>) + Send + Sync + 'static> kprobe::Handler for On
     }
 }
 
+#[vtable]
 impl<F: Fn(&entry::Context<'_>) + Send + Sync + 'static> entry::Handler for On<F> {
     fn entry(&self, cx: &entry::Context<'_>) {
         (self.0)(cx);
@@ -206,6 +207,7 @@ impl kretprobe::Handler for Bound {
 
 struct Signals;
 
+#[vtable]
 impl tracepoint::Handler for Signals {
     type Args = (i32,);
 

@@ -43,6 +43,7 @@ kprobes::trace_event! {
     }
 }
 
+#[vtable]
 impl entry::Handler for Calls {
     fn entry(&self, cx: &entry::Context<'_>) {
         Entered { how: 2 }.emit(cx);

@@ -131,6 +131,7 @@ use records::{
 
 struct Emits;
 
+#[vtable]
 impl entry::Handler for Emits {
     fn entry(&self, cx: &entry::Context<'_>) {
         Strange {

@@ -8,6 +8,7 @@ const SKIPPED: Target<'static> = Target::symbol(c"kut_skipped");
 
 /// Overrides calls with an odd argument, with 1000 and the index of the target.
 struct Odd(Seen);
+#[vtable]
 impl overrides::Handler for Odd {
     fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
         Seen::add(&self.0.pre);

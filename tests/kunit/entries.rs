@@ -4,6 +4,7 @@
 
 use crate::targets::*;
 
+#[vtable]
 impl entry::Handler for Before {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.0.note(cx.arg0(), cx.index());

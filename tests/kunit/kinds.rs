@@ -134,6 +134,7 @@ impl kretprobe::Handler for Counts {
     unregistered!();
 }
 
+#[vtable]
 impl timed::Handler for Counts {
     fn ret(&self, cx: &timed::ReturnContext<'_>, _ns: u64) {
         self.hit(cx.index(), Some(cx.address()));
@@ -142,6 +143,7 @@ impl timed::Handler for Counts {
     unregistered!();
 }
 
+#[vtable]
 impl entry::Handler for Counts {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.hit(cx.index(), Some(cx.address()));
@@ -150,6 +152,7 @@ impl entry::Handler for Counts {
     unregistered!();
 }
 
+#[vtable]
 impl overrides::Handler for Counts {
     fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
         self.hit(cx.index(), Some(cx.address()));
@@ -159,6 +162,7 @@ impl overrides::Handler for Counts {
     unregistered!();
 }
 
+#[vtable]
 impl tracepoint::Handler for Counts {
     type Args = ();
 

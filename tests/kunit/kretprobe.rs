@@ -64,6 +64,7 @@ fn returns(target: Target<'_>, max_active: u16) -> Result<Pin<KBox<Kretprobe<Ret
 /// Stores the duration.
 struct Took(Seen);
 
+#[vtable]
 impl timed::Handler for Took {
     fn entry(&self, cx: &timed::Context<'_>) -> bool {
         cx.arg0::<i32>() == 7

@@ -113,6 +113,7 @@ impl kretprobe::Handler for Both {
 /// At a tracepoint, by context.
 struct Traced(i32, [Kept; 4]);
 
+#[vtable]
 impl tracepoint::Handler for Traced {
     type Args = ();
 

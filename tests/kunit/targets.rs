@@ -204,6 +204,7 @@ where
     }
 }
 
+#[vtable]
 impl<S, F> entry::Handler for On<S, F>
 where
     S: Send + Sync + 'static,

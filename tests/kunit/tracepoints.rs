@@ -10,6 +10,7 @@ struct Allocates {
     hits: [Atomic<u64>; 4],
 }
 
+#[vtable]
 impl tracepoint::Handler for Allocates {
     type Args = ();
 

@@ -106,12 +106,14 @@ macro_rules! handler {
             }
         }
 
+        #[vtable]
         impl entry::Handler for $handler {
             fn entry(&self, _cx: &entry::Context<'_>) {
                 self.hit();
             }
         }
 
+        #[vtable]
         impl tracepoint::Handler for $handler {
             type Args = ();
 
@@ -191,6 +193,7 @@ impl Picks {
     }
 }
 
+#[vtable]
 impl entry::Handler for Picks {
     fn entry(&self, cx: &entry::Context<'_>) {
         self.all.add(1);
