@@ -107,7 +107,7 @@ macro_rules! probes {
         $(
             $(#[$doc:meta])*
             fn $name:tt $how:tt $target:tt $(!($syscall:literal))? $(+ $offset:tt)?
-                ($cx:ident $(, $arg:ident: $ty:ty)* $(,)?)
+                ($($parameters:tt)*)
                 $(when ($condition:expr))?
                 $(-> $ret:ident: $ret_ty:ty)?
                 $body:block
@@ -120,9 +120,13 @@ macro_rules! probes {
         $vis struct $module {
             $(#[pin] $name: $crate::probes!(@type $how $name $($ret)?),)+
             #[pin]
-            __files: $crate::probes!(@files $state),
-            __end: $crate::__short::End<$crate::probes!(@types $state)>,
+            __files: $crate::probes!(@files $module $state),
+            __end: $crate::__short::End<$module>,
             __loaded: (),
+        }
+
+        impl $crate::__short::Module for $module {
+            type State = $crate::probes!(@types $state);
         }
 
         impl $crate::macro_paths::kernel::InPlaceModule for $module {
@@ -132,7 +136,7 @@ macro_rules! probes {
                 Self,
                 $crate::macro_paths::kernel::error::Error,
             > {
-                let state = $crate::probes!(@create $state);
+                let state = $crate::probes!(@create $module $state);
                 // Initialised in this order, and dropped in that of the struct.
                 $crate::macro_paths::kernel::prelude::try_pin_init!(Self {
                     __end: $crate::__short::End::new(
@@ -149,40 +153,56 @@ macro_rules! probes {
         }
 
         $(
-            $crate::probes!(@check $how $target [$($syscall)?] $($ty,)*);
             $(#[$doc])*
             // With braces, so that the name is not also a value that shadows an argument.
             #[allow(non_camel_case_types)]
             struct $name {
-                state: $crate::__short::Shared<$crate::probes!(@types $state)>,
+                state: $crate::__short::Shared<$module>,
             }
             $crate::probes!(
-                @handler $how $name $state $cx [$($arg: $ty,)*] [$($syscall)?]
+                @parameters $how $name $state ($($parameters)*) $target [$($syscall)?]
                 [$($condition)?] [$($ret: $ret_ty)?] $body
             );
         )+
     };
+    (
+        @parameters $how:tt $name:ident $state:tt ($cx:ident $(, $arg:ident: $ty:ty)* $(,)?)
+            $target:tt $syscall:tt $condition:tt $ret:tt $body:block
+    ) => {
+        $crate::probes!(@check $how $target $syscall $($ty,)*);
+        $crate::probes!(
+            @handler $how $name $state $cx [$($arg: $ty,)*] $syscall $condition $ret $body
+        );
+    };
+    (
+        @parameters $how:tt $name:ident $state:tt $parameters:tt
+            $target:tt $syscall:tt $condition:tt $ret:tt $body:block
+    ) => {
+        $crate::probes!(
+            @handler $how $name $state cx [] [] [] $ret {
+                $crate::__short::without_context::<$name>()
+            }
+        );
+    };
 
     // What is declared by `let`: its types, how it is created, shown, and used.
     (@types [$($state:ident: $ty:ty = $init:expr;)*]) => { ($($ty,)*) };
-    (@create [$($state:ident: $ty:ty = $init:expr;)*]) => {
+    (@create $module:ident [$($state:ident: $ty:ty = $init:expr;)*]) => {
         (|| {
             $(let $state: $ty = $init;)*
-            $crate::__short::State::new(($($state,)*))
+            $crate::__short::State::<$module>::new(($($state,)*))
         })()
     };
     (@drop [$($state:ident: $ty:ty = $init:expr;)*] $($drop:block)?) => {
-        |_state: &($($ty,)*)| {
+        |state| {
             #[allow(unused_variables, reason = "the body need not use all")]
-            let ($($state,)*) = _state;
+            let ($($state,)*) = state;
             $($drop)?
         }
     };
-    (@files []) => { () };
-    (@files $state:tt) => {
-        $crate::macro_paths::kernel::debugfs::Scope<
-            $crate::__short::Shared<$crate::probes!(@types $state)>,
-        >
+    (@files $module:ident []) => { () };
+    (@files $module:ident $state:tt) => {
+        $crate::macro_paths::kernel::debugfs::Scope<$crate::__short::Shared<$module>>
     };
     (@show $shared:ident []) => { () };
     (@show $shared:ident [$($state:ident: $ty:ty = $init:expr;)+]) => {
@@ -416,24 +436,29 @@ pub mod __short {
         sync::Arc, //
     };
 
-    /// What a module declares by `let`.
-    pub struct State<T> {
-        state: T,
+    /// A module, with the types of what it declares by `let`.
+    pub trait Module {
+        type State;
+    }
+
+    /// What the module `M` declares by `let`.
+    pub struct State<M: Module> {
+        state: M::State,
         loaded: AtomicBool,
     }
 
     /// The state, as each handler has it.
-    pub type Shared<T> = Arc<State<T>>;
+    pub type Shared<M> = Arc<State<M>>;
 
-    impl<T> State<T> {
+    impl<M: Module> State<M> {
         #[inline]
-        pub fn new(state: T) -> Result<Shared<T>> {
+        pub fn new(state: M::State) -> Result<Shared<M>> {
             let loaded = AtomicBool::new(false);
             Ok(Arc::new(Self { state, loaded }, GFP_KERNEL)?)
         }
 
         #[inline(always)]
-        pub fn get(&self) -> &T {
+        pub fn get(&self) -> &M::State {
             &self.state
         }
 
@@ -444,16 +469,16 @@ pub mod __short {
     }
 
     /// Runs the body of `drop` when it is dropped, if all probes were registered.
-    pub struct End<T>(Shared<T>, fn(&T));
+    pub struct End<M: Module>(Shared<M>, fn(&M::State));
 
-    impl<T> End<T> {
+    impl<M: Module> End<M> {
         #[inline]
-        pub fn new(state: Shared<T>, body: fn(&T)) -> Self {
+        pub fn new(state: Shared<M>, body: fn(&M::State)) -> Self {
             Self(state, body)
         }
     }
 
-    impl<T> Drop for End<T> {
+    impl<M: Module> Drop for End<M> {
         #[inline]
         fn drop(&mut self) {
             if self.0.loaded.load(Ordering::Relaxed) {
@@ -464,11 +489,11 @@ pub mod __short {
 
     /// Shows the state in a folder of the module's name, which `prefix` is.
     #[inline]
-    pub fn show<T: 'static>(
+    pub fn show<M: Module<State: Send + Sync> + 'static>(
         prefix: &'static [u8],
-        state: Shared<T>,
-        files: impl for<'data, 'dir> FnOnce(&'data T, &'dir ScopedDir<'data, 'dir>) + 'static,
-    ) -> impl PinInit<Scope<Shared<T>>> {
+        state: Shared<M>,
+        files: impl for<'data, 'dir> FnOnce(&'data M::State, &'dir ScopedDir<'data, 'dir>) + 'static,
+    ) -> impl PinInit<Scope<Shared<M>>> {
         let name = CStr::from_bytes_with_nul(prefix).unwrap_or_default();
         Scope::dir(state, name, |state, dir| files(state.get(), dir))
     }
@@ -513,6 +538,9 @@ pub mod __short {
     }
 
     refused! {
+        without_context, Parameters:
+            "the first parameter is the context",
+            "`fn name at c\"function\" (cx, argument: Type, ...)`";
         seventh_argument -> T, SeventhArgument:
             "a probe has the first six arguments of a function",
             "the others are on the stack";

@@ -50,6 +50,12 @@ kprobes::probes! {
         + 4 //~ a probe with a result has no offset
         (_cx) -> _result: i32 {}
 
+    fn no_context //~ the first parameter is the context
+        at c"f" (_a: u64) {}
+
+    fn no_parameter //~ the first parameter is the context
+        entry c"f" () {}
+
     fn target at
         "f" //~ mismatched types
         (_cx) {}
@@ -102,6 +108,18 @@ mod state {
         fn count at c"f" (_cx) {
             let _moved = *counts; //~ cannot move out of
         }
+    }
+}
+
+mod type_of_state {
+    kprobes::probes! {
+        struct State;
+
+        let unknown: Unknown = 5; //~ cannot find type `Unknown`
+
+        fn first at c"f" (_cx) {}
+
+        fn second at c"f" (_cx) {}
     }
 }
 
