@@ -58,7 +58,7 @@ use kernel::{
     sync::Arc, //
 };
 use kprobes::{
-    collect::{Files, View},
+    collect::{Files, Form, View},
     entry, kprobe, kretprobe, module,
     probe::{self, Probe},
     timed, Entry, Kprobe, ModuleWatch, Target, Timed,
@@ -178,14 +178,13 @@ struct AnyProbe(Arc<dyn Registered>);
 
 /// The probe's place, mechanism, state and misses, and its hits.
 impl View for AnyProbe {
-    fn text(&self, out: &mut dyn core::fmt::Write, most: usize) -> core::fmt::Result {
-        self.0.text(out, most)?;
-        writeln!(out, "{} hits", self.0.report().hits())
-    }
-
-    fn json(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
-        self.0.json(out)?;
-        writeln!(out, "{{\"hits\":{}}}", self.0.report().hits())
+    fn show(&self, form: Form, most: usize, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+        self.0.show(form, most, out)?;
+        let hits = self.0.report().hits();
+        match form {
+            Form::Text => writeln!(out, "{hits} hits"),
+            Form::Json => writeln!(out, "{{\"hits\":{hits}}}"),
+        }
     }
 }
 

@@ -60,6 +60,7 @@ pub use show::{
 };
 pub use show::{
     Files,
+    Form,
     Show,
     Switch,
     View, //

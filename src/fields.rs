@@ -34,8 +34,11 @@
 //! To the compiler, a pointer to user memory (`__user`) is like any other. A read as kernel memory
 //! fails with `EFAULT`; pass its address to [`UserPtr::new`](crate::nofault::UserPtr::new).
 //!
-//! Fields are found in the module's source files as they are, so a macro of the module cannot
-//! contain a `field!` whose path is an argument of the macro.
+//! If the compiler reports that a value has another type than expected, that is the type of the
+//! field: `let n: () = field!(sk, sk_backlog.len)?;` shows it.
+//!
+//! `src/fields.py` reads the paths from the source files of the module, before any macro is
+//! expanded. So write each path in full: a macro of the module cannot pass one to `field!`.
 //!
 //! Context: any; nothing here sleeps, locks or faults. Another CPU may change a field meanwhile, or
 //! a pointer on the path, or free what it points at: then any value may be read.
@@ -46,8 +49,8 @@ use kernel::prelude::*;
 /// Reads a field of a struct in kernel memory: `field!(POINTER, PATH)`, as a `Result`.
 ///
 /// The path is as in C, with `.` also for `->`: names of members, also of those in unnamed structs
-/// and unions, and `[NUMBER]` for an element of an array. `&` before the path gives a [`KernelPtr`]
-/// to the field instead of its value; of an array, to its first element.
+/// and unions, and `[NUMBER]` for an element of an array. `field!(file, &f_path)` is a
+/// [`KernelPtr`] to the field instead of its value; of an array, to its first element.
 ///
 /// It costs one [`KernelPtr::read`] for each pointer on the path, and one for the field.
 ///

@@ -49,7 +49,7 @@
 //!
 //! | I want to ... | use | sample |
 //! |---|---|---|
-//! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | know who called | [`Context::comm`], the name of the thread, a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
 //! | know which program, of whom and since when | [`Context::exe_name`], [`Context::exe_file`]; [`Context::uid`], [`Context::gid`], [`Context::ppid`]; [`Context::start_time_ns`] | [`container`] |
 //! | know which container | [`Context::cgroup_id`]; [`Context::pid_vnr`], [`Context::tgid_vnr`] | [`container`] |
 //! | know the time | [`Context::now_ns`], [`Context::boot_ns`] | |
@@ -63,7 +63,7 @@
 //! | follow a pointer | [`UserPtr`], [`KernelPtr`]: reads that do not fault | [`sensor`] |
 //! | read a field of a struct, by its name in C | [`field!`], with the structs of [`c_structs!`]; see [`fields`] | [`connections`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
-//! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`] is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
+//! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`](crate::Symbol) is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
 //!
 //! # I want to count and to collect
@@ -78,8 +78,8 @@
 //! | measure the time between two functions | [`Map`]: [`insert`](Map::insert) at one, [`take`](Map::take) at the other | [`handshake`] |
 //! | read what was collected | [`read`](collect::Keyed::read), [`drain`](collect::Keyed::drain): the [`Entries`], each a [`Row`], with a [`Distribution`] | [`funccount`] |
 //! | print it | [`log!`] | [`page_faults`] |
-//! | look at it while the module is loaded, clear it, or turn a probe on and off | [`Files::view`], [`Files::switch`]: any [`View`], any [`Switch`] | [`switch`] |
-//! | do so in a few lines | `let` in [`probes!`] | [`page_faults`] |
+//! | look at it while the module is loaded, and clear it | `let` in [`probes!`]; in the long form [`Files::view`], for any [`View`] | [`page_faults`] |
+//! | turn a probe on and off while the module is loaded | [`Files::switch`], for any [`Switch`] | [`switch`] |
 //! | use compare-and-swap, a flag, an ordering | `kernel::sync::atomic::Atomic`, which calls a C helper for each operation, unless the kernel has `CONFIG_RUST_INLINE_HELPERS` | |
 //! | log many lines | [`RateLimit`], which suppresses those that are too many, and counts them | |
 //! | count hits that the handler was not called for | [`Registered::missed`], [`Set::missed`](probe::Set::missed); by the kernel, and so a lower bound, for kprobes | |
@@ -88,7 +88,7 @@
 //! Hits themselves are not counted by the kernel: count them in the handler. Where CPUs take turns,
 //! hits and misses add up to the calls. [`Keyed`] and its [`Shape`], of which [`Sum`] is one, are
 //! what [`CountMap`] and [`HistogramMap`] have in common; [`Show`] is how keys and values are
-//! printed, and [`Words`] what keys are made of.
+//! printed, in a [`Form`], and [`Words`] what keys are made of.
 //!
 //! # Every kind
 //!
@@ -106,38 +106,9 @@
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
-    collect::{
-        Distribution,
-        Entries,
-        Files,
-        Key,
-        Keyed,
-        Row,
-        Shape,
-        Show,
-        Sum,
-        Switch,
-        View,
-        Words, //
-    },
-    event::{
-        Armed,
-        Errno,
-        Event,
-        Field,
-        Hex,
-        Integer,
-        Record,
-        Str, //
-    },
-    nofault::{
-        KernelPtr,
-        KernelStr,
-        Shown,
-        Text,
-        UserPtr,
-        UserStr, //
-    },
+    collect::*,
+    event::*,
+    nofault::*,
     regs::Register,
     *, //
 };

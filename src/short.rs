@@ -32,10 +32,11 @@
 /// - `CX` is the [`Context`](crate::Context), in the condition that of the entry. For the types of
 ///   arguments and results, see [`FromWord`](crate::FromWord).
 /// - The arguments of a system call are those that
-///   [`syscall_args`](crate::Context::syscall_args) returns. A call for which that fails, as one of
-///   32 bits, is left out.
+///   [`syscall_args`](crate::Context::syscall_args) returns. If that fails, as for a call of a
+///   32-bit program, neither the condition nor the body runs; without arguments, both always do.
 /// - `STATE` is created before the probes are registered. Conditions and bodies name it as a
-///   reference. It is a [`View`](crate::collect::View): a map, a histogram, a counter. The file
+///   reference. It is a [`View`](crate::collect::View): a [`CountMap`](crate::CountMap), a
+///   [`Map`](crate::Map), a [`Histogram`](crate::Histogram), a [`Count`](crate::Count). The file
 ///   `/sys/kernel/debug/MODULE/STATE` shows it as text, and `STATE.json` as JSON lines, where
 ///   `MODULE` is the name of the module. Writing to `STATE` clears it.
 /// - The body of `drop` runs after the probes have been unregistered. Misses are logged then, too,

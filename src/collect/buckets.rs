@@ -2,7 +2,10 @@
 
 //! The buckets of a histogram, and how their counts are shown.
 
-use super::show::Buffer;
+use super::show::{
+    Buffer,
+    Form, //
+};
 use core::fmt;
 use kernel::prelude::*;
 
@@ -110,15 +113,19 @@ impl Distribution<'_> {
         })
     }
 
-    /// Writes a line for each bucket, as bpftrace does.
+    /// Writes a line for each bucket, as bpftrace does; as JSON, the rest of an object and its line.
     #[inline]
-    pub(super) fn text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let most = self
-            .iter()
-            .map(|(_, _, count)| count)
-            .max()
-            .unwrap_or(0)
-            .max(1);
+    pub(super) fn show(&self, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
+        if form == Form::Json {
+            out.write_str("\"buckets\":[")?;
+            let mut comma = "";
+            for (min, max, n) in self.iter() {
+                write!(out, "{comma}{{\"min\":{min},\"max\":{max},\"count\":{n}}}")?;
+                comma = ",";
+            }
+            return out.write_str("]}\n");
+        }
+        let most = self.iter().map(|(_, _, n)| n).fold(1, u64::max);
         for (min, max, count) in self.iter() {
             let mut range = Buffer::<48>::new();
             self.buckets.write_range(&mut range, min, max)?;
@@ -132,21 +139,6 @@ impl Distribution<'_> {
             writeln!(out, "{:<16}{count:>8} |{bar:<52}|", range.as_str())?;
         }
         Ok(())
-    }
-
-    /// Writes the fields of a JSON object.
-    #[inline]
-    pub(super) fn json_fields(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        out.write_str("\"buckets\":[")?;
-        let mut comma = "";
-        for (min, max, count) in self.iter() {
-            write!(
-                out,
-                "{comma}{{\"min\":{min},\"max\":{max},\"count\":{count}}}"
-            )?;
-            comma = ",";
-        }
-        out.write_str("]")
     }
 }
 

@@ -9,7 +9,8 @@ use super::{
     },
     key::Key,
     show::{
-        Json,
+        dropped,
+        Form,
         Shown,
         View, //
     },
@@ -62,9 +63,7 @@ pub trait Shape: Copy + Send + Sync + 'static {
     #[doc(hidden)]
     fn width(self) -> usize;
     #[doc(hidden)]
-    fn text<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result;
-    #[doc(hidden)]
-    fn json<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result;
+    fn show<K: Key>(form: Form, row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result;
 }
 
 /// A count for each key.
@@ -78,18 +77,12 @@ impl Shape for Sum {
     }
 
     #[inline]
-    fn text<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
-        writeln!(out, "[{}]: {}", Shown(&row.key), row.count)
-    }
-
-    #[inline]
-    fn json<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
-        writeln!(
-            out,
-            "{{\"key\":{},\"count\":{}}}",
-            Json(&row.key),
-            row.count
-        )
+    fn show<K: Key>(form: Form, row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
+        let (key, count) = (Shown(form, &row.key), row.count);
+        match form {
+            Form::Text => writeln!(out, "[{key}]: {count}"),
+            Form::Json => writeln!(out, "{{\"key\":{key},\"count\":{count}}}"),
+        }
     }
 }
 
@@ -100,16 +93,13 @@ impl Shape for Buckets {
     }
 
     #[inline]
-    fn text<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
-        writeln!(out, "[{}]:", Shown(&row.key))?;
-        row.distribution().text(out)
-    }
-
-    #[inline]
-    fn json<K: Key>(row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
-        write!(out, "{{\"key\":{},", Json(&row.key))?;
-        row.distribution().json_fields(out)?;
-        out.write_str("}\n")
+    fn show<K: Key>(form: Form, row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result {
+        let key = Shown(form, &row.key);
+        match form {
+            Form::Text => writeln!(out, "[{key}]:")?,
+            Form::Json => write!(out, "{{\"key\":{key},")?,
+        }
+        row.distribution().show(form, out)
     }
 }
 
@@ -261,18 +251,9 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 /// The largest count first.
 impl<K: Key, S: Shape> View for Keyed<K, S> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
-        self.read().text(out, most)?;
-        match self.dropped() {
-            0 => Ok(()),
-            dropped => writeln!(out, "dropped: {dropped}"),
-        }
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.read().json(out)?;
-        writeln!(out, "{{\"dropped\":{}}}", self.dropped())
+    fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.read().show(form, most, out)?;
+        dropped(form, out, self.dropped())
     }
 
     #[inline]
@@ -284,15 +265,9 @@ impl<K: Key, S: Shape> View for Keyed<K, S> {
 /// The largest count first.
 impl<K: Key, S: Shape> View for Entries<K, S> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
+    fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
         let rows = self.top(most).map_err(|_| fmt::Error)?;
-        rows.iter().try_for_each(|row| S::text(row, out))
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let rows = self.top(usize::MAX).map_err(|_| fmt::Error)?;
-        rows.iter().try_for_each(|row| S::json(row, out))
+        rows.iter().try_for_each(|row| S::show(form, row, out))
     }
 }
 

@@ -8,7 +8,10 @@ use super::{
         Entries,
         HistogramMap, //
     },
-    show::View, //
+    show::{
+        Form,
+        View, //
+    }, //
 };
 use core::fmt;
 use kernel::prelude::*;
@@ -95,21 +98,11 @@ impl Histogram {
 
 impl View for Histogram {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
-        for row in self.0.read().iter() {
-            row.distribution().text(out)?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        for row in self.0.read().iter() {
-            out.write_str("{")?;
-            row.distribution().json_fields(out)?;
-            out.write_str("}\n")?;
-        }
-        Ok(())
+    fn show(&self, form: Form, _most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.0.read().iter().try_for_each(|row| {
+            out.write_str(if form == Form::Json { "{" } else { "" })?;
+            row.distribution().show(form, out)
+        })
     }
 
     #[inline]

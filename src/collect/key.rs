@@ -275,27 +275,18 @@ macro_rules! key {
         }
 
         impl $crate::collect::Show for $name {
-            fn text(
+            fn show(
                 &self,
+                form: $crate::collect::Form,
                 f: &mut $crate::macro_paths::core::fmt::Formatter<'_>,
             ) -> $crate::macro_paths::core::fmt::Result {
-                $crate::key!(@show self f false $($field)+)
-            }
-
-            fn json(
-                &self,
-                f: &mut $crate::macro_paths::core::fmt::Formatter<'_>,
-            ) -> $crate::macro_paths::core::fmt::Result {
-                $crate::key!(@show self f true $($field)+)
+                $crate::collect::fields(form, f, &[
+                    $(($crate::macro_paths::core::stringify!($field), &self.$field),)+
+                ])
             }
         }
     };
 
-    (@show $this:ident $f:ident $json:literal $($field:ident)+) => {
-        $crate::collect::fields($f, $json, &[
-            $(($crate::macro_paths::core::stringify!($field), &$this.$field),)+
-        ])
-    };
     (@type) => { () };
     (@type $type:ty, $($rest:ty,)*) => {
         (<$type as $crate::collect::Key>::Words, $crate::key!(@type $($rest,)*))

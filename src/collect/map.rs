@@ -9,7 +9,8 @@ use super::{
         Words, //
     },
     show::{
-        Json,
+        dropped,
+        Form,
         Show,
         Shown,
         View, //
@@ -383,22 +384,15 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
 
 impl<K: Key, V: Show + Copy + Send + 'static> View for Map<K, V> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
+    fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
         for (key, value) in self.iter().take(most) {
-            writeln!(out, "[{}]: {}", Shown(&key), Shown(&value))?;
+            let (key, value) = (Shown(form, &key), Shown(form, &value));
+            match form {
+                Form::Text => writeln!(out, "[{key}]: {value}")?,
+                Form::Json => writeln!(out, "{{\"key\":{key},\"value\":{value}}}")?,
+            }
         }
-        match self.dropped() {
-            0 => Ok(()),
-            dropped => writeln!(out, "dropped: {dropped}"),
-        }
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        for (key, value) in self.iter() {
-            writeln!(out, "{{\"key\":{},\"value\":{}}}", Json(&key), Json(&value))?;
-        }
-        writeln!(out, "{{\"dropped\":{}}}", self.dropped())
+        dropped(form, out, self.dropped())
     }
 
     #[inline]

@@ -30,88 +30,78 @@ use kernel::{
     uaccess::UserSliceReader, //
 };
 
-/// How a key or a value of a map is shown.
-pub trait Show {
-    /// Writes it as text.
-    fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
-
-    /// Writes it as a JSON value.
-    fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+/// The language in which collected figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Text for people.
+    Text,
+    /// JSON.
+    Json,
 }
 
-/// A [`Show`] as text.
-pub(super) struct Shown<'a, T: ?Sized>(pub(super) &'a T);
+/// How a key or a value of a map is shown.
+pub trait Show {
+    /// Writes it as text, or as a JSON value.
+    fn show(&self, form: Form, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+/// A [`Show`], in one form.
+pub(super) struct Shown<'a, T: ?Sized>(pub(super) Form, pub(super) &'a T);
 
 impl<T: Show + ?Sized> fmt::Display for Shown<'_, T> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.text(f)
+        self.1.show(self.0, f)
     }
 }
 
-/// A [`Show`] as JSON.
-pub(super) struct Json<'a, T: ?Sized>(pub(super) &'a T);
-
-impl<T: Show + ?Sized> fmt::Display for Json<'_, T> {
-    #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.json(f)
-    }
-}
-
-macro_rules! numbers {
-    ($($type:ty)*) => {
-        $(
-            impl Show for $type {
-                #[inline]
-                fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    fmt::Display::fmt(self, f)
-                }
-
-                #[inline]
-                fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    fmt::Display::fmt(self, f)
-                }
-            }
-        )*
-    };
-}
-
-numbers!(bool u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
-
-/// Types that the `kernel` crate prints, which are a string in JSON.
-macro_rules! strings {
-    ($([$($param:ident)?] $type:ty, |$this:ident| $shown:expr;)*) => {
+macro_rules! show {
+    ($([$($param:ident)?] $type:ty, |$this:pat_param, $form:pat_param, $f:ident| $show:expr;)*) => {
         $(
             impl<$($param)?> Show for $type {
                 #[inline]
-                fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fn show(&self, $form: Form, $f: &mut fmt::Formatter<'_>) -> fmt::Result {
                     let $this = self;
-                    kernel::fmt::Display::fmt(&$shown, f)
-                }
-
-                #[inline]
-                fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    let $this = self;
-                    quoted(f, &$shown)
+                    $show
                 }
             }
         )*
     };
 }
 
-strings! {
-    [] Comm, |this| *this;
-    [] Address, |this| this.location();
-    [T] KernelPtr<T>, |this| Address::new(this.addr());
-    [T] UserPtr<T>, |this| Address::new(this.addr());
+show! {
+    [] (), |(), form, f| f.write_str(if form == Form::Json { "null" } else { "" });
+    [] bool, |this, _, f| fmt::Display::fmt(this, f);
+    [] u8, |this, _, f| fmt::Display::fmt(this, f);
+    [] u16, |this, _, f| fmt::Display::fmt(this, f);
+    [] u32, |this, _, f| fmt::Display::fmt(this, f);
+    [] u64, |this, _, f| fmt::Display::fmt(this, f);
+    [] usize, |this, _, f| fmt::Display::fmt(this, f);
+    [] i8, |this, _, f| fmt::Display::fmt(this, f);
+    [] i16, |this, _, f| fmt::Display::fmt(this, f);
+    [] i32, |this, _, f| fmt::Display::fmt(this, f);
+    [] i64, |this, _, f| fmt::Display::fmt(this, f);
+    [] isize, |this, _, f| fmt::Display::fmt(this, f);
+    // The name of the errno: `ENOENT`.
+    [] Error, |this, form, f| match form {
+        Form::Text => write!(f, "{this:?}"),
+        Form::Json => write!(f, "\"{this:?}\""),
+    };
+    [] Comm, |this, form, f| string(form, f, this);
+    [] Address, |this, form, f| string(form, f, &this.location());
+    [T] KernelPtr<T>, |this, form, f| Address::new(this.addr()).show(form, f);
+    [T] UserPtr<T>, |this, form, f| Address::new(this.addr()).show(form, f);
 }
 
-/// Writes it as a JSON string.
-pub(super) fn quoted<T: kernel::fmt::Display>(
+/// Writes what the `kernel` crate prints, which is a string in JSON.
+pub(super) fn string<T: kernel::fmt::Display>(
+    form: Form,
     f: &mut fmt::Formatter<'_>,
     shown: &T,
 ) -> fmt::Result {
+    if form == Form::Text {
+        return kernel::fmt::Display::fmt(shown, f);
+    }
     f.write_str("\"")?;
     fmt::Write::write_fmt(&mut Quoted(f), kernel::prelude::fmt!("{}", shown))?;
     f.write_str("\"")
@@ -134,60 +124,29 @@ impl fmt::Write for Quoted<'_, '_> {
     }
 }
 
-/// The name of the errno: `ENOENT`.
-impl Show for Error {
-    #[inline]
-    fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-
-    #[inline]
-    fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self:?}\"")
-    }
-}
-
-impl Show for () {
-    #[inline]
-    fn text(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
-    }
-
-    #[inline]
-    fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("null")
-    }
-}
-
 /// Writes the parts one after the other.
 #[inline]
 fn list<'a>(
+    form: Form,
     f: &mut fmt::Formatter<'_>,
-    json: bool,
     parts: impl Iterator<Item = &'a dyn Show>,
 ) -> fmt::Result {
-    let mut separator = if json { "[" } else { "" };
+    let (mut separator, next, end) = match form {
+        Form::Text => ("", ", ", ""),
+        Form::Json => ("[", ",", "]"),
+    };
     for part in parts {
         f.write_str(separator)?;
-        if json {
-            part.json(f)?;
-        } else {
-            part.text(f)?;
-        }
-        separator = if json { "," } else { ", " };
+        part.show(form, f)?;
+        separator = next;
     }
-    f.write_str(if json { "]" } else { "" })
+    f.write_str(end)
 }
 
 impl<T: Show, const N: usize> Show for [T; N] {
     #[inline]
-    fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        list(f, false, self.iter().map(|part| part as &dyn Show))
-    }
-
-    #[inline]
-    fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        list(f, true, self.iter().map(|part| part as &dyn Show))
+    fn show(&self, form: Form, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(form, f, self.iter().map(|part| part as &dyn Show))
     }
 }
 
@@ -196,13 +155,8 @@ macro_rules! tuples {
         $(
             impl<$($type: Show),+> Show for ($($type,)+) {
                 #[inline]
-                fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    list(f, false, [$(&self.$n as &dyn Show),+].into_iter())
-                }
-
-                #[inline]
-                fn json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    list(f, true, [$(&self.$n as &dyn Show),+].into_iter())
+                fn show(&self, form: Form, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    list(form, f, [$(&self.$n as &dyn Show),+].into_iter())
                 }
             }
         )*
@@ -218,26 +172,36 @@ tuples! {
 /// Writes the fields of a struct that [`key!`](crate::key) has declared.
 #[doc(hidden)]
 #[inline]
-pub fn fields(f: &mut fmt::Formatter<'_>, json: bool, fields: &[(&str, &dyn Show)]) -> fmt::Result {
-    let mut separator = if json { "{" } else { "" };
+pub fn fields(form: Form, f: &mut fmt::Formatter<'_>, fields: &[(&str, &dyn Show)]) -> fmt::Result {
+    let (mut separator, next, end) = match form {
+        Form::Text => ("", ", ", ""),
+        Form::Json => ("{", ",", "}"),
+    };
     for (name, field) in fields {
-        if json {
-            write!(f, "{separator}\"{name}\":{}", Json(*field))?;
-        } else {
-            write!(f, "{separator}{name} {}", Shown(*field))?;
+        let field = Shown(form, *field);
+        match form {
+            Form::Text => write!(f, "{separator}{name} {field}")?,
+            Form::Json => write!(f, "{separator}\"{name}\":{field}")?,
         }
-        separator = if json { "," } else { ", " };
+        separator = next;
     }
-    f.write_str(if json { "}" } else { "" })
+    f.write_str(end)
+}
+
+/// Writes how much a map has dropped; as text only if that is not 0.
+#[inline]
+pub(super) fn dropped(form: Form, out: &mut dyn fmt::Write, dropped: u64) -> fmt::Result {
+    match (form, dropped) {
+        (Form::Text, 0) => Ok(()),
+        (Form::Text, _) => writeln!(out, "dropped: {dropped}"),
+        (Form::Json, _) => writeln!(out, "{{\"dropped\":{dropped}}}"),
+    }
 }
 
 /// What can be shown as lines: a map, a histogram, counters, a probe.
 pub trait View: Send + Sync + 'static {
-    /// Writes it as text; of a map, up to `most` entries.
-    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result;
-
-    /// Writes it as JSON, an object on each line.
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+    /// Writes it as text, or as JSON with an object on each line; of a map, up to `most` entries.
+    fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result;
 
     /// Empties it.
     ///
@@ -308,13 +272,23 @@ pub fn by_line(view: &dyn View, most: usize, log: &mut dyn FnMut(&str)) {
     }
 
     let line = Buffer::new();
-    if view.text(&mut ByLine { line, log }, most).is_err() {
+    let shown = view.show(Form::Text, most, &mut ByLine { line, log });
+    if shown.is_err() {
         log("(out of memory)");
     }
 }
 
-/// Logs a map, a histogram or another [`View`](crate::collect::View) by `pr_info!`, in lines of up
-/// to 512 bytes. `log!(map, 10)` logs the ten entries of a map with the largest counts.
+/// Logs a map, a histogram or another [`View`](crate::collect::View) by `pr_info!`, line by line.
+/// `log!(map, 10)` logs the ten entries of a map with the largest counts:
+///
+/// ```text
+/// opens: [bash]: 21
+/// opens: [systemd]: 3
+/// opens: dropped: 2
+/// ```
+///
+/// The last line is there if the map was full, and has what it could not add. What is longer than
+/// 512 bytes in a line is cut.
 ///
 /// Context: process context; it sleeps.
 #[macro_export]
@@ -372,12 +346,12 @@ switches! {
 }
 
 /// Writes what a probe can be asked, see [`Registered`].
-fn state<K: Kind>(probe: &Registered<K>, json: bool, out: &mut dyn fmt::Write) -> fmt::Result {
+fn state<K: Kind>(probe: &Registered<K>, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
     let mut place = Buffer::<512>::new();
     kernel::fmt::Write::write_fmt(&mut place, kernel::prelude::fmt!("{}", probe.location()))?;
     let (place, mechanism) = (place.as_str(), probe.mechanism().name());
     let (enabled, gone, missed) = (probe.is_enabled(), probe.is_gone(), probe.missed());
-    if json {
+    if form == Form::Json {
         return writeln!(
             out,
             "{{\"place\":\"{place}\",\"mechanism\":\"{mechanism}\",\"enabled\":{enabled},\
@@ -398,13 +372,8 @@ where
     Self: 'static,
 {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
-        state(self, false, out)
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        state(self, true, out)
+    fn show(&self, form: Form, _most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
+        state(self, form, out)
     }
 }
 
@@ -414,41 +383,25 @@ where
     Self: 'static,
 {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
+    fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
         self.iter()
             .take(most)
-            .try_for_each(|(_, probe)| state(probe, false, out))
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.iter()
-            .try_for_each(|(_, probe)| state(probe, true, out))
+            .try_for_each(|(_, probe)| state(probe, form, out))
     }
 }
 
 impl View for Count {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
+    fn show(&self, _form: Form, _most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
         writeln!(out, "{}", self.get())
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.text(out, usize::MAX)
     }
 }
 
 /// The counters in their order.
 impl<const N: usize> View for PerCpuCounts<N> {
     #[inline]
-    fn text(&self, out: &mut dyn fmt::Write, _most: usize) -> fmt::Result {
+    fn show(&self, _form: Form, _most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
         (0..N).try_for_each(|n| writeln!(out, "{}", self.get(n)))
-    }
-
-    #[inline]
-    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.text(out, usize::MAX)
     }
 }
 
@@ -486,7 +439,15 @@ impl<const N: usize> View for PerCpuCounts<N> {
 /// ```
 pub trait Files<'data> {
     /// Adds the file `NAME` with `view` as text, and `NAME.json` with it as JSON lines. Writing to
-    /// `NAME` [clears](View::clear) it.
+    /// `NAME` [clears](View::clear) it. Of a [`CountMap`](crate::CountMap), for example:
+    ///
+    /// ```text
+    /// # cat by_comm
+    /// [bash]: 21
+    /// # cat by_comm.json
+    /// {"key":"bash","count":21}
+    /// {"dropped":0}
+    /// ```
     ///
     /// Context: process context; it sleeps.
     fn view<V: View>(&self, name: &CStr, view: &'data V);
@@ -504,15 +465,16 @@ impl<'data> Files<'data> for ScopedDir<'data, '_> {
         self.read_write_callback_file(
             name,
             view,
-            &|view: &V, f: &mut fmt::Formatter<'_>| view.text(f, usize::MAX),
+            &|view: &V, f: &mut fmt::Formatter<'_>| view.show(Form::Text, usize::MAX, f),
             &|view: &V, _: &mut UserSliceReader| view.clear(),
         );
         let mut json = Buffer::<64>::new();
         let name = name.to_str().unwrap_or_default();
         let _ = fmt::Write::write_fmt(&mut json, format_args!("{name}.json\0"));
         if let Ok(name) = CStr::from_bytes_with_nul(json.as_str().as_bytes()) {
-            let lines = &|view: &V, f: &mut fmt::Formatter<'_>| view.json(f);
-            self.read_callback_file(name, view, lines);
+            self.read_callback_file(name, view, &|view: &V, f: &mut fmt::Formatter<'_>| {
+                view.show(Form::Json, usize::MAX, f)
+            });
         }
     }
 

@@ -8,15 +8,16 @@
 //! is not exported. So `stack.c` asks the kernel's unwinder on x86-64, and cuts off what is between
 //! the hit and the handler elsewhere. Both need no lock, no memory and no sleep.
 //!
-//! There is no user's stack: `stack_trace_save_user()` and `arch_stack_walk_user()` are not
-//! exported.
+//! The stack of the user's program is not available: the kernel does not export
+//! `stack_trace_save_user()` and `arch_stack_walk_user()`.
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
 use super::{
     key::Key,
     show::{
-        quoted,
+        string,
+        Form,
         Show, //
     },
 };
@@ -39,7 +40,8 @@ const MAX_FRAMES: usize = 127;
 ///     do_syscall_64+0xa1
 /// ```
 ///
-/// A message of the log has about 1000 bytes, which is room for 20 to 40 symbols.
+/// A message of the log has about 1000 bytes, which is room for 20 to 40 symbols. As a part of a
+/// key, as in `CountMap<(Comm, Stack<8>)>`, it is shown on lines of its own too.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Stack<const N: usize>([Address; N]);
@@ -86,22 +88,20 @@ impl<const N: usize> Key for Stack<N> {
 
 /// Each symbol is on a line of its own, or a string in an array.
 impl<const N: usize> Show for Stack<N> {
-    fn text(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for frame in self.frames() {
-            f.write_str("\n    ")?;
-            fmt::Display::fmt(&frame.call(), f)?;
+    fn show(&self, form: Form, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (mut separator, next, end) = match form {
+            Form::Text => ("\n    ", "\n    ", "\n"),
+            Form::Json => ("[", ",", "]"),
+        };
+        if self.frames().is_empty() {
+            return f.write_str(if form == Form::Json { "[]" } else { "\n" });
         }
-        f.write_str("\n")
-    }
-
-    fn json(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let mut separator = "[";
         for frame in self.frames() {
             f.write_str(separator)?;
-            quoted(f, &frame.call())?;
-            separator = ",";
+            string(form, f, &frame.call())?;
+            separator = next;
         }
-        f.write_str(if self.frames().is_empty() { "[]" } else { "]" })
+        f.write_str(end)
     }
 }
 

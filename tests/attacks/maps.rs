@@ -24,6 +24,7 @@
 
 use super::*;
 use collect::{
+    Form,
     Key,
     Show, //
 };
@@ -69,11 +70,7 @@ impl Key for Lies {
 }
 
 impl Show for Lies {
-    fn text(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn json(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, _form: Form, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Err(fmt::Error)
     }
 }

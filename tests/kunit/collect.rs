@@ -4,7 +4,10 @@
 
 use crate::targets::*;
 use kprobes::{
-    collect::View,
+    collect::{
+        Form,
+        View, //
+    },
     Address,
     Buckets,
     CountMap,
@@ -31,16 +34,18 @@ impl core::fmt::Write for Text {
     }
 }
 
-fn text(view: &dyn View) -> KVec<u8> {
+fn shown(form: Form, view: &dyn View) -> KVec<u8> {
     let mut text = Text(KVec::new());
-    assert!(view.text(&mut text, usize::MAX).is_ok());
+    assert!(view.show(form, usize::MAX, &mut text).is_ok());
     text.0
 }
 
+fn text(view: &dyn View) -> KVec<u8> {
+    shown(Form::Text, view)
+}
+
 fn json(view: &dyn View) -> KVec<u8> {
-    let mut text = Text(KVec::new());
-    assert!(view.json(&mut text).is_ok());
-    text.0
+    shown(Form::Json, view)
 }
 
 #[kunit_tests(kprobes_collect)]
