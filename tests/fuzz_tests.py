@@ -6,7 +6,6 @@ import subprocess
 import kernels
 
 RUNS = 500_000
-NOT_TO_BE_HAD = 77
 
 
 def output(*command):
@@ -18,9 +17,6 @@ def output(*command):
 
 def run(bench, results):
     fuzz = output("tests/fuzz/run", str(RUNS))
-    if fuzz.returncode == NOT_TO_BE_HAD:
-        results.say("# fuzz: cargo-fuzz cannot be installed on this machine")
-        return
     done = re.search(r"number_of_executed_units: (\d+)", fuzz.stdout)
     results.add(
         fuzz.returncode == 0 and done is not None and int(done[1]) >= RUNS,

@@ -5,10 +5,8 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
 #[allow(dead_code)]
-#[path = "../../../rust_kprobe/definition.rs"]
+#[path = "../../rust_kprobe/definition.rs"]
 mod definition;
 
 use definition::{parse, split, Definition, Kind, MAX_ACTIVE, MAX_NAME, MAX_SYMBOL};
@@ -112,7 +110,14 @@ fn what(parsed: &Definition<'_>) -> Meant {
     }
 }
 
-fuzz_target!(|probes: &[u8]| {
+/// Called by libFuzzer with each input.
+#[no_mangle]
+extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32 {
+    // SAFETY: libFuzzer passes that many bytes; without any, the pointer may be NULL.
+    let probes = match size {
+        0 => &[],
+        _ => unsafe { std::slice::from_raw_parts(data, size) },
+    };
     let mut before: Vec<Definition<'_>> = Vec::new();
     for text in split(probes) {
         match parse(text) {
@@ -141,4 +146,5 @@ fuzz_target!(|probes: &[u8]| {
             }
         }
     }
-});
+    0
+}
