@@ -49,5 +49,5 @@ def races(bench, results):
     """What the figures are worth if CPUs do not take turns."""
     bench.build("tests/stress")
     _, limit, long = form(bench)
-    bench.ktap(results, "races on 4 CPUs", "races.py", str(2_000_000 if long else 100_000),
-               limit=limit, cpus=4, threads="multi")
+    bench.ktap(results, "races on 8 CPUs", "races.py", str(1_000_000 if long else 50_000),
+               limit=limit, cpus=8, threads="multi")

@@ -85,6 +85,26 @@ def test_time_between_two_functions():
           sum(int(found[1]) for found in buckets if found))
 
 
+def test_connections():
+    program = ("kprobe:inet_stream_connect { @connects = count(); } "
+               "kretprobe:inet_csk_accept /retval/ { @accepts = count(); }")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with bpftrace(program) as theirs, kmod.loaded("samples/connections.ko") as log:
+        with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as open_ones:
+            ports = []
+            for _ in range(5):
+                client = socket.create_connection(server.getsockname())
+                open_ones.enter_context(client)
+                open_ones.enter_context(server.accept()[0])
+                ports.append(client.getsockname()[1])
+            at = server.getsockname()[1]
+        lines = "\n".join(log.lines())
+    to = re.findall(rf"connects from port (\d+) to \(127\.0\.0\.1, {at}\): Ok", lines)
+    accepted = re.findall(rf"accepts at port {at} from \(127\.0\.0\.1, (\d+)\)", lines)
+    equal(([int(port) for port in to], [int(port) for port in accepted]), (ports, ports))
+    equal(sorted(theirs[-2:]), [f"@accepts: {len(accepted)}", f"@connects: {len(to)}"])
+
+
 def test_allocations_by_stack():
     # The tracepoint's arguments: the call site, the address, and the bytes asked for and given.
     program = 'rawtracepoint:kmalloc /comm == "allocator"/ { @[kstack] = sum(arg3); }'
