@@ -4,9 +4,9 @@
 //! with their arguments, renamed and removed files and directories, connections: a
 //! trace event for each.
 //!
-//! `sensor_live` shows the records as the kernel writes them, and so do perf, trace-cmd and
-//! bpftrace. A function is probed only while its event has a listener. The kernel's own filters
-//! select records.
+//! `echo 1 >events/sensor/enable; cat trace_pipe` in `/sys/kernel/tracing` shows the records; perf,
+//! trace-cmd and bpftrace know these events, too. A function is probed only while its event has a
+//! listener. The kernel's own filters select records.
 //!
 //! At the entry of a system call, a path, an argument or an address is in user memory, whose page
 //! may not be present yet. So each probe is where the kernel has its own copy, which the

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-samples=$PWD
 [ -d /sys/kernel/tracing/events ] || mount -t tracefs nodev /sys/kernel/tracing
 mkdir /tmp/place
 mount -t tmpfs nodev /tmp/place
@@ -11,9 +10,12 @@ echo >three
 cp /bin/true suspect
 printf '#!%s -x\n' "$PWD/suspect" >script
 chmod +x script
-"$samples/sensor_live" -f 'comm == "suspect" || comm == "script"' >live &
-live=$!
-until grep -q listening live; do sleep 0.1; done
+# An instance has its own buffer and filters.
+instance=/sys/kernel/tracing/instances/sensor
+mkdir "$instance"
+echo 0 >"$instance/options/context-info"
+echo 'comm == "suspect" || comm == "script"' >"$instance/events/sensor/filter"
+echo 1 >"$instance/events/sensor/enable"
 /usr/bin/python3 -c 'import os, socket
 here = os.open("/tmp/place", os.O_RDONLY)
 families = (socket.AF_INET, socket.AF_UNIX)
@@ -45,6 +47,5 @@ os.wait()
 os.setresuid(65534, 65534, 65534)
 os.execv("/tmp/place/work/suspect",
          ["true", "an argument\nand a line", "--last", "", "5", "6", "7"])'
-kill "$live"
-wait "$live"
-cat live
+grep -v '^#' "$instance/trace"
+rmdir "$instance"

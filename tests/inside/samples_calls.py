@@ -191,15 +191,9 @@ def by_io_uring():
     by_ring(35, -100, name, 2**32 - 100, name)  # RENAMEAT
 
 
-def unlink(name, times):
-    named(bytes.fromhex(name))
-    for _ in range(int(times)):
-        LIBC.unlink(b"not there")
-
-
 CALLS = {
     "work": work, "exec": cold_exec, "remove": cold_remove, "argvs": argvs,
-    "int80": by_int80, "io_uring": by_io_uring, "unlink": unlink,
+    "int80": by_int80, "io_uring": by_io_uring,
     "exec-fails": lambda: LIBC.execve(cold(b"/cold/name"), argv(b"/cold/name"), None),
     "connect": lambda: connects(socket.socket(type=socket.SOCK_DGRAM), cold(INET), len(INET)),
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The sample sensor beside events of tracefs for the same functions and the kernel's own: the
 same events with the same values. Also calls by which a sensor can be misled, with the sample
-open_names, too, and sensor_live. Prints KTAP.
+open_names, too. Prints KTAP.
 
 usage: samples_sensor.py [WORD...]	(only tests whose name has one of the words)
 """
@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,10 +19,9 @@ from pathlib import Path
 
 import kmod
 from arch import takes_32_bits
-from kmod import TRACING, equal, until, write
+from kmod import TRACING, equal, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LIVE = ROOT / "samples/sensor_live"
 # No .pyc files, which python would rename.
 CALLS = [sys.executable, "-B", ROOT / "tests/inside/samples_calls.py"]
 # A family of sockets that no kernel has any more, so that it looks for a module.
@@ -334,67 +332,6 @@ def test_32_bit_programs():
         [values] = [fields(text) for _, text in listener.records()]
         equal((values["filename"], argv(values)), (program, [program, "an argument"]))
         equal(int(values["inode"]), os.stat(program).st_ino)
-
-
-def unlinks_by_name(name, times=1):
-    subprocess.run([*CALLS, "unlink", name.hex(), str(times)], check=True)
-
-
-@contextmanager
-def live(*arguments):
-    """sensor_live, which listens."""
-    process = subprocess.Popen([LIVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        equal(process.stdout.readline(), b"# listening\n")
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def nothing_stays():
-    until(lambda: not [*(TRACING / "instances").glob("sensor_*"), *traced()], "leaving", 20)
-
-
-def test_sensor_live_escapes_names():
-    names = {b"caf\xc3\xa9": r"caf\xc3\xa9", b"a\x1b[31mred": r"a\x1b[31mred",
-             b"x\nfake-1 [0] x": r"x\nfake-1 [0] x"}
-    with loaded():
-        with live("unlink", "-f", 'pathname == "not there"') as process:
-            for name in names:
-                unlinks_by_name(name)
-            process.terminate()
-            out, err = process.communicate()
-        equal((err, process.returncode), (b"", 0))
-        equal(re.findall(r"comm=(.*) directory=", out.decode("ascii")), list(names.values()))
-        equal(len(out.splitlines()), len(names))
-        nothing_stays()
-
-
-def test_sensor_live_leaves_nothing():
-    with loaded():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL,
-                       signal.SIGQUIT):
-            with live() as process:
-                equal(traced() == [], False, number.name)
-                process.send_signal(number)
-                process.stdout.read()
-                err = process.stderr.read()
-                equal(err, b"", number.name)
-            nothing_stays()
-        # Its reader leaves, and an event comes, or none.
-        for times in (0, 3):
-            with live("rename" if times == 0 else "unlink") as process:
-                process.stdout.close()
-                unlinks_by_name(b"plain", times)
-                equal(process.wait(timeout=20), 0)
-                equal(process.stderr.read(), b"")
-            nothing_stays()
-        # What it was asked for is wrong.
-        for wrong in (["-f", "no_such_field == 1"], ["no_such_event"]):
-            done = subprocess.run([LIVE, *wrong], capture_output=True, text=True)
-            equal((done.returncode, len(done.stderr.splitlines())), (1, 1), done.stderr)
-            nothing_stays()
 
 
 if __name__ == "__main__":
