@@ -22,11 +22,11 @@ import verdict
 FOLDERS = (".", "samples", "bench")
 
 
-def measure(kdir, *rows, accel="tcg", cpus=1, calls=100_000):
+def measure(kdir, *rows, accel="tcg", calls=100_000):
     """{row: {peer: instructions}}, and the guest's outcome. With KVM,
     nanoseconds. FOLDERS must have been built."""
     outcome = verdict.run(kdir, ["bench/measure.py", str(calls), *rows], limit=1500, accel=accel,
-                          cpus=cpus, icount=accel == "tcg")
+                          cpus=1, icount=accel == "tcg")
     costs = {}
     for line in outcome.output.splitlines():
         if line.count("\t") == 2:
@@ -47,9 +47,8 @@ def sizes():
 
 
 def hits(costs):
-    """The rows of what a hit costs in both languages."""
     return [row for row in costs if {"C", "Rust"} <= set(costs[row]) and not row.startswith(
-        ("attach_", "detach_", "grace_periods_", "bytes_", "scale_"))]
+        ("attach_", "detach_", "grace_periods_", "bytes_"))]
 
 
 def above(costs):
@@ -101,9 +100,6 @@ def main():
                        stdout=subprocess.DEVNULL)
     verdict.say(f"measuring {unit}; a few minutes")
     costs, outcome = measure(kdir, accel=accel)
-    if outcome.ok:
-        more, outcome = measure(kdir, "scale", str(int(accel == "tcg")), accel=accel, cpus=8)
-        costs |= more
     if not outcome.ok:
         outcome.report()
         return 1

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The trace events of the benchmark in C; bench_event_rust.rs has the same in Rust. */
+/* The trace events of the benchmark in C; bench_rust.rs has the same in Rust. */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM bench_c
 

@@ -9,12 +9,10 @@
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/smp.h>
 #include <linux/uaccess.h>
 
 static int calls = 100000;
 module_param(calls, int, 0400);
-MODULE_PARM_DESC(calls, "How often a reading calls");
 
 u64 bench_call(u64 value, const char __user *string);
 u64 bench_inside(u64 a, u64 b);
@@ -113,51 +111,6 @@ static int file_get(void *once, u64 *ns)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(file_fops, file_get, NULL, "%llu\n");
 
-/*
- * Several CPUs at once. Writing to the file sets how many; reading returns the
- * nanoseconds of the slowest.
- */
-static unsigned int scale = 1;
-static atomic_t ready;
-static atomic64_t slowest;
-
-static void one_of_many(void *unused)
-{
-	u64 ns, most;
-
-	/* All of them start together. Interrupts are disabled here. */
-	atomic_inc(&ready);
-	while (atomic_read(&ready) < scale)
-		cpu_relax();
-	ns = measure(call, 0);
-	most = atomic64_read(&slowest);
-	while (ns > most && !atomic64_try_cmpxchg(&slowest, &most, ns))
-		;
-}
-
-static bool is_one(int cpu, void *unused)
-{
-	return cpu < scale;
-}
-
-static int scale_get(void *data, u64 *ns)
-{
-	atomic_set(&ready, 0);
-	atomic64_set(&slowest, 0);
-	on_each_cpu_cond(is_one, one_of_many, NULL, true);
-	*ns = atomic64_read(&slowest);
-	return 0;
-}
-
-static int scale_set(void *data, u64 cpus)
-{
-	if (cpus < 1 || cpus > num_online_cpus())
-		return -EINVAL;
-	scale = cpus;
-	return 0;
-}
-DEFINE_DEBUGFS_ATTRIBUTE(scale_fops, scale_get, scale_set, "%llu\n");
-
 static int __init bench_init(void)
 {
 	dir = debugfs_create_dir("bench", NULL);
@@ -167,7 +120,6 @@ static int __init bench_init(void)
 	debugfs_create_file("keys", 0400, dir, call_key, &file_fops);
 	debugfs_create_u32("n_keys", 0600, dir, &keys);
 	debugfs_create_file("kmalloc", 0400, dir, allocate, &file_fops);
-	debugfs_create_file("scale", 0600, dir, NULL, &scale_fops);
 	return 0;
 }
 module_init(bench_init);

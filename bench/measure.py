@@ -4,11 +4,9 @@
 what a call costs more than the bare call, in nanoseconds of the guest's clock.
 
 usage: measure.py CALLS [ROW...]
-       measure.py CALLS scale SHARED
 
 CALLS is the number of calls of the probed function in a measurement. Without ROWs, all rows
-for one CPU are measured. `scale` calls from 1, 2, 4 and 8 CPUs concurrently; SHARED is 1 if
-one host CPU emulates them in turn, so that they share the time that passes.
+are measured.
 """
 import os
 import re
@@ -26,24 +24,18 @@ ROOT = Path(__file__).resolve().parent.parent
 CALLS = int(sys.argv[1])
 PEERS = ("C", "Rust")
 
-# Rows of `kind` in bench_c and bench_rust, and the file that calls the probed function.
-TWINS = dict.fromkeys((
+# The kinds of bench_c and bench_rust, each a row, and the file that calls the probed function.
+KINDS = dict.fromkeys((
     "kprobe_empty", "kprobe_counting", "kprobe_percpu", "kprobe_by_pid", "kprobe_post",
-    "kprobe_jump",
-    "kprobe_int3", "condition_false", "condition_true", "user_string", "kretprobe_empty",
-    "kretprobe_data", "kretprobe_histogram"), "call") | {
+    "kprobe_jump", "kprobe_int3", "condition_false", "condition_true", "user_string",
+    "kretprobe_empty", "kretprobe_data", "kretprobe_histogram", "tracepoint", "entry_empty",
+    "entry_counting", "entry_percpu", "entry_args", "entry_by_pid"), "call") | {
     "kprobe_jump": "inside", "kprobe_int3": "inside", "tracepoint": "kmalloc"}
 # 5 bytes behind the entry is the first instruction that is not ftrace's.
 INSIDE = 5
-# Entry probes: the row, the handler, the functions, and the file that calls them. A thousand
-# functions, each of which is called: some have their place in the table taken by another. And
-# all but those beginning with "c", which is what calls them.
-ENTRIES = (
-    *((f"entry_{kind}", kind, None, "call")
-      for kind in ("empty", "counting", "percpu", "args", "by_pid")),
-    ("entry_percpu_1000", "percpu", "bench_*", "each"),
-    ("entry_percpu_all", "percpu", "[abd-zA-Z_]*", "each"),
-)
+# A thousand functions, each of which is called: some have their place in the table taken by
+# another. And all but those beginning with "c", which is what calls them.
+PATTERNS = {"entry_percpu_1000": "bench_*", "entry_percpu_all": "[abd-zA-Z_]*"}
 BPFTRACE = (
     ("kprobe_counting", "count()", "kprobe:bench_call { @ = count(); }"),
     ("kprobe_counting", "@++", "kprobe:bench_call { @++; }"),
@@ -85,9 +77,8 @@ def module(name, **params):
         subprocess.run(["rmmod", Path(name).name], check=True)
 
 
-def entry(peer, kind, pattern=None):
-    return module(f"bench/bench_entry_{peer.lower()}", kind=kind,
-                  **({"pattern": pattern} if pattern else {}))
+def probe(peer, kind, **params):
+    return module(f"bench/bench_{peer.lower()}", kind=kind, **params)
 
 
 def write(file, text):
@@ -125,19 +116,20 @@ def events():
         value, text = (f"bench_{peer.lower()}/{name}" for name in ("value", "text"))
         hist = written(f"events/{value}/trigger", "hist:keys=value", "!hist:keys=value")
         for row, kind, *listeners in (
-            ("event_nobody", "value"), ("event", "value", *listening(value)),
-            ("event_filter", "value", *listening(value, rejects)), ("event_hist", "value", hist),
-            ("event_string", "text", *listening(text)), ("event_entry_nobody", "value_entry"),
-            ("event_entry", "value_entry", *listening(value)),
-            ("event_entry_string", "text_entry", *listening(text)),
+            ("event_nobody", "event"), ("event", "event", *listening(value)),
+            ("event_filter", "event", *listening(value, rejects)), ("event_hist", "event", hist),
+            ("event_string", "event_string", *listening(text)),
+            ("event_entry_nobody", "event_entry"),
+            ("event_entry", "event_entry", *listening(value)),
+            ("event_entry_string", "event_entry_string", *listening(text)),
         ):
-            yield row, peer, "call", entry(peer, kind), *listeners
+            yield row, peer, "call", probe(peer, kind), *listeners
     for row, *words in (("event", "value=%di"), ("event_filter", "value=%di", rejects),
                         ("event_string", "value=%di text=+0(%si):ustring")):
         yield row, "tracefs event", "call", *tracefs_event(*words)
     yield ("event", "synthetic event", "call",
            written("synthetic_events", "bench_synth u64 value\n", "!bench_synth\n"),
-           entry("C", "synth"), *listening("synthetic/bench_synth"))
+           probe("C", "event_synth"), *listening("synthetic/bench_synth"))
 
 
 @contextmanager
@@ -176,23 +168,20 @@ def settle(row):
 
 def hits():
     """What a hit costs: the row, the peer, the file that calls, and what has to be there."""
-    for row, file in TWINS.items():
-        for peer in PEERS:
-            yield row, peer, file, module(f"bench/bench_{peer.lower()}", kind=row, inside=INSIDE)
-    for row, kind, pattern, file in ENTRIES:
-        for peer in PEERS:
-            yield row, peer, file, entry(peer, kind, pattern)
     for peer in PEERS:
+        for row, file in KINDS.items():
+            yield row, peer, file, probe(peer, row, inside=INSIDE)
+        for row, pattern in PATTERNS.items():
+            yield row, peer, "each", probe(peer, "entry_percpu", pattern=pattern)
         for row, number in (("entry_new_key", CALLS), ("entry_by_key_10", 10),
                             ("entry_by_key_1000", 1000), ("entry_by_key_100000", CALLS)):
-            yield row, peer, "keys", keys(number), entry(peer, "by_argument")
+            yield row, peer, "keys", keys(number), probe(peer, "entry_by_key")
         # What it adds to a kprobe at the same function.
-        yield ("entry_beside_kprobe", peer, "call",
-               module("bench/bench_c", kind="kprobe_counting"), entry(peer, "percpu"))
+        yield ("entry_beside_kprobe", peer, "call", module("bench/bench_min_c"),
+               probe(peer, "entry_percpu"))
     yield from events()
-    yield "kprobe_by_stack", "Rust", "call", module("bench/bench_rust", kind="kprobe_by_stack")
-    yield "ftrace_ops", "C", "call", module("bench/bench_c", kind="ftrace_ops")
-    yield "fprobe", "C", "call", entry("C", "fprobe")
+    for row, peer in (("kprobe_by_stack", "Rust"), ("ftrace_ops", "C"), ("fprobe", "C")):
+        yield row, peer, "call", probe(peer, row)
     for kind in ("p", "r"):
         yield f"module_{kind}", "Rust", "call", module("rust_kprobe", probes=f"{kind},bench_call")
     yield "kprobe_counting", "tracefs event", "call", *tracefs_event("value=%di")
@@ -219,7 +208,7 @@ def attaching():
         for how in ("single", "set"):
             for peer in PEERS:
                 seen = logged(module("samples/funccount", functions="synchronize_rcu"),
-                              module(f"bench/bench_{peer.lower()}", kind=how, n=n))
+                              probe(peer, how, n=n))
                 for what in ("attach", "detach"):
                     tell(f"{what}_{n}_{how}", peer, seen[what] // n)
                 tell(f"grace_periods_{n}_{how}", peer, seen["grace_periods"])
@@ -227,28 +216,14 @@ def attaching():
                     tell("bytes_of_a_probe", peer, seen["bytes"])
     # Entry probes of many functions. To C, an fprobe is the peer, too.
     for row, pattern in (("vfs", "vfs_*"), ("all", "*")):
-        for peer, language, kind in (("C", "C", "percpu"), ("fprobe", "C", "fprobe"),
-                                     ("Rust", "Rust", "percpu")):
-            for what, cost in logged(entry(language, kind, pattern)).items():
-                tell(f"{what}_entry_{row}", peer, cost)
-
-
-def scale(shared):
-    """Calls from several CPUs concurrently: the cost of a hit on each of them."""
-    for cpus in (1, 2, 4, 8):
-        (DEBUG / "bench/scale").write_text(str(cpus))
-        by = cpus if shared else 1
-        bare = per_call("scale") / by
-        for kind in ("counting", "percpu"):
-            for peer in PEERS:
-                with module(f"bench/bench_{peer.lower()}", kind=f"kprobe_{kind}"):
-                    tell(f"scale_{kind}_{cpus}", peer, per_call("scale") / by - bare)
+        for peer, kind in (("C", "entry_percpu"), ("fprobe", "fprobe"), ("Rust", "entry_percpu")):
+            seen = logged(probe("Rust" if peer == "Rust" else "C", kind, pattern=pattern))
+            for what in ("attach", "detach"):
+                tell(f"{what}_entry_{row}", peer, seen[what])
 
 
 def main(*wanted):
     with module("bench/bench_target", calls=CALLS):
-        if wanted[:1] == ("scale",):
-            return scale(wanted[1] == "1")
         bare = {file: per_call(file) for file in ("call", "each", "inside", "keys", "kmalloc")}
         for row, peer, file, *needs in hits():
             if wanted and row not in wanted:

@@ -5,12 +5,9 @@ use kernel::prelude::*;
 use kprobes::*;
 
 // After the instruction, at the return: the registers need not hold the arguments any more.
-pub fn argument_after_the_instruction(cx: &kprobe::PostContext<'_>) {
-    let _: u32 = cx.arg0(); //~ `arg0` exists for reference `&Context<'_, Post>`, but
-}
-
-pub fn argument_at_the_return(cx: &kretprobe::ReturnContext<'_>) {
-    let _: u32 = cx.arg0(); //~ `arg0` exists for reference `&Context<'_, Return>`, but
+pub fn argument_too_late(after: &kprobe::PostContext<'_>, ret: &kretprobe::ReturnContext<'_>) {
+    let _: u32 = after.arg0(); //~ `arg0` exists for reference `&Context<'_, Post>`, but
+    let _: u32 = ret.arg0(); //~ `arg0` exists for reference `&Context<'_, Return>`, but
 }
 
 // The ninth argument is on the stack, on arm64, too.
@@ -19,12 +16,9 @@ pub fn argument_without_a_register(cx: &kprobe::Context<'_>) {
 }
 
 // The function has not run yet.
-pub fn result_before_the_return(cx: &kprobe::Context<'_>) {
+pub fn result_before_the_return(cx: &kprobe::Context<'_>, entry: &entry::Context<'_>) {
     let _: u32 = cx.ret(); //~ no method named `ret` found
-}
-
-pub fn result_at_an_entry(cx: &entry::Context<'_>) {
-    let _: u64 = cx.ret(); //~ no method named `ret` found
+    let _: u64 = entry.ret(); //~ no method named `ret` found
 }
 
 // ftrace saves the arguments. Other CPU registers are not those of the function.
@@ -51,26 +45,15 @@ pub fn context_is_made() -> kprobe::Context<'static> {
 // A context belongs to the CPU and the task of the hit.
 fn send<T: Send>(_value: T) {}
 
-pub fn context_is_sent(cx: &kprobe::Context<'_>) {
-    send(cx); //~ cannot be shared between threads safely
-}
-
-pub fn entry_context_is_sent(cx: &entry::Context<'_>) {
-    send(cx); //~ cannot be shared between threads safely
-}
-
-pub fn tracepoint_context_is_sent(cx: &tracepoint::Context<'_>) {
+pub fn context_is_sent<At: Place>(cx: &Context<'_, At>) {
     send(cx); //~ cannot be shared between threads safely
 }
 
 // Nobody checks what the probed code does with it.
-pub fn set_without_unsafe(cx: &kprobe::Context<'_>, entry: &entry::Context<'_>) {
+pub fn set(at: &entry::Context<'_>, cx: &kprobe::Context<'_>, ret: &kretprobe::ReturnContext<'_>) {
     cx.set_register(regs::Register::Ip, 0); //~ set_register` is unsafe and requires unsafe
-    entry.set_arg0(0); //~ set_arg0` is unsafe and requires unsafe
-}
-
-pub fn result_set_without_unsafe(cx: &kretprobe::ReturnContext<'_>) {
-    cx.set_ret(0); //~ set_ret` is unsafe and requires unsafe
+    at.set_arg0(0); //~ set_arg0` is unsafe and requires unsafe
+    ret.set_ret(0); //~ set_ret` is unsafe and requires unsafe
 }
 
 // A program chooses where it points.

@@ -66,12 +66,9 @@ impl entry::Handler for Borrows<'static> {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }
 
-pub fn handler_borrows_the_stack() -> Result {
+pub fn handler_borrows_the_stack() {
     let count = Atomic::new(0);
-    let borrows = Borrows(&count); //~ `count` does not live long enough
-    let probe = KBox::pin_init(Entry::new(F, borrows), GFP_KERNEL)?;
-    drop(probe);
-    Ok(())
+    let _ = Entry::new(F, Borrows(&count)); //~ `count` does not live long enough
 }
 
 // Nobody has the handler for himself while the probe is registered.
@@ -135,16 +132,10 @@ impl overrides::Handler for Good {
     }
 }
 
-pub fn override_without_unsafe() -> impl PinInit<Override<Good>, Error> {
-    Override::new(F, Good) //~ is unsafe and requires unsafe
-}
-
-pub fn override_set_without_unsafe() -> impl PinInit<OverrideSet<Good>, Error> {
-    OverrideSet::new(&[F], Good) //~ is unsafe and requires unsafe
-}
-
-pub fn any_function_without_unsafe() -> kretprobe::Options {
-    kretprobe::Options::default().any_function() //~ is unsafe and requires unsafe
+pub fn without_unsafe() {
+    let _ = Override::new(F, Good); //~ is unsafe and requires unsafe
+    let _ = OverrideSet::new(&[F], Good); //~ is unsafe and requires unsafe
+    let _ = kretprobe::Options::default().any_function(); //~ is unsafe and requires unsafe
 }
 
 // Only `trace_event!` makes records.

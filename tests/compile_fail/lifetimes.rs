@@ -23,16 +23,10 @@ impl entry::Handler for Good {
 pub struct Keeps<'a> {
     #[pin]
     last: SpinLock<Option<&'a kprobe::Context<'a>>>,
-    #[pin]
-    entry: SpinLock<Option<&'a entry::Context<'a>>>,
 }
 
 pub fn context_escapes<'a>(keeps: &Keeps<'a>, cx: &kprobe::Context<'_>) {
     *keeps.last.lock() = Some(cx); //~ explicit lifetime required in the type of `cx`
-}
-
-pub fn entry_context_escapes<'a>(keeps: &Keeps<'a>, cx: &entry::Context<'_>) {
-    *keeps.entry.lock() = Some(cx); //~ explicit lifetime required in the type of `cx`
 }
 
 fn keep(_cx: &'static Context<'static, kprobe::Pre>) {}
@@ -94,10 +88,6 @@ pub fn probe_is_made_by_hand() -> Kprobe<Good> {
 
 pub fn probe_is_moved(a: &mut Pin<KBox<Kprobe<Good>>>, b: &mut Pin<KBox<Kprobe<Good>>>) {
     mem::swap(a.as_mut().get_mut(), b.as_mut().get_mut()); //~ cannot be unpinned
-}
-
-pub fn entry_probe_is_moved(mut a: Pin<KBox<Entry<Good>>>, b: Entry<Good>) {
-    *a.as_mut().get_mut() = b; //~ cannot be unpinned
 }
 
 pub fn sets_are_swapped(mut a: Pin<KBox<EntrySet<Good>>>, mut b: Pin<KBox<EntrySet<Good>>>) {

@@ -9,6 +9,7 @@
 // error: a stack of 1 to 127 frames
 // error: a key and its value have at most 2040 bytes
 
+use core::marker::PhantomData;
 use kernel::prelude::*;
 use kprobes::*;
 
@@ -17,22 +18,22 @@ const F: Target<'static> = Target::symbol(c"f");
 #[allow(dead_code)]
 const __LOG_PREFIX: &[u8] = b"limits\0";
 
-// The kernel would refuse to register the probe.
-pub struct Large;
+pub struct Keeps<T>(PhantomData<fn() -> T>);
 
 #[vtable]
-impl kretprobe::Handler for Large {
-    type Data = [u8; 4097];
+impl<T: Copy + Send + Sync + 'static> kretprobe::Handler for Keeps<T> {
+    type Data = T;
 
-    fn entry(&self, _cx: &kretprobe::Context<'_>) -> Option<[u8; 4097]> {
+    fn entry(&self, _cx: &kretprobe::Context<'_>) -> Option<T> {
         None
     }
 
-    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: [u8; 4097]) {}
+    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: T) {}
 }
 
-pub fn data_too_large() -> Result<Pin<KBox<Kretprobe<Large>>>> {
-    KBox::pin_init(Kretprobe::new(F, Large), GFP_KERNEL)
+// The kernel would refuse to register the probe.
+pub fn data_too_large() -> Result<Pin<KBox<Kretprobe<Keeps<[u8; 4097]>>>>> {
+    KBox::pin_init(Kretprobe::new(F, Keeps(PhantomData)), GFP_KERNEL)
 }
 
 // The kernel aligns an instance only for its own fields.
@@ -40,21 +41,8 @@ pub fn data_too_large() -> Result<Pin<KBox<Kretprobe<Large>>>> {
 #[repr(align(64))]
 pub struct Line(pub [u8; 64]);
 
-pub struct Aligned;
-
-#[vtable]
-impl kretprobe::Handler for Aligned {
-    type Data = Line;
-
-    fn entry(&self, _cx: &kretprobe::Context<'_>) -> Option<Line> {
-        None
-    }
-
-    fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Line) {}
-}
-
-pub fn data_overaligned() -> Result<Pin<KBox<Kretprobe<Aligned>>>> {
-    KBox::pin_init(Kretprobe::new(F, Aligned), GFP_KERNEL)
+pub fn data_overaligned() -> Result<Pin<KBox<Kretprobe<Keeps<Line>>>>> {
+    KBox::pin_init(Kretprobe::new(F, Keeps(PhantomData)), GFP_KERNEL)
 }
 
 // A probe without a callback is a mistake.
@@ -89,25 +77,13 @@ impl entry::Handler for Reads {
     fn entry(&self, cx: &entry::Context<'_>) {
         let _ = cx.arg0::<nofault::UserPtr<[u8; 20000]>>().read();
         pr_info!("{}\n", cx.arg0::<nofault::UserStr>().show::<14000>());
-    }
-}
-
-pub fn read_too_large() -> Result<Pin<KBox<Entry<Reads>>>> {
-    KBox::pin_init(Entry::new(F, Reads), GFP_KERNEL)
-}
-
-pub struct Stacks;
-
-#[vtable]
-impl entry::Handler for Stacks {
-    fn entry(&self, cx: &entry::Context<'_>) {
         pr_info!("{}\n", cx.stack::<128>());
         pr_info!("{}\n", cx.stack::<0>());
     }
 }
 
-pub fn stack_too_large_or_empty() -> Result<Pin<KBox<Entry<Stacks>>>> {
-    KBox::pin_init(Entry::new(F, Stacks), GFP_KERNEL)
+pub fn read_too_large_and_stacks_of_none() -> Result<Pin<KBox<Entry<Reads>>>> {
+    KBox::pin_init(Entry::new(F, Reads), GFP_KERNEL)
 }
 
 // As many counters as the kernel has no per-CPU memory for.

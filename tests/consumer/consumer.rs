@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module outside of the project, with probes in the short form.
+//! A module outside of the project, with what the short form of the samples does not have.
 
 use core::ffi::CStr;
 use kernel::prelude::*;
@@ -34,34 +34,16 @@ const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
 };
 
 kprobes::probes! {
-    /// Logs what `mkdir` does.
     struct Probes;
 
-    /// Each attempt.
-    fn attempt at c"filename_mkdirat" (cx, _dfd: i32) {
-        pr_info!("{} wants a folder\n", cx.comm());
-    }
-
-    /// Each result.
-    fn result at c"filename_mkdirat" (_cx, dfd: i32) -> result: Result {
-        pr_info!("at {dfd}: {result:?}\n");
-    }
-
-    /// Each program.
+    /// Each program, at a place that is an expression.
     fn program at EXECVE (cx) {
         if let Ok((path,)) = cx.syscall_args::<(UserStr,)>() {
             pr_info!("{} becomes {}\n", cx.comm(), path.show::<32>());
         }
     }
 
-    /// Only directories that are created with all permissions.
-    fn open_to_all at c"filename_mkdirat" (_cx, _dfd: i32, _name: KernelPtr, mode: u16)
-        when (mode == 0o777) -> result: Result
-    {
-        pr_info!("open to all: {result:?}\n");
-    }
-
-    /// After the entry.
+    /// At an offset.
     fn inside at c"filename_mkdirat" + ENTRY (cx) {
         pr_info!("{} is inside\n", cx.comm());
     }

@@ -141,11 +141,8 @@ mod tests {
     #[test]
     fn structs_by_value() -> Result {
         let target = Target::symbol(c"kut_structs");
-        let [a, b, c, d]: [usize; 4] = at(
-            target,
-            |cx| <(_, _, _, _)>::into(cx.args()),
-            || kut_call_structs(),
-        )?;
+        let take = |cx: &kprobe::Context<'_>| <(_, _, _, _)>::into(cx.args());
+        let [a, b, c, d]: [usize; 4] = at(target, take, || kut_call_structs())?;
         if cfg!(CONFIG_ARM64) {
             assert_eq!([a, b, d], [11, 12, 16]);
         } else {

@@ -15,17 +15,13 @@ fn entry(target: Target<'_>) -> Result<Pin<KBox<Entry<Before>>>> {
     boxed(Entry::new(target, Before(Seen::new())))
 }
 
-/// Makes an entry probe, in the module's init.
 pub(crate) fn first() -> Result {
     entry(DIV).map(drop)
 }
 
 fn matching(pattern: &CStr, options: entry::Options) -> Result<Pin<KBox<EntrySet<Before>>>> {
-    boxed(EntrySet::matching_with_options(
-        pattern,
-        options,
-        Before(Seen::new()),
-    ))
+    let handler = Before(Seen::new());
+    boxed(EntrySet::matching_with_options(pattern, options, handler))
 }
 
 #[kunit_tests(kprobes_entries)]
@@ -56,12 +52,8 @@ mod tests {
 
     #[test]
     fn refusals() {
-        for target in [
-            DIV.offset(1),
-            DIV.offset(8),
-            ASSEMBLY,
-            Target::symbol(c"get_kprobe"),
-        ] {
+        let not_probed = Target::symbol(c"get_kprobe");
+        for target in [DIV.offset(1), DIV.offset(8), ASSEMBLY, not_probed] {
             assert!(error_of(entry(target)) == Some(EINVAL));
         }
         assert!(error_of(entry(Target::address(0))).is_some());

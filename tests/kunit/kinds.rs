@@ -2,6 +2,7 @@
 
 //! What holds for every kind of probe: a suite for each kind, all with the same cases.
 
+use crate::handlers::Hits;
 use crate::targets::*;
 use kernel::fmt::Arguments;
 use kernel::new_spinlock;
@@ -43,7 +44,6 @@ struct Places<T> {
 /// What a handler has seen.
 struct State {
     task: i32,
-    /// The hits of each target.
     hits: [Atomic<u64>; 3],
     address: Atomic<usize>,
     preemptible: Atomic<bool>,
@@ -76,7 +76,6 @@ impl State {
         self.hits.each_ref().map(|hits| hits.load(Relaxed))
     }
 
-    /// The calls of `unregistered` and `drop`.
     fn ended(&self) -> [u64; 2] {
         [&self.unregistered[0], &self.dropped].map(|calls| calls.load(Relaxed))
     }
@@ -84,16 +83,28 @@ impl State {
 
 struct Counts(Arc<State>);
 
-impl Counts {
-    fn hit(&self, index: usize, address: Option<Address>) {
+handlers!(Counts);
+
+impl Hits for Counts {
+    fn hit<At: Place>(&self, cx: &Context<'_, At>, address: Option<Address>) {
+        // Others pass tracepoints, too.
+        if address.is_none() && cx.pid() != self.0.task {
+            return;
+        }
         if kut_preemptible() {
             self.0.preemptible.store(true, Relaxed);
         }
         let address = address.map_or(0, Address::as_usize);
         self.0.address.store(address, Relaxed);
-        if let Some(hits) = self.0.hits.get(index) {
+        if let Some(hits) = self.0.hits.get(cx.index()) {
             hits.fetch_add(1, Relaxed);
         }
+        (self.0.nested)();
+    }
+
+    fn end(&self, _what: &str, missed: u64) {
+        self.0.unregistered[0].fetch_add(1, Relaxed);
+        self.0.unregistered[1].fetch_add(missed, Relaxed);
         (self.0.nested)();
     }
 }
@@ -102,77 +113,6 @@ impl Drop for Counts {
     fn drop(&mut self) {
         self.0.dropped.fetch_add(1, Relaxed);
     }
-}
-
-macro_rules! unregistered {
-    () => {
-        fn unregistered(&self, missed: u64) {
-            self.0.unregistered[0].fetch_add(1, Relaxed);
-            self.0.unregistered[1].fetch_add(missed, Relaxed);
-            (self.0.nested)();
-        }
-    };
-}
-
-#[vtable]
-impl kprobe::Handler for Counts {
-    fn pre(&self, cx: &kprobe::Context<'_>) {
-        self.hit(cx.index(), Some(cx.address()));
-    }
-
-    unregistered!();
-}
-
-#[vtable]
-impl kretprobe::Handler for Counts {
-    type Data = ();
-
-    fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (): ()) {
-        self.hit(cx.index(), Some(cx.address()));
-    }
-
-    unregistered!();
-}
-
-#[vtable]
-impl timed::Handler for Counts {
-    fn ret(&self, cx: &timed::ReturnContext<'_>, _ns: u64) {
-        self.hit(cx.index(), Some(cx.address()));
-    }
-
-    unregistered!();
-}
-
-#[vtable]
-impl entry::Handler for Counts {
-    fn entry(&self, cx: &entry::Context<'_>) {
-        self.hit(cx.index(), Some(cx.address()));
-    }
-
-    unregistered!();
-}
-
-#[vtable]
-impl overrides::Handler for Counts {
-    fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
-        self.hit(cx.index(), Some(cx.address()));
-        None
-    }
-
-    unregistered!();
-}
-
-#[vtable]
-impl tracepoint::Handler for Counts {
-    type Args = ();
-
-    fn hit(&self, cx: &tracepoint::Context<'_>, (): ()) {
-        if cx.pid() == self.0.task {
-            self.hit(cx.index(), None);
-        }
-    }
-
-    unregistered!();
 }
 
 const FUNCTIONS: Places<Target<'static>> = Places {

@@ -5,7 +5,6 @@
 use crate::targets::*;
 use kernel::str::CString;
 
-/// Calls a probed function in its handler.
 struct Recursing;
 
 #[vtable]
@@ -101,11 +100,8 @@ mod tests {
         let mix = Target::symbol(c"kut_mix").offset(offset_inside(5).ok_or(ENOENT)?);
         let targets = [NONE, mix, DIV, NONE, MORE, mix];
         let options = kprobe::Options::default().partial();
-        let set = boxed(KprobeSet::with_options(
-            &targets,
-            options,
-            Around(Seen::new()),
-        ))?;
+        let handler = Around(Seen::new());
+        let set = boxed(KprobeSet::with_options(&targets, options, handler))?;
         assert!(set.iter().map(|(index, _)| index).eq([1, 2, 4, 5]));
         assert!(set.refused().map(|refusal| refusal.target).eq([0, 3]));
         let hits = || set.handler().0.hits();

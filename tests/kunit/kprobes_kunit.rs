@@ -9,6 +9,9 @@ use kernel::prelude::*;
 
 kprobes::c_structs!(c);
 
+#[macro_use]
+#[path = "../handlers.rs"]
+mod handlers;
 mod targets;
 
 mod collect;

@@ -7,18 +7,15 @@ use crate::targets::*;
 const SLEEP: Target<'static> = Target::symbol(c"kut_sleep");
 
 /// Keeps the argument at the entry, in the largest data allowed, and compares it at the return.
-struct Thirds {
-    seen: Seen,
-    wrong: Atomic<u64>,
-}
+struct Thirds(Seen, Atomic<u64>);
 
 #[vtable]
 impl kretprobe::Handler for Thirds {
     type Data = (u32, [u8; 4092]);
 
     fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<Self::Data> {
-        Seen::add(&self.seen.pre);
-        self.seen.note_preemptible();
+        Seen::add(&self.0.pre);
+        self.0.note_preemptible();
         // Zero is not followed.
         match cx.arg0() {
             0 => None,
@@ -27,17 +24,16 @@ impl kretprobe::Handler for Thirds {
     }
 
     fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (value, bytes): Self::Data) {
-        Seen::add(&self.seen.post);
-        self.seen.note_preemptible();
+        Seen::add(&self.0.post);
+        self.0.note_preemptible();
         let more = cx.index() as u32;
         if cx.ret::<u32>() != value / 3 + more || bytes.iter().any(|&byte| byte != value as u8) {
-            self.wrong.fetch_add(1, Relaxed);
+            self.1.fetch_add(1, Relaxed);
         }
-        self.seen.value.store(u64::from(value), Relaxed);
+        self.0.value.store(u64::from(value), Relaxed);
     }
 }
 
-/// Handles only the return.
 struct Returns(Seen);
 
 #[vtable]
@@ -49,19 +45,12 @@ impl kretprobe::Handler for Returns {
     }
 }
 
-fn options(max_active: u16) -> kretprobe::Options {
-    kretprobe::Options::default().max_active(max_active)
-}
-
 fn returns(target: Target<'_>, max_active: u16) -> Result<Pin<KBox<Kretprobe<Returns>>>> {
-    boxed(Kretprobe::with_options(
-        target,
-        options(max_active),
-        Returns(Seen::new()),
-    ))
+    let options = kretprobe::Options::default().max_active(max_active);
+    let handler = Returns(Seen::new());
+    boxed(Kretprobe::with_options(target, options, handler))
 }
 
-/// Stores the duration.
 struct Took(Seen);
 
 #[vtable]
@@ -82,22 +71,18 @@ mod tests {
 
     #[test]
     fn data_from_the_entry_to_the_return() -> Result {
-        let handler = Thirds {
-            seen: Seen::new(),
-            wrong: Atomic::new(0),
-        };
-        let targets = [DIV, MORE];
-        let set = boxed(KretprobeSet::new(&targets, handler))?;
+        let handler = Thirds(Seen::new(), Atomic::new(0));
+        let set = boxed(KretprobeSet::new(&[DIV, MORE], handler))?;
         let handler = set.handler();
         kut_div(some());
-        assert_eq!(handler.seen.last(), u64::from(some()));
+        assert_eq!(handler.0.last(), u64::from(some()));
         kut_div_more(9);
-        assert_eq!(handler.seen.hits(), (2, 2));
-        assert_eq!(handler.wrong.load(Relaxed), 0);
-        assert!(!handler.seen.preemptible.load(Relaxed));
+        assert_eq!(handler.0.hits(), (2, 2));
+        assert_eq!(handler.1.load(Relaxed), 0);
+        assert!(!handler.0.preemptible.load(Relaxed));
         // The entry ignores the return.
         kut_div(0);
-        assert_eq!(handler.seen.hits(), (3, 2));
+        assert_eq!(handler.0.hits(), (3, 2));
         assert_eq!(set.missed(), 0);
         Ok(())
     }
@@ -176,11 +161,8 @@ mod tests {
         }
         // SAFETY: `vsnprintf()` is a C function, built without ftrace.
         let options = unsafe { kretprobe::Options::default().any_function() };
-        let probe = boxed(Kretprobe::with_options(
-            vsnprintf,
-            options,
-            Returns(Seen::new()),
-        ))?;
+        let handler = Returns(Seen::new());
+        let probe = boxed(Kretprobe::with_options(vsnprintf, options, handler))?;
         let before = probe.handler().0.hits();
         // This makes the kernel format the symbol's name.
         let _ = kernel::str::CString::try_from_fmt(fmt!("{}", probe.location()))?;

@@ -75,7 +75,6 @@ fn chain() -> [usize; MAX] {
     frames
 }
 
-/// The same in an interrupt.
 #[inline(never)]
 fn chain_in_interrupt() -> [usize; MAX] {
     let mut frames = [0; MAX];
@@ -93,7 +92,6 @@ impl kprobe::Handler for After {
     }
 }
 
-/// At the entry and the return of a function.
 struct Both(Kept, Kept);
 
 #[vtable]
@@ -110,7 +108,6 @@ impl kretprobe::Handler for Both {
     }
 }
 
-/// At a tracepoint, by context.
 struct Traced(i32, [Kept; 4]);
 
 #[vtable]
@@ -148,7 +145,6 @@ fn text(arguments: kernel::fmt::Arguments<'_>) -> Result<CString> {
     CString::try_from_fmt(arguments)
 }
 
-/// Returns whether the frame is in the function of that name.
 fn is_in(frame: usize, name: &str) -> Result<bool> {
     let location = text(fmt!("{}", Address::new(frame).location()))?;
     Ok(location.to_bytes().starts_with(name.as_bytes())

@@ -63,7 +63,6 @@ unsafe extern "C" {
     pub(crate) static kut_ran: i32;
 }
 
-/// Writes to the user memory of the current task.
 pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
     // SAFETY: `bytes` is as long as it says.
     kernel::error::to_result(unsafe { kut_write_user(at, bytes.as_ptr(), bytes.len()) })
@@ -80,14 +79,12 @@ pub(crate) fn with_device<R>(then: impl FnOnce(usize) -> R) -> Option<R> {
     })
 }
 
-/// Skips a case that does not apply to this kernel.
 pub(crate) fn skip(why: &'static CStr) -> Result {
     // SAFETY: It is a C string, which the function copies.
     unsafe { kut_skip(why.as_char_ptr()) };
     Ok(())
 }
 
-/// The CPU register of a function's first argument.
 #[cfg(CONFIG_X86_64)]
 pub(crate) const FIRST: Register = Register::Di;
 #[cfg(CONFIG_ARM64)]
@@ -128,7 +125,6 @@ impl Seen {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// The counts of pre and post.
     pub(crate) fn hits(&self) -> (u64, u64) {
         (self.pre.load(Relaxed), self.post.load(Relaxed))
     }
@@ -137,7 +133,6 @@ impl Seen {
         self.value.load(Relaxed)
     }
 
-    /// Notes a hit with this argument.
     pub(crate) fn note(&self, value: u64, index: usize) {
         Self::add(&self.pre);
         self.value.store(value, Relaxed);
@@ -152,7 +147,6 @@ impl Seen {
     }
 }
 
-/// Counts before the instruction.
 pub(crate) struct Before(pub(crate) Seen);
 
 #[vtable]
@@ -162,7 +156,6 @@ impl kprobe::Handler for Before {
     }
 }
 
-/// Counts before and after the instruction.
 pub(crate) struct Around(pub(crate) Seen);
 
 #[vtable]
@@ -215,27 +208,22 @@ where
     }
 }
 
-/// Registers it, on the heap.
 pub(crate) fn boxed<T>(probe: impl PinInit<T, Error>) -> Result<Pin<KBox<T>>> {
     KBox::pin_init(probe, GFP_KERNEL)
 }
 
-/// Registers a probe that counts, on the heap.
 pub(crate) fn before(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Before>>>> {
     boxed(Kprobe::new(target, Before(Seen::new())))
 }
 
-/// Registers a probe that counts before and after, on the heap.
 pub(crate) fn around(target: Target<'_>) -> Result<Pin<KBox<Kprobe<Around>>>> {
     boxed(Kprobe::new(target, Around(Seen::new())))
 }
 
-/// Returns the address of a probe, or 0.
 pub(crate) fn at<K: Kind>(probe: &Registered<K>) -> usize {
     probe.address().map_or(0, |address| address.as_usize())
 }
 
-/// Returns the error of something that must fail.
 pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
     result.err()
 }
