@@ -106,7 +106,9 @@ impl entry::Handler for Report {
 
 #[vtable]
 impl timed::Handler for Report {
-    fn ret(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
+    type Data = ();
+
+    fn ret(&self, cx: &timed::ReturnContext<'_>, (): (), ns: u64) {
         self.count();
         self.returned(cx, ns);
     }

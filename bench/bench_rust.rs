@@ -111,7 +111,9 @@ struct Latencies;
 
 #[vtable]
 impl timed::Handler for Latencies {
-    fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
+    type Data = ();
+
+    fn ret(&self, _cx: &timed::ReturnContext<'_>, (): (), ns: u64) {
         LATENCIES.inc(((ns | 1).ilog2() as usize).min(39));
     }
 }

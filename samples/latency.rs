@@ -4,9 +4,8 @@
 //! bpftrace's `hist()`: in debugfs while the module is loaded
 //! (`/sys/kernel/debug/latency/ns`), and in the log when it is unloaded.
 
-use kernel::debugfs::Scope;
 use kernel::prelude::*;
-use kprobes::{collect::Files, timed, Histogram, Target, Timed};
+use kprobes::Histogram;
 
 module! {
     type: Latency,
@@ -16,32 +15,16 @@ module! {
     license: "GPL",
 }
 
-struct Reads(Histogram);
+kprobes::probes! {
+    struct Latency;
 
-#[vtable]
-impl timed::Handler for Reads {
-    fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
-        self.0.record(ns);
+    let ns: Histogram = Histogram::log2()?;
+
+    fn read at c"vfs_read" (_cx) -> _result: isize, duration {
+        ns.record(duration);
     }
 
-    fn unregistered(&self, missed: u64) {
-        kprobes::log!(&self.0);
-        pr_info!("{missed} missed\n");
-    }
-}
-
-struct Latency {
-    _reads: Pin<KBox<Scope<Timed<Reads>>>>,
-}
-
-impl kernel::Module for Latency {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        let reads = Timed::new(Target::symbol(c"vfs_read"), Reads(Histogram::log2()?));
-        let shown = Scope::dir(reads, c"latency", |reads, files| {
-            files.view(c"ns", &reads.handler().0);
-        });
-        Ok(Self {
-            _reads: KBox::pin_init(shown, GFP_KERNEL)?,
-        })
+    drop {
+        kprobes::log!(ns);
     }
 }

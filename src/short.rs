@@ -12,7 +12,8 @@
 ///     let STATE: TYPE = EXPRESSION;
 ///
 ///     fn NAME at TARGET [+ OFFSET] (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] { BODY }
-///     fn NAME at TARGET (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] -> RESULT: TYPE { BODY }
+///     fn NAME at TARGET (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] -> RESULT: TYPE [, NS]
+///         { BODY }
 ///     fn NAME entry TARGET (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] { BODY }
 ///     fn NAME on TRACEPOINT (CX, ARGUMENT: TYPE, ...) [when (CONDITION)] { BODY }
 ///
@@ -23,10 +24,11 @@
 /// - `TARGET` is a C string, `c"do_sys_openat2"` or `c"MODULE:SYMBOL"`, or a system call,
 ///   `syscall!("execve")`.
 /// - `at` registers a [`Kprobe`](crate::Kprobe), or with `RESULT` a
-///   [`Kretprobe`](crate::Kretprobe); `entry` registers an [`Entry`](crate::Entry), and `on` a
+///   [`Kretprobe`](crate::Kretprobe), with `NS` a [`Timed`](crate::Timed); `entry` registers an [`Entry`](crate::Entry), and `on` a
 ///   [`Tracepoint`](crate::Tracepoint).
 /// - Without `RESULT`, the body runs before the probed instruction. With it, the body runs at the
-///   return of the function, with the arguments as they were at the entry.
+///   return of the function, with the arguments as they were at the entry, and with `NS`, the
+///   duration of the call in nanoseconds.
 /// - The body runs only if the condition is true. A call whose condition is false at the entry is
 ///   not followed to its return.
 /// - `CX` is the [`Context`](crate::Context), in the condition that of the entry. For the types of
@@ -110,7 +112,7 @@ macro_rules! probes {
             fn $name:tt $how:tt $target:tt $(!($syscall:literal))? $(+ $offset:tt)?
                 ($($parameters:tt)*)
                 $(when ($condition:expr))?
-                $(-> $ret:ident: $ret_ty:ty)?
+                $(-> $ret:ident: $ret_ty:ty $(, $ns:ident)?)?
                 $body:block
         )+
         $(drop $drop:block)?
@@ -119,7 +121,7 @@ macro_rules! probes {
         #[allow(dead_code, reason = "the probes are held to stay registered")]
         #[$crate::macro_paths::kernel::prelude::pin_data]
         $vis struct $module {
-            $(#[pin] $name: $crate::probes!(@type $how $name $($ret)?),)+
+            $(#[pin] $name: $crate::probes!(@type $how $name $($ret $($ns)?)?),)+
             #[pin]
             __files: $crate::probes!(@files $module $state),
             __end: $crate::__short::End<$module>,
@@ -146,7 +148,8 @@ macro_rules! probes {
                     ),
                     __files <- $crate::probes!(@show state $state),
                     $($name <- $crate::probes!(
-                        @new $how $name [$target $($syscall)?] [$($offset)?] state $($ret)?
+                        @new $how $name [$target $($syscall)?] [$($offset)?] state
+                        $($ret $($ns)?)?
                     ),)+
                     __loaded: state?.set_loaded(),
                 })
@@ -162,7 +165,7 @@ macro_rules! probes {
             }
             $crate::probes!(
                 @parameters $how $name $state ($($parameters)*) $target [$($syscall)?]
-                [$($condition)?] [$($ret: $ret_ty)?] $body
+                [$($condition)?] [$($ret: $ret_ty $(, $ns)?)?] $body
             );
         )+
     };
@@ -231,8 +234,9 @@ macro_rules! probes {
 
     (@type at $name:ident) => { $crate::Kprobe<$name> };
     (@type at $name:ident $ret:ident) => { $crate::Kretprobe<$name> };
-    (@type entry $name:ident $($ret:ident)?) => { $crate::Entry<$name> };
-    (@type on $name:ident $($ret:ident)?) => { $crate::Tracepoint<$name> };
+    (@type at $name:ident $ret:ident $ns:ident) => { $crate::Timed<$name> };
+    (@type entry $name:ident $($ret:ident)*) => { $crate::Entry<$name> };
+    (@type on $name:ident $($ret:ident)*) => { $crate::Tracepoint<$name> };
     (@type $how:tt $($rest:tt)*) => { $crate::__short::at_entry_or_on_expected::$how };
 
     (@target $target:tt) => { $crate::Target::symbol($target) };
@@ -244,21 +248,24 @@ macro_rules! probes {
             $name { state: $state.clone()? },
         )
     };
-    (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $ret:ident) => {{
+    (
+        @new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident
+            $ret:ident $($ns:ident)?
+    ) => {{
         $($crate::__short::offset_at_return($offset);)?
-        $crate::Kretprobe::new(
+        <$crate::probes!(@type at $name $ret $($ns)?)>::new(
             $crate::probes!(@target $($target)+),
             $name { state: $state.clone()? },
         )
     }};
-    (@new entry $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $($ret:ident)?) => {{
+    (@new entry $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_entry($offset);)?
         $crate::Entry::new(
             $crate::probes!(@target $($target)+),
             $name { state: $state.clone()? },
         )
     }};
-    (@new on $name:ident [$target:tt] [$($offset:tt)?] $state:ident $($ret:ident)?) => {{
+    (@new on $name:ident [$target:tt] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_tracepoint($offset);)?
         $crate::Tracepoint::new($target, $name { state: $state.clone()? })
     }};
@@ -285,7 +292,7 @@ macro_rules! probes {
     (
         @before ($trait:path) $method:ident ($context:ty)
             $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
-            [$($condition:expr)?] [$($ret:ident: $ret_ty:ty)?] $body:block
+            [$($condition:expr)?] [$($ret:ident: $ret_ty:ty $(, $ns:ident)?)?] $body:block
     ) => {
         #[$crate::macro_paths::kernel::macros::vtable]
         impl $trait for $name {
@@ -307,10 +314,29 @@ macro_rules! probes {
     };
     (
         @handler at $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
+            $condition:tt [$ret:ident: $ret_ty:ty] $body:block
+    ) => {
+        $crate::probes!(
+            @return kretprobe [] $name $state $cx [$($arg: $ty,)*] $syscall $condition
+                [$ret: $ret_ty] $body
+        );
+    };
+    (
+        @handler at $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
+            $condition:tt [$ret:ident: $ret_ty:ty, $ns:ident] $body:block
+    ) => {
+        $crate::probes!(
+            @return timed [$ns: $crate::macro_paths::u64] $name $state $cx [$($arg: $ty,)*]
+                $syscall $condition [$ret: $ret_ty] $body
+        );
+    };
+    (
+        @return $kind:ident [$($ns:tt)*] $name:ident $state:tt $cx:ident
+            [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$ret:ident: $ret_ty:ty] $body:block
     ) => {
         #[$crate::macro_paths::kernel::macros::vtable]
-        impl $crate::kretprobe::Handler for $name {
+        impl $crate::$kind::Handler for $name {
             type Data = ($($ty,)*);
 
             #[inline(always)]
@@ -333,7 +359,12 @@ macro_rules! probes {
             }
 
             #[inline(always)]
-            fn ret(&self, $cx: &$crate::kretprobe::ReturnContext<'_>, data: Self::Data) {
+            fn ret(
+                &self,
+                $cx: &$crate::kretprobe::ReturnContext<'_>,
+                data: Self::Data,
+                $($ns)*
+            ) {
                 $crate::probes!(@use self $state);
                 #[allow(unused_variables, reason = "the condition may be what needs it")]
                 let ($($arg,)*) = data;
@@ -348,7 +379,7 @@ macro_rules! probes {
     };
     (
         @handler on $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
-            [$($condition:expr)?] [$($ret:ident: $ret_ty:ty)?] $body:block
+            [$($condition:expr)?] [$($ret:ident: $ret_ty:ty $(, $ns:ident)?)?] $body:block
     ) => {
         #[$crate::macro_paths::kernel::macros::vtable]
         impl $crate::tracepoint::Handler for $name {

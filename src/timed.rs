@@ -14,7 +14,9 @@
 //!
 //! #[vtable]
 //! impl timed::Handler for Slow {
-//!     fn ret(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
+//!     type Data = ();
+//!
+//!     fn ret(&self, cx: &timed::ReturnContext<'_>, (): (), ns: u64) {
 //!         if ns > 1_000_000 {
 //!             pr_info!("{} waited {ns} ns\n", cx.comm());
 //!         }
@@ -33,6 +35,7 @@ use crate::{
         Calls, //
     },
 };
+use core::any::Any;
 
 probe::kind! {
     /// The kind of a [`Timed`].
@@ -55,20 +58,19 @@ pub use kretprobe::{
 /// Callbacks of a [`Timed`] or a [`TimedSet`].
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
-    /// Called at the entry of the probed function. Returns whether to follow this call; by default,
-    /// every call is followed.
-    ///
-    /// Context: that of the function, preemption disabled.
-    #[inline(always)]
-    fn entry(&self, _cx: &Context<'_>) -> bool {
-        true
+    /// As [`kretprobe::Handler::Data`], of at most 4088 bytes.
+    type Data: Copy + Send + 'static;
+
+    /// As [`kretprobe::Handler::entry`].
+    fn entry(&self, _cx: &Context<'_>) -> Option<Self::Data> {
+        build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called at the return of the probed function, `ns` nanoseconds after its entry. As
-    /// [`now_ns`](crate::Context::now_ns), it is a plain number, which a handler can count with.
+    /// Called when the probed function returns, `ns` nanoseconds after its entry, with the data
+    /// that `entry` of this call returned.
     ///
     /// Context: that of the function, preemption disabled.
-    fn ret(&self, cx: &ReturnContext<'_>, ns: u64);
+    fn ret(&self, cx: &ReturnContext<'_>, data: Self::Data, ns: u64);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
     fn unregistered(&self, _missed: u64) {}
@@ -98,18 +100,25 @@ struct Measures<H>(H);
 
 #[vtable]
 impl<H: Handler> kretprobe::Handler for Measures<H> {
-    type Data = u64;
+    type Data = (u64, H::Data);
     #[cfg(kprobes_linux_7_3)]
     type OwnerModule = NoModule;
 
     #[inline(always)]
-    fn entry(&self, cx: &Context<'_>) -> Option<u64> {
-        self.0.entry(cx).then(|| cx.now_ns())
+    fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
+        let data = if H::HAS_ENTRY {
+            self.0.entry(cx)?
+        } else {
+            let nothing: &dyn Any = &();
+            build_assert!(nothing.is::<H::Data>());
+            *nothing.downcast_ref()?
+        };
+        Some((cx.now_ns(), data))
     }
 
     #[inline(always)]
-    fn ret(&self, cx: &ReturnContext<'_>, entered: u64) {
-        self.0.ret(cx, cx.now_ns().saturating_sub(entered));
+    fn ret(&self, cx: &ReturnContext<'_>, (entered, data): Self::Data) {
+        self.0.ret(cx, data, cx.now_ns().saturating_sub(entered));
     }
 }
 

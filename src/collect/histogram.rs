@@ -28,7 +28,9 @@ use kernel::prelude::*;
 ///
 /// #[vtable]
 /// impl timed::Handler for Latency {
-///     fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
+///     type Data = ();
+///
+///     fn ret(&self, _cx: &timed::ReturnContext<'_>, (): (), ns: u64) {
 ///         self.0.record(ns / 1000);
 ///     }
 ///

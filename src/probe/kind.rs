@@ -15,7 +15,7 @@ use crate::probe::Mechanism;
 /// |---|---|---|
 /// | [`kprobe`](crate::kprobe) | `pre(&self, &Context)`, `post(&self, &PostContext)` | |
 /// | [`kretprobe`](crate::kretprobe) | `entry(&self, &Context) -> Option<Data>`, `ret(&self, &ReturnContext, Data)` | `type Data` |
-/// | [`timed`](crate::timed) | `entry(&self, &Context) -> bool`, `ret(&self, &ReturnContext, ns: u64)` | |
+/// | [`timed`](crate::timed) | `entry(&self, &Context) -> Option<Data>`, `ret(&self, &ReturnContext, Data, ns: u64)` | `type Data` |
 /// | [`entry`](crate::entry) | `entry(&self, &Context)` | |
 /// | [`tracepoint`](crate::tracepoint) | `hit(&self, &Context, Args)` | `type Args` |
 /// | [`overrides`](crate::overrides) | `entry(&self, &Context) -> Option<usize>` | |

@@ -188,7 +188,9 @@ macro_rules! handler {
 
         #[vtable]
         impl $(<$f: $($bound)+>)? timed::Handler for $handler {
-            fn ret(&self, _cx: &timed::ReturnContext<'_>, _ns: u64) {
+            type Data = ();
+
+            fn ret(&self, _cx: &timed::ReturnContext<'_>, (): (), _ns: u64) {
                 self.hit();
             }
 

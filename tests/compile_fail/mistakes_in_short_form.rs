@@ -42,6 +42,12 @@ kprobes::probes! {
         -> _result: i32 //~ a probe at an entry has no result
     {}
 
+    fn duration_alone at c"f" (_cx)
+        -> _result: i32, ns
+    {
+        let _: u32 = ns; //~ mismatched types
+    }
+
     fn offset_at_entry entry c"f"
         + 4 //~ a probe at an entry has no offset
         (_cx) {}

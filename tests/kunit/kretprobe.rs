@@ -55,11 +55,15 @@ struct Took(Seen);
 
 #[vtable]
 impl timed::Handler for Took {
-    fn entry(&self, cx: &timed::Context<'_>) -> bool {
-        cx.arg0::<i32>() == 7
+    type Data = i32;
+
+    fn entry(&self, cx: &timed::Context<'_>) -> Option<i32> {
+        let value = cx.arg0();
+        (value == 7).then_some(value)
     }
 
-    fn ret(&self, _cx: &timed::ReturnContext<'_>, ns: u64) {
+    fn ret(&self, _cx: &timed::ReturnContext<'_>, entered_with: i32, ns: u64) {
+        assert_eq!(entered_with, 7);
         Seen::add(&self.0.post);
         self.0.value.store(ns, Relaxed);
     }
