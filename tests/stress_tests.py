@@ -30,7 +30,6 @@ def form(bench):
 
 
 def on(cpus):
-    """The suite on that many CPUs."""
     def run(bench, results):
         bench.build("tests/stress")
         asked, limit, long = form(bench)

@@ -68,10 +68,10 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             one(Entry::new(PLACE, Finally(Counts::new("outer"), register)))
         }
         // Each of these calls functions that are probed, none of which takes a lock.
-        b"many_call" => one(EntrySet::matching(
-            c"vfs_* do_* *sched* *symbol* *printf* string*",
-            Does::new("all", looks_up),
-        )),
+        b"many_call" => {
+            let names = c"vfs_* do_* *sched* *symbol* *printf* string*";
+            one(EntrySet::matching(names, Does::new("all", looks_up)))
+        }
         b"allocator" => {
             let allocates = || drop(KBox::new([0u64; 8], GFP_ATOMIC));
             let handler = Does::new("allocator", allocates);

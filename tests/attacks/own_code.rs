@@ -24,7 +24,6 @@ const HELPERS: [Target<'static>; 6] = [
     Target::symbol(c"attacks:kprobes_entry_watch"),
 ];
 
-/// What they call.
 const KERNEL: [&CStr; 10] = [
     c"register_kprobe",
     c"enable_kprobe",
@@ -61,7 +60,6 @@ impl kprobe::Handler for Behind {
     fn post(&self, _cx: &kprobe::PostContext<'_>) {}
 }
 
-/// Prints where printing is probed.
 #[pin_data]
 struct Prints {
     #[pin]
@@ -77,7 +75,6 @@ impl kprobe::Handler for Prints {
     }
 }
 
-/// Makes one of each, and undoes it.
 fn work() -> Result {
     let targets = [OTHER, OTHER];
     for _ in 0..3 {

@@ -14,54 +14,26 @@
 
 use super::*;
 
-/// Takes a stack at each hit.
 struct Takes(Counts);
 
 impl Takes {
     fn new(name: &'static str) -> Self {
         Self(Counts::new(name))
     }
+}
 
-    fn take<At: Place>(&self, cx: &Context<'_, At>) {
+handlers!(Takes);
+
+impl Hits for Takes {
+    fn hit<At: Place>(&self, cx: &Context<'_, At>, _address: Option<Address>) {
         self.0.hit();
         if cx.stack::<127>().frames().is_empty() {
             pr_warn!("{}: a stack without frames\n", self.0.name);
         }
     }
-}
 
-#[vtable]
-impl kprobe::Handler for Takes {
-    fn pre(&self, cx: &kprobe::Context<'_>) {
-        self.take(cx);
-    }
-
-    fn unregistered(&self, missed: u64) {
-        self.0.end("hits", missed);
-    }
-}
-
-#[vtable]
-impl entry::Handler for Takes {
-    fn entry(&self, cx: &entry::Context<'_>) {
-        self.take(cx);
-    }
-
-    fn unregistered(&self, missed: u64) {
-        self.0.end("hits", missed);
-    }
-}
-
-#[vtable]
-impl tracepoint::Handler for Takes {
-    type Args = ();
-
-    fn hit(&self, cx: &tracepoint::Context<'_>, (): ()) {
-        self.take(cx);
-    }
-
-    fn unregistered(&self, missed: u64) {
-        self.0.end("hits", missed);
+    fn end(&self, what: &str, missed: u64) {
+        self.0.end(what, missed);
     }
 }
 

@@ -13,7 +13,7 @@ from kmod import (CPUS, Threads, check, equal, insmod, loaded, nothing_left, rea
                   write)
 from kmod import run as kmod_run
 
-# tests/stress/targets.h
+# tests/stress/targets.c
 TARGET, EXACT, INNER, IRQ, SOFTIRQ, SLEEP, USER, NMI = range(8)
 NUMBERS = {"target": TARGET, "exact": EXACT, "inner": INNER, "irq": IRQ, "softirq": SOFTIRQ,
            "user": USER, "nmi": NMI}
