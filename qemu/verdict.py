@@ -50,8 +50,6 @@ FAULTS = re.compile(
 
 @dataclass
 class Outcome:
-    """The outcome of a run in a guest."""
-
     status: int | None = None
     output: str = ""
     console: str = ""

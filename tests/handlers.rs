@@ -2,11 +2,9 @@
 
 //! One handler for all kinds of probes, in the modules of the tests.
 
-use kprobes::{
-    Address,
-    Context,
-    Place, //
-};
+use kprobes::Address;
+use kprobes::Context;
+use kprobes::Place;
 
 /// What a handler does, whatever its kind; `handlers!` makes a handler of each kind of it.
 pub(crate) trait Hits: Send + Sync + 'static {

@@ -3,15 +3,7 @@
 //! `CountMap`, `Histogram`, `HistogramMap`, `Map`, their keys, and how they are shown.
 
 use crate::targets::*;
-use kprobes::{
-    collect::View,
-    Address,
-    Buckets,
-    CountMap,
-    Histogram,
-    HistogramMap,
-    Map, //
-};
+use kprobes::collect::View;
 
 kprobes::key! {
     struct Pair {
