@@ -49,7 +49,6 @@ import fcntl
 fcntl.ioctl(open("/dev/stress"), ord("k") << 8 | 11, 10)
 """
 
-
 def leaks(bench, results):
     """With kmemleak, leaks are reported, and so is a kmemleak that is disabled."""
     bench.build("tests/stress")

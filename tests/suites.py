@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table of suites: what each is called, what runs it, and which kernel it
-needs.
+"""The table of suites: what each is called, what runs it, and which kernel it needs.
 
 A suite is a function of the bench and of the results, to which it adds its own:
 `run(bench, results)`, in NAME_tests.py if none stands here.

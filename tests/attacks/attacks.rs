@@ -30,31 +30,21 @@ mod handlers;
 // Each attack has all of this by `use super::*`.
 use core::mem;
 use handlers::Hits;
-use kernel::{
-    new_mutex,
-    new_spinlock,
-    prelude::*,
-    str::*,
-    sync::{
-        atomic::*,
-        *, //
-    },
-    time::{
-        delay::*,
-        *, //
-    }, //
-};
-use kprobes::{
-    event::Armed,
-    nofault::{
-        KernelPtr,
-        KernelStr,
-        UserPtr,
-        UserStr, //
-    },
-    probe::*,
-    *, //
-};
+use kernel::new_mutex;
+use kernel::new_spinlock;
+use kernel::prelude::*;
+use kernel::str::*;
+use kernel::sync::atomic::*;
+use kernel::sync::*;
+use kernel::time::delay::*;
+use kernel::time::*;
+use kprobes::event::Armed;
+use kprobes::nofault::KernelPtr;
+use kprobes::nofault::KernelStr;
+use kprobes::nofault::UserPtr;
+use kprobes::nofault::UserStr;
+use kprobes::probe::*;
+use kprobes::*;
 use pin_init::stack_try_pin_init;
 
 module! {
@@ -147,15 +137,27 @@ fn once(what: impl Fn() -> Result + Send + Sync + 'static) -> impl Fn() + Send +
     }
 }
 
-/// The names that `argument` lists, separated by commas.
+/// The names that `argument` lists.
 fn names() -> Result<KVec<CString>> {
+    split(argument.value().ok_or(EINVAL)?.to_bytes())
+}
+
+/// The names of a list, separated by commas.
+fn split(list: &[u8]) -> Result<KVec<CString>> {
     let mut names = KVec::new();
-    let list = argument.value().ok_or(EINVAL)?.to_bytes();
     for name in list.split(|&byte| byte == b',') {
         let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name)))?;
         names.push(name, GFP_KERNEL)?;
     }
     Ok(names)
+}
+
+fn targets(names: &[CString]) -> Result<KVec<Target<'_>>> {
+    let mut targets = KVec::new();
+    for name in names {
+        targets.push(Target::symbol(name), GFP_KERNEL)?;
+    }
+    Ok(targets)
 }
 
 /// Implements the handlers of all kinds by `hit()` and `end()`.

@@ -87,7 +87,7 @@ macro_rules! all {
 }
 
 /// Whether it fails, and with this error.
-fn fails<T>(result: Result<T>, with: Error) -> Result {
+pub(super) fn fails<T>(result: Result<T>, with: Error) -> Result {
     match result {
         Err(error) if error == with => Ok(()),
         _ => Err(EIO),

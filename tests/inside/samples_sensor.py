@@ -117,7 +117,6 @@ def listening(*events, filter="0"):
 
 @contextmanager
 def place():
-    """An empty file system."""
     folder = tempfile.mkdtemp()
     subprocess.run(["mount", "-t", "tmpfs", "nodev", folder], check=True)
     try:
@@ -128,7 +127,6 @@ def place():
 
 
 def work(folder, *before):
-    """Does the work; what it has printed."""
     done = subprocess.run([*before, *CALLS, "work"], cwd=folder, check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
 
@@ -298,7 +296,6 @@ def test_io_uring():
 
 
 def built(text, path, *options):
-    """Whether the compiler makes that program."""
     return shutil.which("gcc") and subprocess.run(
         ["gcc", *options, "-x", "c", "-", "-o", path], input=text, text=True,
         stderr=subprocess.DEVNULL).returncode == 0
@@ -342,7 +339,6 @@ def unlinks_by_name(name, times=1):
 
 @contextmanager
 def live(*arguments):
-    """sensor_live, which listens."""
     process = subprocess.Popen([LIVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         equal(process.stdout.readline(), b"# listening\n")

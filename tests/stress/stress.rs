@@ -2,47 +2,34 @@
 
 //! `/dev/stress`, through which a program creates and controls probes.
 //!
-//! What is written are the names of targets, one a line. An ioctl makes a
-//! probe, or a set, of what was written last; others ask it, toggle it or drop
-//! it. Each open file has probes of its own; the threads that share a file
-//! share them, and use them at the same time. `tests/inside/stress.py` is the
-//! program.
+//! What is written are the names of targets, one a line. An ioctl makes a probe, or a set, of what
+//! was written last; others ask it, toggle it or drop it. Each open file has probes of its own; the
+//! threads that share a file share them, and use them at the same time. `tests/inside/stress.py` is
+//! the program.
 
 #[macro_use]
 #[path = "../handlers.rs"]
 mod handlers;
 
-use core::sync::atomic::{
-    AtomicU64,
-    AtomicUsize,
-    Ordering::Relaxed, //
-};
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Relaxed;
 use handlers::Hits;
-use kernel::{
-    error::to_result,
-    fs::{
-        File,
-        Kiocb, //
-    },
-    ioctl::_IO,
-    iov::IovIterSource,
-    miscdevice::*,
-    new_mutex,
-    prelude::*,
-    sync::{
-        Arc,
-        Mutex, //
-    },
-    uaccess::{
-        UserPtr,
-        UserSlice, //
-    }, //
-};
-use kprobes::{
-    nofault::UserStr,
-    probe::*,
-    *, //
-};
+use kernel::error::to_result;
+use kernel::fs::File;
+use kernel::fs::Kiocb;
+use kernel::ioctl::_IO;
+use kernel::iov::IovIterSource;
+use kernel::miscdevice::*;
+use kernel::new_mutex;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::sync::Mutex;
+use kernel::uaccess::UserPtr;
+use kernel::uaccess::UserSlice;
+use kprobes::nofault::UserStr;
+use kprobes::probe::*;
+use kprobes::*;
 
 module! {
     type: Stress,
@@ -179,8 +166,7 @@ impl Answers for Picks {
     }
 }
 
-/// Reads a string of 32 equal letters, which another thread replaces by another
-/// letter, or unmaps.
+/// Reads a string of 32 equal letters, which another thread replaces by another letter, or unmaps.
 #[derive(Default)]
 struct Reader(Counts);
 
