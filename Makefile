@@ -9,7 +9,7 @@
 # the workbench's, and the kernel's flags and places. The kernel's make gets its V here;
 # its W, C, O and CLIPPY work only on its own command line, and CC and LLVM are those that
 # built the kernel.
-settings := KDIR KERNEL STOCK KVER ACCEL GUEST_ROOT CPUS MEMORY LIMIT ICOUNT MINUTES RUNS V
+settings := KDIR KERNEL STOCK KVER ACCEL GUEST_ROOT CPUS MEMORY LIMIT MINUTES RUNS V
 texts := SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN
 others := ARCH SUITES ROWS ATTACKS XDG_CACHE_HOME LIBCLANG_PATH KCFLAGS KAFLAGS KCPPFLAGS \
 	KRUSTFLAGS KBUILD_EXTRA_SYMBOLS INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP
@@ -76,7 +76,6 @@ help:
 	@echo '                        not a Debian in the cache'
 	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: seconds that a trigger may take'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
-	@echo '  ICOUNT=1              one emulated CPU, whose nanoseconds are instructions'
 	@echo "  V=1                   show each command, and the guest's log"
 	@echo
 	@echo "Variables of 'make run':"

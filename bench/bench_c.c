@@ -2,12 +2,12 @@
 /*
  * The probes of the benchmark in C; `kind` chooses one. bench_rust.rs has the same probes in
  * Rust, with the same names. `single` and `set` are `n` kprobes, one by one or as a set; how long
- * attaching and detaching took is logged.
+ * attaching and detaching took is logged. `pattern` are the functions of entry probes, `inside` is
+ * an offset in bench_inside.
  *
  * The entry probes guarantee what those in Rust do: one ftrace_ops for all, a table from a
  * function to a list of probes that is read without a lock, preemption disabled, a bit of the
- * task's for each context as a guard, and misses counted for each probe. `event_synth` emits the
- * synthetic event bench_synth, which has to be there.
+ * task's for each context as a guard, and misses counted for each probe.
  */
 #include <linux/fprobe.h>
 #include <linux/ftrace.h>
@@ -18,7 +18,6 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
-#include <linux/trace_events.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
@@ -26,19 +25,12 @@
 #define CREATE_TRACE_POINTS
 #include "bench_event.h"
 
-static char *kind = "";
+static char *kind = "", *pattern = "bench_call";
 module_param(kind, charp, 0);
-MODULE_PARM_DESC(kind, "the probe to register");
-
-static char *pattern = "bench_call";
 module_param(pattern, charp, 0);
-MODULE_PARM_DESC(pattern, "the functions of entry probes");
-
 static uint inside, n = 1;
 module_param(inside, uint, 0);
-MODULE_PARM_DESC(inside, "an offset in bench_inside");
 module_param(n, uint, 0);
-MODULE_PARM_DESC(n, "how many, up to 1000");
 
 struct probe {
 	void (*now)(unsigned long ip, unsigned long parent, struct probe *probe,
@@ -312,10 +304,6 @@ KPROBE(string, char buf[16];
 KPROBE(event, trace_value(regs->di))
 KPROBE(event_string, TRACE_TEXT(regs->di, regs->si))
 
-static struct trace_event_file *synth_file;
-
-KPROBE(event_synth, synth_event_trace(synth_file, 1, (u64)regs->di))
-
 KRETPROBE(ret_empty, (void)0)
 KRETPROBE(entry_data, *data = regs->di)
 KRETPROBE(ret_data, atomic64_add(*data, &count))
@@ -373,7 +361,6 @@ static struct kind {
 	  RETURN(.entry_handler = entry_time, .handler = ret_time, .data_size = 8) },
 	{ "event", CALL(.pre_handler = event) },
 	{ "event_string", CALL(.pre_handler = event_string) },
-	{ "event_synth", CALL(.pre_handler = event_synth) },
 #define ENTRY_OF(name) { #name, .entry = name }
 	ENTRY_OF(entry_empty), ENTRY_OF(entry_counting), ENTRY_OF(entry_percpu),
 	ENTRY_OF(entry_args), ENTRY_OF(entry_by_pid), ENTRY_OF(entry_by_key),
@@ -428,10 +415,6 @@ static int __init bench_init(void)
 			return -EINVAL;
 	if (is("kprobe_jump") || is("kprobe_int3"))
 		chosen->kp.offset = inside;
-	if (is("event_synth"))
-		synth_file = trace_get_event_file(NULL, "synthetic", "bench_synth");
-	if (IS_ERR(synth_file))
-		return PTR_ERR(synth_file);
 	for_each_kernel_tracepoint(find_kmalloc, NULL);
 	for (i = 0; i < n; i++) {
 		snprintf(many[i].name, sizeof(many[i].name), "bench_many_%03d", i);
@@ -479,8 +462,6 @@ static void __exit bench_exit(void)
 			unregister_kprobe(kps[i]);
 	}
 	pr_info("detach %llu\n", ktime_get_ns() - start);
-	if (synth_file)
-		trace_put_event_file(synth_file);
 	map_destroy();
 	free_percpu(counters.counts);
 }

@@ -127,9 +127,6 @@ def events():
     for row, *words in (("event", "value=%di"), ("event_filter", "value=%di", rejects),
                         ("event_string", "value=%di text=+0(%si):ustring")):
         yield row, "tracefs event", "call", *tracefs_event(*words)
-    yield ("event", "synthetic event", "call",
-           written("synthetic_events", "bench_synth u64 value\n", "!bench_synth\n"),
-           probe("C", "event_synth"), *listening("synthetic/bench_synth"))
 
 
 @contextmanager

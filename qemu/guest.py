@@ -31,9 +31,8 @@ MACHINES = {
     # With five levels of page tables, an interrupt within identify_cpu() of the debug kernel
     # makes KASAN report a wild access, in one boot of ten.
     "amd64": ("max,la57=off",
-              # On a busy machine the kernel would find the emulated TSC unstable, and patch
-              # its text for that while a test compares it; and that the timer does not work,
-              # and panic.
+              # On a busy machine the kernel would find the emulated TSC unstable, and patch its
+              # text for that while a test compares it; and that the timer does not work, and panic.
               ["tsc=nowatchdog", "no_timer_check"]),
     "arm64": ("cortex-a72", []),
 }
@@ -71,10 +70,9 @@ def kernel_words(kdir, arch, quiet, leaks):
         # A guest needs half as long without it.
         words += ["kmemleak=off"]
     elif has(kdir, "DEBUG_KMEMLEAK"):
-        # The per-CPU sheaves of SLUB keep the addresses of what they gave out,
-        # which to kmemleak are references: it finds no leak. A cache that is
-        # debugged, here for consistency, has no sheaves. By itself that would
-        # stop %p from being hashed.
+        # The per-CPU sheaves of SLUB keep the addresses of what they gave out, which to kmemleak
+        # are references: it finds no leak. A cache that is debugged, here for consistency, has no
+        # sheaves. By itself that would stop %p from being hashed.
         words += ["slab_debug=F", "hash_pointers=always"]
     return words
 

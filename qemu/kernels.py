@@ -47,7 +47,6 @@ def kernel(kdir):
 
 
 def has(kdir, option):
-    """Whether the kernel is configured with CONFIG_`option`."""
     config = Path(kdir) / "include/config/auto.conf"
     return config.exists() and f"CONFIG_{option}=y\n" in config.read_text()
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs a command in a guest, a kernel in QEMU, and gives the verdict on it.
 
-A run is good if the guest's command ended with status 0, its end marker came exactly
-once, and the kernel's log has no sign of a fault. `Outcome.problems` says what is
-wrong otherwise.
+A run is good if the guest's command ended with status 0, its end marker came exactly once, and the
+kernel's log has no sign of a fault. `Outcome.problems` says what is wrong otherwise.
 """
 import os
 import re
@@ -50,8 +49,6 @@ FAULTS = re.compile(
 
 @dataclass
 class Outcome:
-    """The outcome of a run in a guest."""
-
     status: int | None = None
     output: str = ""
     console: str = ""
@@ -146,14 +143,13 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         folder=ROOT):
     """Runs `command` (a list of words) in a guest, as root, in `folder`.
 
-    The boot may take `boot_limit` seconds, and the command `limit` from then on;
-    the debug kernel gets more of both. `echo` is called with each line of output as it comes. With
-    `icount`, and `accel` tcg, the guest's nanoseconds are instructions; it
-    should have one CPU then. With `threads="multi"` emulated CPUs run at once,
-    which is good for what patches no code under fire. A kernel with kmemleak is asked
-    for `leaks` at the end; or not, because the command asks itself ("watched"), or
-    because they do not matter ("ignored"), which makes it twice as fast. With `tell`, a
-    boot that takes long is told of.
+    The boot may take `boot_limit` seconds, and the command `limit` from then on; the debug kernel
+    gets more of both. `echo` is called with each line of output as it comes. With `icount`, and
+    `accel` tcg, the guest's nanoseconds are instructions; it should have one CPU then. With
+    `threads="multi"` emulated CPUs run at once, which is good for what patches no code under fire.
+    A kernel with kmemleak is asked for `leaks` at the end; or not, because the command asks itself
+    ("watched"), or because they do not matter ("ignored"), which makes it twice as fast. With
+    `tell`, a boot that takes long is told of.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):
@@ -177,14 +173,8 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         if _ended.is_set():
             raise InterruptedError
         process = subprocess.Popen(
-            args,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env=env,
-            start_new_session=True,
-        )
+            args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=ROOT, env=env, start_new_session=True)
         _guests.add(process)
         output = _Reader(process.stdout, see)
         console = _Reader(process.stderr)

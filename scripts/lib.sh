@@ -47,7 +47,6 @@ done <<'EOF'
 ARCH amd64|x86_64|arm64|aarch64 it is one of: amd64 arm64
 KERNEL stock|workbench|debug it is one of: stock workbench debug
 ACCEL auto|kvm|tcg it is one of: auto kvm tcg
-ICOUNT [01] it is 0 or 1
 CPUS [1-9]|[1-5][0-9]|6[0-4] it is a number from 1 to 64
 LIMIT [1-9][0-9]{0,4} it is a number from 1 to 99999
 MINUTES [1-9][0-9]{0,3} it is a number from 1 to 9999

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Reads the machine code of a module: what runs on a hit of an entry probe outside of the
-guard against recursion is where kprobes refuse to be, and calls nothing that could be
-probed or traced.
+"""Reads the machine code of a module: what runs on a hit of an entry probe outside of the guard
+against recursion is where kprobes refuse to be, and calls nothing that could be probed or traced.
 
 The module with the KUnit suites has a callback for each of its handlers."""
 import re

@@ -21,7 +21,6 @@ README = ROOT / "README.md"
 
 
 def readme_blocks(kind):
-    """The README's blocks of code of that kind."""
     # Text and code by turns.
     pieces = re.split(r"^```(\w*)\n", README.read_text(), flags=re.MULTILINE)
     return [code for word, code in zip(pieces[1::4], pieces[2::4]) if word == kind]
@@ -77,7 +76,6 @@ def commands_of_texts():
 
 
 def first_of_readme(commands):
-    """`make run` shows what the README says."""
     wanted = re.findall(r"^rust_kprobe:.*", readme_blocks("")[0], re.MULTILINE)
     assert len(wanted) > 4, wanted
     got = commands.make("run")

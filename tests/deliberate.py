@@ -6,9 +6,8 @@ import re
 
 import verdict
 
-# What does not come of a task that ends in the middle of something, with the locks
-# that it holds, but of memory that is used wrongly. (Every oops of a kernel with KASAN
-# has that word at its end.)
+# What does not come of a task that ends in the middle of something, with the locks that it holds,
+# but of memory that is used wrongly. (Every oops of a kernel with KASAN has that word at its end.)
 DAMAGE = re.compile(r"BUG: KASAN|Unable to handle|page fault|general protection|double fault|"
                     r"list_(add|del) corruption|refcount_t|[Bb]ad page state")
 

@@ -2,11 +2,9 @@
 
 //! One handler for all kinds of probes, in the modules of the tests.
 
-use kprobes::{
-    Address,
-    Context,
-    Place, //
-};
+use kprobes::Address;
+use kprobes::Context;
+use kprobes::Place;
 
 /// What a handler does, whatever its kind; `handlers!` makes a handler of each kind of it.
 pub(crate) trait Hits: Send + Sync + 'static {
@@ -25,7 +23,7 @@ macro_rules! handlers {
             [$handler $(, $f: $($bound)+)?] }
         handlers! { @kretprobe ret(ReturnContext, _: ()) "returns", [type Data = ();], [],
             [$handler $(, $f: $($bound)+)?] }
-        handlers! { @timed ret(ReturnContext, _: u64) "returns", [], [],
+        handlers! { @timed ret(ReturnContext, _: (), _: u64) "returns", [type Data = ();], [],
             [$handler $(, $f: $($bound)+)?] }
 
         #[vtable]

@@ -49,7 +49,6 @@ import fcntl
 fcntl.ioctl(open("/dev/stress"), ord("k") << 8 | 11, 10)
 """
 
-
 def leaks(bench, results):
     """With kmemleak, leaks are reported, and so is a kmemleak that is disabled."""
     bench.build("tests/stress")
@@ -69,7 +68,7 @@ def lockdep(bench, results):
     """Lockdep's reports are failures, and so is a lockdep that is off."""
     bench.build("tests/stress")
     bench.build("tests/attacks")
-    load = "insmod tests/stress/stress_lockdep.ko how="
+    load = "insmod tests/stress/stress_beside.ko kind="
     for name, how, *problems in (
         ("two locks taken in both orders", "order", "possible circular locking dependency"),
         ("a lock that was not initialised", "key", "trying to register non-static key"),

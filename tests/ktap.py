@@ -6,24 +6,19 @@ import traceback
 
 
 class Results:
-    """The results of a suite, in order."""
-
     def __init__(self):
         self.lines = []
 
     def add(self, ok, name, notes=()):
-        """Adds the result of a test; the notes are printed if it failed."""
         self.lines.append((ok, name))
         if not ok:
             for note in notes:
                 self.say(f"# {note}")
 
     def say(self, line):
-        """Adds a line that is not a result."""
         self.lines.append((None, line))
 
     def run(self, name, test):
-        """Runs a function, which fails by raising."""
         try:
             test()
         except AssertionError as error:
@@ -34,7 +29,6 @@ class Results:
             self.add(True, name)
 
     def run_suite(self, name, suite, *args):
-        """Runs a suite, which adds its results itself."""
         try:
             suite(*args, self)
         except Exception:  # run the other suites anyway
@@ -68,8 +62,6 @@ class Results:
 
 
 class Ktap:
-    """Prints the results of suites, as one."""
-
     def __init__(self):
         self.passed = self.failed = 0
         print("KTAP version 1", flush=True)
@@ -85,7 +77,6 @@ class Ktap:
             print(f"{'ok' if ok else 'not ok'} {number} {text}", flush=True)
 
     def close(self):
-        """Prints the totals; returns the exit status."""
         print(f"1..{self.passed + self.failed}")
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
         return self.failed != 0 or self.passed == 0

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of the `probes=` language, which run on the host: the parser needs no
-//! kernel.
+//! Tests of the `probes=` language, which run on the host: the parser needs no kernel.
 
 #[allow(dead_code)]
 #[path = "../rust_kprobe/definition.rs"]

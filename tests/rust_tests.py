@@ -33,7 +33,6 @@ impl kernel::ModuleMetadata for LocalModule {
 }
 """
 
-
 @contextmanager
 def elsewhere(*copied):
     """A folder outside of this one, with copies of files of this one."""
@@ -150,7 +149,6 @@ OTHERWISE = {
     "the place of a bit field": ("bits : 3, more : 4", "bits : 4, more : 4"),
     "the sign of a bit field": ("int negative", "unsigned negative"),
 }
-
 
 def confirmed(results):
     """fields.py against a compiler that lays out the structs in another way, when it is asked to

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs every sample in one guest and compares its log with NAME.log.
 
-A `.log` file may begin with `only: REGEX`, which ignores other lines. N is a number
-that differs from run to run, X a hexadecimal one, RANGE and BAR the range and the bar
-of a histogram's bucket, and FRAMES any part of a stack.
-Names of x86-64 (__x64_sys_, a register) also stand for those of other architectures.
-A line may occur several times in a row.
+A `.log` file may begin with `only: REGEX`, which ignores other lines. N is a number that differs
+from run to run, X a hexadecimal one, RANGE and BAR the range and the bar of a histogram's bucket,
+and FRAMES any part of a stack. Names of x86-64 (__x64_sys_, a register) also stand for those of
+other architectures. A line may occur several times in a row.
 """
 import re
 

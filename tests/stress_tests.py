@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Stresses probes in a guest of two CPUs, in one of four, and where CPUs really
-run at once.
+"""Stresses probes in a guest of two CPUs, in one of four, and where CPUs really run at once.
 
 In `make test`, this is the short form. With `make stress MINUTES=N`, the modules are
 loaded and unloaded a thousand times, every function of the kernel is probed, and the
@@ -19,8 +18,7 @@ SHORT_ON_DEBUG = {"rounds": 10, "seconds": 2, "every": 0}
 
 
 def form(bench):
-    """The arguments of stress.py, its time limit in seconds, and whether this is the
-    long form."""
+    """The arguments of stress.py, its time limit in seconds, and whether this is the long form."""
     minutes = os.environ.get("MINUTES")
     if not minutes:
         short = SHORT_ON_DEBUG if kernels.is_debug(bench.kdir) else SHORT
@@ -30,7 +28,6 @@ def form(bench):
 
 
 def on(cpus):
-    """The suite on that many CPUs."""
     def run(bench, results):
         bench.build("tests/stress")
         asked, limit, long = form(bench)

@@ -17,8 +17,6 @@ STOCK_FACTOR = 2
 
 
 class Bench:
-    """The kernel that the tests are for."""
-
     def __init__(self):
         env = {**os.environ, "KERNEL": os.environ.get("KERNEL") or "workbench"}
         found = subprocess.run([ROOT / "scripts/kdir"], env=env, stdout=subprocess.PIPE, text=True)
@@ -42,7 +40,6 @@ class Bench:
             self.rustc = "rustc"
 
     def has(self, option):
-        """Whether the kernel is configured with CONFIG_`option`."""
         return kernels.has(self.kdir, option)
 
     def make(self, folder, *words, kdir=None, **variables):

@@ -23,33 +23,28 @@
 //! A case is made by `attack=FILE/NAME`. While an attack is there, a program makes a hundred calls
 //! of `getpriority()` and of `setpriority()`, and looks whether the system works as ever.
 
+#[macro_use]
+#[path = "../handlers.rs"]
+mod handlers;
+
 // Each attack has all of this by `use super::*`.
 use core::mem;
-use kernel::{
-    new_mutex,
-    new_spinlock,
-    prelude::*,
-    str::*,
-    sync::{
-        atomic::*,
-        *, //
-    },
-    time::{
-        delay::*,
-        *, //
-    }, //
-};
-use kprobes::{
-    event::Armed,
-    nofault::{
-        KernelPtr,
-        KernelStr,
-        UserPtr,
-        UserStr, //
-    },
-    probe::*,
-    *, //
-};
+use handlers::Hits;
+use kernel::new_mutex;
+use kernel::new_spinlock;
+use kernel::prelude::*;
+use kernel::str::*;
+use kernel::sync::atomic::*;
+use kernel::sync::*;
+use kernel::time::delay::*;
+use kernel::time::*;
+use kprobes::event::Armed;
+use kprobes::nofault::KernelPtr;
+use kprobes::nofault::KernelStr;
+use kprobes::nofault::UserPtr;
+use kprobes::nofault::UserStr;
+use kprobes::probe::*;
+use kprobes::*;
 use pin_init::stack_try_pin_init;
 
 module! {
@@ -76,14 +71,12 @@ impl<T: Send + Sync> Held for T {}
 /// It is dropped in this order.
 type Kept = KVec<KBox<dyn Held>>;
 
-/// Keeps one thing more.
 fn keep(kept: &mut Kept, what: impl Held + 'static) -> Result {
     let what: KBox<dyn Held> = KBox::new(what, GFP_KERNEL)?;
     kept.push(what, GFP_KERNEL)?;
     Ok(())
 }
 
-/// Keeps one thing.
 fn just(what: impl Held + 'static) -> Result<Kept> {
     let mut kept = Kept::new();
     keep(&mut kept, what)?;
@@ -101,12 +94,10 @@ fn shared<T>(init: impl PinInit<T, Error>) -> Result<Arc<T>> {
     Arc::pin_init(init, GFP_KERNEL)
 }
 
-/// Makes and keeps it.
 fn one<T: Held + 'static>(init: impl PinInit<T, Error>) -> Result<Kept> {
     just(made(init)?)
 }
 
-/// Makes and keeps one thing more.
 fn add<T: Held + 'static>(kept: &mut Kept, init: impl PinInit<T, Error>) -> Result {
     keep(kept, made(init)?)
 }
@@ -119,7 +110,6 @@ fn try_add<T: Held + 'static>(kept: &mut Kept, init: impl PinInit<T, Error>) -> 
     }
 }
 
-/// Makes and forgets it.
 fn forget<T>(init: impl PinInit<T, Error>) -> Result<Kept> {
     mem::forget(made(init)?);
     Ok(Kept::new())
@@ -130,7 +120,6 @@ fn briefly<T>(init: impl PinInit<T, Error>) -> Result {
     KBox::pin_init(init, GFP_ATOMIC).map(drop)
 }
 
-/// Says how it ended.
 fn tell(result: Result) {
     match result {
         Ok(()) => pr_info!("done\n"),
@@ -148,10 +137,14 @@ fn once(what: impl Fn() -> Result + Send + Sync + 'static) -> impl Fn() + Send +
     }
 }
 
-/// The names that `argument` lists, separated by commas.
+/// The names that `argument` lists.
 fn names() -> Result<KVec<CString>> {
+    split(argument.value().ok_or(EINVAL)?.to_bytes())
+}
+
+/// The names of a list, separated by commas.
+fn split(list: &[u8]) -> Result<KVec<CString>> {
     let mut names = KVec::new();
-    let list = argument.value().ok_or(EINVAL)?.to_bytes();
     for name in list.split(|&byte| byte == b',') {
         let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name)))?;
         names.push(name, GFP_KERNEL)?;
@@ -159,67 +152,26 @@ fn names() -> Result<KVec<CString>> {
     Ok(names)
 }
 
+fn targets(names: &[CString]) -> Result<KVec<Target<'_>>> {
+    let mut targets = KVec::new();
+    for name in names {
+        targets.push(Target::symbol(name), GFP_KERNEL)?;
+    }
+    Ok(targets)
+}
+
 /// Implements the handlers of all kinds by `hit()` and `end()`.
 macro_rules! handler {
     ($handler:ty $(, $f:ident: $($bound:tt)+)?) => {
-        #[vtable]
-        impl $(<$f: $($bound)+>)? kprobe::Handler for $handler {
-            fn pre(&self, _cx: &kprobe::Context<'_>) {
+        handlers!($handler $(, $f: $($bound)+)?);
+
+        impl $(<$f: $($bound)+>)? Hits for $handler {
+            fn hit<At: Place>(&self, _cx: &Context<'_, At>, _address: Option<Address>) {
                 self.hit();
             }
 
-            fn unregistered(&self, missed: u64) {
-                self.end("hits", missed);
-            }
-        }
-
-        #[vtable]
-        impl $(<$f: $($bound)+>)? kretprobe::Handler for $handler {
-            type Data = ();
-
-            fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: ()) {
-                self.hit();
-            }
-
-            fn unregistered(&self, missed: u64) {
-                self.end("returns", missed);
-            }
-        }
-
-        #[vtable]
-        impl $(<$f: $($bound)+>)? timed::Handler for $handler {
-            type Data = ();
-
-            fn ret(&self, _cx: &timed::ReturnContext<'_>, (): (), _ns: u64) {
-                self.hit();
-            }
-
-            fn unregistered(&self, missed: u64) {
-                self.end("returns", missed);
-            }
-        }
-
-        #[vtable]
-        impl $(<$f: $($bound)+>)? entry::Handler for $handler {
-            fn entry(&self, _cx: &entry::Context<'_>) {
-                self.hit();
-            }
-
-            fn unregistered(&self, missed: u64) {
-                self.end("hits", missed);
-            }
-        }
-
-        #[vtable]
-        impl $(<$f: $($bound)+>)? tracepoint::Handler for $handler {
-            type Args = ();
-
-            fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {
-                self.hit();
-            }
-
-            fn unregistered(&self, missed: u64) {
-                self.end("hits", missed);
+            fn end(&self, what: &str, missed: u64) {
+                self.end(what, missed);
             }
         }
 
@@ -232,7 +184,6 @@ macro_rules! handler {
     };
 }
 
-/// Does nothing.
 struct Nop;
 
 handler!(Nop);
@@ -262,16 +213,12 @@ impl Counts {
 
     fn end(&self, what: &str, missed: u64) {
         if !self.name.is_empty() {
-            pr_info!(
-                "{}: {} {what}, {missed} missed\n",
-                self.name,
-                self.hits.get()
-            );
+            let (name, hits) = (self.name, self.hits.get());
+            pr_info!("{name}: {hits} {what}, {missed} missed\n");
         }
     }
 }
 
-/// Does something at each hit, and counts.
 struct Does<F: Fn() + Send + Sync + 'static> {
     counts: Counts,
     what: F,
@@ -295,7 +242,6 @@ impl<F: Fn() + Send + Sync + 'static> Does<F> {
     }
 }
 
-/// Does something when it is unregistered.
 struct Finally<F: Fn() + Send + Sync + 'static>(Counts, F);
 
 handler!(Finally<F>, F: Fn() + Send + Sync + 'static);
@@ -311,7 +257,6 @@ impl<F: Fn() + Send + Sync + 'static> Finally<F> {
     }
 }
 
-/// A kprobe that counts.
 fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Counts>>>> {
     made(Kprobe::new(target, Counts::new(name)))
 }

@@ -63,7 +63,6 @@ impl Carried for Niches {
     }
 }
 
-/// As large as it may be.
 #[derive(Clone, Copy, PartialEq)]
 struct Large([u8; 4096]);
 

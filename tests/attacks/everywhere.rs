@@ -69,7 +69,6 @@ impl kretprobe::Handler for Looks {
     }
 }
 
-/// Tells at the end.
 struct Told {
     counts: Arc<PerCpuCounts<2>>,
     places: u64,

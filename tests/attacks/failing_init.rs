@@ -20,7 +20,6 @@
 use super::*;
 use pin_init::pin_init_array_from_fn;
 
-/// Probes in one piece of memory.
 #[pin_data]
 struct Fields {
     #[pin]

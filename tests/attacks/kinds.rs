@@ -46,7 +46,6 @@
 
 use super::*;
 
-/// Both targets of each set.
 const TARGETS: [Target<'static>; 2] = [PLACE, OTHER];
 const TRACEPOINTS: [&CStr; 2] = [SCHED_FORK, c"sched_process_exit"];
 macro_rules! each {
@@ -80,7 +79,6 @@ macro_rules! probes {
     };
 }
 
-/// Both.
 macro_rules! all {
     ($options:expr, |$init:ident| $then:expr) => {{
         sets!(TARGETS, TRACEPOINTS, $options, Nop, |$init| $then);
@@ -89,7 +87,7 @@ macro_rules! all {
 }
 
 /// Whether it fails, and with this error.
-fn fails<T>(result: Result<T>, with: Error) -> Result {
+pub(super) fn fails<T>(result: Result<T>, with: Error) -> Result {
     match result {
         Err(error) if error == with => Ok(()),
         _ => Err(EIO),
@@ -103,7 +101,6 @@ fn all_deadlock() -> Result {
     fails(PerCpuCounts::<8>::new(), EDEADLK)
 }
 
-/// Registers it, and fails then.
 fn chained<T>(init: impl PinInit<T, Error>) -> Result<Pin<KBox<T>>> {
     KBox::pin_init(init.pin_chain(|_| Err(EIO)), GFP_KERNEL)
 }
@@ -156,9 +153,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             all_deadlock()?;
         }
         b"made_on_the_stack" => {
-            all!(Options::default(), |init| {
-                fails(on_the_stack(init), EINVAL)?;
-            });
+            all!(Options::default(), |init| fails(on_the_stack(init), EINVAL)?);
             fails(on_the_stack(ModuleWatch::new(Nop)), EINVAL)?;
         }
         b"panics_on_the_stack" => {

@@ -5,7 +5,6 @@
 // case own_function: harmless
 // says: left registered: 1 at [0-9a-f]{16}; unregistered now
 // held: 1
-// case own_exit: refused EINVAL
 // case many: harmless
 // says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
 // says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
@@ -24,37 +23,12 @@
 
 use super::*;
 
-/// What runs at the module's end.
-const ENDS: [&CStr; 7] = [
-    c"attacks:unregister_all",
-    c"attacks:kprobes_remove_registration",
-    c"attacks:kprobes_unregister",
-    c"attacks:kprobes_tracepoint_enable",
-    c"attacks:kprobes_entry_detach",
-    c"attacks:end_watch",
-    c"attacks:kprobes_wait",
-];
-
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         // By the time it is told, the kernel has forgotten the symbols of the module.
         b"own_function" => {
             let target = Target::address(<Nop as kprobe::Handler>::pre as *const () as usize);
             forget(Kprobe::new(target, Nop))
-        }
-        // What unregisters the others at the module's end.
-        b"own_exit" => {
-            for name in ENDS {
-                // One that is taken would be hit without the code by which it returns.
-                if made(Kprobe::new(Target::symbol(name), Nop))
-                    .map_err(Error::to_errno)
-                    .err()
-                    != Some(EINVAL.to_errno())
-                {
-                    return Err(EIO);
-                }
-            }
-            Err(EINVAL)
         }
         b"many" => {
             static TARGETS: [Target<'static>; 300] = [PLACE; 300];

@@ -15,36 +15,13 @@
 use super::*;
 
 /// The library's own, as this module has them.
-const HELPERS: [Target<'static>; 6] = [
-    Target::symbol(c"attacks:kprobes_add_registration"),
-    Target::symbol(c"attacks:kprobes_enable"),
-    Target::symbol(c"attacks:kprobes_enable_all"),
-    Target::symbol(c"attacks:kprobes_may_register"),
-    Target::symbol(c"attacks:kprobes_place_flags"),
-    Target::symbol(c"attacks:kprobes_entry_watch"),
-];
-
-/// What they call.
-const KERNEL: [&CStr; 10] = [
-    c"register_kprobe",
-    c"enable_kprobe",
-    c"disable_kprobe",
-    c"unregister_kprobes",
-    c"register_kretprobe",
-    c"unregister_kretprobes",
-    c"mutex_lock",
-    c"synchronize_rcu",
-    c"ftrace_set_filter_ip",
-    c"tracepoint_probe_register",
-];
-
-const PRINTING: [&CStr; 5] = [
-    c"vprintk_emit",
-    c"console_unlock",
-    c"vsnprintf",
-    c"up",
-    c"wake_up_klogd",
-];
+const HELPERS: &str = "attacks:kprobes_add_registration,attacks:kprobes_enable,\
+    attacks:kprobes_enable_all,attacks:kprobes_may_register,attacks:kprobes_place_flags,\
+    attacks:kprobes_entry_watch";
+const KERNEL: &str = "register_kprobe,enable_kprobe,disable_kprobe,unregister_kprobes,\
+    register_kretprobe,unregister_kretprobes,mutex_lock,synchronize_rcu,ftrace_set_filter_ip,\
+    tracepoint_probe_register";
+const PRINTING: &str = "vprintk_emit,console_unlock,vsnprintf,up,wake_up_klogd";
 
 /// A function that has a probe on it, whose hits are missed in a handler.
 #[inline(never)]
@@ -61,7 +38,6 @@ impl kprobe::Handler for Behind {
     fn post(&self, _cx: &kprobe::PostContext<'_>) {}
 }
 
-/// Prints where printing is probed.
 #[pin_data]
 struct Prints {
     #[pin]
@@ -77,7 +53,6 @@ impl kprobe::Handler for Prints {
     }
 }
 
-/// Makes one of each, and undoes it.
 fn work() -> Result {
     let targets = [OTHER, OTHER];
     for _ in 0..3 {
@@ -101,15 +76,18 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             keep(&mut kept, counting(inner, "inner")?)?;
         }
         b"library_while_it_works" => {
-            add(&mut kept, KprobeSet::new(&HELPERS, Behind))?;
-            for target in HELPERS {
+            let names = split(HELPERS.as_bytes())?;
+            let targets = targets(&names)?;
+            add(&mut kept, KprobeSet::new(&targets, Behind))?;
+            for &target in &targets {
                 let _probe = made(Kprobe::new(target, Behind))?;
                 work()?;
             }
         }
         b"kernel_while_it_works" => {
             let mut both = 0;
-            for target in KERNEL.map(Target::symbol) {
+            for name in split(KERNEL.as_bytes())? {
+                let target = Target::symbol(&name);
                 // Not everything is a function to ftrace, nor there with all locks' debugging.
                 if try_add(&mut kept, Kprobe::new(target, Nop))? {
                     both += u32::from(try_add(&mut kept, Kretprobe::new(target, Nop))?);
@@ -121,9 +99,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             }
         }
         b"print" => {
-            for target in PRINTING.map(Target::symbol) {
+            for name in split(PRINTING.as_bytes())? {
                 let prints = pin_init!(Prints { limit <- RateLimit::new(10, 10) });
-                try_add(&mut kept, Kprobe::new(target, prints))?;
+                try_add(&mut kept, Kprobe::new(Target::symbol(&name), prints))?;
             }
             keep(&mut kept, counting(PLACE, "outer")?)?;
         }

@@ -12,14 +12,10 @@ use super::*;
 #[cfg(kprobes_linux_7_3)]
 mod files {
     use super::*;
-    use kernel::{
-        fs::File,
-        miscdevice::{
-            MiscDevice,
-            MiscDeviceOptions,
-            MiscDeviceRegistration, //
-        }, //
-    };
+    use kernel::fs::File;
+    use kernel::miscdevice::MiscDevice;
+    use kernel::miscdevice::MiscDeviceOptions;
+    use kernel::miscdevice::MiscDeviceRegistration;
 
     struct Owned;
 

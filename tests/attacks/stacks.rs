@@ -14,54 +14,26 @@
 
 use super::*;
 
-/// Takes a stack at each hit.
 struct Takes(Counts);
 
 impl Takes {
     fn new(name: &'static str) -> Self {
         Self(Counts::new(name))
     }
+}
 
-    fn take<At: Place>(&self, cx: &Context<'_, At>) {
+handlers!(Takes);
+
+impl Hits for Takes {
+    fn hit<At: Place>(&self, cx: &Context<'_, At>, _address: Option<Address>) {
         self.0.hit();
         if cx.stack::<127>().frames().is_empty() {
             pr_warn!("{}: a stack without frames\n", self.0.name);
         }
     }
-}
 
-#[vtable]
-impl kprobe::Handler for Takes {
-    fn pre(&self, cx: &kprobe::Context<'_>) {
-        self.take(cx);
-    }
-
-    fn unregistered(&self, missed: u64) {
-        self.0.end("hits", missed);
-    }
-}
-
-#[vtable]
-impl entry::Handler for Takes {
-    fn entry(&self, cx: &entry::Context<'_>) {
-        self.take(cx);
-    }
-
-    fn unregistered(&self, missed: u64) {
-        self.0.end("hits", missed);
-    }
-}
-
-#[vtable]
-impl tracepoint::Handler for Takes {
-    type Args = ();
-
-    fn hit(&self, cx: &tracepoint::Context<'_>, (): ()) {
-        self.take(cx);
-    }
-
-    fn unregistered(&self, missed: u64) {
-        self.0.end("hits", missed);
+    fn end(&self, what: &str, missed: u64) {
+        self.0.end(what, missed);
     }
 }
 
@@ -72,37 +44,25 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             add(&mut kept, Kprobe::new(PLACE, Takes::new("place")))?;
             let names = c"unwind_*,__unwind_start,*text_address,*_stack";
             add(&mut kept, EntrySet::matching(names, Takes::new("unwinder")))?;
-            let within = [
-                c"unwind_next_frame",
-                c"__unwind_start",
-                c"unwind_get_return_address",
-                c"__kernel_text_address",
-                c"get_stack_info",
-            ]
-            .map(Target::symbol);
-            let options = kprobe::Options::default().partial();
-            let set = KprobeSet::with_options(&within, options, Takes::new("within"));
+            let within = b"unwind_next_frame,__unwind_start,unwind_get_return_address,\
+                __kernel_text_address,get_stack_info";
+            let (names, options) = (split(within)?, kprobe::Options::default().partial());
+            let targets = targets(&names)?;
+            let set = KprobeSet::with_options(&targets, options, Takes::new("within"));
             add(&mut kept, set)?;
         }
         b"tracepoints" => {
-            let names = [
-                c"kmalloc",
-                c"kfree",
-                c"sched_switch",
-                c"sched_wakeup",
-                c"timer_start",
-                c"timer_expire_entry",
-                c"hrtimer_expire_entry",
-                c"irq_handler_entry",
-                c"softirq_entry",
-                c"local_timer_entry",
-                c"reschedule_entry",
-                c"page_fault_kernel",
-                c"sys_enter",
-                c"rcu_utilization",
-            ];
+            let names = split(
+                b"kmalloc,kfree,sched_switch,sched_wakeup,timer_start,timer_expire_entry,\
+                hrtimer_expire_entry,irq_handler_entry,softirq_entry,local_timer_entry,\
+                reschedule_entry,page_fault_kernel,sys_enter,rcu_utilization",
+            )?;
+            let mut list = KVec::new();
+            for name in &names {
+                list.push(&**name, GFP_KERNEL)?;
+            }
             let options = tracepoint::Options::default().partial();
-            let set = TracepointSet::with_options(&names, options, Takes::new("tracepoints"));
+            let set = TracepointSet::with_options(&list, options, Takes::new("tracepoints"));
             add(&mut kept, set)?;
         }
         _ => return Err(ENOTTY),

@@ -130,18 +130,14 @@ extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32 {
                 let again = parse(normal.as_bytes()).expect(&normal);
                 assert_eq!(what(&again), what(&parsed));
                 assert_eq!(again.to_string(), normal);
-                let twice = before
-                    .iter()
-                    .any(|b| b.name().to_string() == parsed.name().to_string());
+                let name = parsed.name().to_string();
+                let twice = before.iter().any(|b| b.name().to_string() == name);
                 assert_eq!(parsed.distinct_from(&before).is_err(), twice);
                 before.push(parsed);
             }
             Err(mistake) => {
                 assert_eq!(meant(text), None, "refused: {mistake:?}");
-                assert!(
-                    (1..=text.len() + 1).contains(&mistake.column),
-                    "{mistake:?}"
-                );
+                assert!((1..=text.len() + 1).contains(&mistake.column));
                 assert!(!mistake.reason.is_empty());
             }
         }

@@ -37,7 +37,6 @@ def syscall(name, *args):
 
 
 def handler_of(name):
-    """The name of a system call's function."""
     return _THIS["prefix"] + name
 
 
@@ -55,7 +54,6 @@ def int80():
 
 
 def takes_32_bits():
-    """Whether the kernel takes 32-bit system calls."""
     return X86_64 and "__ia32_sys_getpriority" in symbols()
 
 

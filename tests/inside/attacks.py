@@ -41,7 +41,6 @@ def secret():
 
 
 def calls():
-    """The calls that attacks are on."""
     for n in range(CALLS):
         equal(os.getpriority(os.PRIO_PROCESS, 0), 0)
         os.setpriority(os.PRIO_PROCESS, 0, 0)
@@ -88,8 +87,10 @@ def tracepoints():
 
 # The names that some attacks want to know.
 ARGUMENTS = {
-    "entries/own_callback":
-        lambda: own_symbols("5entry3hit|^kprobes_preempt_schedule$"),
+    # What runs on each hit outside of the guard, and what unregisters the others at the end.
+    "entries/own_callback": lambda: own_symbols("5entry3hit") + [f"attacks:{name}" for name in (
+        "kprobes_preempt_schedule", "unregister_all", "end_watch", "kprobes_remove_registration",
+        "kprobes_unregister", "kprobes_tracepoint_enable", "kprobes_entry_detach", "kprobes_wait")],
     "entries/own_handler": lambda: own_symbols("7entries7handled$"),
     "entries/without_kprobes": without_kprobes,
     "everywhere/tracepoints": tracepoints,

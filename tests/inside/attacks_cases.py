@@ -9,8 +9,6 @@ FOLDER = Path(__file__).resolve().parent.parent / "attacks"
 
 @dataclass
 class Case:
-    """An attack, and what must come of it."""
-
     name: str
     outcome: str
     wanted: str  # the errno, or the line
@@ -33,7 +31,6 @@ class Case:
 
 
 def of(outcomes, names=()):
-    """The cases with these outcomes."""
     return [case for case in cases() if case.outcome in outcomes and case.is_one_of(names)]
 
 

@@ -13,7 +13,7 @@ from kmod import (CPUS, Threads, check, equal, insmod, loaded, nothing_left, rea
                   write)
 from kmod import run as kmod_run
 
-# tests/stress/targets.h
+# tests/stress/targets.c
 TARGET, EXACT, INNER, IRQ, SOFTIRQ, SLEEP, USER, NMI = range(8)
 NUMBERS = {"target": TARGET, "exact": EXACT, "inner": INNER, "irq": IRQ, "softirq": SOFTIRQ,
            "user": USER, "nmi": NMI}
@@ -76,13 +76,10 @@ class Device:
 
 
 class Held:
-    """A probe, or a set of them."""
-
     def __init__(self, device, index):
         self.device, self.index = device, index
 
     def ask(self, *what):
-        """One of its figures, or several."""
         found = tuple(self.device.ask(IO_ASK, one | self.index << 8) for one in what)
         return found if len(found) > 1 else found[0]
 
@@ -140,8 +137,6 @@ def exact(device, **kinds):
 
 
 class Figures:
-    """What exact() has counted."""
-
     calls = missed = 0
 
     def __str__(self):
@@ -259,7 +254,6 @@ def waits_for_a_cpu(step):
 
 
 def run(suite, tests, wanted=()):
-    """As kmod.run(), with stress.ko loaded."""
     insmod("tests/stress/stress.ko")
     status = kmod_run(suite, tests, wanted)
     nothing_left()

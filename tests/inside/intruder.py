@@ -68,7 +68,6 @@ def it_stays():
 
 
 def its_handler_runs():
-    """In memory that was not freed."""
     seen.extend(log.lines())
     seen.clear()
     os.getpriority(os.PRIO_PROCESS, 0)

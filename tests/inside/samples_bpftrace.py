@@ -38,7 +38,6 @@ def bpftrace(program):
 
 
 def rows(sample, name):
-    """What the sample shows as JSON lines."""
     return [json.loads(line) for line in (SHOWN / sample / f"{name}.json").read_text().splitlines()]
 
 

@@ -115,7 +115,6 @@ def listening(*events, filter="0"):
 
 @contextmanager
 def place():
-    """An empty file system."""
     folder = tempfile.mkdtemp()
     subprocess.run(["mount", "-t", "tmpfs", "nodev", folder], check=True)
     try:
@@ -126,7 +125,6 @@ def place():
 
 
 def work(folder, *before):
-    """Does the work; what it has printed."""
     done = subprocess.run([*before, *CALLS, "work"], cwd=folder, check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
 
@@ -296,7 +294,6 @@ def test_io_uring():
 
 
 def built(text, path, *options):
-    """Whether the compiler makes that program."""
     return shutil.which("gcc") and subprocess.run(
         ["gcc", *options, "-x", "c", "-", "-o", path], input=text, text=True,
         stderr=subprocess.DEVNULL).returncode == 0

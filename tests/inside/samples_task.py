@@ -20,7 +20,6 @@ NAME = "a_name_of_more_than_15_bytes"
 
 @contextmanager
 def cgroup(name):
-    """A directory of cgroup v2."""
     if not (CGROUPS / "cgroup.procs").exists():
         CGROUPS.mkdir(exist_ok=True)
         subprocess.run(["mount", "-t", "cgroup2", "none", CGROUPS], check=True)

@@ -73,7 +73,7 @@ def test_a_pattern_matches_a_module_that_is_unloaded():
                 held_late(lambda: rmmod("stress_victim")):
             # However many others come and go in between: this one's init fails.
             for _ in range(40):
-                refused("EINVAL", insmod, "tests/stress/stress_lockdep.ko")
+                refused("ENOENT", insmod, "tests/stress/stress_beside.ko")
             refused("EINVAL", device.add, MATCHING, "stress_victim")
             held = device.add(MATCHING, "stress_victim,stress_exact")
             equal(held.ask(FAULTS, WRONG), (2, 1), "functions, and those gone")

@@ -70,7 +70,6 @@ def text_changed(before):
 
 
 def summary(refused):
-    """What was refused, by errno."""
     for name, which in refused.items():
         print(f"# {name}: {len(which)}, as {', '.join(which[:5])}")
     return ", ".join(f"{len(which)} {name}" for name, which in refused.items()) or "none"
@@ -168,10 +167,8 @@ int main(int argc, char **argv)
 }
 """
 
-
 # What a kretprobe of C's can be put on, and must not.
 NO_FUNCTIONS = ("ret_from_fork_asm", "__switch_to_asm")
-
 
 def test_a_return_probe_on_every_symbol():
     """Only functions take one; and with it, programs keep their registers."""

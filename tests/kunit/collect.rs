@@ -3,17 +3,9 @@
 //! `CountMap`, `Histogram`, `HistogramMap`, `Map`, their keys, and how they are shown.
 
 use crate::targets::*;
-use kprobes::{
-    collect::{
-        Form,
-        View, //
-    },
-    Address,
-    Buckets,
-    CountMap,
-    Histogram,
-    HistogramMap,
-    Map, //
+use kprobes::collect::{
+    Form,
+    View, //
 };
 
 kprobes::key! {

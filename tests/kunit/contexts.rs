@@ -60,10 +60,8 @@ fn long(value: isize) -> impl FnOnce() -> isize {
 /// its values.
 #[cfg(CONFIG_X86_64)]
 mod names {
-    use kprobes::regs::Register::{
-        self,
-        *, //
-    };
+    use kprobes::regs::Register;
+    use kprobes::regs::Register::*;
 
     pub(super) const ARGUMENTS: [Register; 6] = [Di, Si, Dx, Cx, R8, R9];
     pub(super) const IP: Register = Ip;
@@ -79,10 +77,8 @@ mod names {
 
 #[cfg(CONFIG_ARM64)]
 mod names {
-    use kprobes::regs::Register::{
-        self,
-        *, //
-    };
+    use kprobes::regs::Register;
+    use kprobes::regs::Register::*;
 
     pub(super) const ARGUMENTS: [Register; 6] = [X(0), X(1), X(2), X(3), X(4), X(5)];
     pub(super) const IP: Register = Pc;

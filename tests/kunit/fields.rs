@@ -4,10 +4,8 @@
 
 use crate::c;
 use crate::targets::*;
-use kprobes::nofault::{
-    KernelPtr,
-    KernelStr, //
-};
+use kprobes::nofault::KernelPtr;
+use kprobes::nofault::KernelStr;
 
 /// Runs the case with zeros, and with ones, in all bits that are of no member.
 fn each(case: impl Fn(KernelPtr<c::kut_fields>) -> Result) -> Result {

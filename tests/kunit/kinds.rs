@@ -7,13 +7,11 @@ use crate::targets::*;
 use kernel::fmt::Arguments;
 use kernel::new_spinlock;
 use kernel::str::CString;
-use kprobes::probe::{
-    Handles,
-    Kind,
-    Options,
-    Probe,
-    Set, //
-};
+use kprobes::probe::Handles;
+use kprobes::probe::Kind;
+use kprobes::probe::Options;
+use kprobes::probe::Probe;
+use kprobes::probe::Set;
 
 type Opt<K> = Options<<K as Kind>::Specific>;
 type One<K> = Result<Pin<KBox<Probe<K, <K as Tested>::Handler>>>>;

@@ -92,19 +92,6 @@ mod tests {
     }
 
     #[test]
-    fn a_dry_pool_is_missed() -> Result {
-        let probe = returns(SLEEP, 2)?;
-        assert_eq!(probe.max_active(), 2);
-        kut_start_sleepers(5);
-        assert_eq!(probe.missed(), 3);
-        assert_eq!(probe.handler().0.hits(), (0, 0));
-        kut_stop_sleepers(5);
-        assert_eq!(probe.handler().0.hits(), (0, 2));
-        assert_eq!(probe.missed(), 3);
-        Ok(())
-    }
-
-    #[test]
     fn timed() -> Result {
         let probe = boxed(Timed::new(SLEEP, Took(Seen::new())))?;
         kut_start_sleepers(1);

@@ -5,12 +5,10 @@
 use crate::targets::*;
 use kernel::page::PAGE_SIZE;
 use kernel::str::CString;
-use kprobes::nofault::{
-    KernelPtr,
-    KernelStr,
-    UserPtr,
-    UserStr, //
-};
+use kprobes::nofault::KernelPtr;
+use kprobes::nofault::KernelStr;
+use kprobes::nofault::UserPtr;
+use kprobes::nofault::UserStr;
 
 /// Addresses that cannot be read, as the kernel's or a program's.
 const NOWHERE: [usize; 12] = [

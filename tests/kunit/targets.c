@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The functions that the KUnit suites probe, and helpers for what the kernel crate
- * lacks.
+ * The functions that the KUnit suites probe, and helpers for what the kernel crate lacks.
  */
 #include <kunit/test-bug.h>
 #include <kunit/test.h>

@@ -2,42 +2,34 @@
 
 //! `/dev/stress`, through which a program creates and controls probes.
 //!
-//! What is written are the names of targets, one a line. An ioctl makes a
-//! probe, or a set, of what was written last; others ask it, toggle it or drop
-//! it. Each open file has probes of its own; the threads that share a file
-//! share them, and use them at the same time. `tests/inside/stress.py` is the
-//! program.
+//! What is written are the names of targets, one a line. An ioctl makes a probe, or a set, of what
+//! was written last; others ask it, toggle it or drop it. Each open file has probes of its own; the
+//! threads that share a file share them, and use them at the same time. `tests/inside/stress.py` is
+//! the program.
 
-use core::sync::atomic::{
-    AtomicU64,
-    AtomicUsize,
-    Ordering::Relaxed, //
-};
-use kernel::{
-    error::to_result,
-    fs::{
-        File,
-        Kiocb, //
-    },
-    ioctl::_IO,
-    iov::IovIterSource,
-    miscdevice::*,
-    new_mutex,
-    prelude::*,
-    sync::{
-        Arc,
-        Mutex, //
-    },
-    uaccess::{
-        UserPtr,
-        UserSlice, //
-    }, //
-};
-use kprobes::{
-    nofault::UserStr,
-    probe::*,
-    *, //
-};
+#[macro_use]
+#[path = "../handlers.rs"]
+mod handlers;
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Relaxed;
+use handlers::Hits;
+use kernel::error::to_result;
+use kernel::fs::File;
+use kernel::fs::Kiocb;
+use kernel::ioctl::_IO;
+use kernel::iov::IovIterSource;
+use kernel::miscdevice::*;
+use kernel::new_mutex;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::sync::Mutex;
+use kernel::uaccess::UserPtr;
+use kernel::uaccess::UserSlice;
+use kprobes::nofault::UserStr;
+use kprobes::probe::*;
+use kprobes::*;
 
 module! {
     type: Stress,
@@ -47,11 +39,10 @@ module! {
     license: "GPL",
 }
 
-/// `targets.c`.
 mod targets {
     use kernel::prelude::*;
 
-    // The declarations of `targets.h`; the functions take any value.
+    // The functions take any value.
     unsafe extern "C" {
         pub(super) safe fn stress_call(which: c_uint, times: c_ulong) -> c_int;
         pub(super) safe fn stress_count(which: c_uint) -> u64;
@@ -70,9 +61,11 @@ const RETURNS: usize = 2;
 const WRONG: usize = 3;
 const FAULTS: usize = 4;
 
-/// A handler that answers.
+/// The counters of a handler, by what can be queried.
+type Counts = [Count; 5];
+
 trait Answers {
-    fn count(&self, what: usize) -> Option<&Count>;
+    fn counts(&self) -> &Counts;
 
     /// The index of the member of a set whose misses are asked for, if not those of all.
     fn member(&self) -> usize {
@@ -80,113 +73,72 @@ trait Answers {
     }
 }
 
-/// Has a handler answer by its counters.
-macro_rules! answers {
-    ($handler:ty, $($what:ident: $count:tt),+ $(; $($member:tt)+)?) => {
-        impl Answers for $handler {
-            fn count(&self, what: usize) -> Option<&Count> {
-                match what {
-                    $($what => Some(&self.$count),)+
-                    _ => None,
-                }
-            }
+struct On<F>(Counts, F);
 
-            $($($member)+)?
-        }
-    };
-}
+handlers!(On<F>, F: Fn(&Counts) + Send + Sync + 'static);
 
-/// Implements the handlers that see an entry by `hit()`.
-macro_rules! handler {
-    ($handler:ty) => {
-        #[vtable]
-        impl kprobe::Handler for $handler {
-            fn pre(&self, _cx: &kprobe::Context<'_>) {
-                self.hit();
-            }
-        }
-
-        #[vtable]
-        impl entry::Handler for $handler {
-            fn entry(&self, _cx: &entry::Context<'_>) {
-                self.hit();
-            }
-        }
-
-        #[vtable]
-        impl tracepoint::Handler for $handler {
-            type Args = ();
-
-            fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {
-                self.hit();
-            }
-        }
-    };
-}
-
-/// Counts hits.
-#[derive(Default)]
-struct Before(Count);
-
-answers!(Before, HITS: 0);
-handler!(Before);
-
-impl Before {
-    fn hit(&self) {
-        self.0.add(1);
+impl<F: Fn(&Counts) + Send + Sync + 'static> Hits for On<F> {
+    fn hit<At: Place>(&self, _cx: &Context<'_, At>, _address: Option<Address>) {
+        self.1(&self.0);
     }
 }
 
-/// Counts hits before and after the instruction.
-#[derive(Default)]
-struct Around {
-    before: Count,
-    after: Count,
+impl<F> Answers for On<F> {
+    fn counts(&self) -> &Counts {
+        &self.0
+    }
 }
 
-answers!(Around, HITS: before, RETURNS: after);
+fn before() -> On<impl Fn(&Counts) + Send + Sync + 'static> {
+    On(Default::default(), |counts: &Counts| counts[HITS].add(1))
+}
+
+fn nested() -> On<impl Fn(&Counts) + Send + Sync + 'static> {
+    On(Default::default(), |counts: &Counts| {
+        counts[HITS].add(1);
+        targets::stress_inner(counts[HITS].get());
+    })
+}
+
+macro_rules! answers {
+    ($($handler:ty)+) => {$(
+        impl Answers for $handler {
+            fn counts(&self) -> &Counts {
+                &self.0
+            }
+        }
+    )+};
+}
+
+answers!(Around Reader Followed);
+
+#[derive(Default)]
+struct Around(Counts);
 
 #[vtable]
 impl kprobe::Handler for Around {
     fn pre(&self, _cx: &kprobe::Context<'_>) {
-        self.before.add(1);
+        self.0[HITS].add(1);
     }
 
     fn post(&self, _cx: &kprobe::PostContext<'_>) {
-        self.after.add(1);
-    }
-}
-
-/// Calls a function that is probed.
-#[derive(Default)]
-struct Nested(Count);
-
-answers!(Nested, HITS: 0);
-handler!(Nested);
-
-impl Nested {
-    fn hit(&self) {
-        self.0.add(1);
-        targets::stress_inner(self.0.get());
+        self.0[RETURNS].add(1);
     }
 }
 
 /// Counts the hits of all functions, and those of `stress_exact()`.
 struct Picks {
-    all: Count,
-    picked: Count,
+    counts: Counts,
     address: usize,
-    /// Its index in the set.
     index: AtomicUsize,
 }
 
 impl Picks {
     fn new() -> Result<Self> {
         let exact = Target::symbol(c"stress:stress_exact");
-        let probe = KBox::pin_init(Entry::new(exact, Before::default()), GFP_KERNEL)?;
+        let probe = KBox::pin_init(Entry::new(exact, before()), GFP_KERNEL)?;
         Ok(Self {
-            all: Count::new(),
-            picked: Count::new(),
+            counts: Default::default(),
             address: probe.address().ok_or(EINVAL)?.as_usize(),
             index: AtomicUsize::new(0),
         })
@@ -196,33 +148,32 @@ impl Picks {
 #[vtable]
 impl entry::Handler for Picks {
     fn entry(&self, cx: &entry::Context<'_>) {
-        self.all.add(1);
+        self.counts[HITS].add(1);
         if cx.address().as_usize() == self.address {
-            self.picked.add(1);
+            self.counts[RETURNS].add(1);
             self.index.store(cx.index(), Relaxed);
         }
     }
 }
 
-answers!(Picks, HITS: all, RETURNS: picked; fn member(&self) -> usize {
-    self.index.load(Relaxed)
-});
+impl Answers for Picks {
+    fn counts(&self) -> &Counts {
+        &self.counts
+    }
 
-/// Reads a string of 32 equal letters, which another thread replaces by another
-/// letter, or unmaps.
-#[derive(Default)]
-struct Reader {
-    hits: Count,
-    faults: Count,
-    wrong: Count,
+    fn member(&self) -> usize {
+        self.index.load(Relaxed)
+    }
 }
 
-answers!(Reader, HITS: hits, FAULTS: faults, WRONG: wrong);
+/// Reads a string of 32 equal letters, which another thread replaces by another letter, or unmaps.
+#[derive(Default)]
+struct Reader(Counts);
 
 #[vtable]
 impl kprobe::Handler for Reader {
     fn pre(&self, cx: &kprobe::Context<'_>) {
-        self.hits.add(1);
+        self.0[HITS].add(1);
         let mut buf = [0; 40];
         match cx.arg0::<UserStr>().read(&mut buf) {
             Ok(text) => {
@@ -230,25 +181,18 @@ impl kprobe::Handler for Reader {
                 let text = text.as_bytes();
                 let letters = text.iter().all(|&b| b == b'A' || b == b'B');
                 if !letters || text.len() > 32 {
-                    self.wrong.add(1);
+                    self.0[WRONG].add(1);
                 }
             }
-            Err(EFAULT) => self.faults.add(1),
-            Err(_) => self.wrong.add(1),
+            Err(EFAULT) => self.0[FAULTS].add(1),
+            Err(_) => self.0[WRONG].add(1),
         }
     }
 }
 
 /// Follows calls from the entry to the return, and checks the data.
 #[derive(Default)]
-struct Followed {
-    entries: Count,
-    returns: Count,
-    wrong: Count,
-    serial: AtomicU64,
-}
-
-answers!(Followed, HITS: entries, RETURNS: returns, WRONG: wrong);
+struct Followed(Counts, AtomicU64);
 
 #[derive(Clone, Copy)]
 struct Call {
@@ -261,17 +205,17 @@ impl kretprobe::Handler for Followed {
     type Data = Call;
 
     fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<Call> {
-        self.entries.add(1);
+        self.0[HITS].add(1);
         Some(Call {
             pid: cx.pid(),
-            serial: self.serial.fetch_add(1, Relaxed),
+            serial: self.1.fetch_add(1, Relaxed),
         })
     }
 
     fn ret(&self, cx: &kretprobe::ReturnContext<'_>, call: Call) {
-        self.returns.add(1);
-        if call.pid != cx.pid() || call.serial >= self.serial.load(Relaxed) {
-            self.wrong.add(1);
+        self.0[RETURNS].add(1);
+        if call.pid != cx.pid() || call.serial >= self.1.load(Relaxed) {
+            self.0[WRONG].add(1);
         }
     }
 }
@@ -383,22 +327,6 @@ impl Collected {
     }
 }
 
-/// Adds to all of these maps.
-struct Collects {
-    to: Arc<Collected>,
-    hits: Count,
-}
-
-answers!(Collects, HITS: hits);
-handler!(Collects);
-
-impl Collects {
-    fn hit(&self) {
-        self.hits.add(1);
-        self.to.hit();
-    }
-}
-
 /// A probe or a set, of whatever kind. A thread that uses it keeps it from being dropped.
 trait Held: Send + Sync {
     fn ask(&self, what: usize) -> Option<u64>;
@@ -409,7 +337,7 @@ impl<K: Kind, H: Handles<K> + Answers> Held for Probe<K, H> {
     fn ask(&self, what: usize) -> Option<u64> {
         match what {
             MISSED => Some(self.missed()),
-            _ => self.handler().count(what).map(Count::get),
+            _ => self.handler().counts().get(what).map(Count::get),
         }
     }
 
@@ -421,9 +349,6 @@ impl<K: Kind, H: Handles<K> + Answers> Held for Probe<K, H> {
 
 impl<K: Kind, H: Handles<K> + Answers> Held for Set<K, H> {
     fn ask(&self, what: usize) -> Option<u64> {
-        if let Some(count) = self.handler().count(what) {
-            return Some(count.get());
-        }
         match what {
             MISSED => match self.get(self.handler().member()) {
                 Some(probe) => Some(probe.missed()),
@@ -432,7 +357,7 @@ impl<K: Kind, H: Handles<K> + Answers> Held for Set<K, H> {
             // How many there are, and how many of them are gone.
             FAULTS => Some(self.len() as u64),
             WRONG => Some(self.iter().filter(|(_, probe)| probe.is_gone()).count() as u64),
-            _ => None,
+            _ => self.handler().counts().get(what).map(Count::get),
         }
     }
 
@@ -512,24 +437,24 @@ impl Device {
         let follows = kretprobe::Options::default().max_active((arg >> 8) as u16);
         let followed = Followed::default();
         let to = self.collected.clone();
-        let collects = Collects {
-            to,
-            hits: Count::new(),
-        };
+        let collects = On(Default::default(), move |counts: &Counts| {
+            counts[HITS].add(1);
+            to.hit();
+        });
         let held = match arg & 0xff {
-            0 => shared(Kprobe::new(first, Before::default())),
+            0 => shared(Kprobe::new(first, before())),
             1 => shared(Kprobe::new(first, Around::default())),
-            2 => shared(Kprobe::new(first, Nested::default())),
+            2 => shared(Kprobe::new(first, nested())),
             3 => shared(Kprobe::new(first, Reader::default())),
             4 => shared(Kretprobe::with_options(first, follows, followed)),
-            5 => shared(KprobeSet::new(&targets, Before::default())),
+            5 => shared(KprobeSet::new(&targets, before())),
             6 => shared(KretprobeSet::with_options(&targets, follows, followed)),
-            7 => shared(Tracepoint::new(name()?, Before::default())),
-            8 => shared(Entry::new(first, Before::default())),
-            9 => shared(EntrySet::new(&targets, Before::default())),
-            10 => shared(Entry::new(first, Nested::default())),
+            7 => shared(Tracepoint::new(name()?, before())),
+            8 => shared(Entry::new(first, before())),
+            9 => shared(EntrySet::new(&targets, before())),
+            10 => shared(Entry::new(first, nested())),
             11 => shared(EntrySet::matching(name()?, Picks::new()?)),
-            12 => shared(Entry::with_options(first, alone, Before::default())),
+            12 => shared(Entry::with_options(first, alone, before())),
             13 => shared(Kprobe::new(first, collects)),
             14 => shared(Entry::new(first, collects)),
             15 => shared(Tracepoint::new(name()?, collects)),

@@ -12,6 +12,9 @@
  *		finds the next time that it is to write there. The function must not be called
  *		any more
  *
+ * And what the tests must see of lockdep: `order` takes two locks in both orders, `key` takes one
+ * that was not initialised, and `off` turns lockdep off without a line in the log.
+ *
  * If both kprobes are in C, the kernel crashes. To reproduce that, in `make shell` after
  * `scripts/build -C bench` and `scripts/build -C tests/stress`:
  *
@@ -23,11 +26,14 @@
  *	cat /sys/kernel/debug/kprobes/list
  */
 #include <linux/atomic.h>
+#include <linux/debug_locks.h>
 #include <linux/fprobe.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/vmalloc.h>
 #ifdef CONFIG_X86_64
 #include <asm/ibt.h>
@@ -40,11 +46,9 @@ MODULE_PARM_DESC(symbol, "MODULE:FUNCTION; of a u64 that returns a u64, for patc
 
 static char *kind = "";
 module_param(kind, charp, 0);
-MODULE_PARM_DESC(kind, "fprobe, patch, direct, post or break");
 
 static long hits;
 module_param(hits, long, 0400);
-MODULE_PARM_DESC(hits, "how often it was called");
 
 static __always_inline void hit(void)
 {
@@ -127,12 +131,38 @@ static int break_at(void *at)
 	return 0;
 }
 
+static DEFINE_MUTEX(one);
+static DEFINE_MUTEX(other);
+
+static void take(struct mutex *first, struct mutex *second)
+{
+	mutex_lock(first);
+	mutex_lock(second);
+	mutex_unlock(second);
+	mutex_unlock(first);
+}
+
 static int __init beside_init(void)
 {
 	struct kprobe probe = { .symbol_name = symbol, .flags = KPROBE_FLAG_DISABLED };
 	unsigned long at;
+	spinlock_t lock = {};
 	int errno;
 
+	if (!strcmp(kind, "order")) {
+		take(&one, &other);
+		take(&other, &one);
+		return 0;
+	}
+	if (!strcmp(kind, "key")) {
+		spin_lock(&lock);
+		spin_unlock(&lock);
+		return 0;
+	}
+	if (!strcmp(kind, "off")) {
+		debug_locks = 0;
+		return 0;
+	}
 	if (!strcmp(kind, "post"))
 		return register_kprobe(&post);
 	/* Only to find the function. */
@@ -174,6 +204,5 @@ static void __exit beside_exit(void)
 }
 module_exit(beside_exit);
 
-MODULE_DESCRIPTION("Other tracers of a probed function");
-MODULE_AUTHOR("The rust_kprobe authors");
+MODULE_DESCRIPTION("Other tracers of a probed function, and mistakes in locking");
 MODULE_LICENSE("GPL");

@@ -14,15 +14,12 @@
 
 static bool held;
 module_param(held, bool, 0600);
-MODULE_PARM_DESC(held, "whether stress_victim is held");
 
 static bool coming;
 module_param(coming, bool, 0400);
-MODULE_PARM_DESC(coming, "hold it while it is loaded");
 
 static bool offline;
 module_param(offline, bool, 0400);
-MODULE_PARM_DESC(offline, "hold a CPU that goes offline");
 
 static void hold(void)
 {
@@ -78,5 +75,4 @@ static void __exit late_exit(void)
 module_exit(late_exit);
 
 MODULE_DESCRIPTION("Holds a module that is loaded or unloaded, or a CPU");
-MODULE_AUTHOR("The rust_kprobe authors");
 MODULE_LICENSE("GPL");

@@ -30,7 +30,6 @@ static int call(const char *text, const struct kernel_param *param)
 
 static const struct kernel_param_ops call_ops = { .set = call };
 module_param_cb(call, &call_ops, NULL, 0200);
-MODULE_PARM_DESC(call, "how often to call the function");
 
 static int __init victim_init(void)
 {
@@ -44,5 +43,4 @@ static void __exit victim_exit(void)
 module_exit(victim_exit);
 
 MODULE_DESCRIPTION("A module that is unloaded while its function is probed");
-MODULE_AUTHOR("The rust_kprobe authors");
 MODULE_LICENSE("GPL");

@@ -15,7 +15,18 @@
 #include <asm/nmi.h>
 #endif
 
-#include "targets.h"
+/* Each function counts its own calls, exactly. device.py has the same numbers. */
+enum stress_count {
+	STRESS_TARGET,
+	STRESS_EXACT,
+	STRESS_INNER,
+	STRESS_IRQ,
+	STRESS_SOFTIRQ,
+	STRESS_SLEEP,
+	STRESS_USER,
+	STRESS_NMI,
+	STRESS_COUNTS,
+};
 
 static atomic64_t counts[STRESS_COUNTS];
 
