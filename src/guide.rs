@@ -50,6 +50,7 @@
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | know who called | [`Context::comm`], a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | know whether it is that task's doing | [`Context::in_task`]; [`Context::in_serving_softirq`], [`Context::in_hardirq`], [`Context::in_nmi`] | |
 //! | know which program, of whom and since when | [`Context::exe_name`], [`Context::exe_file`]; [`Context::uid`], [`Context::gid`], [`Context::ppid`]; [`Context::start_time_ns`] | [`container`] |
 //! | know which container | [`Context::cgroup_id`]; [`Context::pid_vnr`], [`Context::tgid_vnr`] | [`container`] |
 //! | know the time | [`Context::now_ns`], [`Context::boot_ns`] | |
