@@ -65,6 +65,7 @@
 //! | read a field of a struct, by its name in C | [`field!`], with the structs of [`c_structs!`]; see [`fields`] | [`connections`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`] is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
+//! | print an address of `core::net` | [`ByCore`] in `pr_info!`; what the library has prints in `core::write!`, too | [`connections`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
 //!
 //! # I want to count and to collect
