@@ -16,6 +16,7 @@
 //! | know whether a place can be probed | [`Target::check`] | |
 //! | look at one instruction, before and after it | [`Target::offset`], [`pre`](kprobe::Handler::pre) and [`post`](kprobe::Handler::post) | [`registers`] |
 //! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
+//! | that of 32-bit programs, too | a set at `syscall!(all "NAME")`; [`Context::in_compat_syscall`] | [`change_outcome`] |
 //! | use a tracepoint of the kernel | [`Tracepoint`], a [`tracepoint::Handler`]; `fn name on` in [`probes!`] | [`signals`] |
 //! | the same for a third of the cost, without the registers | [`Entry`], an [`entry::Handler`] | |
 //! | whichever costs the least at that function | an [`Entry`] that is [exclusive](entry::Options::exclusive), else a [`Kprobe`] | `rust_kprobe.rs` |

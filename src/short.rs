@@ -32,8 +32,9 @@
 /// - `CX` is the [`Context`](crate::Context), in the condition that of the entry. For the types of
 ///   arguments and results, see [`FromWord`](crate::FromWord).
 /// - The arguments of a system call are those that
-///   [`syscall_args`](crate::Context::syscall_args) returns. A call for which that fails, as one of
-///   32 bits, is left out.
+///   [`syscall_args`](crate::Context::syscall_args) returns. They enter at
+///   `__x64_sys_*` or `__arm64_sys_*`: where 32-bit programs enter elsewhere, their calls are left
+///   out.
 /// - `STATE` is created before the probes are registered. Conditions and bodies name it as a
 ///   reference. It is a [`View`](crate::collect::View): a map, a histogram, a counter. The file
 ///   `/sys/kernel/debug/MODULE/STATE` shows it as text, and `STATE.json` as JSON lines, where

@@ -238,8 +238,13 @@ mod tests {
     #[test]
     fn system_calls() -> Result {
         let target = Target::symbol(c"kut_syscall");
-        let all = |cx: &kprobe::Context<'_>| cx.syscall_args::<(u32, u32, u32, u32, u32, u32)>();
-        assert!(at(target, all, || kut_call_syscall())?? == (11, 12, 13, 14, 15, 16));
+        type Args = (usize, u32, u32, u32, u32, u32);
+        for compat in [false, true] {
+            let all =
+                |cx: &kprobe::Context<'_>| (cx.syscall_args::<Args>(), cx.in_compat_syscall());
+            let (args, seen) = at(target, all, || kut_call_syscall(compat))?;
+            assert!(args? == (11, 12, 13, 14, 15, 16) && seen == compat);
+        }
         // This is none.
         assert!(at(DIV, |cx| cx.syscall_args::<(u32,)>(), || kut_div(some()))? == Err(EFAULT));
         Ok(())

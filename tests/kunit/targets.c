@@ -114,7 +114,20 @@ noinline long kut_syscall(const struct pt_regs *regs)
 	return regs ? 0 : -EINVAL;
 }
 
-void kut_call_syscall(void)
+static void set_compat(bool on)
+{
+#ifdef CONFIG_X86_64
+	if (on)
+		current_thread_info()->status |= TS_COMPAT;
+	else
+		current_thread_info()->status &= ~TS_COMPAT;
+#else
+	update_thread_flag(TIF_32BIT, on);
+#endif
+}
+
+/* As the kernel does for a program of 64 bits, or of 32. */
+void kut_call_syscall(bool compat)
 {
 	struct pt_regs regs = {};
 
@@ -126,6 +139,9 @@ void kut_call_syscall(void)
 	regs.cx = 99;
 	regs.r8 = 15;
 	regs.r9 = 16;
+	if (compat)
+		regs = (struct pt_regs){ .bx = BIT(40) + 11, .cx = 12, .dx = 13, .si = 14, .di = 15,
+					 .bp = 16 };
 #else
 	regs.orig_x0 = 11;
 	regs.regs[0] = 99;
@@ -135,7 +151,11 @@ void kut_call_syscall(void)
 	regs.regs[4] = 15;
 	regs.regs[5] = 16;
 #endif
+	preempt_disable();
+	set_compat(compat);
 	kut_syscall(&regs);
+	set_compat(false);
+	preempt_enable();
 }
 
 /* Sets each register to a different value, until kut_registers_set. */

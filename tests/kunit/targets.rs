@@ -39,7 +39,7 @@ unsafe extern "C" {
     pub(crate) safe fn kut_long_result(value: isize) -> isize;
     pub(crate) safe fn kut_int_result(value: i32) -> i32;
     pub(crate) safe fn kut_string(string: *const u8) -> u64;
-    pub(crate) safe fn kut_call_syscall();
+    pub(crate) safe fn kut_call_syscall(compat: bool);
     pub(crate) safe fn kut_registers();
     pub(crate) safe fn kut_skipped(value: i32) -> i32;
     pub(crate) safe fn kut_preemptible() -> bool;
