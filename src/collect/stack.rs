@@ -21,7 +21,12 @@ use super::{
         Show, //
     },
 };
-use crate::common::*;
+use crate::{
+    common::*,
+    kernel_ext::display::display_by_core, //
+};
+
+display_by_core!([const N: usize] Stack<N>);
 
 /// The most frames of a [`Stack`], as for `PERF_MAX_STACK_DEPTH`: a kilobyte on the stack of the
 /// probed code.
