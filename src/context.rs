@@ -247,6 +247,12 @@ impl Saved {
         regs::preempt_count().wrapping_sub(u32::from(by_breakpoint) * bindings::KPROBES_BREAKPOINT)
     }
 
+    #[inline(always)]
+    pub(crate) fn kprobe(&self) -> &bindings::kprobe {
+        // SAFETY: By the type invariant, `kp` is valid for the duration of the callback.
+        unsafe { &*self.kp }
+    }
+
     /// Returns the address of the probe.
     #[inline(always)]
     pub(crate) fn address(self) -> usize {
@@ -311,7 +317,9 @@ impl<At: Probed> Context<'_, At> {
         regs::get(self.regs(), register)
     }
 
-    /// Sets a CPU register of the probed code, which continues with it.
+    /// Sets a CPU register of the probed code, which continues with it. The kernel ignores an
+    /// instruction pointer that [`pre`](crate::kprobe::Handler::pre) sets; see
+    /// [`Redirect`](crate::Redirect).
     ///
     /// # Safety
     ///

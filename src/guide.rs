@@ -21,9 +21,10 @@
 //! | the same for a third of the cost, without the registers | [`Entry`], an [`entry::Handler`] | |
 //! | whichever costs the least at that function | an [`Entry`] that is [exclusive](entry::Options::exclusive), else a [`Kprobe`] | `rust_kprobe.rs` |
 //! | run code in all functions of a pattern | [`EntrySet::matching`] | [`funccount`] |
-//! | probe many functions | a set: [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`]; [`partial`](probe::Options::partial), with a [`Refusal`] for each that cannot be probed | [`sensor`] |
+//! | probe many functions | a set: [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`], [`RedirectSet`]; [`partial`](probe::Options::partial), with a [`Refusal`] for each that cannot be probed | [`sensor`] |
 //! | follow packets | several probes in a module | [`xdp_verdicts`] |
 //! | change what a function returns | [`Context::set_ret`]; [`Override`], an [`overrides::Handler`], which does not run it at all | [`change_outcome`] |
+//! | skip an instruction, or continue at another | [`Redirect`], a [`redirect::Handler`] | |
 //! | know that a probed module was unloaded | [`Registered::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
 //! | disable and enable a probe | [`Registered::disable`], [`Registered::enable`] | |
 //! | know why there are no hits | `TROUBLESHOOTING.md` | |
@@ -106,6 +107,7 @@
 //! | [`entry::Kind`] | [`entry::Options`], [`entry::Specific`] | [`entry::Context`] | [`entry::AtEntry`] |
 //! | [`tracepoint::Kind`] | [`tracepoint::Options`] | [`tracepoint::Context`] | [`tracepoint::Trace`] |
 //! | [`overrides::Kind`] | [`overrides::Options`] | [`overrides::Context`] | [`kprobe::Pre`] |
+//! | [`redirect::Kind`] | [`redirect::Options`] | [`redirect::Context`] | [`kprobe::Pre`] |
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{

@@ -19,6 +19,7 @@
 //! | entry and return of a function | [`Kretprobe`], [`Timed`] | 400 and more |
 //! | what the kernel's developers chose | [`Tracepoint`] | 25 |
 //! | the entry of a function, to return in its place | [`Override`] | |
+//! | any instruction, to skip it or to continue elsewhere | [`Redirect`] | |
 //!
 //! # Vocabulary
 //!
@@ -27,7 +28,7 @@
 //! | what | how |
 //! |---|---|
 //! | register | `new(target, handler)`, `with_options(target, options, handler)` |
-//! | several targets, one handler | [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`] |
+//! | several targets, one handler | [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`], [`RedirectSet`] |
 //! | options | `kind::Options::default()`, with [`disabled`](probe::Options::disabled), [`partial`](probe::Options::partial), [`max_active`](kretprobe::Options::max_active), [`exclusive`](entry::Options::exclusive) |
 //! | a handler's moments | `pre` and `post` an instruction, at the `entry` and the return (`ret`) of a function, a `hit` of a tracepoint; `unregistered` at the end |
 //! | a handler's context | `kind::Context`, [`kprobe::PostContext`], [`kretprobe::ReturnContext`] |
@@ -75,7 +76,7 @@
 //!   report. If arming fails, `new()` fails. If disarming fails, the probe is never freed.
 //! - What changes how probed code runs is `unsafe`, and documents what the caller must ensure:
 //!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`],
-//!   [`any_function`](kretprobe::Options::any_function).
+//!   [`Redirect`], [`any_function`](kretprobe::Options::any_function).
 //!
 //! # Probes that are never dropped
 //!
@@ -181,6 +182,7 @@ pub mod macro_paths;
 pub mod module;
 pub mod overrides;
 pub mod probe;
+pub mod redirect;
 pub mod regs;
 pub mod timed;
 pub mod tracepoint;
@@ -254,6 +256,10 @@ pub use probe::{
     Mechanism,
     Refusal,
     Registered, //
+};
+pub use redirect::{
+    Redirect,
+    RedirectSet, //
 };
 #[doc(hidden)]
 pub use short::__short;

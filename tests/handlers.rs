@@ -21,6 +21,8 @@ macro_rules! handlers {
         handlers! { @entry entry(Context,) "hits", [], [], [$handler $(, $f: $($bound)+)?] }
         handlers! { @overrides entry(Context,) "hits", [], [-> Option<usize> = None],
             [$handler $(, $f: $($bound)+)?] }
+        handlers! { @redirect pre(Context,) "hits", [], [-> Option<kprobes::Address> = None],
+            [$handler $(, $f: $($bound)+)?] }
         handlers! { @kretprobe ret(ReturnContext, _: ()) "returns", [type Data = ();], [],
             [$handler $(, $f: $($bound)+)?] }
         handlers! { @timed ret(ReturnContext, _: (), _: u64) "returns", [type Data = ();], [],

@@ -19,6 +19,7 @@ use crate::probe::Mechanism;
 /// | [`entry`](crate::entry) | `entry(&self, &Context)` | |
 /// | [`tracepoint`](crate::tracepoint) | `hit(&self, &Context, Args)` | `type Args` |
 /// | [`overrides`](crate::overrides) | `entry(&self, &Context) -> Option<usize>` | |
+/// | [`redirect`](crate::redirect) | `pre(&self, &Context) -> Option<Address>` | |
 ///
 /// The target comes first, then the options, then the handler: `new(target, handler)`,
 /// `with_options(target, options, handler)`; of a set, `new(&[target, ...], handler)`.

@@ -14,6 +14,12 @@ use crate::{
 /// not use it.
 pub(crate) const FTRACE_CALL: usize = 4;
 
+/// Returns the length of a probed instruction.
+#[inline]
+pub(crate) fn instruction_len(_kp: &bindings::kprobe) -> usize {
+    size_of::<u32>()
+}
+
 /// The instruction there while the function has no tracer (`aarch64_insn_gen_nop()`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0xd503_201f_u32.to_le_bytes();
 

@@ -16,6 +16,16 @@ use core::{
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 5;
 
+/// Returns the length of a probed instruction.
+#[inline]
+pub(crate) fn instruction_len(kp: &bindings::kprobe) -> usize {
+    match kp.ainsn.size {
+        // The kernel does not decode an ftrace call.
+        0 => FTRACE_CALL,
+        size => size.into(),
+    }
+}
+
 /// The instruction there while the function has no tracer (`x86_nops[5]`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 

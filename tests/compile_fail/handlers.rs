@@ -132,9 +132,18 @@ impl overrides::Handler for Good {
     }
 }
 
+#[vtable]
+impl redirect::Handler for Good {
+    fn pre(&self, cx: &redirect::Context<'_>) -> Option<Address> {
+        Some(cx.next_instruction())
+    }
+}
+
 pub fn without_unsafe() {
     let _ = Override::new(F, Good); //~ is unsafe and requires unsafe
     let _ = OverrideSet::new(&[F], Good); //~ is unsafe and requires unsafe
+    let _ = Redirect::new(F, Good); //~ is unsafe and requires unsafe
+    let _ = RedirectSet::new(&[F], Good); //~ is unsafe and requires unsafe
     let _ = kretprobe::Options::default().any_function(); //~ is unsafe and requires unsafe
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The unsafe functions: setting CPU registers, arguments and results; `Override`.
+//! The unsafe functions: setting CPU registers, arguments and results; `Override`; `Redirect`.
 
 use crate::targets::*;
 
@@ -21,6 +21,30 @@ fn odd(target: Target<'_>) -> Result<Pin<KBox<Override<Odd>>>> {
     // nothing but a result.
     let probe = unsafe { Override::new(target, Odd(Seen::new())) };
     boxed(probe)
+}
+
+const STEP: Target<'static> = Target::symbol(c"kut_step");
+
+/// Continues where the function says.
+struct Goes<F>(Seen, F);
+#[vtable]
+impl<F> redirect::Handler for Goes<F>
+where
+    F: Fn(&redirect::Context<'_>) -> Option<Address> + Send + Sync + 'static,
+{
+    fn pre(&self, cx: &redirect::Context<'_>) -> Option<Address> {
+        Seen::add(&self.0.pre);
+        (self.1)(cx)
+    }
+}
+
+fn goes<F>(target: Target<'_>, to: F) -> Result<Pin<KBox<Redirect<Goes<F>>>>>
+where
+    F: Fn(&redirect::Context<'_>) -> Option<Address> + Send + Sync + 'static,
+{
+    // SAFETY: The tests skip an instruction that only adds, or continue at one that the function
+    // may jump to, or at the entry of a function with the same arguments and result.
+    boxed(unsafe { Redirect::new(target, Goes(Seen::new(), to)) })
 }
 
 #[kunit_tests(kprobes_doors)]
@@ -86,6 +110,50 @@ mod tests {
         assert_eq!(earlier.missed(), 0);
         kut_skipped(2);
         assert_eq!(earlier.handler().0.hits(), (1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn redirect_skips_an_instruction() -> Result {
+        let earlier = before(STEP)?;
+        let probe = goes(STEP, |cx| Some(cx.next_instruction()))?;
+        assert!(probe.mechanism() == Mechanism::Breakpoint);
+        assert_eq!(kut_steps(), 1);
+        assert_eq!(probe.handler().0.hits(), (1, 0));
+        // For this one, the call was neither a hit nor missed, as documented.
+        assert_eq!((earlier.handler().0.hits(), earlier.missed()), ((0, 0), 0));
+        probe.disable()?;
+        assert_eq!(kut_steps(), 3);
+        probe.enable()?;
+        assert_eq!(kut_steps(), 1);
+        drop(probe);
+        assert_eq!(kut_steps(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn redirect_continues_elsewhere_or_not() -> Result {
+        let elsewhere = &raw const kut_step_else as usize;
+        let probe = goes(STEP, move |_| Some(Address::new(elsewhere)))?;
+        assert_eq!(kut_steps(), 100);
+        drop(probe);
+        let probe = goes(STEP, |_| None)?;
+        assert_eq!(kut_steps(), 3);
+        assert_eq!(probe.handler().0.hits(), (1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn redirect_at_an_entry() -> Result {
+        let other = before(MORE)?.address().ok_or(EINVAL)?;
+        let probe = goes(DIV, move |_| Some(other))?;
+        assert!(probe.mechanism() != Mechanism::Jump);
+        assert_eq!(kut_div(301), 101);
+        drop(probe);
+        // The ftrace call does nothing by itself.
+        let probe = goes(DIV, |cx| Some(cx.next_instruction()))?;
+        let skipped = probe.mechanism() == Mechanism::Ftrace;
+        assert!(!skipped || kut_div(301) == 100);
         Ok(())
     }
 

@@ -193,6 +193,11 @@ kinds! {
         |target, options, handler| unsafe { Override::with_options(target, options, handler) },
         // SAFETY: As above.
         |targets, options, handler| unsafe { OverrideSet::with_options(targets, options, handler) };
+    kprobes_kind_redirect: redirect::Kind, FUNCTIONS, OF_KPROBES,
+        // SAFETY: The handler redirects nothing.
+        |target, options, handler| unsafe { Redirect::with_options(target, options, handler) },
+        // SAFETY: As above.
+        |targets, options, handler| unsafe { RedirectSet::with_options(targets, options, handler) };
     kprobes_kind_entry: entry::Kind, FUNCTIONS, Mechanism::Entry,
         Entry::with_options, EntrySet::with_options;
     kprobes_kind_tracepoint: tracepoint::Kind, TRACEPOINTS, Mechanism::Tracepoint,

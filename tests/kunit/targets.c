@@ -188,6 +188,30 @@ noinline __noclone void kut_registers(void)
 #endif
 }
 
+/* 3. Without the instruction at kut_step it is 1, and from kut_step_else on 100. */
+noinline __noclone int kut_steps(void)
+{
+	int value;
+
+#ifdef CONFIG_X86_64
+	asm volatile("mov $1, %0\n"
+		     ".globl kut_step, kut_step_else\n"
+		     "kut_step: add $2, %0\n"
+		     "test %0, %0\n"
+		     "jnz 1f\n"
+		     "kut_step_else: mov $100, %0\n"
+		     "1:\n" : "=r" (value) :: "cc");
+#else
+	asm volatile("mov %w0, #1\n"
+		     ".globl kut_step, kut_step_else\n"
+		     "kut_step: add %w0, %w0, #2\n"
+		     "cbnz %w0, 1f\n"
+		     "kut_step_else: mov %w0, #100\n"
+		     "1:\n" : "=r" (value));
+#endif
+	return value;
+}
+
 int kut_ran;
 
 noinline int kut_skipped(int value)

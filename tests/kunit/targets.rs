@@ -42,6 +42,7 @@ unsafe extern "C" {
     pub(crate) safe fn kut_call_syscall(compat: bool);
     pub(crate) safe fn kut_registers();
     pub(crate) safe fn kut_skipped(value: i32) -> i32;
+    pub(crate) safe fn kut_steps() -> i32;
     pub(crate) safe fn kut_preemptible() -> bool;
     pub(crate) safe fn kut_start_sleepers(n: i32);
     pub(crate) safe fn kut_stop_sleepers(n: i32);
@@ -62,6 +63,7 @@ unsafe extern "C" {
     pub(crate) fn kut_chain_in_interrupt(frames: *mut usize, n: u32) -> u32;
     pub(crate) safe fn kut_fields(rest: u8) -> usize;
     pub(crate) static kut_ran: i32;
+    pub(crate) static kut_step_else: u8;
     pub(crate) static kut_context: u32;
 }
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Redirects: a handler at an instruction lets the probed code continue elsewhere.
+//!
+//! C documentation: "Changing Execution Path" in `Documentation/trace/kprobes.rst`.
+//!
+//! Context: probed context, preemption disabled, see [`crate::kprobe`].
+
+use crate::{
+    common::*, //
+    kprobe::{
+        self,
+        Calls, //
+    },
+};
+
+probe::kind! {
+    /// The kind of a [`Redirect`].
+    Kind = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
+    |O, target, options| Calls {
+        target,
+        disabled: options.disabled,
+        function_entry: false,
+        pre: Some(Callbacks::<O>::pre),
+        // Rules out optimisation.
+        post: Some(Callbacks::<O>::post),
+        both: Some(Callbacks::<O>::pre),
+    }
+}
+
+/// A registered kprobe whose handler may have the probed code continue at another instruction. See
+/// [`Probe`] for what else it can do.
+///
+/// If a redirect takes effect, probes that were registered earlier at the same address have neither
+/// a hit nor a [miss](probe::Registered::missed). If something else redirects the function at its
+/// entry, such as a live patch, one of the two takes effect.
+///
+/// The kernel never optimises the probe into a jump, where a handler could not redirect execution.
+///
+/// C functions: `register_kprobe()`, `instruction_pointer_set()`, `unregister_kprobe()`.
+pub type Redirect<H> = probe::Probe<Kind, H>;
+
+/// Redirects at several places that share a handler. See [`Set`] for what it can do.
+pub type RedirectSet<H> = probe::Set<Kind, H>;
+
+/// What [`Handler::pre`] can find out.
+pub type Context<'a> = kprobe::Context<'a>;
+
+/// Callbacks of a [`Redirect`] or a [`RedirectSet`].
+#[vtable]
+pub trait Handler: Send + Sync + 'static {
+    /// Called before the probed instruction. `None` runs it; `Some(address)` continues there
+    /// instead. [`next_instruction`](crate::Context::next_instruction) is the address that skips
+    /// the instruction.
+    ///
+    /// Context: probed context, preemption disabled.
+    fn pre(&self, cx: &Context<'_>) -> Option<Address>;
+
+    /// As [`kprobe::Handler::unregistered`].
+    fn unregistered(&self, _missed: u64) {}
+}
+
+impl<H: Handler> Redirect<H> {
+    probe::constructors! {
+        /// Registers `handler` at `target`.
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// Errors: those of [`Kprobe::new`](crate::Kprobe::new).
+        ///
+        /// # Safety
+        ///
+        /// At each address that `handler` returns, an instruction of the kernel must begin that
+        /// stays there until the probe is dropped, and with which the probed code can continue: with
+        /// its CPU registers and its stack as they are, and with whatever the instructions that are
+        /// left out or repeated were to do.
+        [unsafe] for<'a> Target<'a>, Options, register
+    }
+}
+
+impl<H: Handler> RedirectSet<H> {
+    probe::constructors! {
+        /// Registers `handler` at all of the targets, or at none of them. With
+        /// [`Options::partial`](probe::Options::partial), at those that are not refused.
+        ///
+        /// Context: process context; it sleeps.
+        ///
+        /// Errors: that of [`Redirect::new`] for the first target that is refused.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Redirect::new`], for each of the targets.
+        [unsafe] for<'a> &'a [Target<'a>], Options, at
+    }
+}
+
+impl Context<'_> {
+    /// Returns the address of the instruction after the probed one.
+    #[inline]
+    pub fn next_instruction(&self) -> Address {
+        let kp = self.hit.kprobe();
+        Address::new(self.hit.address() + regs::instruction_len(kp))
+    }
+}
+
+/// The callbacks for probes of `O`.
+struct Callbacks<O>(PhantomData<O>);
+
+impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
+    /// # Safety
+    ///
+    /// To be called only as the `pre_handler` of a redirect of `O`.
+    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
+        // for this call.
+        let handler = unsafe { O::handler(kp) };
+        // SAFETY: The kernel passes the saved registers and the probe that was hit, both of which
+        // are valid for the duration of this call.
+        let cx = unsafe { Context::new(Saved::new(regs, kp)) };
+        let Some(address) = handler.pre(&cx) else {
+            return 0;
+        };
+        // SAFETY: `regs` are the saved registers, to which no reference is live. By the safety
+        // requirements of `Redirect::new`, the probed code can continue there. Returning 1 makes
+        // the kernel return to it without the probed instruction.
+        unsafe { regs::register(regs, Register::INSTRUCTION_POINTER).write(address.as_usize()) };
+        1
+    }
+
+    /// Does nothing.
+    ///
+    /// # Safety
+    ///
+    /// None.
+    unsafe extern "C" fn post(_kp: *mut bindings::kprobe, _regs: *mut pt_regs, _flags: c_ulong) {}
+}
