@@ -153,7 +153,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             all_deadlock()?;
         }
         b"made_on_the_stack" => {
-            all!(Options::default(), |init| fails(on_the_stack(init), EINVAL)?);
+            all!(Options::default(), |init| {
+                fails(on_the_stack(init), EINVAL)?;
+            });
             fails(on_the_stack(ModuleWatch::new(Nop)), EINVAL)?;
         }
         b"panics_on_the_stack" => {
