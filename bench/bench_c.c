@@ -462,7 +462,7 @@ static void __exit bench_exit(void)
 			unregister_kprobe(kps[i]);
 	}
 	pr_info("detach %llu\n", ktime_get_ns() - start);
-	map_destroy();
+	vfree(map);
 	free_percpu(counters.counts);
 }
 module_exit(bench_exit);

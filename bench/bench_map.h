@@ -6,7 +6,7 @@
 #include <asm/local64.h>
 #include <linux/log2.h>
 #include <linux/random.h>
-#include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 struct bench_map {
 	u64 secret[2];
@@ -91,47 +91,26 @@ static notrace __always_inline void map_add(u64 key, u64 n)
 	preempt_enable_notrace();
 }
 
-static void map_destroy(void)
-{
-	int cpu;
-
-	if (!map)
-		return;
-	for (cpu = 0; map->counters && cpu < nr_cpu_ids; cpu++)
-		kvfree(map->counters[cpu]);
-	kvfree(map->counters);
-	kvfree(map->next_free);
-	kvfree(map->entries);
-	kvfree(map->buckets);
-	kfree(map);
-}
-
 static int map_create(u32 capacity)
 {
-	int cpu;
-	u32 n;
+	u32 n, cpu, buckets = roundup_pow_of_two(capacity), entries = capacity + 1;
 
-	map = kzalloc(sizeof(*map), GFP_KERNEL);
+	map = vzalloc(sizeof(*map) + entries * (sizeof(*map->entries) + sizeof(u32)) +
+		      nr_cpu_ids * (sizeof(*map->counters) + entries * sizeof(local64_t)) +
+		      buckets * sizeof(u32));
 	if (!map)
 		return -ENOMEM;
 	get_random_bytes(map->secret, sizeof(map->secret));
-	map->mask = roundup_pow_of_two(capacity) - 1;
-	map->buckets = kvcalloc(map->mask + 1, sizeof(*map->buckets), GFP_KERNEL);
-	map->entries = kvcalloc(capacity + 1, sizeof(*map->entries), GFP_KERNEL);
-	map->next_free = kvcalloc(capacity + 1, sizeof(*map->next_free), GFP_KERNEL);
-	map->counters = kvcalloc(nr_cpu_ids, sizeof(*map->counters), GFP_KERNEL);
-	if (!map->buckets || !map->entries || !map->next_free || !map->counters)
-		goto no_memory;
-	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
-		map->counters[cpu] = kvcalloc(capacity + 1, sizeof(local64_t), GFP_KERNEL);
-		if (!map->counters[cpu])
-			goto no_memory;
-	}
+	map->mask = buckets - 1;
+	map->entries = (void *)(map + 1);
+	map->counters = (void *)(map->entries + entries);
+	map->counters[0] = (void *)(map->counters + nr_cpu_ids);
+	for (cpu = 1; cpu < nr_cpu_ids; cpu++)
+		map->counters[cpu] = map->counters[cpu - 1] + entries;
+	map->buckets = (void *)(map->counters[nr_cpu_ids - 1] + entries);
+	map->next_free = map->buckets + buckets;
 	for (n = 1; n < capacity; n++)
 		map->next_free[n] = n + 1;
 	atomic64_set(&map->free, 1);
 	return 0;
-no_memory:
-	map_destroy();
-	return -ENOMEM;
 }

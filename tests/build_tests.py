@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import kernels
+from workbench import output
 
 ROOT = kernels.ROOT
 
@@ -55,10 +56,7 @@ def clone(folder):
 
 def build(folder, kdir):
     """Builds there; returns the steps that make took, without folder names."""
-    run = subprocess.run(
-        ["scripts/build"], cwd=folder, env={**os.environ, "KDIR": str(kdir)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
+    run = output(["scripts/build"], folder, {**os.environ, "KDIR": str(kdir)})
     assert run.returncode == 0, run.stdout[-3000:]
     steps = set()
     for line in run.stdout.splitlines():

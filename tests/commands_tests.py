@@ -15,6 +15,7 @@ from pathlib import Path
 
 import kernels
 from build_tests import clone
+from workbench import output
 
 ROOT = kernels.ROOT
 README = ROOT / "README.md"
@@ -329,12 +330,10 @@ def without_root(commands, folder):
     # The home of root is closed to others. In here it is open, in a view of it.
     view = folder / "view"
     opened = f"mkdir {view} && {overlay('/root', view)} && chmod 755 /root"
-    run = subprocess.run(
+    run = output(
         ["unshare", "--mount", "bash", "-c",
          f"{opened} && cd {place} && exec setpriv --reuid 65534 --regid 65534 --clear-groups "
-         "--no-new-privs make run PROBES='p:x do_sys_openat2'"],
-        env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True)
+         "--no-new-privs make run PROBES='p:x do_sys_openat2'"], env=env, stdin=subprocess.DEVNULL)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "rust_kprobe: x: pre pid=" in run.stdout, run.stdout[-3000:]
 
@@ -364,10 +363,9 @@ def without_apt(commands, folder):
     hide.append("cd /usr/bin && rm -f apt* dpkg* mmdebstrap ../lib/systemd/systemd-udevd")
 
     def here(command, more=""):
-        return subprocess.run(
-            ["unshare", "--mount", "bash", "-c",
-             f"{' && '.join(hide)} {more} && cd {place} && {command}"], env=env, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return output(["unshare", "--mount", "bash", "-c",
+                       f"{' && '.join(hide)} {more} && cd {place} && {command}"], env=env,
+                      stdin=subprocess.DEVNULL)
 
     made = here("make doctor && make && make run && make test SUITES=module")
     assert made.returncode == 0, made.stdout[-3000:]

@@ -2,22 +2,19 @@
 """Tests the doctor: it names what is missing and says how to fix it."""
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 import kernels
 from build_tests import clone
+from workbench import output
 
 
 def doctor(*words, cwd=kernels.ROOT, **env):
     """`make doctor` as a user calls it, with that environment; None removes a variable."""
     mine = {k: v for k, v in os.environ.items() if k not in ("KDIR", "KERNEL", "KPROBES_LOCKED")}
-    return subprocess.run(
-        ["make", "-s", "doctor", *words], cwd=cwd,
-        env={k: v for k, v in (mine | env).items() if v is not None},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
+    return output(["make", "-s", "doctor", *words], cwd,
+                  {k: v for k, v in (mine | env).items() if v is not None})
 
 
 def seen(folder):
@@ -132,10 +129,7 @@ def run(bench, results):
                 for word in words:
                     assert word in found.stdout, f"no {word!r} in:\n{found.stdout}"
                 # A build stops there, before it makes anything.
-                build = subprocess.run(
-                    [kernels.ROOT / "scripts/build"], env={**os.environ, **env, "KDIR": str(tree)},
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                )
+                build = output(["scripts/build"], env={**os.environ, **env, "KDIR": str(tree)})
                 assert build.returncode == 1 and "MISSING" in build.stdout, build.stdout
                 assert "RUSTC" not in build.stdout, build.stdout
             return test

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs the unit tests of the parser of `probes=`, tests/parser.rs, on this machine."""
+"""Tests the parser of `probes=` on this machine: by tests/parser.rs, and by fuzzing it briefly."""
 import re
 import subprocess
 
 import kernels
+from workbench import output
+
+RUNS = 500_000
 
 
 def run(bench, results):
@@ -18,3 +21,14 @@ def run(bench, results):
         results.add(verdict == "ok", f"parser: {name.replace('_', ' ')}")
     if not found or (tests.returncode != 0) != any(v != "ok" for _, v in found):
         results.add(False, "parser: its tests ran", tests.stdout.splitlines()[-20:])
+
+
+def fuzz(bench, results):
+    fuzzed = output(["tests/fuzz/run", str(RUNS)])
+    done = re.search(r"number_of_executed_units: (\d+)", fuzzed.stdout)
+    results.add(fuzzed.returncode == 0 and done is not None and int(done[1]) >= RUNS,
+                f"fuzz: the parser takes {RUNS} inputs as the grammar says",
+                fuzzed.stdout.splitlines()[-40:])
+    mistakes = output(["tests/fuzz/mistakes"])
+    results.add(mistakes.returncode == 0, "fuzz: each mistake that is put into the parser is found",
+                mistakes.stdout.splitlines()[-40:])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import kernels
+from workbench import output
 
 ROOT = kernels.ROOT
 CONSUMER = "tests/consumer/Kbuild", "tests/consumer/consumer.rs"
@@ -165,9 +166,8 @@ def confirmed(results):
         def build(again):
             (folder / "m.h").write_text(
                 f"#ifdef AGAIN\n{again}\n#else\n{LAYOUT}\n#endif\n")
-            return subprocess.run(
-                [ROOT / "src/fields.py", "m_fields.rs", "m.rs", "m.h", "m.d", "readelf", compiler],
-                cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            return output([ROOT / "src/fields.py", "m_fields.rs", "m.rs", "m.h", "m.d", "readelf",
+                           compiler], folder)
 
         made = build(LAYOUT)
         results.add(made.returncode == 0, "fields: a compiler that confirms",
@@ -272,11 +272,8 @@ def links(bench, results):
 def editor(bench):
     """rust-project.json has the library and a module of another folder that uses it."""
     with elsewhere(*CONSUMER) as folder:
-        made = subprocess.run(
-            ["make", "-s", "-C", ROOT, "rust-analyzer", f"MODULE={folder}",
-             f"KDIR={bench.kdir}"], env={**os.environ, "KPROBES": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        made = output(["make", "-s", "rust-analyzer", f"MODULE={folder}", f"KDIR={bench.kdir}"],
+                      env={**os.environ, "KPROBES": str(ROOT)})
         assert made.returncode == 0, made.stdout[-3000:]
         crates = json.loads((folder / "rust-project.json").read_text())["crates"]
         names = [crate["display_name"] for crate in crates]

@@ -10,6 +10,7 @@ from typing import Callable
 
 import harness_tests
 import kernels
+import parser_tests
 import stress_tests
 
 
@@ -62,7 +63,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("attacks", Needs(
         lambda bench: bench.native,
         "its places and errnos are those of this machine's architecture")),
-    Suite("fuzz", ONCE),
+    Suite("fuzz", ONCE, parser_tests.fuzz),
     Suite("stress4", own("two CPUs, emulated in turn, will do"), stress_tests.on(4)),
     Suite("stress", ANY, stress_tests.on(2)),
     Suite("faults", option("FAILSLAB", "this kernel lets no allocation fail; KERNEL=debug can"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import kernels
 from commands_tests import readme_blocks
+from workbench import output
 
 WANTED = (
     "rust_kprobe: clone: registered p at kernel_clone",
@@ -22,11 +23,8 @@ def run(bench, results):
     commands = blocks[bench.stock].partition("\n")[2]
     vng = subprocess.check_output([kernels.ROOT / "scripts/virtme-ng"], text=True)
     path = f"{Path(vng).parent}:{os.environ['PATH']}"
-    guest = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {commands}"], cwd=kernels.ROOT, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180,
-        env={**os.environ, "KDIR": bench.kdir, "PATH": path},
-    )
+    guest = output(["bash", "-c", f"set -o pipefail; {commands}"], stdin=subprocess.DEVNULL,
+                   timeout=180, env={**os.environ, "KDIR": bench.kdir, "PATH": path})
     end = guest.stdout.splitlines()[-30:]
     for line in WANTED:
         results.add(line in guest.stdout, f"virtme: {line}", end)

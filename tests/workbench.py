@@ -16,6 +16,12 @@ ROOT = kernels.ROOT
 STOCK_FACTOR = 2
 
 
+def output(command, cwd=ROOT, env=os.environ, **options):
+    """Runs it; the process, with all that it printed in `stdout`."""
+    return subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="backslashreplace", **options)
+
+
 class Bench:
     def __init__(self):
         env = {**os.environ, "KERNEL": os.environ.get("KERNEL") or "workbench"}
@@ -44,11 +50,8 @@ class Bench:
 
     def make(self, folder, *words, kdir=None, **variables):
         """Runs scripts/build there; the process, with what it said in `stdout`."""
-        return subprocess.run(
-            [ROOT / "scripts/build", "-C", folder, *words],
-            env={**os.environ, "KDIR": str(kdir or self.kdir), **variables},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        return output([ROOT / "scripts/build", "-C", folder, *words],
+                      env={**os.environ, "KDIR": str(kdir or self.kdir), **variables})
 
     def build(self, folder):
         """Builds the modules of a folder of the project's, once."""

@@ -193,25 +193,24 @@ impl Nop {
     fn end(&self, _what: &str, _missed: u64) {}
 }
 
-/// Counts, and tells at the end, if it has a name: the program knows how many there must be.
-struct Counts {
+/// Counts, and tells at the end, if it has a name: the program knows how many there must be. Calls
+/// a closure at each hit, and at the end with true.
+struct Does<F> {
     name: &'static str,
     hits: Count,
+    what: F,
 }
 
-handler!(Counts);
+handler!(Does<F>, F: Fn(bool) + Send + Sync + 'static);
 
-impl Counts {
-    fn new(name: &'static str) -> Self {
-        let hits = Count::new();
-        Self { name, hits }
-    }
-
+impl<F: Fn(bool)> Does<F> {
     fn hit(&self) {
         self.hits.add(1);
+        (self.what)(false);
     }
 
     fn end(&self, what: &str, missed: u64) {
+        (self.what)(true);
         if !self.name.is_empty() {
             let (name, hits) = (self.name, self.hits.get());
             pr_info!("{name}: {hits} {what}, {missed} missed\n");
@@ -219,41 +218,38 @@ impl Counts {
     }
 }
 
-struct Does<F: Fn() + Send + Sync + 'static> {
-    counts: Counts,
-    what: F,
+fn does(
+    name: &'static str,
+    what: impl Fn() + Send + Sync + 'static,
+) -> Does<impl Fn(bool) + Send + Sync + 'static> {
+    let what = move |end: bool| {
+        if !end {
+            what()
+        }
+    };
+    let hits = Count::new();
+    Does { name, hits, what }
 }
 
-handler!(Does<F>, F: Fn() + Send + Sync + 'static);
-
-impl<F: Fn() + Send + Sync + 'static> Does<F> {
-    fn new(name: &'static str, what: F) -> Self {
-        let counts = Counts::new(name);
-        Self { counts, what }
-    }
-
-    fn hit(&self) {
-        self.counts.hit();
-        (self.what)();
-    }
-
-    fn end(&self, what: &str, missed: u64) {
-        self.counts.end(what, missed);
-    }
+fn finally(
+    name: &'static str,
+    what: impl Fn() + Send + Sync + 'static,
+) -> Does<impl Fn(bool) + Send + Sync + 'static> {
+    let what = move |end: bool| {
+        if end {
+            what()
+        }
+    };
+    let hits = Count::new();
+    Does { name, hits, what }
 }
 
-struct Finally<F: Fn() + Send + Sync + 'static>(Counts, F);
+type Counts = Does<fn(bool)>;
 
-handler!(Finally<F>, F: Fn() + Send + Sync + 'static);
-
-impl<F: Fn() + Send + Sync + 'static> Finally<F> {
-    fn hit(&self) {
-        self.0.hit();
-    }
-
-    fn end(&self, what: &str, missed: u64) {
-        (self.1)();
-        self.0.end(what, missed);
+impl Counts {
+    fn new(name: &'static str) -> Self {
+        let (hits, what): (_, fn(bool)) = (Count::new(), |_| {});
+        Self { name, hits, what }
     }
 }
 

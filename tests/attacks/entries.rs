@@ -48,33 +48,33 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         b"set_in_handler" => {
             let make = || briefly(EntrySet::matching(c"vfs_*", Nop));
-            one(Entry::new(PLACE, Does::new("outer", once(make))))
+            one(Entry::new(PLACE, does("outer", once(make))))
         }
         b"forgotten_everywhere" => forget(EntrySet::matching(c"*", Nop)),
         // The library's own functions in C, which ftrace does not know.
         b"own_helpers" => one(EntrySet::matching(c"kprobes_entry_*", Nop)),
         b"first_in_a_watch" => {
             let make = || made(Entry::new(OTHER, Nop)).map(drop);
-            one(ModuleWatch::new(Does::new("", once(make))))
+            one(ModuleWatch::new(does("", once(make))))
         }
         b"in_a_watch" => {
             let mut kept = one(Entry::new(PLACE, Counts::new("entry")))?;
             let make = || made(Entry::new(OTHER, Counts::new("within"))).map(drop);
-            add(&mut kept, ModuleWatch::new(Does::new("", once(make))))?;
+            add(&mut kept, ModuleWatch::new(does("", once(make))))?;
             Ok(kept)
         }
         b"registers_at_the_end" => {
             let register = || assert!(made(Entry::new(OTHER, Counts::new("inner"))).is_ok());
-            one(Entry::new(PLACE, Finally(Counts::new("outer"), register)))
+            one(Entry::new(PLACE, finally("outer", register)))
         }
         // Each of these calls functions that are probed, none of which takes a lock.
         b"many_call" => {
             let names = c"vfs_* do_* *sched* *symbol* *printf* string*";
-            one(EntrySet::matching(names, Does::new("all", looks_up)))
+            one(EntrySet::matching(names, does("all", looks_up)))
         }
         b"allocator" => {
             let allocates = || drop(KBox::new([0u64; 8], GFP_ATOMIC));
-            let handler = Does::new("allocator", allocates);
+            let handler = does("allocator", allocates);
             one(EntrySet::matching(c"__kmalloc* kfree kvfree", handler))
         }
         // The functions that run before the library's guard against recursion and after it, and at
@@ -90,7 +90,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let names = names()?;
             let name = names.first().ok_or(EINVAL)?;
             let mut kept = just(counting(Target::symbol(name), "kprobe")?)?;
-            add(&mut kept, Entry::new(PLACE, Does::new("entry", handled)))?;
+            add(&mut kept, Entry::new(PLACE, does("entry", handled)))?;
             Ok(kept)
         }
         // Entry probes at functions at which there can be no kprobe, because kprobes call them.

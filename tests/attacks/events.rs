@@ -47,12 +47,12 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"made_in_a_handler" => {
             let make = || briefly(Hit::arms(Tracepoint::new(SCHED_FORK, Nop)));
-            one(Kprobe::new(PLACE, Does::new("outer", once(make))))
+            one(Kprobe::new(PLACE, does("outer", once(make))))
         }
         // When init is done, and when the module goes, after its exit.
         b"made_after_the_exit" => {
             let makes = || tell(forget(armed(Nop)).map(drop));
-            forget(ModuleWatch::new(Does::new("", makes)))
+            forget(ModuleWatch::new(does("", makes)))
         }
         b"enabled_by_hand" => {
             let probe = made(armed(Counts::new("by hand")))?;

@@ -140,7 +140,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"chained" => all!(Options::default(), |init| fails(chained(init), EIO)?),
         b"made_in_handlers" => {
-            let handler = || Does::new("", once(all_deadlock));
+            let handler = || does("", once(all_deadlock));
             probes!(Options::default(), handler(), |init| add(&mut kept, init)?);
         }
         b"made_under_a_lock" => {
@@ -153,7 +153,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             all_deadlock()?;
         }
         b"made_on_the_stack" => {
-            all!(Options::default(), |init| fails(on_the_stack(init), EINVAL)?);
+            all!(Options::default(), |init| {
+                fails(on_the_stack(init), EINVAL)?;
+            });
             fails(on_the_stack(ModuleWatch::new(Nop)), EINVAL)?;
         }
         b"panics_on_the_stack" => {

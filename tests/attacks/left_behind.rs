@@ -47,7 +47,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             forget(Kretprobe::with_options(target, options, Nop))
         }
         // The last time when this module goes, after its exit.
-        b"watch_makes_more" => forget(ModuleWatch::new(Does::new("", || {
+        b"watch_makes_more" => forget(ModuleWatch::new(does("", || {
             tell(forget(Kprobe::new(PLACE, Nop)).map(drop));
         }))),
         _ => Err(ENOTTY),

@@ -146,7 +146,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"in_update" => {
             let map = Arc::new(Map::<u32, u32>::new(4)?, GFP_KERNEL)?;
             let same = map.clone();
-            let within = Does::new("within", move || {
+            let within = does("within", move || {
                 same.update(7, 1, |n| *n = 100);
                 same.take(7);
             });

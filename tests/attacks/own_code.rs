@@ -71,7 +71,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let mut kept = Kept::new();
     match case {
         b"handlers" => {
-            add(&mut kept, Kprobe::new(PLACE, Does::new("outer", called)))?;
+            add(&mut kept, Kprobe::new(PLACE, does("outer", called)))?;
             let inner = Target::address(called as *const () as usize);
             keep(&mut kept, counting(inner, "inner")?)?;
         }

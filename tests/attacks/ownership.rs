@@ -43,7 +43,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 let owns = move || {
                     let _ = &next;
                 };
-                let probe = made(Kprobe::new(PLACE, Finally(Counts::new(name), owns)))?;
+                let probe = made(Kprobe::new(PLACE, finally(name, owns)))?;
                 next = Some(KBox::new(probe, GFP_KERNEL)?);
             }
             just(next)
@@ -59,7 +59,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let known = shared.clone();
             let mut kept = just(shared)?;
             let forgets = move || mem::forget(known.clone());
-            add(&mut kept, Kretprobe::new(PLACE, Does::new("", forgets)))?;
+            add(&mut kept, Kretprobe::new(PLACE, does("", forgets)))?;
             Ok(kept)
         }
         b"last_at_return" => {

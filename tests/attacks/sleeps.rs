@@ -12,9 +12,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let sleeps = || fsleep(Delta::from_millis(1));
     let allocates = || drop(KBox::new([0u64; 8], GFP_KERNEL));
     match case {
-        b"in_kprobe" => one(Kprobe::new(PLACE, Does::new("sleeps", sleeps))),
-        b"in_entry" => one(Entry::new(PLACE, Does::new("sleeps", sleeps))),
-        b"allocates" => one(Kprobe::new(PLACE, Does::new("allocates", allocates))),
+        b"in_kprobe" => one(Kprobe::new(PLACE, does("sleeps", sleeps))),
+        b"in_entry" => one(Entry::new(PLACE, does("sleeps", sleeps))),
+        b"allocates" => one(Kprobe::new(PLACE, does("allocates", allocates))),
         _ => Err(ENOTTY),
     }
 }

@@ -34,7 +34,7 @@ fn others() -> Result<Kept> {
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     fn with(what: impl Fn() + Send + Sync + 'static) -> Result<Kept> {
-        one(Kprobe::new(PLACE, Finally(Counts::new("outer"), what)))
+        one(Kprobe::new(PLACE, finally("outer", what)))
     }
     match case {
         b"registers" => with(|| drop(counting(OTHER, "inner"))),

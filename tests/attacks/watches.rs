@@ -14,7 +14,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         b"makes_a_watch" => {
             let make = || made(ModuleWatch::new(Nop)).map(drop);
-            one(ModuleWatch::new(Does::new("", once(make))))
+            one(ModuleWatch::new(does("", once(make))))
         }
         b"drops_a_probe" => {
             let drops = Empties::of(Kprobe::new(OTHER, Counts::new("dropped")))?;

@@ -11,7 +11,7 @@ struct Odd(Seen);
 #[vtable]
 impl overrides::Handler for Odd {
     fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
-        Seen::add(&self.0.pre);
+        self.0.pre.add(1);
         (cx.arg0::<i32>() % 2 != 0).then_some(1000 + cx.index())
     }
 }

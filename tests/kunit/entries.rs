@@ -4,13 +4,6 @@
 
 use crate::targets::*;
 
-#[vtable]
-impl entry::Handler for Before {
-    fn entry(&self, cx: &entry::Context<'_>) {
-        self.0.note(cx.arg0(), cx.index());
-    }
-}
-
 fn entry(target: Target<'_>) -> Result<Pin<KBox<Entry<Before>>>> {
     boxed(Entry::new(target, Before(Seen::new())))
 }
@@ -98,7 +91,7 @@ mod tests {
         assert_eq!(list.handler().0.hits().0, 2);
         assert_eq!(set.handler().0.hits().0, 4);
         // The index is that of the probe.
-        let index = list.handler().0.index.load(Relaxed) as usize;
+        let index = list.handler().0.index.load(Relaxed);
         let mix = list.get(index).ok_or(ENOENT)?;
         drop(set);
         mix.disable()?;

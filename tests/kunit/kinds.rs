@@ -2,7 +2,6 @@
 
 //! What holds for every kind of probe: a suite for each kind, all with the same cases.
 
-use crate::handlers::Hits;
 use crate::targets::*;
 use kernel::fmt::Arguments;
 use kernel::new_spinlock;

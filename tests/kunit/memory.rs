@@ -233,8 +233,8 @@ mod tests {
         let read = |seen: &Seen, cx: &kprobe::Context<'_>| {
             let mut buf = [0; 16];
             match cx.arg0::<UserStr>().read(&mut buf) {
-                Ok(text) if text.as_bytes() == b"from a program" => Seen::add(&seen.pre),
-                _ if faults(cx.arg0()) == 4 => Seen::add(&seen.post),
+                Ok(text) if text.as_bytes() == b"from a program" => seen.pre.add(1),
+                _ if faults(cx.arg0()) == 4 => seen.post.add(1),
                 _ => {}
             }
         };

@@ -13,14 +13,14 @@ const MAX: usize = 64;
 /// The stack that a handler saw last, and how often it was called.
 struct Kept {
     words: [Atomic<usize>; MAX],
-    hits: Atomic<u64>,
+    hits: Count,
 }
 
 impl Kept {
     const fn new() -> Self {
         Self {
             words: [const { Atomic::new(0) }; MAX],
-            hits: Atomic::new(0),
+            hits: Count::new(),
         }
     }
 
@@ -32,11 +32,11 @@ impl Kept {
         {
             to.store(word, Relaxed);
         }
-        Seen::add(&self.hits);
+        self.hits.add(1);
     }
 
     fn hits(&self) -> u64 {
-        self.hits.load(Relaxed)
+        self.hits.get()
     }
 
     /// The words, which a stack has that was stored by `run`.

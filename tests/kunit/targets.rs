@@ -9,6 +9,7 @@ use kprobes::probe::Kind;
 use kprobes::regs::Register;
 
 // What all suites use.
+pub(crate) use crate::handlers::Hits;
 pub(crate) use kernel::prelude::*;
 pub(crate) use kernel::sync::atomic::Atomic;
 pub(crate) use kernel::sync::atomic::Relaxed;
@@ -105,46 +106,31 @@ pub(crate) fn some() -> u32 {
     black_box(987_654_321)
 }
 
-/// Counts hits and stores what was seen last.
+/// Counts hits, before the instruction and after it, and stores what was seen.
 pub(crate) struct Seen {
-    pub(crate) pre: Atomic<u64>,
-    pub(crate) post: Atomic<u64>,
-    pub(crate) value: Atomic<u64>,
-    pub(crate) index: Atomic<u64>,
+    pub(crate) pre: Count,
+    pub(crate) post: Count,
+    pub(crate) index: Atomic<usize>,
     pub(crate) preemptible: Atomic<bool>,
 }
 
 impl Seen {
     pub(crate) const fn new() -> Self {
         Self {
-            pre: Atomic::new(0),
-            post: Atomic::new(0),
-            value: Atomic::new(0),
-            index: Atomic::new(u64::MAX),
+            pre: Count::new(),
+            post: Count::new(),
+            index: Atomic::new(usize::MAX),
             preemptible: Atomic::new(false),
         }
     }
 
-    pub(crate) fn add(counter: &Atomic<u64>) {
-        counter.fetch_add(1, Relaxed);
-    }
-
     pub(crate) fn hits(&self) -> (u64, u64) {
-        (self.pre.load(Relaxed), self.post.load(Relaxed))
+        (self.pre.get(), self.post.get())
     }
 
-    pub(crate) fn last(&self) -> u64 {
-        self.value.load(Relaxed)
-    }
-
-    pub(crate) fn note(&self, value: u64, index: usize) {
-        Self::add(&self.pre);
-        self.value.store(value, Relaxed);
-        self.index.store(index as u64, Relaxed);
-        self.note_preemptible();
-    }
-
-    pub(crate) fn note_preemptible(&self) {
+    fn note(&self, counter: &Count, index: usize) {
+        counter.add(1);
+        self.index.store(index, Relaxed);
         if kut_preemptible() {
             self.preemptible.store(true, Relaxed);
         }
@@ -153,10 +139,11 @@ impl Seen {
 
 pub(crate) struct Before(pub(crate) Seen);
 
-#[vtable]
-impl kprobe::Handler for Before {
-    fn pre(&self, cx: &kprobe::Context<'_>) {
-        self.0.note(cx.arg0(), cx.index());
+handlers!(Before);
+
+impl Hits for Before {
+    fn hit<At: Place>(&self, cx: &Context<'_, At>, _address: Option<Address>) {
+        self.0.note(&self.0.pre, cx.index());
     }
 }
 
@@ -165,12 +152,11 @@ pub(crate) struct Around(pub(crate) Seen);
 #[vtable]
 impl kprobe::Handler for Around {
     fn pre(&self, cx: &kprobe::Context<'_>) {
-        self.0.note(cx.arg0(), cx.index());
+        self.0.note(&self.0.pre, cx.index());
     }
 
-    fn post(&self, _cx: &kprobe::PostContext<'_>) {
-        Seen::add(&self.0.post);
-        self.0.note_preemptible();
+    fn post(&self, cx: &kprobe::PostContext<'_>) {
+        self.0.note(&self.0.post, cx.index());
     }
 }
 
