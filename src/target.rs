@@ -8,9 +8,8 @@ use crate::prelude::*;
 ///
 /// It borrows the symbol's name only until the probe is registered.
 ///
-/// If several symbols have the same name, the kernel takes the first. A module cannot detect that,
-/// because `kallsyms_on_each_match_symbol()` is not exported. Use the address for a static function
-/// whose name is not unique.
+/// If several symbols have the same name, the kernel takes the first. Use the address for a static
+/// function whose name is not [unique](Target::is_unique).
 ///
 /// # Examples
 ///
@@ -62,6 +61,15 @@ impl<'a> Target<'a> {
     pub const fn offset(mut self, bytes: u32) -> Self {
         self.offset = bytes;
         self
+    }
+
+    /// Returns the name of the symbol.
+    #[inline]
+    pub(crate) fn name(&self) -> Option<&'a CStr> {
+        match self.at {
+            At::Symbol(name) => Some(name),
+            At::Address(_) => None,
+        }
     }
 
     /// Sets the target of `kp`, which is all zeroes.

@@ -2,7 +2,11 @@
 
 //! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
 
-use crate::common::*;
+use super::ops::Locked;
+use crate::{
+    common::*,
+    kernel_ext::may_wait::may_wait, //
+};
 
 /// Iterates over the patterns of a list, which commas or white space separate.
 #[inline]
@@ -33,21 +37,56 @@ impl Drop for Matched {
     }
 }
 
+impl Target<'_> {
+    /// Returns whether no other function has the same name, as far as ftrace can trace them. An
+    /// address is unique, and so is a name within a module, `MODULE:SYMBOL`.
+    ///
+    /// The kernel takes the first of several, and does not say so; tracefs refuses such a name.
+    ///
+    /// Context: process context; it sleeps, and takes as long as [`EntrySet::matching`].
+    ///
+    /// Errors: `ENOENT` if ftrace cannot trace it; `EDEADLK` if the caller must not sleep; those of
+    /// `EntrySet::matching`.
+    ///
+    /// C function: `ftrace_set_filter()`.
+    ///
+    /// [`EntrySet::matching`]: crate::EntrySet::matching
+    pub fn is_unique(self) -> Result<bool> {
+        may_wait()?;
+        match self.name() {
+            Some(name) if !name.to_bytes().contains(&b':') => {
+                Ok(functions(name, &Locked::new(), |_, _| {})?.len() == 1)
+            }
+            _ => Ok(true),
+        }
+    }
+}
+
+/// Reports that the `n`th pattern is refused.
+pub(super) fn report_refused(n: c_uint, error: Error) {
+    // SAFETY: The function only prints.
+    unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
+}
+
 /// Returns the addresses of the functions that match one of the patterns of `list`, in ascending
-/// order.
+/// order. `refused` is called for a pattern that is refused.
 ///
 /// Errors: with the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no
 /// function; for all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and `EOPNOTSUPP` if
 /// this kernel cannot be asked.
 #[inline]
-pub(super) fn functions(list: &CStr, _locked: &super::ops::Locked) -> Result<KVVec<usize>> {
+pub(super) fn functions(
+    list: &CStr,
+    _locked: &Locked,
+    refused: fn(c_uint, Error),
+) -> Result<KVVec<usize>> {
     let matched = Matched;
-    let mut count = match_all(list, true)?;
+    let mut count = match_all(list, true, refused)?;
     // Then once more, until that adds nothing.
     //
     // SAFETY: The function only looks at the current task.
     while unsafe { bindings::kprobes_entry_may_have_missed() } {
-        let again = match_all(list, false)?;
+        let again = match_all(list, false, refused)?;
         if again == count {
             break;
         }
@@ -69,15 +108,11 @@ pub(super) fn functions(list: &CStr, _locked: &super::ops::Locked) -> Result<KVV
 /// Matches each pattern of `list`, in addition to what is matched already, or as the `first` ones.
 /// Returns how many functions that makes. Under the lock.
 #[inline]
-fn match_all(list: &CStr, first: bool) -> Result<usize> {
+fn match_all(list: &CStr, first: bool, refused: fn(c_uint, Error)) -> Result<usize> {
     let mut n = 0;
     for pattern in patterns(list) {
-        let refused = |error: &Error| {
-            // SAFETY: The function only prints.
-            unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
-        };
         if !is_valid(pattern) {
-            refused(&EINVAL);
+            refused(n, EINVAL);
             return Err(EINVAL);
         }
         // ftrace writes into it, and looks at the byte after it.
@@ -92,7 +127,7 @@ fn match_all(list: &CStr, first: bool) -> Result<usize> {
                 first && n == 0,
             )
         })
-        .inspect_err(refused)?;
+        .inspect_err(|&error| refused(n, error))?;
         n += 1;
     }
     if n == 0 {
