@@ -53,6 +53,7 @@ use definition::{
     MAX_LEN, //
 };
 use kernel::{
+    bindings,
     debugfs::Scope,
     prelude::*,
     str::CString,
@@ -224,7 +225,8 @@ fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProb
         None => Target::symbol(&symbol),
     };
     if target.is_unique() == Ok(false) {
-        return Err(report::not_unique());
+        // As tracefs.
+        return Err(Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int)));
     }
     let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
     match definition.kind {

@@ -14,8 +14,7 @@
 //!
 //! `OFFSET` is decimal or, after `0x`, hexadecimal; `MAXACTIVE` is decimal. A
 //! leading zero, which means octal in tracefs, is refused. `ADDRESS` is hexadecimal,
-//! after `0x`; it needs a name, because it must not get into the log, where tracefs
-//! has it in the name that it makes. A newline separates
+//! after `0x`, and must not get into the log by a default name. A newline separates
 //! definitions like `;`. The comma is for command lines that cannot have a space,
 //! as in the kernel's `kprobe_event=`.
 //!
@@ -127,7 +126,7 @@ impl Name {
         let _ = match (definition.given_name, definition.kind) {
             (Some(given), _) => name.write_str(given),
             (None, Kind::Probe) => write!(name, "p_{symbol}_{offset}"),
-            (None, Kind::Return { .. }) => write!(name, "r_{symbol}_{offset}"),
+            (None, _) => write!(name, "r_{symbol}_{offset}"),
         };
         name
     }
@@ -307,10 +306,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let mut address = None;
     if symbol.as_bytes()[0].is_ascii_digit() {
         address = hex(symbol).and_then(|digits| usize::from_str_radix(digits, 16).ok());
-        match (address, given_name) {
-            (None, _) => return mistake(symbol_at, "an address is 0x and up to 16 digits"),
-            (_, None) => return mistake(symbol_at, "an address needs a name, as p:NAME"),
-            _ => {}
+        if address.is_none() {
+            return mistake(symbol_at, "an address is 0x and up to 16 digits");
+        } else if given_name.is_none() {
+            return mistake(symbol_at, "an address needs a name, as p:NAME");
         }
     }
     if let Some(colon) = symbol.find(':') {

@@ -212,11 +212,6 @@ pub(crate) fn hint(symbol: &CStr, why: &str) {
 /// Why a return probe is refused with `EINVAL`.
 pub(crate) const NO_FUNCTION: &str = "not the entry of a function that ftrace knows, or NOKPROBE";
 
-/// Returns the errno of tracefs where several functions have the name.
-pub(crate) fn not_unique() -> Error {
-    Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int))
-}
-
 /// Returns the name of an errno, and why the kernel refuses a probe with it.
 pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
     match errno.to_errno().unsigned_abs() {

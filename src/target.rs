@@ -22,12 +22,12 @@ use crate::prelude::*;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
-    at: At<'a>,
+    pub(crate) at: At<'a>,
     pub(crate) offset: u32,
 }
 
 #[derive(Clone, Copy)]
-enum At<'a> {
+pub(crate) enum At<'a> {
     Symbol(&'a CStr),
     Address(usize),
 }
@@ -61,15 +61,6 @@ impl<'a> Target<'a> {
     pub const fn offset(mut self, bytes: u32) -> Self {
         self.offset = bytes;
         self
-    }
-
-    /// Returns the name of the symbol.
-    #[inline]
-    pub(crate) fn name(&self) -> Option<&'a CStr> {
-        match self.at {
-            At::Symbol(name) => Some(name),
-            At::Address(_) => None,
-        }
     }
 
     /// Sets the target of `kp`, which is all zeroes.

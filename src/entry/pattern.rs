@@ -3,10 +3,9 @@
 //! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
 
 use super::ops::Locked;
-use crate::{
-    common::*,
-    kernel_ext::may_wait::may_wait, //
-};
+use crate::common::*;
+use crate::kernel_ext::may_wait::may_wait;
+use crate::target::At;
 
 /// Iterates over the patterns of a list, which commas or white space separate.
 #[inline]
@@ -39,54 +38,41 @@ impl Drop for Matched {
 
 impl Target<'_> {
     /// Returns whether no other function has the same name, as far as ftrace can trace them. An
-    /// address is unique, and so is a name within a module, `MODULE:SYMBOL`.
+    /// address and `MODULE:SYMBOL` are taken for unique.
     ///
-    /// The kernel takes the first of several, and does not say so; tracefs refuses such a name.
+    /// Context: process context; it sleeps.
     ///
-    /// Context: process context; it sleeps, and takes as long as [`EntrySet::matching`].
-    ///
-    /// Errors: `ENOENT` if ftrace cannot trace it; `EDEADLK` if the caller must not sleep; those of
-    /// `EntrySet::matching`.
+    /// Errors: `EDEADLK` if the caller must not sleep; `ENOENT` if ftrace cannot trace it; those of
+    /// [`EntrySet::matching`](crate::EntrySet::matching).
     ///
     /// C function: `ftrace_set_filter()`.
-    ///
-    /// [`EntrySet::matching`]: crate::EntrySet::matching
+    #[inline]
     pub fn is_unique(self) -> Result<bool> {
         may_wait()?;
-        match self.name() {
-            Some(name) if !name.to_bytes().contains(&b':') => {
-                Ok(functions(name, &Locked::new(), |_, _| {})?.len() == 1)
+        match self.at {
+            At::Symbol(name) if !name.to_bytes().contains(&b':') => {
+                Ok(functions(name, &Locked::new(), false)?.len() == 1)
             }
             _ => Ok(true),
         }
     }
 }
 
-/// Reports that the `n`th pattern is refused.
-pub(super) fn report_refused(n: c_uint, error: Error) {
-    // SAFETY: The function only prints.
-    unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
-}
-
 /// Returns the addresses of the functions that match one of the patterns of `list`, in ascending
-/// order. `refused` is called for a pattern that is refused.
+/// order. A pattern that is refused may be reported.
 ///
 /// Errors: with the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no
 /// function; for all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and `EOPNOTSUPP` if
 /// this kernel cannot be asked.
 #[inline]
-pub(super) fn functions(
-    list: &CStr,
-    _locked: &Locked,
-    refused: fn(c_uint, Error),
-) -> Result<KVVec<usize>> {
+pub(super) fn functions(list: &CStr, _locked: &Locked, report: bool) -> Result<KVVec<usize>> {
     let matched = Matched;
-    let mut count = match_all(list, true, refused)?;
+    let mut count = match_all(list, true, report)?;
     // Then once more, until that adds nothing.
     //
     // SAFETY: The function only looks at the current task.
     while unsafe { bindings::kprobes_entry_may_have_missed() } {
-        let again = match_all(list, false, refused)?;
+        let again = match_all(list, false, report)?;
         if again == count {
             break;
         }
@@ -108,11 +94,17 @@ pub(super) fn functions(
 /// Matches each pattern of `list`, in addition to what is matched already, or as the `first` ones.
 /// Returns how many functions that makes. Under the lock.
 #[inline]
-fn match_all(list: &CStr, first: bool, refused: fn(c_uint, Error)) -> Result<usize> {
+fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
     let mut n = 0;
     for pattern in patterns(list) {
+        let refused = |error: &Error| {
+            if report {
+                // SAFETY: The function only prints.
+                unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
+            }
+        };
         if !is_valid(pattern) {
-            refused(n, EINVAL);
+            refused(&EINVAL);
             return Err(EINVAL);
         }
         // ftrace writes into it, and looks at the byte after it.
@@ -127,7 +119,7 @@ fn match_all(list: &CStr, first: bool, refused: fn(c_uint, Error)) -> Result<usi
                 first && n == 0,
             )
         })
-        .inspect_err(|&error| refused(n, error))?;
+        .inspect_err(refused)?;
         n += 1;
     }
     if n == 0 {
