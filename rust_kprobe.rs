@@ -29,6 +29,7 @@
 //! | `ENOENT` | no such symbol |
 //! | `EILSEQ` | the offset is not the start of an instruction |
 //! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
+//! | `EADDRNOTAVAIL` | several functions have that name, as far as ftrace knows them |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
 //!
@@ -52,6 +53,7 @@ use definition::{
     MAX_LEN, //
 };
 use kernel::{
+    bindings,
     debugfs::Scope,
     prelude::*,
     str::CString,
@@ -75,8 +77,8 @@ module! {
 
 kprobes::string_param!(
     probes,
-    "p[:NAME] [MODULE:]SYMBOL[+OFFSET] or r[MAXACTIVE][:NAME] [MODULE:]SYMBOL, several separated \
-     by ';'. Default: kernel_clone before, after and at return",
+    "p[:NAME] PLACE or r[MAXACTIVE][:NAME] PLACE, several separated by ';', where PLACE is \
+     [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS. Default: kernel_clone before, after and at return",
     MAX_LEN
 );
 
@@ -219,15 +221,24 @@ fn at_return(name: CString, target: Target<'_>, max_active: u16) -> Result<AnyPr
 /// Registers the cheapest kind of probe that does what one of `all` says.
 fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProbe> {
     let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
-    let target = Target::symbol(&symbol);
+    let target = match definition.address {
+        Some(address) => Target::address(address),
+        None => Target::symbol(&symbol),
+    };
+    if target.is_unique() == Ok(false) {
+        // As tracefs.
+        return Err(Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int)));
+    }
     let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
     match definition.kind {
-        Kind::Probe { offset: 0 } if definition.may_be_at_entry(all) => {
+        Kind::Probe if definition.may_be_at_entry(all) => {
             // What is wrong with a place is for the kprobe to say.
             at_entry(name()?, target).or_else(|_| before(name()?, target))
         }
-        Kind::Probe { offset } => before(name()?, target.offset(offset)),
-        Kind::Return { max_active } => at_return(name()?, target, max_active),
+        Kind::Probe => before(name()?, target.offset(definition.offset)),
+        Kind::Return { max_active } => {
+            at_return(name()?, target.offset(definition.offset), max_active)
+        }
     }
 }
 

@@ -7,13 +7,14 @@
 //!
 //! ```text
 //! probes     := [definition] { ";" [definition] }
-//! definition := "p"            [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
-//!             | "r" [MAXACTIVE] [":" NAME] SPACE [MODULE ":"] SYMBOL
+//! definition := ("p" | "r" [MAXACTIVE]) [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
+//!             | ("p" | "r" [MAXACTIVE]) ":" NAME SPACE ADDRESS
 //! SPACE      := one or more of space, tab, ","
 //! ```
 //!
 //! `OFFSET` is decimal or, after `0x`, hexadecimal; `MAXACTIVE` is decimal. A
-//! leading zero, which means octal in tracefs, is refused. A newline separates
+//! leading zero, which means octal in tracefs, is refused. `ADDRESS` is hexadecimal,
+//! after `0x`, and must not get into the log by a default name. A newline separates
 //! definitions like `;`. The comma is for command lines that cannot have a space,
 //! as in the kernel's `kprobe_event=`.
 //!
@@ -34,10 +35,7 @@ pub(crate) const MAX_ACTIVE: u16 = 4096;
 /// The kind of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Probe {
-        /// The offset from the symbol, in bytes.
-        offset: u32,
-    },
+    Probe,
     Return {
         /// The number of calls in flight to follow; 0 for the kernel's default.
         max_active: u16,
@@ -49,7 +47,11 @@ pub(crate) enum Kind {
 pub(crate) struct Definition<'a> {
     pub(crate) kind: Kind,
     given_name: Option<&'a str>,
+    /// The symbol, or the address as it is written.
     pub(crate) symbol: &'a str,
+    pub(crate) address: Option<usize>,
+    /// The offset from the symbol, in bytes.
+    pub(crate) offset: u32,
     /// The column of the symbol in the definition, from 1.
     pub(crate) symbol_column: usize,
 }
@@ -58,7 +60,7 @@ pub(crate) struct Definition<'a> {
 impl fmt::Display for Definition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Probe { .. } => f.write_str("p")?,
+            Kind::Probe => f.write_str("p")?,
             Kind::Return { max_active: 0 } => f.write_str("r")?,
             Kind::Return { max_active } => write!(f, "r{max_active}")?,
         }
@@ -66,9 +68,9 @@ impl fmt::Display for Definition<'_> {
             write!(f, ":{name}")?;
         }
         write!(f, " {}", self.symbol)?;
-        match self.kind {
-            Kind::Probe { offset } if offset != 0 => write!(f, "+0x{offset:x}"),
-            _ => Ok(()),
+        match self.offset {
+            0 => Ok(()),
+            offset => write!(f, "+0x{offset:x}"),
         }
     }
 }
@@ -84,7 +86,7 @@ impl Definition<'_> {
     pub(crate) fn may_be_at_entry(&self, all: &[Definition<'_>]) -> bool {
         all.iter()
             .filter(|other| other.function() == self.function())
-            .all(|other| other.kind == Kind::Probe { offset: 0 })
+            .all(|other| other.kind == Kind::Probe && other.offset == 0)
     }
 
     /// The symbol without its module.
@@ -104,7 +106,7 @@ impl Definition<'_> {
 }
 
 /// The name of a probe. The default is that of tracefs: `p_SYMBOL_OFFSET` or
-/// `r_SYMBOL_0`, with `_` for `:` and `.`, truncated like tracefs does.
+/// `r_SYMBOL_OFFSET`, with `_` for `:` and `.`, truncated like tracefs does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Name {
     bytes: [u8; MAX_NAME],
@@ -119,12 +121,12 @@ impl Name {
             bytes: [0; MAX_NAME],
             len: 0,
         };
-        let symbol = definition.symbol;
+        let Definition { symbol, offset, .. } = definition;
         // Writing to a name does not fail.
         let _ = match (definition.given_name, definition.kind) {
             (Some(given), _) => name.write_str(given),
-            (None, Kind::Probe { offset }) => write!(name, "p_{symbol}_{offset}"),
-            (None, Kind::Return { .. }) => write!(name, "r_{symbol}_0"),
+            (None, Kind::Probe) => write!(name, "p_{symbol}_{offset}"),
+            (None, _) => write!(name, "r_{symbol}_{offset}"),
         };
         name
     }
@@ -234,6 +236,11 @@ fn is_octal(digits: &str) -> bool {
     matches!(digits.as_bytes(), [b'0', b'0'..=b'9', ..])
 }
 
+/// Returns the digits of a hexadecimal number.
+fn hex(number: &str) -> Option<&str> {
+    number.strip_prefix("0x").or(number.strip_prefix("0X"))
+}
+
 /// Parses one definition, as returned by [`split`].
 pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let mut c = Cursor { text, at: 0 };
@@ -296,8 +303,14 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     {
         return mistake(symbol_at + bad, "not a character of a symbol");
     }
+    let mut address = None;
     if symbol.as_bytes()[0].is_ascii_digit() {
-        return mistake(symbol_at, "a symbol does not begin with a digit");
+        address = hex(symbol).and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        if address.is_none() {
+            return mistake(symbol_at, "an address is 0x and up to 16 digits");
+        } else if given_name.is_none() {
+            return mistake(symbol_at, "an address needs a name, as p:NAME");
+        }
     }
     if let Some(colon) = symbol.find(':') {
         if colon == 0 || colon + 1 == symbol.len() || symbol[colon + 1..].contains(':') {
@@ -311,15 +324,15 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let mut offset = 0;
     let plus_at = c.at;
     if c.eat(b'+') {
-        if is_return {
-            return mistake(plus_at, "a return probe takes no offset");
+        if address.is_some() {
+            return mistake(plus_at, "an address takes no offset");
         }
         let at = c.at;
         let digits = c.take_str(|b| b.is_ascii_alphanumeric());
         if is_octal(digits) {
             return mistake(at, OCTAL);
         }
-        let number = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
+        let number = match hex(digits) {
             Some(hex) => u32::from_str_radix(hex, 16),
             None => digits.parse::<u32>(),
         };
@@ -342,10 +355,12 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         kind: if is_return {
             Kind::Return { max_active }
         } else {
-            Kind::Probe { offset }
+            Kind::Probe
         },
         given_name,
         symbol,
+        address,
+        offset,
         symbol_column: symbol_at + 1,
     })
 }

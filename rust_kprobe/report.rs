@@ -192,7 +192,10 @@ impl fmt::Display for ReturnValue {
 
 /// `probes: definition N "TEXT", column COLUMN: REASON (ERRNO)`
 pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str, errno: Error) {
-    let shown = &text[..text.len().min(SHOWN)];
+    // An address must not get into the log.
+    let address = |at: &[u8]| at[1] == b'0' && matches!(at[0], b' ' | b'\t' | b'\r' | b',');
+    let end = text.windows(2).position(address).map_or(SHOWN, |at| at + 2);
+    let shown = &text[..text.len().min(end).min(SHOWN)];
     let more = if shown.len() < text.len() { "..." } else { "" };
     pr_err!(
         "probes: definition {n} \"{}{more}\", column {column}: {reason} ({})\n",
@@ -217,6 +220,10 @@ pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
         bindings::EINVAL => (
             "EINVAL",
             "this place cannot be probed: NOKPROBE, notrace, or no code",
+        ),
+        bindings::EADDRNOTAVAIL => (
+            "EADDRNOTAVAIL",
+            "several functions have this name: take an address of /proc/kallsyms, p:NAME 0xADDRESS",
         ),
         bindings::ENODEV => ("ENODEV", "the kernel has disabled ftrace after an error"),
         bindings::EOPNOTSUPP => ("EOPNOTSUPP", "this kernel has no return probes"),

@@ -143,7 +143,7 @@ impl<At: Place> Context<'_, At> {
     pub fn in_serving_softirq(&self) -> bool {
         #[cfg(CONFIG_PREEMPT_RT)]
         // SAFETY: `softirq_disable_cnt` is an `int`, and that is its offset.
-        let count: u32 = unsafe { current_field(bindings::KPROBES_TASK_SOFTIRQS) };
+        let count: u32 = unsafe { current_field(bindings::KPROBES_TASK_BH) };
         #[cfg(not(CONFIG_PREEMPT_RT))]
         let count = At::preempt_count(self.hit);
         count & bindings::KPROBES_SOFTIRQ & !bindings::KPROBES_HARDIRQ != 0

@@ -191,7 +191,7 @@ impl<H: Handler> EntrySet<H> {
         pub fn matching_with_options<'a>(handler, pattern: &'a CStr, options: Options) {
             let find = move |locked: &ops::Locked| {
                 let (ips, unloaded) = loop {
-                    let ips = pattern::functions(pattern, locked)?;
+                    let ips = pattern::functions(pattern, locked, true)?;
                     match locked.unloaded(&ips) {
                         Err(EAGAIN) => {}
                         unloaded => break (ips, unloaded?),

@@ -13,7 +13,7 @@
 //! | do so only for certain calls | an `if` at the entry; [`entry`](kretprobe::Handler::entry) returning `None`; `when` in [`probes!`] | [`conditional`], [`failed_opens`] |
 //! | have the arguments of the entry at the return | [`kretprobe::Handler::Data`] | [`failed_opens`], [`allocator`] |
 //! | time a function | [`Timed`], a [`timed::Handler`] | [`latency`] |
-//! | know whether a place can be probed | [`Target::check`] | |
+//! | know whether a place can be probed, and its name is unique | [`Target::check`], [`Target::is_unique`] | |
 //! | look at one instruction, before and after it | [`Target::offset`], [`pre`](kprobe::Handler::pre) and [`post`](kprobe::Handler::post) | [`registers`] |
 //! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
 //! | that of 32-bit programs, too | a set at `syscall!(all "NAME")`; [`Context::in_compat_syscall`] | [`change_outcome`] |

@@ -32,3 +32,16 @@ pub(crate) use kernel::{
     str::BStr,
     types::Opaque, //
 };
+
+/// Implements `Display` of `core` for types that have that of the kernel crate.
+macro_rules! display_by_core {
+    ($([$($param:tt)*] $type:ty),* $(,)?) => {
+        $(impl<$($param)*> core::fmt::Display for $type {
+            #[inline]
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                kernel::fmt::Display::fmt(self, f)
+            }
+        })*
+    };
+}
+pub(crate) use display_by_core;

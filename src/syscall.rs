@@ -12,19 +12,13 @@ use crate::common::*;
 ///
 /// `syscall!(all "NAME")` is an array of the targets for all entry points that there may be, for a
 /// set that is [`partial`](crate::probe::Options::partial), because few system calls have all:
-///
-/// | index | on x86-64 | on arm64 |
-/// |---|---|---|
-/// | 0 | `__x64_sys_*`: programs of 64 bits | `__arm64_sys_*`: all programs |
-/// | 1 | `__ia32_sys_*`: 32 bits | `__arm64_compat_sys_*`: 32 bits, where that differs |
-/// | 2 | `__ia32_compat_sys_*`: 32 bits, where that differs | |
-/// | 3 | `__x64_compat_sys_*`: x32, where that differs | |
-///
-/// [`Context::index`](crate::Context::index) says which of them was hit, and
-/// [`Context::in_compat_syscall`](crate::Context::in_compat_syscall) whether it is a call of 32
-/// bits. A system call without arguments, such as getpid(2), is one function with all names: take
-/// one target for it, or each call is a hit for each name. 32-bit programs also have system calls
-/// of other names, such as `mmap2` for `mmap`.
+/// `__x64_sys_*`, then `__ia32_sys_*`, `__ia32_compat_sys_*` (32 bits) and `__x64_compat_sys_*`
+/// (x32); on arm64, `__arm64_sys_*` and `__arm64_compat_sys_*`.
+/// [`Context::index`](crate::Context::index) says which was hit, and
+/// [`Context::in_compat_syscall`](crate::Context::in_compat_syscall) whether in a call of 32 bits.
+/// A system call without arguments, such as getpid(2), is one function with all names: take one
+/// target, or each call is a hit for each name. 32-bit programs also have system calls of other
+/// names, such as `mmap2`.
 ///
 /// Use [`Context::syscall_args`](crate::Context::syscall_args) for the arguments. The entry points
 /// are not the only way to what a system call does, see [`Override`](crate::Override).

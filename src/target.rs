@@ -8,9 +8,8 @@ use crate::prelude::*;
 ///
 /// It borrows the symbol's name only until the probe is registered.
 ///
-/// If several symbols have the same name, the kernel takes the first. A module cannot detect that,
-/// because `kallsyms_on_each_match_symbol()` is not exported. Use the address for a static function
-/// whose name is not unique.
+/// If several symbols have the same name, the kernel takes the first. Use the address for a static
+/// function whose name is not [unique](Target::is_unique).
 ///
 /// # Examples
 ///
@@ -23,12 +22,12 @@ use crate::prelude::*;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
-    at: At<'a>,
+    pub(crate) at: At<'a>,
     pub(crate) offset: u32,
 }
 
 #[derive(Clone, Copy)]
-enum At<'a> {
+pub(crate) enum At<'a> {
     Symbol(&'a CStr),
     Address(usize),
 }

@@ -10,10 +10,7 @@
 //! Context: any; nothing here sleeps, locks or faults.
 
 use crate::context::{Context, Place};
-use crate::kernel_ext::{
-    display::display_by_core,
-    nofault::KernelPtr, //
-};
+use crate::kernel_ext::nofault::KernelPtr;
 use crate::prelude::*;
 use crate::regs;
 use kernel::task::Pid;

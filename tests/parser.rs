@@ -37,6 +37,11 @@ fn accepts_what_tracefs_users_write() {
     accepts("p f+4294967295", "p f+0xffffffff");
     accepts("r1 f", "r1 f");
     accepts("r4096:x f", "r4096:x f");
+    accepts("r2 f+0x10", "r2 f+0x10");
+    accepts("p:x 0xffffffff81234567", "p:x 0xffffffff81234567");
+    accepts("r9:x 0X0", "r9:x 0X0");
+    let address = parse(b"r:x 0xffffffff81234567").map(|parsed| parsed.address);
+    assert_eq!(address, Ok(Some(0xffff_ffff_8123_4567)));
 }
 
 /// Like `snprintf(buf, 64, "%c_%s_%ld", ...)` and `sanitize_event_name()`.
@@ -47,6 +52,7 @@ fn makes_the_names_of_tracefs() {
     assert_eq!(name("p:x f"), "x");
     assert_eq!(name("p a:b.c.0+0x10"), "p_a_b_c_0_16");
     assert_eq!(name("r2 a:b.c.0"), "r_a_b_c_0_0");
+    assert_eq!(name("r f+0x10"), "r_f_16");
     assert_eq!(name("p f+4294967295"), "p_f_4294967295");
     assert_eq!(name("p f$"), "p_f$_0");
     assert_eq!(name(&format!("p {}", x(59))), format!("p_{}_0", x(59)));
@@ -85,8 +91,12 @@ fn refuses_bad_numbers() {
     refuses(b"p f+00", 5, "must not begin with 0");
     refuses(b"p f+09", 5, "must not begin with 0");
     refuses(b"r01 f", 2, "must not begin with 0");
-    refuses(b"r f+4", 4, "no offset");
-    refuses(b"r f+0", 4, "no offset");
+    refuses(b"r f+014", 5, "must not begin with 0");
+    refuses(b"p:x 0x10+4", 9, "no offset");
+    refuses(b"p 0x10", 3, "needs a name");
+    for address in "9f 10 0x 0xg 0x1f.0 0x1:f 0x10000000000000000".split(' ') {
+        refuses(format!("p:x {address}").as_bytes(), 5, "0x and up to 16");
+    }
 }
 
 #[test]
@@ -104,7 +114,6 @@ fn refuses_bad_symbols() {
     refuses(b"p f/g", 4, "not a character");
     refuses(b"p f\xff", 4, "not a character");
     refuses(b"p f\x00", 4, "not a character");
-    refuses(b"p 9f", 3, "digit");
     refuses(b"p :f", 3, "between");
     refuses(b"p m:", 4, "between");
     refuses(b"p a:b:c", 4, "between");

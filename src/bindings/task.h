@@ -100,8 +100,7 @@ static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OF
 static const unsigned int KPROBES_BREAKPOINT =
 	IS_ENABLED(CONFIG_X86_64) ? NMI_OFFSET + HARDIRQ_OFFSET : 0;
 #ifdef CONFIG_PREEMPT_RT
-static const unsigned long KPROBES_TASK_SOFTIRQS =
-	offsetof(struct task_struct, softirq_disable_cnt);
+static const unsigned long KPROBES_TASK_BH = offsetof(struct task_struct, softirq_disable_cnt);
 #endif
 /* Where the current task says that it is in a system call of 32 bits. */
 #ifdef CONFIG_X86_64

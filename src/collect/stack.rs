@@ -21,10 +21,7 @@ use super::{
         Show, //
     },
 };
-use crate::{
-    common::*,
-    kernel_ext::display::display_by_core, //
-};
+use crate::common::*;
 
 display_by_core!([const N: usize] Stack<N>);
 

@@ -2,7 +2,10 @@
 
 //! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
 
+use super::ops::Locked;
 use crate::common::*;
+use crate::kernel_ext::may_wait::may_wait;
+use crate::target::At;
 
 /// Iterates over the patterns of a list, which commas or white space separate.
 #[inline]
@@ -33,21 +36,43 @@ impl Drop for Matched {
     }
 }
 
+impl Target<'_> {
+    /// Returns whether no other function has the same name, as far as ftrace can trace them. An
+    /// address and `MODULE:SYMBOL` are taken for unique.
+    ///
+    /// Context: process context; it sleeps.
+    ///
+    /// Errors: `EDEADLK` if the caller must not sleep; `ENOENT` if ftrace cannot trace it; those of
+    /// [`EntrySet::matching`](crate::EntrySet::matching).
+    ///
+    /// C function: `ftrace_set_filter()`.
+    #[inline]
+    pub fn is_unique(self) -> Result<bool> {
+        may_wait()?;
+        match self.at {
+            At::Symbol(name) if !name.to_bytes().contains(&b':') => {
+                Ok(functions(name, &Locked::new(), false)?.len() == 1)
+            }
+            _ => Ok(true),
+        }
+    }
+}
+
 /// Returns the addresses of the functions that match one of the patterns of `list`, in ascending
-/// order.
+/// order. A pattern that is refused may be reported.
 ///
 /// Errors: with the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no
 /// function; for all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and `EOPNOTSUPP` if
 /// this kernel cannot be asked.
 #[inline]
-pub(super) fn functions(list: &CStr, _locked: &super::ops::Locked) -> Result<KVVec<usize>> {
+pub(super) fn functions(list: &CStr, _locked: &Locked, report: bool) -> Result<KVVec<usize>> {
     let matched = Matched;
-    let mut count = match_all(list, true)?;
+    let mut count = match_all(list, true, report)?;
     // Then once more, until that adds nothing.
     //
     // SAFETY: The function only looks at the current task.
     while unsafe { bindings::kprobes_entry_may_have_missed() } {
-        let again = match_all(list, false)?;
+        let again = match_all(list, false, report)?;
         if again == count {
             break;
         }
@@ -69,12 +94,14 @@ pub(super) fn functions(list: &CStr, _locked: &super::ops::Locked) -> Result<KVV
 /// Matches each pattern of `list`, in addition to what is matched already, or as the `first` ones.
 /// Returns how many functions that makes. Under the lock.
 #[inline]
-fn match_all(list: &CStr, first: bool) -> Result<usize> {
+fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
     let mut n = 0;
     for pattern in patterns(list) {
         let refused = |error: &Error| {
-            // SAFETY: The function only prints.
-            unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
+            if report {
+                // SAFETY: The function only prints.
+                unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
+            }
         };
         if !is_valid(pattern) {
             refused(&EINVAL);

@@ -14,10 +14,7 @@
 //! sleep, and are for user memory only.
 
 use crate::args::{from_address, FromWord, OrErrno};
-use crate::kernel_ext::{
-    display::display_by_core,
-    symbol::Address, //
-};
+use crate::kernel_ext::symbol::Address;
 use crate::prelude::*;
 use kernel::{
     page::PAGE_SIZE,

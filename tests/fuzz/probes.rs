@@ -17,6 +17,7 @@ struct Meant {
     kind: Kind,
     name: String,
     symbol: String,
+    offset: u32,
 }
 
 fn is_word(text: &str, more: &str) -> bool {
@@ -58,25 +59,25 @@ fn meant(text: &[u8]) -> Option<Meant> {
         }
         None => is_word(symbol, ".$"),
     };
-    if !good || symbol.len() > MAX_SYMBOL {
+    let digits = symbol.strip_prefix("0x").or(symbol.strip_prefix("0X"));
+    let address = digits.is_some_and(|digits| usize::from_str_radix(digits, 16).is_ok())
+        && name.is_some()
+        && offset.is_none();
+    if (!good && !address) || symbol.len() > MAX_SYMBOL {
         return None;
     }
+    let offset = match offset {
+        None => 0,
+        Some(text) if text.contains(['+', '-']) || is_octal(text) => return None,
+        Some(text) => match text.get(..2) {
+            Some("0x" | "0X") => u32::from_str_radix(&text[2..], 16).ok()?,
+            _ => text.parse().ok()?,
+        },
+    };
 
     let kind = match kind.split_at_checked(1)? {
-        ("p", "") => {
-            let offset = match offset {
-                None => 0,
-                Some(text) if text.contains(['+', '-']) || is_octal(text) => return None,
-                Some(text) => match text.get(..2) {
-                    Some("0x" | "0X") if !text[2..].is_empty() => {
-                        u32::from_str_radix(&text[2..], 16).ok()?
-                    }
-                    _ => text.parse().ok()?,
-                },
-            };
-            Kind::Probe { offset }
-        }
-        ("r", calls) if offset.is_none() => {
+        ("p", "") => Kind::Probe,
+        ("r", calls) => {
             let max_active = match calls {
                 "" => 0,
                 _ if !calls.chars().all(|c| c.is_ascii_digit()) || is_octal(calls) => return None,
@@ -89,16 +90,14 @@ fn meant(text: &[u8]) -> Option<Meant> {
         }
         _ => return None,
     };
-    let made = match kind {
-        Kind::Probe { offset } => format!("p_{symbol}_{offset}"),
-        Kind::Return { .. } => format!("r_{symbol}_0"),
-    };
+    let made = format!("{}_{symbol}_{offset}", &head[..1]);
     let made = made[..made.len().min(MAX_NAME)].replace([':', '.'], "_");
     let name = name.map_or(made, str::to_string);
     Some(Meant {
         kind,
         name,
         symbol: symbol.to_string(),
+        offset,
     })
 }
 
@@ -107,6 +106,7 @@ fn what(parsed: &Definition<'_>) -> Meant {
         kind: parsed.kind,
         name: parsed.name().to_string(),
         symbol: parsed.symbol.to_string(),
+        offset: parsed.offset,
     }
 }
 

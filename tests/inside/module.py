@@ -38,6 +38,7 @@ NO_SYMBOL = r"no such symbol \(ENOENT\)"
 NO_PLACE = r"this place cannot be probed: .* \(EINVAL\)"
 NO_ENTRY = r"not the entry of a function .* \(EINVAL\)"
 NO_DEFINITION = r'1 "", column 1: no definition \(EINVAL\)'
+TWICE = r"several functions have this name: .* \(EADDRNOTAVAIL\)"
 NO_INSTRUCTION = {"EILSEQ": r"the offset is not the start of an instruction \(EILSEQ\)",
                   "EINVAL": NO_PLACE}[arch.WITHIN]
 AT_MOST = r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(EINVAL\)'
@@ -53,6 +54,12 @@ DEFINITIONS = {
         rf'1 "p {TARGET}\+{WITHIN}", column 3: {NO_INSTRUCTION}'),
     "offset beyond the kernel": (
         f"p {TARGET}+0x7fffffff", "ENOENT", rf'1 "p {TARGET}\+0x7fffffff", column 3: {NO_SYMBOL}'),
+    "a name of several functions": (
+        "r init_once+8", "EADDRNOTAVAIL", rf'1 "r init_once\+8", column 3: {TWICE}'),
+    "an address, which the log must not have": (
+        "p:x 0xffffffffffff1234", "ENOENT", rf'1 "p:x 0\.\.\.", column 5: {NO_SYMBOL}'),
+    "return at an offset that is no entry": (
+        f"r {TARGET}+{INSIDE}", "EINVAL", rf'1 "r {TARGET}\+{INSIDE}", column 3: {NO_ENTRY}'),
     "NOKPROBE function": ("p get_kprobe", "EINVAL", rf'1 "p get_kprobe", column 3: {NO_PLACE}'),
     "assembly at return": (
         f"r {arch.ASSEMBLY}", "EINVAL", rf'1 "r {arch.ASSEMBLY}", column 3: {NO_ENTRY}'),

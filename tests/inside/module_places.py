@@ -63,6 +63,18 @@ def test_probe_at_an_offset():
         match(kmsg.lines()[-1], unregistered("in", 7, 0, 0))
 
 
+def test_address_and_offset_from_another_function():
+    symbols = arch.symbols()
+    place = symbols[TARGET]
+    before = max((name for name in symbols if name.startswith("__do_sys_")
+                  and symbols[name] < place), key=symbols.get)
+    for definitions in f"p:x {place:#x}; r:y {place:#x}", f"r:y {before}+{place - symbols[before]}":
+        with probing(definitions) as kmsg:
+            match_lines(kmsg.lines(), [registered("[xy]", one.strip()[0], arch.entry(TARGET))
+                                       for one in definitions.split(";")])
+        equal(len(ways(definitions)), definitions.count("0x") or 1)
+
+
 def test_names_are_those_of_tracefs_where_none_is_given():
     """tracefs makes names of the same definitions, and shows them."""
     kprobe_events = TRACING / "kprobe_events"

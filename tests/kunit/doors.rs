@@ -33,7 +33,7 @@ where
     F: Fn(&redirect::Context<'_>) -> Option<Address> + Send + Sync + 'static,
 {
     fn pre(&self, cx: &redirect::Context<'_>) -> Option<Address> {
-        Seen::add(&self.0.pre);
+        self.0.pre.add(1);
         (self.1)(cx)
     }
 }

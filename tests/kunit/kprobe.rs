@@ -122,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn names_of_one_and_of_several_functions() -> Result {
+        assert!(Target::symbol(c"init_once").is_unique() == Ok(false));
+        assert!(DIV.is_unique() == Ok(true) && NONE.is_unique() == Err(ENOENT));
+        assert!(Target::address(0).is_unique() == Ok(true));
+        let unique = |_: &kprobe::Context<'_>| DIV.is_unique();
+        let in_handler = crate::contexts::at(DIV, unique, || kut_div(some()))?;
+        assert!(in_handler == Err(EDEADLK));
+        Ok(())
+    }
+
+    #[test]
     fn post_alone_and_either_is_dropped_first() -> Result {
         struct After(Seen);
         #[vtable]

@@ -113,18 +113,6 @@ noinline long kut_syscall(const struct pt_regs *regs)
 	return regs ? 0 : -EINVAL;
 }
 
-static void set_compat(bool on)
-{
-#ifdef CONFIG_X86_64
-	if (on)
-		current_thread_info()->status |= TS_COMPAT;
-	else
-		current_thread_info()->status &= ~TS_COMPAT;
-#else
-	update_thread_flag(TIF_32BIT, on);
-#endif
-}
-
 /* As the kernel does for a program of 64 bits, or of 32. */
 void kut_call_syscall(bool compat)
 {
@@ -141,6 +129,8 @@ void kut_call_syscall(bool compat)
 	if (compat)
 		regs = (struct pt_regs){ .bx = BIT(40) + 11, .cx = 12, .dx = 13, .si = 14, .di = 15,
 					 .bp = 16 };
+	current_thread_info()->status &= ~TS_COMPAT;
+	current_thread_info()->status |= compat ? TS_COMPAT : 0;
 #else
 	regs.orig_x0 = 11;
 	regs.regs[0] = 99;
@@ -149,12 +139,9 @@ void kut_call_syscall(bool compat)
 	regs.regs[3] = 14;
 	regs.regs[4] = 15;
 	regs.regs[5] = 16;
+	update_thread_flag(TIF_32BIT, compat);
 #endif
-	preempt_disable();
-	set_compat(compat);
 	kut_syscall(&regs);
-	set_compat(false);
-	preempt_enable();
 }
 
 /* Sets each register to a different value, until kut_registers_set. */
@@ -432,23 +419,13 @@ unsigned int kut_level(void)
 }
 
 #ifdef CONFIG_X86_64
-static bool nmi_due;
+static bool nmi_done;
 
 static int on_nmi(unsigned int type, struct pt_regs *regs)
 {
-	if (!READ_ONCE(nmi_due))
-		return NMI_DONE;
 	call_here();
-	WRITE_ONCE(nmi_due, false);
+	WRITE_ONCE(nmi_done, true);
 	return NMI_HANDLED;
-}
-
-static void interrupt_by_nmi(void)
-{
-	WRITE_ONCE(nmi_due, true);
-	apic->send_IPI_mask(cpumask_of(smp_processor_id()), NMI_VECTOR);
-	while (READ_ONCE(nmi_due))
-		cpu_relax();
 }
 #endif
 
@@ -459,12 +436,11 @@ unsigned int kut_everywhere(void)
 	call_here();
 	kut_interrupt();
 #ifdef CONFIG_X86_64
-	if (!register_nmi_handler(NMI_LOCAL, on_nmi, 0, "kunit")) {
-		preempt_disable();
-		interrupt_by_nmi();
-		preempt_enable();
-		unregister_nmi_handler(NMI_LOCAL, "kunit");
-	}
+	nmi_done = register_nmi_handler(NMI_LOCAL, on_nmi, 0, "kunit");
+	apic->send_IPI_mask(cpumask_of(raw_smp_processor_id()), NMI_VECTOR);
+	while (!READ_ONCE(nmi_done))
+		cpu_relax();
+	unregister_nmi_handler(NMI_LOCAL, "kunit");
 #endif
 	return contexts;
 }
