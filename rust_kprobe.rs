@@ -50,6 +50,7 @@ use definition::{
     Definition,
     Kind,
     Mistake,
+    Type,
     MAX_LEN, //
 };
 use kernel::{
@@ -77,7 +78,7 @@ module! {
 
 kprobes::string_param!(
     probes,
-    "p[:NAME] PLACE or r[MAXACTIVE][:NAME] PLACE, several separated by ';', where PLACE is \
+    "p[:NAME] PLACE or r[MAXACTIVE][:NAME] PLACE [$retval:TYPE], several separated by ';', where PLACE is \
      [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS. Default: kernel_clone before, after and at return",
     MAX_LEN
 );
@@ -193,12 +194,12 @@ impl View for AnyProbe {
 }
 
 fn before(name: CString, target: Target<'_>) -> Result<AnyProbe> {
-    let probe = Kprobe::new(target, Report::new("p", name));
+    let probe = Kprobe::new(target, Report::new("p", name, None));
     Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
 fn around(name: CString, target: Target<'_>) -> Result<AnyProbe> {
-    let handler = try_pin_init!(Around { report <- Report::new("p", name) });
+    let handler = try_pin_init!(Around { report <- Report::new("p", name, None) });
     Ok(AnyProbe(Arc::pin_init(
         Kprobe::new(target, handler),
         GFP_KERNEL,
@@ -208,13 +209,18 @@ fn around(name: CString, target: Target<'_>) -> Result<AnyProbe> {
 /// At the entry of a function that has no other tracer: an entry probe would slow that one down.
 fn at_entry(name: CString, target: Target<'_>) -> Result<AnyProbe> {
     let exclusive = entry::Options::default().exclusive();
-    let probe = Entry::with_options(target, exclusive, Report::new("p", name));
+    let probe = Entry::with_options(target, exclusive, Report::new("p", name, None));
     Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
-fn at_return(name: CString, target: Target<'_>, max_active: u16) -> Result<AnyProbe> {
+fn at_return(
+    name: CString,
+    target: Target<'_>,
+    max_active: u16,
+    result: Option<Type>,
+) -> Result<AnyProbe> {
     let options = kretprobe::Options::default().max_active(max_active);
-    let probe = Timed::with_options(target, options, Report::new("r", name));
+    let probe = Timed::with_options(target, options, Report::new("r", name, result));
     Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
@@ -237,7 +243,8 @@ fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProb
         }
         Kind::Probe => before(name()?, target.offset(definition.offset)),
         Kind::Return { max_active } => {
-            at_return(name()?, target.offset(definition.offset), max_active)
+            let target = target.offset(definition.offset);
+            at_return(name()?, target, max_active, definition.result)
         }
     }
 }
@@ -304,7 +311,10 @@ fn defaults() -> Result<KVec<AnyProbe>> {
     let target = Target::symbol(c"kernel_clone");
     let mut all = KVec::with_capacity(2, GFP_KERNEL)?;
     all.push(around(c"clone".try_into()?, target)?, GFP_KERNEL)?;
-    all.push(at_return(c"cloned".try_into()?, target, 0)?, GFP_KERNEL)?;
+    all.push(
+        at_return(c"cloned".try_into()?, target, 0, None)?,
+        GFP_KERNEL,
+    )?;
     Ok(all)
 }
 

@@ -2,13 +2,15 @@
 
 //! The language of the `probes=` parameter.
 //!
-//! A subset of tracefs's (`Documentation/trace/kprobetrace.rst`), without fetch
-//! arguments:
+//! A subset of tracefs's (`Documentation/trace/kprobetrace.rst`), with `$retval` as the
+//! only fetch argument:
 //!
 //! ```text
 //! probes     := [definition] { ";" [definition] }
 //! definition := ("p" | "r" [MAXACTIVE]) [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
 //!             | ("p" | "r" [MAXACTIVE]) ":" NAME SPACE ADDRESS
+//!             | (one of these with "r") SPACE "$retval:" TYPE
+//! TYPE       := ("u" | "s" | "x") ("8" | "16" | "32" | "64") | "bool" | "ptr" | "string"
 //! SPACE      := one or more of space, tab, ","
 //! ```
 //!
@@ -42,6 +44,49 @@ pub(crate) enum Kind {
     },
 }
 
+/// The type of a function's result: an integer of so many bits, as tracefs spells it, `bool`, or a
+/// pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    Unsigned(u32),
+    Signed(u32),
+    Hex(u32),
+    Bool,
+    Pointer,
+    Text,
+}
+
+impl Type {
+    fn parse(text: &str) -> Option<Self> {
+        let (of, bits): (fn(u32) -> Self, _) = match text {
+            "bool" => return Some(Self::Bool),
+            "ptr" => return Some(Self::Pointer),
+            "string" => return Some(Self::Text),
+            _ => match text.as_bytes().first()? {
+                b'u' => (Self::Unsigned, &text[1..]),
+                b's' => (Self::Signed, &text[1..]),
+                b'x' => (Self::Hex, &text[1..]),
+                _ => return None,
+            },
+        };
+        let bits = ["8", "16", "32", "64"].iter().position(|&n| n == bits)?;
+        Some(of(8 << bits))
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned(bits) => write!(f, "u{bits}"),
+            Self::Signed(bits) => write!(f, "s{bits}"),
+            Self::Hex(bits) => write!(f, "x{bits}"),
+            Self::Bool => f.write_str("bool"),
+            Self::Pointer => f.write_str("ptr"),
+            Self::Text => f.write_str("string"),
+        }
+    }
+}
+
 /// The definition of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Definition<'a> {
@@ -54,6 +99,8 @@ pub(crate) struct Definition<'a> {
     pub(crate) offset: u32,
     /// The column of the symbol in the definition, from 1.
     pub(crate) symbol_column: usize,
+    /// The type of the result, if the definition has it.
+    pub(crate) result: Option<Type>,
 }
 
 /// Prints a normal form, which parses to the same definition.
@@ -68,10 +115,10 @@ impl fmt::Display for Definition<'_> {
             write!(f, ":{name}")?;
         }
         write!(f, " {}", self.symbol)?;
-        match self.offset {
-            0 => Ok(()),
-            offset => write!(f, "+0x{offset:x}"),
+        if self.offset != 0 {
+            write!(f, "+0x{:x}", self.offset)?;
         }
+        self.result.map_or(Ok(()), |of| write!(f, " $retval:{of}"))
     }
 }
 
@@ -342,11 +389,31 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         };
     }
 
+    let mut result = None;
     match c.peek() {
         None => {}
         Some(b) if is_space(b) => {
             c.take_while(is_space);
-            return c.mistake("nothing may follow the symbol");
+            if !is_return {
+                return c.mistake("nothing may follow the symbol");
+            }
+            let at = c.at;
+            let text = c.take_str(|b| !is_space(b));
+            let Some(of) = text.strip_prefix("$retval:") else {
+                return mistake(at, "only $retval:TYPE may follow the symbol");
+            };
+            result = Type::parse(of);
+            if result.is_none() {
+                let at = at + "$retval:".len();
+                return mistake(
+                    at,
+                    "a type is u8 to u64, s8 to s64, x8 to x64, bool, ptr, string",
+                );
+            }
+            c.take_while(is_space);
+            if c.peek().is_some() {
+                return c.mistake("nothing may follow the type");
+            }
         }
         Some(_) => return c.mistake("not a character of a symbol"),
     }
@@ -362,5 +429,6 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         address,
         offset,
         symbol_column: symbol_at + 1,
+        result,
     })
 }

@@ -17,7 +17,11 @@ use kernel::{
         Relaxed, //
     }, //
 };
-use kprobes::{probe::Mechanism, timed, Address, Context, Count, Place, RateLimit};
+use kprobes::{
+    nofault::KernelStr, probe::Mechanism, timed, Address, Context, Count, Place, RateLimit,
+};
+
+use crate::definition::Type;
 
 /// A probe may log this many lines in each interval.
 const BURST: u32 = 100;
@@ -31,6 +35,7 @@ const SHOWN: usize = 80;
 pub(crate) struct Report {
     kind: &'static str,
     name: CString,
+    result: Option<Type>,
     hits: Count,
     announced: Atomic<bool>,
     gone: Atomic<bool>,
@@ -39,10 +44,16 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(kind: &'static str, name: CString) -> impl PinInit<Self, Error> {
+    /// `result` is the type of what `kind` "r" reports.
+    pub(crate) fn new(
+        kind: &'static str,
+        name: CString,
+        result: Option<Type>,
+    ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             kind,
             name,
+            result,
             hits: Count::new(),
             announced: Atomic::new(false),
             gone: Atomic::new(false),
@@ -93,7 +104,7 @@ impl Report {
             cx.pid(),
             cx.cpu(),
             cx.comm(),
-            ReturnValue(cx.ret())
+            ReturnValue(cx.ret(), self.result)
         ));
     }
 
@@ -147,12 +158,13 @@ impl AsRef<Report> for Report {
     }
 }
 
-/// What a function returned: `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `hidden (HASH)`.
+/// What a function returned: of a signed type `VALUE` or `-ERRNO (NAME)`, of another the value;
+/// without a type `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `hidden (HASH)`.
 ///
-/// The type of the function is not known. One that returns `bool`, `u8` or nothing leaves in the
+/// Without a type, a function that returns `bool`, `u8` or nothing leaves in the
 /// CPU register what was there before, perhaps a kernel address, or a half of one. The log must not
 /// have either. So a number is shown only if it is an errno, or as small as a PID.
-struct ReturnValue(usize);
+struct ReturnValue(usize, Option<Type>);
 
 impl ReturnValue {
     /// `PID_MAX_LIMIT`.
@@ -163,19 +175,44 @@ impl ReturnValue {
     /// After an `int`, the upper half of the CPU register is zero, so some unsigned values below
     /// 2³² are taken for an errno, too.
     fn errno(&self) -> Option<Error> {
-        let signed = match u32::try_from(self.0) {
-            Ok(int) => int as i32 as isize,
-            Err(_) => self.0 as isize,
-        };
-        // Those of the system calls, and those that the kernel uses inside.
-        matches!(-signed, 1..=133 | 512..=531).then(|| Error::from_errno(signed as c_int))
+        errno(match u32::try_from(self.0) {
+            Ok(int) => (int as i32).into(),
+            Err(_) => self.0 as i64,
+        })
+    }
+}
+
+fn errno(value: i64) -> Option<Error> {
+    // Those of the system calls, and those that the kernel uses inside.
+    matches!(-value, 1..=133 | 512..=531).then(|| Error::from_errno(value as c_int))
+}
+
+/// Writes a result of that type, which is in the lower bits of the CPU register.
+fn write_typed(f: &mut fmt::Formatter<'_>, value: usize, of: Type) -> fmt::Result {
+    let cut = |bits| value as u64 & u64::MAX >> (64 - bits);
+    match of {
+        Type::Unsigned(bits) => f.write_fmt(fmt!("{}", cut(bits))),
+        Type::Hex(bits) => f.write_fmt(fmt!("{:#x}", cut(bits))),
+        Type::Signed(bits) => {
+            let signed = (value as i64) << (64 - bits) >> (64 - bits);
+            f.write_fmt(fmt!("{signed}"))?;
+            match errno(signed).and_then(|error| error.name()) {
+                Some(name) => f.write_fmt(fmt!(" ({})", BStr::from_bytes(name.to_bytes()))),
+                None => Ok(()),
+            }
+        }
+        Type::Bool => f.write_str(if cut(8) == 0 { "false" } else { "true" }),
+        Type::Pointer => f.write_fmt(fmt!("{}", Address::new(value))),
+        Type::Text => f.write_fmt(fmt!("\"{}\"", KernelStr::new(value).show::<256>())),
     }
 }
 
 impl fmt::Display for ReturnValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.0;
-        if let Some(error) = self.errno() {
+        if let Some(of) = self.1 {
+            write_typed(f, value, of)
+        } else if let Some(error) = self.errno() {
             f.write_fmt(fmt!("{} ({value:#x}", error.to_errno()))?;
             // Without CONFIG_SYMBOLIC_ERRNAME there are no names.
             if let Some(name) = error.name() {

@@ -38,6 +38,9 @@ fn accepts_what_tracefs_users_write() {
     accepts("r1 f", "r1 f");
     accepts("r4096:x f", "r4096:x f");
     accepts("r2 f+0x10", "r2 f+0x10");
+    for of in ["u8", "u16", "u32", "u64", "s8", "s64", "x8", "x64", "bool", "ptr", "string"] {
+        accepts(&format!("r f,$retval:{of}"), &format!("r f $retval:{of}"));
+    }
     accepts("p:x 0xffffffff81234567", "p:x 0xffffffff81234567");
     accepts("r9:x 0X0", "r9:x 0X0");
     let address = parse(b"r:x 0xffffffff81234567").map(|parsed| parsed.address);
@@ -70,6 +73,13 @@ fn refuses_what_is_no_definition() {
     refuses(b"p:x", 4, "no symbol");
     refuses(b"pf", 2, "must follow");
     refuses(b"p f g", 5, "nothing may follow");
+    refuses(b"p f $retval:u8", 5, "nothing may follow");
+    refuses(b"r f g", 5, "only $retval:TYPE");
+    refuses(b"r f $retval", 5, "only $retval:TYPE");
+    for of in ["", "u", "u7", "s128", "x64x", "int", "Bool", "é"] {
+        refuses(format!("r f $retval:{of}").as_bytes(), 13, "a type is");
+    }
+    refuses(b"r f $retval:u8 g", 16, "nothing may follow");
 }
 
 #[test]

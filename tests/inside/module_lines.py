@@ -109,6 +109,19 @@ def test_the_errno_of_a_function_that_returns_int():
           r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
 
 
+def test_results_of_a_type():
+    results = {"s32": r"-2 \(ENOENT\)", "s8": r"-2 \(ENOENT\)", "s64": "4294967294", "u8": "254",
+               "u16": "65534", "u64": "4294967294", "x32": "0xfffffffe", "x16": "0xfffe",
+               "bool": "true", "ptr": HASH, "string": r'"\(fault\)"'}
+    definitions = ";".join(f"r:{of} do_sys_openat2 $retval:{of}" for of in results)
+    lines = lines_of(definitions, opens)
+    for of, result in results.items():
+        line = [line for line in lines if line.startswith(f"{of}: ")][-1]
+        match(line, rf"{of}: return .* ret={result} ns=\d+")
+    match_lines(lines_of("r:path d_path $retval:string", lambda: os.readlink("/proc/self/cwd")),
+                [rf'path: return .* ret="{re.escape(os.getcwd())}" ns=\d+'])
+
+
 def test_results_that_may_be_part_of_an_address_are_hidden():
     """Up to the largest PID they are shown: also halves of addresses, and an errno that is none."""
     shown = [0, 1, 2**22 - 1]
