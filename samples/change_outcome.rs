@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! How do I make a function fail, for one process only? `getpriority(2)` returns
-//! EPERM to programs that are called `victim`, without running at all.
+//! EPERM to programs that are called `victim`, of 64 or 32 bits, without running at all.
 //!
 //! This is the only sample that needs `unsafe`.
 
 use kernel::prelude::*;
-use kprobes::{overrides, Override};
+use kprobes::{overrides, OverrideSet};
 
 module! {
     type: ChangeOutcome,
@@ -30,15 +30,18 @@ impl overrides::Handler for Refuse {
 }
 
 struct ChangeOutcome {
-    _probe: Pin<KBox<Override<Refuse>>>,
+    _probes: Pin<KBox<OverrideSet<Refuse>>>,
 }
 
 impl kernel::Module for ChangeOutcome {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        // Few system calls have all entries that there may be.
+        let options = overrides::Options::default().partial();
+        let entries = kprobes::syscall!(all "getpriority");
         // SAFETY: The caller expects nothing of this system call but a result. At its entry, it
         // holds no locks or references. EPERM is one of the errors in its manual page.
-        let probe = unsafe { Override::new(kprobes::syscall!("getpriority"), Refuse) };
-        let _probe = KBox::pin_init(probe, GFP_KERNEL)?;
-        Ok(Self { _probe })
+        let probes = unsafe { OverrideSet::with_options(&entries, options, Refuse) };
+        let _probes = KBox::pin_init(probes, GFP_KERNEL)?;
+        Ok(Self { _probes })
     }
 }

@@ -6,9 +6,9 @@
 //! The half of it in bpftrace: `kretprobe:inet_csk_accept { $sk = (struct sock *)retval;
 //! printf("%s %s\n", comm, ntop($sk->__sk_common.skc_daddr)); }`
 
-use core::net::Ipv4Addr;
+use core::net::SocketAddrV4;
 use kernel::prelude::*;
-use kprobes::{field, nofault::KernelPtr};
+use kprobes::{field, nofault::KernelPtr, ByCore};
 
 kprobes::c_structs!(c);
 
@@ -23,15 +23,16 @@ module! {
 const AF_INET: u16 = 2;
 
 /// Converts an address, which the kernel stores in network byte order.
-fn address(ip: u32, port: u16) -> (Ipv4Addr, u16) {
-    (Ipv4Addr::from(u32::from_be(ip)), u16::from_be(port))
+fn address(ip: u32, port: u16) -> ByCore<SocketAddrV4> {
+    let ip = u32::from_be(ip).into();
+    ByCore(SocketAddrV4::new(ip, u16::from_be(port)))
 }
 
-fn remote(to: KernelPtr<c::sockaddr_in>) -> Result<(Ipv4Addr, u16)> {
+fn remote(to: KernelPtr<c::sockaddr_in>) -> Result<ByCore<SocketAddrV4>> {
     Ok(address(field!(to, sin_addr.s_addr)?, field!(to, sin_port)?))
 }
 
-fn peer(sk: KernelPtr<c::sock>) -> Result<(Ipv4Addr, u16)> {
+fn peer(sk: KernelPtr<c::sock>) -> Result<ByCore<SocketAddrV4>> {
     Ok(address(
         field!(sk, __sk_common.skc_daddr)?,
         field!(sk, __sk_common.skc_dport)?,
@@ -46,14 +47,14 @@ kprobes::probes! {
         when (field!(to, sin_family) == Ok(AF_INET)) -> result: Result
     {
         if let (Ok(to), Ok(port)) = (remote(to), field!(socket, sk.__sk_common.skc_num)) {
-            pr_info!("{} connects from port {port} to {to:?}: {result:?}\n", cx.comm());
+            pr_info!("{} connects from port {port} to {to}: {result:?}\n", cx.comm());
         }
     }
 
     fn accept at c"inet_csk_accept" (cx) -> sk: KernelPtr<c::sock> {
         // If it failed, `sk` is NULL, and has no fields.
         if let (Ok(from), Ok(port)) = (peer(sk), field!(sk, __sk_common.skc_num)) {
-            pr_info!("{} accepts at port {port} from {from:?}\n", cx.comm());
+            pr_info!("{} accepts at port {port} from {from}\n", cx.comm());
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::kernel_ext::symbol::Address;
 use crate::prelude::*;
 use crate::probe;
 use crate::regs::{self, Register};
+#[cfg(CONFIG_PREEMPT_RT)]
+use crate::task::current_field;
 
 /// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
 pub trait Place {
@@ -21,6 +23,13 @@ pub trait Place {
     /// for one at least. `frame` is an address in the frame of the callback.
     #[doc(hidden)]
     fn stack(hit: Self::Hit, frame: usize, to: &mut [Address]);
+
+    /// Returns the `preempt_count()` of the probed code, as far as interrupts are concerned.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn preempt_count(_hit: Self::Hit) -> u32 {
+        regs::preempt_count()
+    }
 }
 
 /// What the kernel passes to the callback of a probe.
@@ -111,6 +120,51 @@ impl<At: Place> Context<'_, At> {
         // SAFETY: The function may be called in any context, NMI included.
         unsafe { bindings::ktime_get_boot_fast_ns() }
     }
+
+    /// Returns whether the probed code runs for the current task. If not, it serves a softirq, an
+    /// interrupt or an NMI, and the task, with its [`comm`](Context::comm) and
+    /// [`pid`](Context::pid), is only what that has interrupted.
+    ///
+    /// The names and what they mean are the kernel's of today. The breakpoint of a kprobe, which
+    /// the kernel on x86-64 enters like an NMI, is not counted.
+    ///
+    /// C function: `in_task()`.
+    #[inline(always)]
+    pub fn in_task(&self) -> bool {
+        !self.in_hardirq() && !self.in_serving_softirq()
+    }
+
+    /// Returns whether the probed code serves a softirq, or has interrupted one. Disabled softirqs
+    /// do not count, as they do in C for `in_softirq()`, which is deprecated.
+    ///
+    /// C function: `in_serving_softirq()`.
+    #[doc(alias = "in_softirq")]
+    #[inline(always)]
+    pub fn in_serving_softirq(&self) -> bool {
+        #[cfg(CONFIG_PREEMPT_RT)]
+        // SAFETY: `softirq_disable_cnt` is an `int`, and that is its offset.
+        let count: u32 = unsafe { current_field(bindings::KPROBES_TASK_SOFTIRQS) };
+        #[cfg(not(CONFIG_PREEMPT_RT))]
+        let count = At::preempt_count(self.hit);
+        count & bindings::KPROBES_SOFTIRQ & !bindings::KPROBES_HARDIRQ != 0
+    }
+
+    /// Returns whether the probed code serves an interrupt or an NMI.
+    ///
+    /// C function: `in_hardirq()`.
+    #[doc(alias = "in_irq")]
+    #[inline(always)]
+    pub fn in_hardirq(&self) -> bool {
+        At::preempt_count(self.hit) & bindings::KPROBES_HARDIRQ != 0
+    }
+
+    /// Returns whether the probed code serves an NMI.
+    ///
+    /// C function: `in_nmi()`.
+    #[inline(always)]
+    pub fn in_nmi(&self) -> bool {
+        At::preempt_count(self.hit) & bindings::KPROBES_NMI != 0
+    }
 }
 
 /// The moments at which the kernel has saved all CPU registers: those of kprobes and return probes.
@@ -119,7 +173,8 @@ impl<At: Place<Hit = Saved>> Probed for At {}
 
 /// Declares moments, and what the kernel passes to their callbacks.
 macro_rules! places {
-    ($($(#[$doc:meta])* $name:ident: $hit:ty, |$this:ident, $frame:ident, $to:ident| $stack:expr;)*
+    ($($(#[$doc:meta])* $name:ident: $hit:ty, |$this:ident, $frame:ident, $to:ident| $stack:expr
+        $(, $count:expr)?;)*
     ) => {
         $(
             $(#[$doc])*
@@ -131,6 +186,11 @@ macro_rules! places {
                 fn stack($this: $hit, $frame: usize, $to: &mut [Address]) {
                     $stack
                 }
+
+                $(#[inline(always)]
+                fn preempt_count($this: $hit) -> u32 {
+                    $count
+                })?
             }
         )*
     };
@@ -169,6 +229,22 @@ impl Saved {
         unsafe {
             bindings::kprobes_stack_probed(to.as_mut_ptr().cast(), len, self.regs, self.kp, ip)
         };
+    }
+
+    /// Returns the `preempt_count()` of the probed code, without what an exception has added that
+    /// has led to the handler. `by_jump` is whether a jump may have led to it.
+    #[inline(always)]
+    pub(crate) fn preempt_count(self, by_jump: bool) -> u32 {
+        // SAFETY: By the type invariant, `kp` is registered. The kernel may set other flags
+        // concurrently, hence volatile.
+        let flags = unsafe { ptr::read_volatile(&raw const (*self.kp).flags) };
+        // SAFETY: By the type invariant, `regs` is valid and no other code writes it.
+        let sp = regs::get(unsafe { &*self.regs }, Register::STACK_POINTER);
+        // What is jumped to pushes the registers right below the stack of the probed code. For an
+        // exception, the CPU and the kernel push more.
+        let by_jump = by_jump && self.regs.wrapping_add(1) as usize == sp;
+        let by_breakpoint = flags & bindings::KPROBE_FLAG_FTRACE == 0 && !by_jump;
+        regs::preempt_count().wrapping_sub(u32::from(by_breakpoint) * bindings::KPROBES_BREAKPOINT)
     }
 
     /// Returns the address of the probe.

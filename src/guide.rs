@@ -16,6 +16,7 @@
 //! | know whether a place can be probed | [`Target::check`] | |
 //! | look at one instruction, before and after it | [`Target::offset`], [`pre`](kprobe::Handler::pre) and [`post`](kprobe::Handler::post) | [`registers`] |
 //! | probe a system call | [`syscall!`], [`Context::syscall_args`] | [`sensor`] |
+//! | that of 32-bit programs, too | a set at `syscall!(all "NAME")`; [`Context::in_compat_syscall`] | [`change_outcome`] |
 //! | use a tracepoint of the kernel | [`Tracepoint`], a [`tracepoint::Handler`]; `fn name on` in [`probes!`] | [`signals`] |
 //! | the same for a third of the cost, without the registers | [`Entry`], an [`entry::Handler`] | |
 //! | whichever costs the least at that function | an [`Entry`] that is [exclusive](entry::Options::exclusive), else a [`Kprobe`] | `rust_kprobe.rs` |
@@ -50,6 +51,7 @@
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | know who called | [`Context::comm`], the name of the thread, a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | know whether it is that task's doing | [`Context::in_task`]; [`Context::in_serving_softirq`], [`Context::in_hardirq`], [`Context::in_nmi`] | |
 //! | know which program, of whom and since when | [`Context::exe_name`], [`Context::exe_file`]; [`Context::uid`], [`Context::gid`], [`Context::ppid`]; [`Context::start_time_ns`] | [`container`] |
 //! | know which container | [`Context::cgroup_id`]; [`Context::pid_vnr`], [`Context::tgid_vnr`] | [`container`] |
 //! | know the time | [`Context::now_ns`], [`Context::boot_ns`] | |
@@ -64,6 +66,7 @@
 //! | read a field of a struct, by its name in C | [`field!`], with the structs of [`c_structs!`]; see [`fields`] | [`connections`] |
 //! | read a register | [`Context::register`], [`Register`] | [`registers`] |
 //! | know where a probe is, and how it is reached | [`Registered::location`], a [`Location`], of which [`Symbol`](crate::Symbol) is the name; [`Registered::address`], an [`Address`]; [`Registered::mechanism`], a [`Mechanism`] | [`registers`] |
+//! | print an address of `core::net` | [`ByCore`] in `pr_info!`; what the library has prints in `core::write!`, too | [`connections`] |
 //! | let the user of the module choose | [`string_param!`], a [`StringParam`]; [`param`](crate::param()) for integers | [`funccount`], [`allocator`] |
 //!
 //! # I want to count and to collect

@@ -49,13 +49,13 @@ pub type KprobeSet<H> = probe::Set<Kind, H>;
 
 context::places! {
     /// The moment before the probed instruction.
-    Pre: Saved, |hit, _frame, to| hit.stack(hit.address(), to);
+    Pre: Saved, |hit, _frame, to| hit.stack(hit.address(), to), hit.preempt_count(true);
     /// The moment after the probed instruction.
     Post: Saved, |hit, _frame, to| {
         // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it.
         let ip = regs::get(unsafe { &*hit.regs }, Register::INSTRUCTION_POINTER);
         hit.stack(ip, to);
-    };
+    }, hit.preempt_count(false);
 }
 
 // SAFETY: The saved registers are those of this hit.

@@ -220,6 +220,7 @@ pub use file::{
 };
 pub use kernel_ext::{
     count::Count,
+    display::ByCore,
     nofault,
     param::StringParam,
     percpu::PerCpuCounts,

@@ -41,6 +41,13 @@ probe::kind! {
 /// neither a hit nor a [miss](probe::Registered::missed). If something else, like a live patch,
 /// redirects the function at its entry, one of the two takes effect.
 ///
+/// What a system call does can be reached in several ways, each of which is a function of its own.
+/// An override of `syscall!("openat")` on x86-64 leaves 32-bit calls alone, which are covered by an
+/// [`OverrideSet`] of [`syscall!(all "openat")`](crate::syscall), other system calls that do the
+/// same (open(2), openat2(2)), io_uring, and the kernel's own calls of what is behind. To refuse
+/// all of them, override a function that they have in common, such as the hook of a security
+/// module (`security_file_open()`).
+///
 /// The kernel never optimises the probe into a jump, where a handler could not redirect execution.
 ///
 /// Dropping it unregisters the probe, and waits for running handlers and, on x86-64, for tasks that

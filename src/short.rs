@@ -34,8 +34,8 @@
 /// - `CX` is the [`Context`](crate::Context), in the condition that of the entry. For the types of
 ///   arguments and results, see [`FromWord`](crate::FromWord).
 /// - The arguments of a system call are those that
-///   [`syscall_args`](crate::Context::syscall_args) returns. If that fails, as for a call of a
-///   32-bit program, neither the condition nor the body runs; without arguments, both always do.
+///   [`syscall_args`](crate::Context::syscall_args) returns. `syscall!` probes the entry point of
+///   64-bit programs: where 32-bit programs have another, their calls are not hits.
 /// - `STATE` is created before the probes are registered. Conditions and bodies name it as a
 ///   reference. It is a [`View`](crate::collect::View): a [`CountMap`](crate::CountMap), a
 ///   [`Map`](crate::Map), a [`Histogram`](crate::Histogram), a [`Count`](crate::Count). The file

@@ -10,7 +10,10 @@
 //! Context: any; nothing here sleeps, locks or faults.
 
 use crate::context::{Context, Place};
-use crate::kernel_ext::nofault::KernelPtr;
+use crate::kernel_ext::{
+    display::display_by_core,
+    nofault::KernelPtr, //
+};
 use crate::prelude::*;
 use crate::regs;
 use kernel::task::Pid;
@@ -203,6 +206,8 @@ pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
     // that offset. It may be written concurrently, hence volatile.
     unsafe { regs::current().byte_add(offset).cast::<T>().read_volatile() }
 }
+
+display_by_core!([] Comm);
 
 /// The name of a task (`task_struct::comm`).
 ///

@@ -96,6 +96,13 @@ static const unsigned long KPROBES_TASK_TRACE_RECURSION = 0;
 static const unsigned int KPROBES_NMI = NMI_MASK;
 static const unsigned int KPROBES_HARDIRQ = NMI_MASK | HARDIRQ_MASK;
 static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET;
+/* What the exception of a breakpoint adds to preempt_count(): exc_int3() is entered like an NMI. */
+static const unsigned int KPROBES_BREAKPOINT =
+	IS_ENABLED(CONFIG_X86_64) ? NMI_OFFSET + HARDIRQ_OFFSET : 0;
+#ifdef CONFIG_PREEMPT_RT
+static const unsigned long KPROBES_TASK_SOFTIRQS =
+	offsetof(struct task_struct, softirq_disable_cnt);
+#endif
 /* Where the current task says that it is in a system call of 32 bits. */
 #ifdef CONFIG_X86_64
 static const unsigned long KPROBES_TASK_COMPAT = offsetof(struct task_struct, thread_info.status);

@@ -22,7 +22,12 @@ use super::{
         Show, //
     },
 };
-use crate::common::*;
+use crate::{
+    common::*,
+    kernel_ext::display::display_by_core, //
+};
+
+display_by_core!([const N: usize] Stack<N>);
 
 /// The largest number of frames in a [`Stack`], as `PERF_MAX_STACK_DEPTH`.
 const MAX_FRAMES: usize = 127;

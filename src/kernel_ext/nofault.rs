@@ -14,12 +14,17 @@
 //! sleep, and are for user memory only.
 
 use crate::args::{from_address, FromWord, OrErrno};
-use crate::kernel_ext::symbol::Address;
+use crate::kernel_ext::{
+    display::display_by_core,
+    symbol::Address, //
+};
 use crate::prelude::*;
 use kernel::{
     page::PAGE_SIZE,
     transmute::FromBytes, //
 };
+
+display_by_core!([T] KernelPtr<T>, [] Text<'_>, [const MAX: usize] Shown<MAX>);
 
 /// The largest value that is read onto the stack, in bytes.
 ///

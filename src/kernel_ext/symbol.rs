@@ -7,7 +7,10 @@
 //! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace [`Address`]. The `kernel`
 //! crate has no `sprint_symbol()`.
 
+use crate::kernel_ext::display::display_by_core;
 use crate::prelude::*;
+
+display_by_core!([] Address, [] Location, [] Symbol<'_>);
 
 /// A kernel address.
 ///

@@ -88,6 +88,9 @@ pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
     }
 }
 
+/// The same of a 32-bit system call, in the lower half.
+pub(crate) use syscall_argument as compat_syscall_argument;
+
 /// Sets the result and continues at the return address in the link register, like
 /// `override_function_with_return()`.
 ///
@@ -263,11 +266,11 @@ pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> 
     }
 }
 
-/// The name of a system call's entry point, with a NUL.
+/// The entry points of a system call, that of 64 bits first.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __syscall_symbol {
+macro_rules! __syscall_entries {
     ($name:literal) => {
-        $crate::macro_paths::core::concat!("__arm64_sys_", $name, "\0")
+        $crate::syscall!(@each $name "__arm64_sys_" "__arm64_compat_sys_")
     };
 }

@@ -94,6 +94,13 @@ pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
     }
 }
 
+/// Returns the `n`th argument of a 32-bit system call, in the lower half.
+#[inline(always)]
+pub(crate) fn compat_syscall_argument(regs: &pt_regs, n: usize) -> usize {
+    use Register::*;
+    super::get(regs, [Bx, Cx, Dx, Si, Di, Bp][n])
+}
+
 /// Sets the result and continues at a `ret`, like `override_function_with_return()`.
 ///
 /// # Safety
@@ -320,11 +327,13 @@ pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> 
     }
 }
 
-/// The name of a system call's entry point, with a NUL.
+/// The entry points of a system call, that of 64 bits first.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __syscall_symbol {
+macro_rules! __syscall_entries {
     ($name:literal) => {
-        $crate::macro_paths::core::concat!("__x64_sys_", $name, "\0")
+        $crate::syscall!(
+            @each $name "__x64_sys_" "__ia32_sys_" "__ia32_compat_sys_" "__x64_compat_sys_"
+        )
     };
 }

@@ -51,7 +51,7 @@ impl kprobe::Handler for Looks {
             core::hint::black_box(read);
         }
         let call: Result<(u64, u64, u64, u64, u64, u64)> = cx.syscall_args();
-        self.0.inc(usize::from(call.is_ok()));
+        self.0.inc(usize::from(call.is_ok() & cx.in_task()));
     }
 }
 

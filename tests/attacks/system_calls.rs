@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Arguments of system calls of 64 and of 32 bits, read in the same way.
+//! Arguments of system calls of 64 and of 32 bits, read in the same way at all entry points.
 
 // case of_64_bits: harmless
-// says: CALLS with 0 and 0, 0 refused, 0 others
+// says: CALLS of 64 bits, 0 of 32 bits, 0 others
 // case of_32_bits: harmless
-// says: 0 with 0 and 0, CALLS refused, 0 others
+// says: 0 of 64 bits, CALLS of 32 bits, 0 others
 
 use super::*;
 
 /// What came of reading the arguments of getpriority(0, 0).
 #[derive(Default)]
 struct Reads {
-    right: Count,
-    refused: Count,
+    /// Of 64 and of 32 bits.
+    right: [Count; 2],
     others: Count,
 }
 
@@ -21,23 +21,23 @@ struct Reads {
 impl entry::Handler for Reads {
     fn entry(&self, cx: &entry::Context<'_>) {
         match cx.syscall_args::<(i32, i32)>() {
-            Ok((0, 0)) => self.right.add(1),
-            Ok(_) => self.others.add(1),
-            Err(_) => self.refused.add(1),
+            Ok((0, 0)) => self.right[usize::from(cx.in_compat_syscall())].add(1),
+            _ => self.others.add(1),
         }
     }
 
     fn unregistered(&self, _missed: u64) {
-        let (right, refused) = (self.right.get(), self.refused.get());
+        let [of_64, of_32] = self.right.each_ref().map(Count::get);
         let others = self.others.get();
-        pr_info!("{right} with 0 and 0, {refused} refused, {others} others\n");
+        pr_info!("{of_64} of 64 bits, {of_32} of 32 bits, {others} others\n");
     }
 }
 
-pub(super) fn attack(case: &[u8]) -> Result<Kept> {
-    let target = match case {
-        b"of_64_bits" => PLACE,
-        _ => Target::symbol(c"__ia32_sys_getpriority"),
-    };
-    one(Entry::new(target, Reads::default()))
+pub(super) fn attack(_case: &[u8]) -> Result<Kept> {
+    let options = entry::Options::default().partial();
+    one(EntrySet::with_options(
+        &kprobes::syscall!(all "getpriority"),
+        options,
+        Reads::default(),
+    ))
 }

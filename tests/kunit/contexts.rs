@@ -98,6 +98,57 @@ const LONG: Target<'static> = Target::symbol(c"kut_long");
 type Integers = (u8, i8, u16, i16, u32, i32);
 type Longs = (u64, i64, usize, isize, bool, KernelPtr);
 
+/// The contexts of `kut_everywhere()` in which there were hits, and whether one was taken for
+/// another.
+struct Contexts(Atomic<u32>, Atomic<bool>);
+
+impl Contexts {
+    const fn new() -> Self {
+        Self(Atomic::new(0), Atomic::new(false))
+    }
+
+    fn note<At: Place>(&self, cx: &Context<'_, At>) {
+        let (task, softirq) = (cx.in_task(), cx.in_serving_softirq());
+        let seen = [task, softirq, cx.in_hardirq(), cx.in_nmi()];
+        let seen = (0..4).fold(0, |bits, n| bits | u32::from(seen[n]) << n);
+        // SAFETY: Only the caller of what is probed writes it.
+        if seen == unsafe { (&raw const kut_context).read_volatile() } {
+            // No hit interrupts another one.
+            self.0.store(self.0.load(Relaxed) | 1 << seen, Relaxed);
+        } else {
+            self.1.store(true, Relaxed);
+        }
+    }
+
+    fn is_right(&self) -> bool {
+        self.0.store(0, Relaxed);
+        let called = kut_everywhere();
+        let (seen, wrong) = (self.0.load(Relaxed), self.1.load(Relaxed));
+        // In a task, a softirq and an interrupt at least.
+        called & 0b10110 == 0b10110 && called == seen && !wrong
+    }
+}
+
+#[vtable]
+impl tracepoint::Handler for Contexts {
+    type Args = ();
+
+    fn hit(&self, cx: &tracepoint::Context<'_>, (): ()) {
+        self.note(cx);
+    }
+}
+
+#[vtable]
+impl kprobe::Handler for Contexts {
+    fn pre(&self, cx: &kprobe::Context<'_>) {
+        self.note(cx);
+    }
+
+    fn post(&self, cx: &kprobe::PostContext<'_>) {
+        self.note(cx);
+    }
+}
+
 #[kunit_tests(kprobes_contexts)]
 mod tests {
     use super::*;
@@ -180,8 +231,13 @@ mod tests {
     #[test]
     fn system_calls() -> Result {
         let target = Target::symbol(c"kut_syscall");
-        let all = |cx: &kprobe::Context<'_>| cx.syscall_args::<(u32, u32, u32, u32, u32, u32)>();
-        assert!(at(target, all, || kut_call_syscall())?? == (11, 12, 13, 14, 15, 16));
+        type Args = (usize, u32, u32, u32, u32, u32);
+        for compat in [false, true] {
+            let all =
+                |cx: &kprobe::Context<'_>| (cx.syscall_args::<Args>(), cx.in_compat_syscall());
+            let (args, seen) = at(target, all, || kut_call_syscall(compat))?;
+            assert!(args? == (11, 12, 13, 14, 15, 16) && seen == compat);
+        }
         // This is none.
         assert!(at(DIV, |cx| cx.syscall_args::<(u32,)>(), || kut_div(some()))? == Err(EFAULT));
         Ok(())
@@ -256,6 +312,35 @@ mod tests {
         assert!(0 < started && started < boot && now <= boot && boot - now < 1_000_000_000);
         // A kernel thread runs no program.
         assert!(exe == Some(ENOENT));
+        Ok(())
+    }
+
+    /// By ftrace, by a jump and by a breakpoint, which is entered like an NMI; at a return, and at
+    /// a tracepoint.
+    #[test]
+    fn task_softirq_interrupt_and_nmi() -> Result {
+        let mix = Target::symbol(c"kut_mix");
+        let pre = |seen: &Contexts, cx: &kprobe::Context<'_>| seen.note(cx);
+        for target in [mix, mix.offset(offset_inside(5).ok_or(ENOENT)?)] {
+            let probe = boxed(Kprobe::new(target, On(Contexts::new(), pre)))?;
+            #[cfg(CONFIG_X86_64)]
+            while probe.mechanism() == Mechanism::Jump && opcode(&probe)? != 0xe9 {
+                assert!(probe.handler().0.is_right());
+                kernel::time::delay::fsleep(kernel::time::Delta::from_millis(5));
+            }
+            assert!(probe.handler().0.is_right());
+            let around = boxed(Kprobe::new(target, Contexts::new()))?;
+            assert!(around.mechanism() != Mechanism::Jump);
+            assert!(around.handler().is_right() && probe.handler().0.is_right());
+        }
+        let ret = |seen: &Contexts, cx: &kretprobe::ReturnContext<'_>| seen.note(cx);
+        let probe = boxed(Kretprobe::new(mix, On(Contexts::new(), ret)))?;
+        assert!(probe.handler().0.is_right());
+        let entry = |seen: &Contexts, cx: &entry::Context<'_>| seen.note(cx);
+        let probe = boxed(Entry::new(mix, On(Contexts::new(), entry)))?;
+        assert!(probe.handler().0.is_right());
+        let probe = boxed(Tracepoint::new(c"module_get", Contexts::new()))?;
+        assert!(probe.handler().is_right());
         Ok(())
     }
 

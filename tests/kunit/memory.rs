@@ -140,6 +140,32 @@ mod tests {
     }
 
     #[test]
+    fn printed_by_core_as_by_the_kernel() -> Result {
+        let text = |text: core::fmt::Arguments<'_>| CString::try_from_fmt(text);
+        macro_rules! both {
+            ($($shown:expr),*) => {
+                [$((text(fmt!("{}", $shown))?, text(core::format_args!("{}", $shown))?)),*]
+            };
+        }
+        let string = KernelStr::new(c"a\nb".as_char_ptr() as usize);
+        let at = Address::new(printed_by_core_as_by_the_kernel as *const () as usize);
+        let (pointer, place) = (KernelPtr::<u64>::new(at.as_usize()), at.location());
+        let mut buf = [0; 2];
+        let to = core::net::SocketAddr::from(([127, 0, 0, 1], 80));
+        let seen = |cx: &kprobe::Context<'_>| (cx.comm(), cx.stack::<3>());
+        let (comm, stack) = crate::contexts::at(DIV, seen, || kut_div(some()))?;
+        let all = both! {
+            string.show::<8>(), string.read(&mut buf)?, comm, at, pointer, place, place.symbol(),
+            stack, ByCore(to)
+        };
+        for (kernel, core) in all {
+            assert!(!kernel.to_bytes().is_empty() && kernel.to_bytes() == core.to_bytes());
+        }
+        assert!(text(fmt!("{:>14}", ByCore(to)))?.to_bytes() == b"  127.0.0.1:80");
+        Ok(())
+    }
+
+    #[test]
     fn the_kernel_is_no_program_and_the_other_way_round() -> Result {
         let page = kut_user_pages(1);
         assert!(page != 0);

@@ -22,7 +22,9 @@
 #include <linux/timer.h>
 #include <linux/uaccess.h>
 #ifdef CONFIG_X86_64
+#include <asm/apic.h>
 #include <asm/fixmap.h>
+#include <asm/nmi.h>
 #endif
 
 #include "fields.h"
@@ -111,7 +113,20 @@ noinline long kut_syscall(const struct pt_regs *regs)
 	return regs ? 0 : -EINVAL;
 }
 
-void kut_call_syscall(void)
+static void set_compat(bool on)
+{
+#ifdef CONFIG_X86_64
+	if (on)
+		current_thread_info()->status |= TS_COMPAT;
+	else
+		current_thread_info()->status &= ~TS_COMPAT;
+#else
+	update_thread_flag(TIF_32BIT, on);
+#endif
+}
+
+/* As the kernel does for a program of 64 bits, or of 32. */
+void kut_call_syscall(bool compat)
 {
 	struct pt_regs regs = {};
 
@@ -123,6 +138,9 @@ void kut_call_syscall(void)
 	regs.cx = 99;
 	regs.r8 = 15;
 	regs.r9 = 16;
+	if (compat)
+		regs = (struct pt_regs){ .bx = BIT(40) + 11, .cx = 12, .dx = 13, .si = 14, .di = 15,
+					 .bp = 16 };
 #else
 	regs.orig_x0 = 11;
 	regs.regs[0] = 99;
@@ -132,7 +150,11 @@ void kut_call_syscall(void)
 	regs.regs[4] = 15;
 	regs.regs[5] = 16;
 #endif
+	preempt_disable();
+	set_compat(compat);
 	kut_syscall(&regs);
+	set_compat(false);
+	preempt_enable();
 }
 
 /* Sets each register to a different value, until kut_registers_set. */
@@ -323,6 +345,21 @@ void kut_init_timer(void)
 	timer_setup(&timer, NULL, 0);
 }
 
+/* Where kut_mix() and the tracepoint module_get are called, and have been called. */
+u32 kut_context;
+static u32 contexts;
+static u64 mixed;
+
+static void call_here(void)
+{
+	u32 here = in_task() | !!in_serving_softirq() << 1 | !!in_hardirq() << 2 | !!in_nmi() << 3;
+
+	WRITE_ONCE(kut_context, here);
+	contexts |= 1 << here;
+	WRITE_ONCE(mixed, kut_mix(READ_ONCE(mixed), here));
+	kut_use_module();
+}
+
 static u32 softirq_result;
 
 /*
@@ -331,6 +368,7 @@ static u32 softirq_result;
  */
 static void allocate(void)
 {
+	call_here();
 	kfree(kmalloc(64, GFP_ATOMIC));
 	WRITE_ONCE(softirq_result, kut_recursed(READ_ONCE(softirq_result)));
 }
@@ -367,6 +405,44 @@ void kut_interrupt(void)
 unsigned int kut_level(void)
 {
 	return interrupt_context_level();
+}
+
+#ifdef CONFIG_X86_64
+static bool nmi_due;
+
+static int on_nmi(unsigned int type, struct pt_regs *regs)
+{
+	if (!READ_ONCE(nmi_due))
+		return NMI_DONE;
+	call_here();
+	WRITE_ONCE(nmi_due, false);
+	return NMI_HANDLED;
+}
+
+static void interrupt_by_nmi(void)
+{
+	WRITE_ONCE(nmi_due, true);
+	apic->send_IPI_mask(cpumask_of(smp_processor_id()), NMI_VECTOR);
+	while (READ_ONCE(nmi_due))
+		cpu_relax();
+}
+#endif
+
+/* Calls it in all contexts, which it returns, each as a bit of that number. */
+unsigned int kut_everywhere(void)
+{
+	contexts = 0;
+	call_here();
+	kut_interrupt();
+#ifdef CONFIG_X86_64
+	if (!register_nmi_handler(NMI_LOCAL, on_nmi, 0, "kunit")) {
+		preempt_disable();
+		interrupt_by_nmi();
+		preempt_enable();
+		unregister_nmi_handler(NMI_LOCAL, "kunit");
+	}
+#endif
+	return contexts;
 }
 
 /*

@@ -39,7 +39,7 @@ unsafe extern "C" {
     pub(crate) safe fn kut_long_result(value: isize) -> isize;
     pub(crate) safe fn kut_int_result(value: i32) -> i32;
     pub(crate) safe fn kut_string(string: *const u8) -> u64;
-    pub(crate) safe fn kut_call_syscall();
+    pub(crate) safe fn kut_call_syscall(compat: bool);
     pub(crate) safe fn kut_registers();
     pub(crate) safe fn kut_skipped(value: i32) -> i32;
     pub(crate) safe fn kut_preemptible() -> bool;
@@ -56,11 +56,13 @@ unsafe extern "C" {
     pub(crate) safe fn kut_init_timer();
     pub(crate) safe fn kut_interrupt();
     pub(crate) safe fn kut_level() -> u32;
+    pub(crate) safe fn kut_everywhere() -> u32;
     pub(crate) safe fn kut_task(to: &mut [u64; 7]);
     pub(crate) fn kut_chain(frames: *mut usize, n: u32) -> u32;
     pub(crate) fn kut_chain_in_interrupt(frames: *mut usize, n: u32) -> u32;
     pub(crate) safe fn kut_fields(rest: u8) -> usize;
     pub(crate) static kut_ran: i32;
+    pub(crate) static kut_context: u32;
 }
 
 pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
