@@ -98,9 +98,8 @@ pub struct Distribution<'a> {
 const BAR: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
 
 impl Distribution<'_> {
-    /// Returns a triple for each bucket: its smallest value, its largest value, and its count. The
-    /// first is the first bucket that is not empty, and the last is the last one. Empty buckets
-    /// between them are included.
+    /// Returns the smallest value, the largest value and the count of each bucket, from the first
+    /// bucket that is not empty to the last.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let counted = |&at: &usize| self.count.count(at) != 0;

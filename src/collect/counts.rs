@@ -28,8 +28,7 @@ use kernel::{
     sync::Arc, //
 };
 
-/// A map with a count for each key. See [`Keyed`] for its capacity and memory, and for how to read
-/// it.
+/// A map with a count for each key. See [`Keyed`] for its capacity, its memory and how to read it.
 ///
 /// # Examples
 ///
@@ -106,25 +105,20 @@ impl Shape for Buckets {
 
 /// A map of a fixed capacity with counters for each key: a [`CountMap`] or a [`HistogramMap`].
 ///
-/// Handlers may add to it on all CPUs at the same time. Each CPU counts separately; reading sums
-/// all CPUs.
-///
-/// # Capacity
+/// Each CPU counts separately; reading sums all CPUs.
 ///
 /// A key occupies an entry until the map is drained or cleared. CPUs that add the same new key at
 /// the same time take an entry each, and return all but one. So add the number of CPUs to the
 /// number of keys that you expect.
 ///
 /// In a full map, handlers can still add to the keys that are there. What they add for a new key is
-/// discarded, and [`dropped`](Keyed::dropped) counts it. So all that handlers have added is in the
-/// map, has been drained or cleared, or is in `dropped()`.
-///
-/// # Memory
+/// discarded, and [`dropped`](Keyed::dropped) counts it. So the counts that were drained, those in
+/// the map, and `dropped()` add up to what handlers have added.
 ///
 /// An entry takes 16 to 20 bytes, 8 bytes for each word of its key, and for each possible CPU 8
-/// bytes for each counter. A [`CountMap`] has one counter for each key; a [`HistogramMap`] has one
-/// for each bucket. For example, 1000 keys of type [`Comm`](crate::Comm), which has two words, on 8
-/// CPUs: a `CountMap` takes 94 KiB, and a `HistogramMap` in powers of two 4 MiB.
+/// bytes for each counter: a [`CountMap`] has one for each key, a [`HistogramMap`] one for each
+/// bucket. For example, with 1000 keys of the type [`Comm`](crate::Comm), which has two words, and
+/// 8 CPUs, a `CountMap` takes 94 KiB, and a `HistogramMap` in powers of two 4 MiB.
 pub struct Keyed<K: Key, S: Shape> {
     live: Live<Table<K>>,
     shape: S,
@@ -190,8 +184,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// `at` must be smaller than the shape's width.
     #[inline(always)]
     unsafe fn add_at(&self, key: K, at: usize, n: u64) {
-        // This may be the module's code. It runs before `table` is in use: if it slept after that,
-        // `table` could be freed.
+        // This may be the module's code. If it slept once `table` is in use, that could be freed.
         let key = key.words();
         let pinned = Pinned::new();
         let table = self.live.get(&pinned);
@@ -226,8 +219,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
         self.dropped.get()
     }
 
-    /// Returns the entries. Handlers keep adding to them, so a count may differ when it is read
-    /// again.
+    /// Returns the entries. Handlers keep adding to them.
     ///
     /// Context: process context, also to drop the entries: that frees them if the map has been
     /// drained meanwhile.
@@ -240,8 +232,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     }
 
     /// Empties the map and returns its former entries, to which handlers no longer add. Each hit is
-    /// counted once, in these entries or in the map. It does not reset
-    /// [`dropped`](Keyed::dropped).
+    /// counted once, in these entries or in the map. [`dropped`](Keyed::dropped) is not reset.
     ///
     /// Context: process context; it sleeps until an RCU grace period has passed.
     ///

@@ -18,8 +18,7 @@ use kernel::prelude::*;
 
 /// A distribution of values. A [`HistogramMap`] has one for each key.
 ///
-/// Each CPU counts separately; reading sums all CPUs. [`record`](Histogram::record) never discards
-/// a value, because all counters are allocated when the histogram is created.
+/// Each CPU counts separately; reading sums all CPUs. No value is ever discarded.
 ///
 /// # Examples
 ///
