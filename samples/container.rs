@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Logs which process calls `do_nanosleep`, and in which container. A process can set its comm
-//! to any name; the kernel keeps the other properties. Some of them in bpftrace:
+//! to any name; the kernel sets the other properties. Some of them in bpftrace:
 //! `kprobe:do_nanosleep { printf("%s %d %d %d\n", comm, pid, uid, cgroup); }`.
 
 use kernel::{prelude::*, str::BStr};

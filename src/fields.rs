@@ -65,8 +65,8 @@ use kernel::prelude::*;
 ///
 /// # Errors
 ///
-/// `EFAULT` if the field, or a pointer on the path, cannot be read, as where a pointer is NULL. To
-/// return a pointer to the field, the field itself is not read.
+/// `EFAULT` if the field or a pointer on the path cannot be read, for example if a pointer is NULL.
+/// With `&`, the field itself is not read.
 ///
 /// # Examples
 ///
@@ -103,9 +103,9 @@ macro_rules! field {
 /// Declares a Rust module with the structs and unions of C: `c_structs!(c)`, once, in the main file
 /// of the kernel module. See [`fields`](self).
 ///
-/// It has the types that the source names, as `c::sock` or in `use c::{sock, socket}`, and those of
-/// the fields that it reads. An anonymous struct has the name of its `typedef`, as `c::atomic_t`.
-/// These types are only for a [`KernelPtr`] to point at; they have no values.
+/// The Rust module has the types that the source names, as `c::sock` or in `use c::{sock, socket}`,
+/// and those of the fields that the source reads. An anonymous struct has the name of its
+/// `typedef`, as `c::atomic_t`. A [`KernelPtr`] points at these types; they have no values.
 #[macro_export]
 macro_rules! c_structs {
     ($vis:vis $name:ident) => {

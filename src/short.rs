@@ -33,8 +33,8 @@
 ///   call in nanoseconds. The body may use `return`.
 /// - The body runs only if the condition is true. With `RESULT`, the condition is evaluated at the
 ///   entry; if it is false, the return of that call is not probed.
-/// - Conditions and bodies run in the context of the probed code, which may be any. They must not
-///   sleep or wait for locks.
+/// - Conditions and bodies run in the context of the probed code, which may be an interrupt or an
+///   NMI. They must not sleep or wait for locks.
 /// - `CX` is the [`Context`](crate::Context) of the hit. With `RESULT`, it is that of the entry in
 ///   the condition and that of the return in the body. For the types of arguments and results, see
 ///   [`FromWord`](crate::FromWord).
@@ -48,11 +48,12 @@
 ///   `/sys/kernel/debug/MODULE/STATE` shows the state as text, and `STATE.json` as JSON lines,
 ///   where `MODULE` is the name of the module. Any write to `STATE` clears it. Without `let`, there
 ///   is no directory.
-/// - When the module is unloaded, each probe logs its misses, if there are any. Then the body of
-///   `drop` runs. It may use the states, and may sleep. If loading has failed, it does not run.
+/// - When the module is unloaded, its probes are unregistered, and each logs its misses, if any.
+///   Then the body of `drop` runs. It may use the states and may sleep. If loading has failed, the
+///   body of `drop` does not run.
 ///
 /// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the module registers the
-/// probes in the order of their declaration, all or none. Unloading it unregisters them.
+/// probes in the order of their declaration, all or none.
 ///
 /// # Examples
 ///

@@ -126,7 +126,7 @@ pub struct Keyed<K: Key, S: Shape> {
 }
 
 impl<K: Key> Keyed<K, Sum> {
-    /// Creates a map for `capacity` keys, from 1 to 2²⁴.
+    /// Creates a map for `capacity` keys; `capacity` is 1 to 2²⁴.
     ///
     /// Context: process context; it sleeps.
     ///

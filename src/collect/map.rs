@@ -41,15 +41,15 @@ use kernel::prelude::*;
 /// A map of a fixed capacity from keys to values. It carries a value from one hit to another.
 ///
 /// Each key belongs to a bucket, and each bucket has a lock, which an operation holds for a few
-/// dozen instructions. Other CPUs spin on it for a bounded time. A handler that interrupts such an
-/// operation of its own CPU, as in an NMI, does not spin. A bucket is *busy* for an operation that
-/// does not get its lock. An operation that finds the bucket busy, or no room for a new key, does
-/// nothing, and [`dropped`](Map::dropped) counts it.
+/// dozen instructions. Other CPUs spin on the lock for a bounded time. A handler that interrupts an
+/// operation of its own CPU on the same bucket, as in an NMI, does not spin. A bucket is *busy* for
+/// an operation that does not get its lock. An operation that finds the bucket busy, or no room for
+/// a new key, does nothing, and [`dropped`](Map::dropped) counts it.
 ///
 /// Taking an entry makes room for another key. An entry that is never taken stays. To remove old
 /// entries, store a time in the value and call [`retain`](Map::retain), from process context or in
-/// a handler of a rare event, because it visits all entries. To remove the entries of a task, probe
-/// the tracepoint `sched_process_exit`.
+/// a handler of a rare event, because it visits all entries. Remove the entries of a task at the
+/// tracepoint `sched_process_exit`.
 ///
 /// # Examples
 ///
@@ -159,7 +159,7 @@ impl Drop for Owned<'_> {
 }
 
 impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
-    /// Creates a map for `capacity` keys, from 1 to 2²⁴.
+    /// Creates a map for `capacity` keys; `capacity` is 1 to 2²⁴.
     ///
     /// Context: process context; it sleeps.
     ///
@@ -270,8 +270,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// whether it did either: the map may be full, or the bucket busy.
     ///
     /// `change` runs with the bucket's lock held, so no other CPU changes the value meanwhile. It
-    /// must be short, because other CPUs spin on the lock. It must not use the same map: there, an
-    /// operation finds this bucket busy, or holds two locks.
+    /// must be short, because other CPUs spin on the lock. It must not use the same map: operations
+    /// on this bucket would fail, and others could spin with the lock held.
     ///
     /// Context: any.
     #[inline]
@@ -330,8 +330,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     }
 
     /// Returns keys and values, in no particular order. An entry that a handler inserts or takes
-    /// meanwhile may be returned or not. It skips entries of busy buckets, which
-    /// [`dropped`](Map::dropped) does not count.
+    /// meanwhile may be returned or not. The iterator skips entries of busy buckets, and
+    /// [`dropped`](Map::dropped) does not count them.
     ///
     /// Context: any.
     #[inline]
@@ -357,8 +357,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         Some(work(at, K::from_words(key), value))
     }
 
-    /// Removes the entries for which `keep` returns false. Handlers may use the map meanwhile. It
-    /// skips entries of busy buckets, as [`iter`](Map::iter) does.
+    /// Removes the entries for which `keep` returns false, except those of busy buckets, which stay
+    /// uncounted, as with [`iter`](Map::iter). Handlers may use the map meanwhile.
     ///
     /// `keep` runs with the bucket's lock held, so the rules for `change` of
     /// [`update`](Map::update) hold for it, too.

@@ -207,7 +207,7 @@ pub trait View: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if it cannot be emptied, as counters and probes; else those of its own `clear`.
+    /// `EOPNOTSUPP` for counters and probes, which cannot be emptied; `ENOMEM` for a map.
     #[inline]
     fn clear(&self) -> Result {
         Err(EOPNOTSUPP)
@@ -308,7 +308,7 @@ macro_rules! log {
 
 /// What [`Files::switch`] can enable and disable: a probe or a set of probes.
 pub trait Switch: Send + Sync + 'static {
-    /// Returns whether it is enabled; of a set, whether one probe of it is.
+    /// Returns whether it is enabled. A set is enabled if any of its probes is.
     fn is_on(&self) -> bool;
 
     /// Enables or disables it.

@@ -32,7 +32,7 @@ display_by_core!([const N: usize] Stack<N>);
 const MAX_FRAMES: usize = 127;
 
 /// The calls in progress at a hit, from [`Context::stack`]: up to `N` return addresses, the
-/// innermost first. It takes `8 * N` bytes, in a handler on the stack of the probed code.
+/// innermost first. It takes `8 * N` bytes; in a handler, they are on the stack of the probed code.
 ///
 /// Equal stacks have equal words, so a stack can be a key of a map. Unused words are 0.
 ///
@@ -126,11 +126,10 @@ impl<At: Place> Context<'_, At> {
     ///
     /// In an interrupt, the interrupt's frames are first, followed by those of the interrupted
     /// code. Return probes and the function graph tracer replace return addresses on the stack; the
-    /// frames are the original ones.
+    /// frames have the original ones.
     ///
-    /// It costs about 400 instructions for each frame. x86-64 needs no option of the kernel. On
-    /// arm64, the library does not compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING`
-    /// selects.
+    /// It costs about 400 instructions for each frame. x86-64 needs no kernel option. On arm64, the
+    /// library does not compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING` selects.
     ///
     /// # Limits
     ///
