@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which calls allocate the most memory? The bytes that `kmalloc` returns, by stack:
-//! bpftrace's `tracepoint:kmem:kmalloc { @[kstack(8)] = sum(args->bytes_alloc); }`. In
-//! debugfs (`/sys/kernel/debug/allocation_stacks/bytes`), and the five with the most bytes
-//! in the log when the module is unloaded.
+//! Sums the bytes of each `kmalloc`, by call stack. Other allocators are not counted, and freed
+//! memory is not subtracted. `/sys/kernel/debug/allocation_stacks/bytes` shows the sums while
+//! the module is loaded, and unloading it logs the five largest. In bpftrace:
+//! `tracepoint:kmem:kmalloc { @[kstack(8)] = sum(args->bytes_alloc); }`, where a stack may begin
+//! with `__traceiter_kmalloc`.
 
 use kernel::prelude::*;
 use kprobes::{nofault::KernelPtr, CountMap, Stack};

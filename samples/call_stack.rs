@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! By which calls did it come to this function? bpftrace's `kstack`, as a line of the log.
+//! Which calls lead to `do_nanosleep`? Logs the kernel stack of each call in one line. In
+//! bpftrace, `kprobe:do_nanosleep { printf("%s sleeps: %s\n", comm, kstack); }` prints a line
+//! for each frame, and `do_nanosleep` first.
 
 use kernel::prelude::*;
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who connects to whom by TCP, with which result, and who accepts? The addresses are in the
-//! kernel's structs, whose fields have their names in C. `Kbuild` names the headers.
-//!
-//! The half of it in bpftrace: `kretprobe:inet_csk_accept { $sk = (struct sock *)retval;
-//! printf("%s %s\n", comm, ntop($sk->__sk_common.skc_daddr)); }`
+//! Logs each TCP connect over IPv4 with its result, and each accept. A non-blocking connect
+//! logs `EINPROGRESS`; an accept over IPv6 logs 127.0.0.6. The addresses are in the kernel's
+//! structs, whose fields have their names in C; `Kbuild` names the headers. The accepts in
+//! bpftrace: `kretprobe:inet_csk_accept { $sk = (struct sock *)retval;
+//! printf("%s %s\n", comm, ntop($sk->__sk_common.skc_daddr)); }`.
 
 use core::net::SocketAddrV4;
 use kernel::prelude::*;
@@ -22,7 +22,7 @@ module! {
 
 const AF_INET: u16 = 2;
 
-/// Converts an address, which the kernel stores in network byte order.
+/// Converts an address and a port, which the kernel stores in network byte order.
 fn address(ip: u32, port: u16) -> ByCore<SocketAddrV4> {
     let ip = u32::from_be(ip).into();
     ByCore(SocketAddrV4::new(ip, u16::from_be(port)))
@@ -46,13 +46,14 @@ kprobes::probes! {
         (cx, socket: KernelPtr<c::socket>, to: KernelPtr<c::sockaddr_in>)
         when (field!(to, sin_family) == Ok(AF_INET)) -> result: Result
     {
+        // The local port, `skc_num`, is in the byte order of the CPU.
         if let (Ok(to), Ok(port)) = (remote(to), field!(socket, sk.__sk_common.skc_num)) {
             pr_info!("{} connects from port {port} to {to}: {result:?}\n", cx.comm());
         }
     }
 
     fn accept at c"inet_csk_accept" (cx) -> sk: KernelPtr<c::sock> {
-        // If it failed, `sk` is NULL, and has no fields.
+        // After a failure, `sk` is NULL, and `field!` returns an error.
         if let (Ok(from), Ok(port)) = (peer(sk), field!(sk, __sk_common.skc_num)) {
             pr_info!("{} accepts at port {port} from {from}\n", cx.comm());
         }

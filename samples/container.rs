@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which program of which container is it? What it cannot choose itself, unlike its comm.
+//! Logs which process calls `do_nanosleep`, and in which container. A process can set its comm
+//! to any name; the kernel sets the other properties. Some of them in bpftrace:
+//! `kprobe:do_nanosleep { printf("%s %d %d %d\n", comm, pid, uid, cgroup); }`.
 
 use kernel::{prelude::*, str::BStr};
 
@@ -8,7 +10,7 @@ module! {
     type: Container,
     name: "container",
     authors: ["The rust_kprobe authors"],
-    description: "Logs who calls do_nanosleep, as security tools know processes",
+    description: "Logs the process and the container of each call of do_nanosleep",
     license: "GPL",
 }
 
@@ -17,7 +19,7 @@ kprobes::probes! {
 
     fn sleep at c"do_nanosleep" (cx) {
         let mut buf = [0; 64];
-        // Kernel threads have no program.
+        // Kernel threads have no executable.
         let exe = cx.exe_name(&mut buf).map_or(&b"-"[..], |name| name.as_bytes());
         pr_info!(
             "comm={} exe={} pid={} ppid={} uid={} gid={} inside={} cgroup={} started={}\n",

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long does it take until a TCP connection is established? The time between two
-//! functions, from `tcp_v4_connect` to `tcp_finish_connect` of the same socket:
+//! Measures how long TCP connections over IPv4 take to be established: from `tcp_v4_connect` to
+//! `tcp_finish_connect` of the same sock. `/sys/kernel/debug/handshake/us` shows the histogram
+//! while the module is loaded, and unloading the module logs it. A failed connect leaves its
+//! entry in `connecting` until the same sock connects again. The same in bpftrace:
 //! `kprobe:tcp_v4_connect { @s[arg0] = nsecs; } kprobe:tcp_finish_connect /@s[arg0]/
-//! { @us = hist((nsecs - @s[arg0]) / 1000); delete(@s[arg0]); }` in bpftrace.
+//! { @us = hist((nsecs - @s[arg0]) / 1000); delete(@s[arg0]); }`.
 
 use kernel::prelude::*;
 use kprobes::{nofault::KernelPtr, Histogram, Map};
@@ -22,12 +24,12 @@ kprobes::probes! {
     let connecting: Map<KernelPtr, u64> = Map::new(10_000)?;
     let us: Histogram = Histogram::log2()?;
 
-    fn connect entry c"tcp_v4_connect" (cx, socket: KernelPtr) {
-        connecting.insert(socket, cx.now_ns());
+    fn connect entry c"tcp_v4_connect" (cx, sk: KernelPtr) {
+        connecting.insert(sk, cx.now_ns());
     }
 
-    fn connected entry c"tcp_finish_connect" (cx, socket: KernelPtr) {
-        if let Some(since) = connecting.take(socket) {
+    fn connected entry c"tcp_finish_connect" (cx, sk: KernelPtr) {
+        if let Some(since) = connecting.take(sk) {
             us.record((cx.now_ns() - since) / 1000);
         }
     }

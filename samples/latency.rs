@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long does a function take? A histogram of `vfs_read` in powers of two, like
-//! bpftrace's `hist()`: in debugfs while the module is loaded
-//! (`/sys/kernel/debug/latency/ns`), and in the log when it is unloaded.
+//! Measures how long each `vfs_read` takes, as a histogram in powers of two.
+//! `/sys/kernel/debug/latency/ns` shows it while the module is loaded, and unloading the module
+//! logs it. In bpftrace: `kprobe:vfs_read { @s[tid] = nsecs; } kretprobe:vfs_read /@s[tid]/
+//! { @ns = hist(nsecs - @s[tid]); delete(@s[tid]); }`, which mixes up nested calls.
 
 use kernel::prelude::*;
 use kprobes::Histogram;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which programs take the most page faults? Like bpftrace's
-//! `tracepoint:exceptions:page_fault_user { @[comm] = count(); }`: in debugfs while the
-//! module is loaded (`/sys/kernel/debug/page_faults/faults`), and the ten with the most
-//! faults in the log when it is unloaded.
+//! Counts page faults by comm. `/sys/kernel/debug/page_faults/faults` shows the counts while
+//! the module is loaded, and unloading it logs the ten largest. In bpftrace:
+//! `kprobe:handle_mm_fault { @[comm] = count(); }`. The kernel also calls that function to
+//! retry a fault, and to fault in user memory itself.
 
 use kernel::prelude::*;
 use kprobes::{Comm, CountMap};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long do tasks wait for a CPU? From when a task is woken until it runs, like BCC's
-//! `runqlat`, in microseconds: a histogram for each CPU, and for whether the task before
-//! it was preempted.
+//! Measures how long woken tasks wait for a CPU, in microseconds. A histogram's key is the CPU,
+//! and whether the task that ran before was preempted. `/sys/kernel/debug/run_queue/waited`
+//! shows the histograms while the module is loaded, and unloading it logs them. BCC's `runqlat`
+//! also counts new tasks and preempted tasks.
 
 use kernel::prelude::*;
 use kprobes::{nofault::KernelPtr, Buckets, HistogramMap, Map};

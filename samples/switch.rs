@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How do I turn a probe on and off, and look at it while it runs? By files in
-//! `/sys/kernel/debug/switch/`: `on` is a switch, `probe` is the probe's state, and
-//! `opens` counts by process; writing to it clears it.
+//! Enables, disables and shows a probe by files in `/sys/kernel/debug/switch/`. Writing 1 or 0
+//! to `on` enables or disables the probe, like `events/kprobes/NAME/enable` in tracefs. `probe`
+//! shows its state. `opens` shows how many files each comm opened, and any write clears it.
 
 use kernel::debugfs::Scope;
 use kernel::prelude::*;
@@ -12,7 +12,7 @@ module! {
     type: Switch,
     name: "switch",
     authors: ["The rust_kprobe authors"],
-    description: "Counts the files that programs open while it is switched on",
+    description: "Counts the files that programs open while its probe is enabled",
     license: "GPL",
 }
 

@@ -1,29 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What handlers collect: maps, distributions, and how they are shown.
+//! Maps and histograms that handlers fill, and how they are shown.
 //!
-//! | what | type | in a handler |
+//! | to keep | use | a handler calls |
 //! |---|---|---|
-//! | how often, by key | [`CountMap`] | [`add`](CountMap::add) |
-//! | a distribution | [`Histogram`] | [`record`](Histogram::record) |
+//! | a count for each key | [`CountMap`] | [`add`](CountMap::add) |
+//! | a count for each call stack | [`CountMap`] with a [`Stack`] as its key | [`Context::stack`](crate::Context::stack), [`add`](CountMap::add) |
+//! | a distribution of values | [`Histogram`] | [`record`](Histogram::record) |
 //! | a distribution for each key | [`HistogramMap`] | [`record`](HistogramMap::record) |
-//! | by which calls a function is reached | [`Stack`], as a key | [`Context::stack`](crate::Context::stack) |
-//! | a value, from one hit to another | [`Map`] | [`insert`](Map::insert), [`take`](Map::take), [`update`](Map::update) |
+//! | a value from one hit to another | [`Map`] | [`insert`](Map::insert), [`take`](Map::take), [`update`](Map::update) |
 //!
-//! All of them have a fixed capacity, so that a handler allocates nothing. They work in any
-//! context, NMIs included. What a handler cannot store is counted as dropped. A key and its value
-//! have at most 2040 bytes. Maps are created, read, drained and dropped in process context.
+//! To count, use a `CountMap<K>`: a handler takes no lock, and CPUs do not slow each other down.
+//! Use a `Map<K, V>` if handlers read values back or remove single keys: each operation locks a
+//! part of the map.
 //!
-//! The figures of [`CountMap`], [`Histogram`] and [`HistogramMap`] are kept for each CPU, as
-//! [`PerCpuCounts`](crate::PerCpuCounts) are: a hit writes no memory that another CPU writes, and
-//! executes no atomic instruction, unless its key is new.
+//! Each map has a fixed capacity, so handlers allocate nothing. Handlers may use maps and
+//! histograms in any context, NMIs included. If a handler cannot store something, the map discards
+//! it, and `dropped()` counts it. A key and its value have at most 2040 bytes together. Create,
+//! drain and free maps and histograms in process context, and read counts there.
 //!
-//! # Why not a map of the kernel's
+//! In a [`CountMap`], a [`Histogram`] and a [`HistogramMap`], each CPU counts separately. A hit
+//! writes only memory of its own CPU, without an atomic instruction, unless its key is new. Reading
+//! sums all CPUs. The result is no snapshot: a hit during the reading may be included or not.
 //!
-//! `tracing_map`, which trace events use for histograms, and BPF's maps are not exported to
-//! modules. `rhashtable` is, but its writers take bit locks, so an interrupt could wait for the
-//! code that it interrupted, and an insertion allocates. The XArray and the maple tree take a
-//! spinlock.
+//! # Why not one of the kernel's maps
+//!
+//! `tracing_map`, which the `hist` trigger of trace events uses, and BPF's maps are not exported to
+//! modules. `rhashtable` is exported, but an insertion allocates, and its writers take bit locks: a
+//! handler in an NMI could spin on a lock that its own CPU holds. The XArray and the maple tree
+//! take a spinlock.
 
 mod buckets;
 mod counts;

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fields of the kernel's structs, by the names that they have in C.
+//! Fields of the kernel's structs, by their names in C.
 //!
-//! The arguments of most kernel functions are pointers to structs. The module's `Kbuild` names the
-//! headers of these structs, before it includes `kprobes.mk`:
+//! The arguments of most kernel functions are pointers to structs. To read the fields of such a
+//! struct, name its header in the module's `Kbuild`, before `kprobes.mk` is included:
 //!
 //! ```text
 //! opens-headers := linux/fs.h net/sock.h
 //! ```
 //!
 //! [`c_structs!`](crate::c_structs) declares a Rust module with the structs, and
-//! [`field!`](crate::field) reads a field of one. A pointer has the type of the struct that it
-//! points at: a `struct sock *` is a `KernelPtr<c::sock>`.
+//! [`field!`](crate::field) reads a field. A pointer has the type of the struct that it points at:
+//! a `struct sock *` is a `KernelPtr<c::sock>`. `p.field::<c::sock>(0)` casts a pointer, see
+//! [`KernelPtr::field`].
 //!
-//! The offsets and types are those of the kernel that the module is built for. `src/fields.py` has
-//! its compiler lay out the structs, with the kernel's own flags, and then confirm the offset, the
-//! size and the sign of each field that the module reads.
+//! The build needs Python 3 and `readelf`. `src/fields.py` compiles the headers with the kernel's
+//! compiler and flags, and takes the layout of the structs from the debug information. The compiler
+//! then confirms the offset, the size and the sign of each field that the module reads.
+//!
+//! So offsets and types are those of one kernel build. insmod compares the vermagic: the release
+//! and a few options. With `CONFIG_MODVERSIONS`, checksums of the symbols that the module uses
+//! replace the release. If a kernel with other structs loads the module, fields have wrong values.
 //!
 //! # Types
 //!
@@ -23,40 +28,45 @@
 //! |---|---|
 //! | integers, also as bit fields; `long`, `size_t` | `u8` to `i64`; `isize`, `usize` |
 //! | `bool` | `bool` |
-//! | `enum` | the integer that the compiler takes |
-//! | `__be16`, `__le32` | `u16`, `u32`, as they are stored: see [`u16::from_be`] |
+//! | `enum` | the integer that the compiler chooses for it |
+//! | `__be16`, `__le32` | `u16`, `u32` in the byte order of the field: see [`u16::from_be`] |
 //! | array of integers or pointers, of up to 1024 bytes | array; of `u8` for `bool` |
+//! | larger array of these | error of rustc; read an element, or take `&` of the array |
 //! | pointer to a struct or an integer | [`KernelPtr`] to that type |
 //! | any other pointer | `KernelPtr` |
-//! | struct, union | a `KernelPtr` to it: it is not read |
+//! | struct, union | a `KernelPtr` to it; nothing is read |
 //! | array of structs, array without a length | a `KernelPtr` to its first element |
 //!
-//! To the compiler, a pointer to user memory (`__user`) is like any other. A read as kernel memory
-//! fails with `EFAULT`; pass its address to [`UserPtr::new`](crate::nofault::UserPtr::new).
+//! A pointer to user memory (`__user`) has the type `KernelPtr`, too, and reads through it fail
+//! with `EFAULT`. Pass its address to [`UserPtr::new`](crate::nofault::UserPtr::new).
 //!
-//! If the compiler reports that a value has another type than expected, that is the type of the
-//! field: `let n: () = field!(sk, sk_backlog.len)?;` shows it.
+//! To see the type of a field, write `let n: () = field!(sk, sk_backlog.len)?;`: the error of rustc
+//! names it.
 //!
-//! `src/fields.py` reads the paths from the source files of the module, before any macro is
+//! `src/fields.py` reads the paths from the module's source files, where macros are not yet
 //! expanded. So write each path in full: a macro of the module cannot pass one to `field!`.
 //!
-//! Context: any; nothing here sleeps, locks or faults. Another CPU may change a field meanwhile, or
-//! a pointer on the path, or free what it points at: then any value may be read.
+//! Context: any; nothing here sleeps, locks or faults. Another CPU may meanwhile change a field or
+//! a pointer on the path, or free what the pointer points at. Then any value may be read.
 
 use crate::nofault::KernelPtr;
 use kernel::prelude::*;
 
-/// Reads a field of a struct in kernel memory: `field!(POINTER, PATH)`, as a `Result`.
+/// Reads a field of a struct in kernel memory: `field!(POINTER, PATH)` returns a `Result`.
 ///
-/// The path is as in C, with `.` also for `->`: names of members, also of those in unnamed structs
-/// and unions, and `[NUMBER]` for an element of an array. `field!(file, &f_path)` is a
-/// [`KernelPtr`] to the field instead of its value; of an array, to its first element.
+/// The path is as in C, but with `.` also for `->`. It names members, also those of anonymous
+/// structs and unions. `[NUMBER]` selects an element of an array, by a literal. A name that Rust
+/// reserves may be written as it is, or as `r#type`.
+///
+/// `field!(file, &f_path)` returns a [`KernelPtr`] to the field instead of its value; of an array,
+/// to its first element, and [`element`](KernelPtr::element) of that takes any index.
 ///
 /// It costs one [`KernelPtr::read`] for each pointer on the path, and one for the field.
 ///
 /// # Errors
 ///
-/// `EFAULT` if the field, or a pointer on the path, cannot be read.
+/// `EFAULT` if the field or a pointer on the path cannot be read, for example if a pointer is NULL.
+/// With `&`, the field itself is not read.
 ///
 /// # Examples
 ///
@@ -71,7 +81,7 @@ use kernel::prelude::*;
 ///
 /// #[vtable]
 /// impl kprobe::Handler for Opens {
-///     // Of `do_dentry_open(struct file *, ...)`.
+///     // At `do_dentry_open(struct file *, ...)`.
 ///     fn pre(&self, cx: &kprobe::Context<'_>) {
 ///         let file: KernelPtr<c::file> = cx.arg0();
 ///         if let Ok(mode) = field!(file, f_path.dentry.d_inode.i_mode) {
@@ -90,11 +100,12 @@ macro_rules! field {
     };
 }
 
-/// Declares a Rust module with the structs and unions of C: `c_structs!(c)`. See [`fields`](self).
+/// Declares a Rust module with the structs and unions of C: `c_structs!(c)`, once, in the main file
+/// of the kernel module. See [`fields`](self).
 ///
-/// It has the types that the source names, as `c::sock` or in `use c::{sock, socket}`, and those of
-/// the fields that it reads. An unnamed struct has the name of its `typedef`, as `c::atomic_t`.
-/// These are types for a [`KernelPtr`] to point at; there are no values of them.
+/// The Rust module has the types that the source names, as `c::sock` or in `use c::{sock, socket}`,
+/// and those of the fields that the source reads. An anonymous struct has the name of its
+/// `typedef`, as `c::atomic_t`. A [`KernelPtr`] points at these types; they have no values.
 #[macro_export]
 macro_rules! c_structs {
     ($vis:vis $name:ident) => {
@@ -112,8 +123,8 @@ macro_rules! c_structs {
 
 /// A struct in which `PATH` leads to a field.
 ///
-/// `field!` asks for an `X` of `()`. Where `PATH` leads nowhere, there is an `impl` for each `X`
-/// that has a certain trait; `()` does not have it, and rustc's error is the trait's own.
+/// `field!` uses it with `()` as `X`. For a wrong path, `fields.py` writes an `impl` that requires
+/// a certain trait of `X`. `()` lacks that trait, so rustc reports the error text of the trait.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no struct of `c_structs!`",
@@ -126,7 +137,7 @@ pub trait Member<const PATH: u64, X>: Sized {
     fn read(this: KernelPtr<Self>) -> Result<Self::Value>;
 }
 
-/// Returns the number of a path, without spaces and `r#`. `fields.py` computes the same.
+/// Returns the hash of a path without its spaces and `r#`. `fields.py` computes the same.
 #[doc(hidden)]
 pub const fn path(text: &str) -> u64 {
     let text = text.as_bytes();
@@ -143,7 +154,7 @@ pub const fn path(text: &str) -> u64 {
     number
 }
 
-/// What is used in the file that `fields.py` writes.
+/// What the file that `fields.py` writes uses.
 #[doc(hidden)]
 pub mod generated {
     pub use super::Member;

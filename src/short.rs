@@ -22,35 +22,43 @@
 /// ```
 ///
 /// - `TARGET` is a C string, `c"do_sys_openat2"` or `c"MODULE:SYMBOL"`, or a system call,
-///   `syscall!("execve")`.
-/// - `at` registers a [`Kprobe`](crate::Kprobe), or with `RESULT` a
-///   [`Kretprobe`](crate::Kretprobe), with `NS` a [`Timed`](crate::Timed); `entry` registers an [`Entry`](crate::Entry), and `on` a
-///   [`Tracepoint`](crate::Tracepoint).
-/// - Without `RESULT`, the body runs before the probed instruction. With it, the body runs at the
-///   return of the function, with the arguments as they were at the entry, and with `NS`, the
-///   duration of the call in nanoseconds.
-/// - The body runs only if the condition is true. A call whose condition is false at the entry is
-///   not followed to its return.
-/// - `CX` is the [`Context`](crate::Context), in the condition that of the entry. For the types of
-///   arguments and results, see [`FromWord`](crate::FromWord).
+///   `syscall!("execve")`. `OFFSET` is in bytes. `TRACEPOINT` is a C string, the name of a
+///   tracepoint without its system: `c"sched_switch"`.
+/// - `at` registers a [`Kprobe`](crate::Kprobe); with `RESULT`, a [`Kretprobe`](crate::Kretprobe);
+///   with `RESULT` and `NS`, a [`Timed`](crate::Timed). `entry` registers an
+///   [`Entry`](crate::Entry), which costs a third of a kprobe and has the arguments, but no other
+///   registers. `on` registers a [`Tracepoint`](crate::Tracepoint).
+/// - Without `RESULT`, the body runs before the probed instruction. With `RESULT`, it runs when the
+///   function returns, with the arguments as they were at the entry. `NS` is the duration of the
+///   call in nanoseconds. The body may use `return`.
+/// - The body runs only if the condition is true. With `RESULT`, the condition is evaluated at the
+///   entry; if it is false, the return of that call is not probed.
+/// - Conditions and bodies run in the context of the probed code, which may be an interrupt or an
+///   NMI. They must not sleep or wait for locks.
+/// - `CX` is the [`Context`](crate::Context) of the hit. With `RESULT`, it is that of the entry in
+///   the condition and that of the return in the body. For the types of arguments and results, see
+///   [`FromWord`](crate::FromWord).
 /// - The arguments of a system call are those that
 ///   [`syscall_args`](crate::Context::syscall_args) returns. `syscall!` probes the entry point of
 ///   64-bit programs: where 32-bit programs have another, their calls are not hits.
-/// - `STATE` is created before the probes are registered. Conditions and bodies name it as a
-///   reference. It is a [`View`](crate::collect::View): a [`CountMap`](crate::CountMap), a
+/// - `EXPRESSION` creates the state before the probes are registered. It may use `?`: an error
+///   fails the loading of the module. In conditions and bodies, `STATE` is a reference to the
+///   state. Its type is a [`View`](crate::collect::View): a [`CountMap`](crate::CountMap), a
 ///   [`Map`](crate::Map), a [`Histogram`](crate::Histogram), a [`Count`](crate::Count). The file
-///   `/sys/kernel/debug/MODULE/STATE` shows it as text, and `STATE.json` as JSON lines, where
-///   `MODULE` is the name of the module. Writing to `STATE` clears it.
-/// - The body of `drop` runs after the probes have been unregistered. Misses are logged then, too,
-///   if there are any.
+///   `/sys/kernel/debug/MODULE/STATE` shows the state as text, and `STATE.json` as JSON lines,
+///   where `MODULE` is the name of the module. Any write to `STATE` clears it. Without `let`, there
+///   is no directory.
+/// - When the module is unloaded, its probes are unregistered, and each logs its misses, if any.
+///   Then the body of `drop` runs. It may use the states and may sleep. If loading has failed, the
+///   body of `drop` does not run.
 ///
 /// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the module registers the
-/// probes in this order, all or none; unloading it unregisters them.
+/// probes in the order of their declaration, all or none.
 ///
 /// # Examples
 ///
-/// Log the files that programs fail to open, and more. `samples/failed_opens.rs` has the first in
-/// this form, and [`kretprobe::Handler`](crate::kretprobe::Handler) is the long form.
+/// Log the files that programs fail to open, count all opens, and log signals.
+/// [`kretprobe::Handler`](crate::kretprobe::Handler) shows the first probe in the long form.
 ///
 /// ```
 /// use kernel::prelude::*;
@@ -447,7 +455,7 @@ macro_rules! probes {
     };
 }
 
-/// What `probes!` makes modules of, and what it refuses.
+/// What `probes!` uses, and the mistakes that it refuses.
 #[doc(hidden)]
 pub mod __short {
     use crate::{
@@ -519,7 +527,7 @@ pub mod __short {
         }
     }
 
-    /// Shows the state in a folder of the module's name, which `prefix` is.
+    /// Shows the state in a debugfs directory with the name of the module, which is `prefix`.
     #[inline]
     pub fn show<M: Module<State: Send + Sync> + 'static>(
         prefix: &'static [u8],

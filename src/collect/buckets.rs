@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The buckets of a histogram, and how their counts are shown.
+//! Buckets of histograms, and how their counts are shown.
 
 use super::show::{
     Buffer,
@@ -9,7 +9,7 @@ use super::show::{
 use core::fmt;
 use kernel::prelude::*;
 
-/// The buckets of a histogram.
+/// How a histogram divides its values into buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buckets {
     min: u64,
@@ -18,24 +18,24 @@ pub struct Buckets {
     step: u64,
 }
 
-/// The most buckets of equal width, without the two for values outside of them.
+/// The largest number of buckets of equal width, without the two for values outside of these.
 const MAX_LINEAR: u64 = 1000;
 
 impl Buckets {
-    /// Powers of two, as bpftrace's `hist()`: 0, 1, 2 to 3, 4 to 7, and so on.
+    /// 65 buckets in powers of two, as bpftrace's `hist()`: 0, 1, 2 to 3, 4 to 7, and so on.
     pub const LOG2: Self = Self {
         min: 0,
         max: 0,
         step: 0,
     };
 
-    /// Buckets of `step` from `min` to `max`, as bpftrace's `lhist()`, and one for smaller and one
-    /// for larger values.
+    /// Buckets of width `step` for the values from `min` to `max - 1`, as bpftrace's `lhist()`. One
+    /// more bucket counts values below `min`, and another one values from `max` on.
     ///
     /// # Errors
     ///
-    /// `EINVAL` unless `min < max`, the step divides the difference, and there are at most 1000
-    /// buckets.
+    /// `EINVAL` unless `min < max`, `step` divides `max - min`, and `(max - min) / step` is at most
+    /// 1000.
     #[inline]
     pub const fn linear(min: u64, max: u64, step: u64) -> Result<Self> {
         if min >= max || step == 0 || (max - min) % step != 0 || (max - min) / step > MAX_LINEAR {
@@ -44,7 +44,7 @@ impl Buckets {
         Ok(Self { min, max, step })
     }
 
-    /// Returns how many buckets there are.
+    /// Returns the number of buckets.
     #[inline(always)]
     pub(super) const fn len(self) -> usize {
         match self.step {
@@ -67,7 +67,7 @@ impl Buckets {
         }
     }
 
-    /// Returns the smallest and the largest value of a bucket.
+    /// Returns the smallest and the largest value that bucket `at` counts.
     #[inline]
     const fn range(self, at: usize) -> (u64, u64) {
         match (self.step, at as u64) {
@@ -83,7 +83,7 @@ impl Buckets {
     }
 }
 
-/// What has a count for each bucket.
+/// The counts of a histogram.
 pub(super) trait Counts {
     fn count(&self, bucket: usize) -> u64;
 }
@@ -94,12 +94,12 @@ pub struct Distribution<'a> {
     pub(super) count: &'a dyn Counts,
 }
 
-/// The longest bar, which is that of the largest count.
+/// The bar of the largest count.
 const BAR: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
 
 impl Distribution<'_> {
-    /// Returns the smallest and the largest value and the count of each bucket, from the first that
-    /// is not empty to the last that is not.
+    /// Returns the smallest value, the largest value and the count of each bucket, from the first
+    /// bucket that is not empty to the last.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let counted = |&at: &usize| self.count.count(at) != 0;
@@ -113,7 +113,8 @@ impl Distribution<'_> {
         })
     }
 
-    /// Writes a line for each bucket, as bpftrace does; as JSON, the rest of an object and its line.
+    /// Writes one line for each bucket, as bpftrace does. As JSON, writes the end of an object that
+    /// the caller has begun, and ends the line.
     #[inline]
     pub(super) fn show(&self, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
         if form == Form::Json {
@@ -130,7 +131,7 @@ impl Distribution<'_> {
             let mut range = Buffer::<48>::new();
             self.buckets.write_range(&mut range, min, max)?;
             let length = BAR.len() as u64;
-            // Not by more than 64 bits: the kernel has no division of such.
+            // The product has to fit in 64 bits: the kernel cannot divide larger integers.
             let filled = match count.checked_mul(length) {
                 Some(product) => product / most,
                 None => count.checked_div(most / length).unwrap_or(0),

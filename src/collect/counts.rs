@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts and distributions by key.
+//! Maps that count by key: [`CountMap`] and [`HistogramMap`].
 
 use super::{
     buckets::{
@@ -28,7 +28,7 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Counts by key, for each CPU. See [`Keyed`] for what else it can do.
+/// A map with a count for each key. See [`Keyed`] for its capacity, its memory and how to read it.
 ///
 /// # Examples
 ///
@@ -54,11 +54,11 @@ use kernel::{
 /// ```
 pub type CountMap<K> = Keyed<K, Sum>;
 
-/// A [`Histogram`](super::Histogram) for each key, for each CPU. See [`Keyed`] for what else it can
-/// do.
+/// A map with a [histogram](super::Histogram) for each key. See [`Keyed`] for its capacity and
+/// memory, and for how to read it.
 pub type HistogramMap<K> = Keyed<K, Buckets>;
 
-/// What a map has for each key.
+/// What a map counts for each key: a [`Sum`], or values in [`Buckets`].
 pub trait Shape: Copy + Send + Sync + 'static {
     #[doc(hidden)]
     fn width(self) -> usize;
@@ -66,7 +66,7 @@ pub trait Shape: Copy + Send + Sync + 'static {
     fn show<K: Key>(form: Form, row: &Row<'_, K, Self>, out: &mut dyn fmt::Write) -> fmt::Result;
 }
 
-/// A count for each key.
+/// One count for each key, as in a [`CountMap`].
 #[derive(Clone, Copy)]
 pub struct Sum(());
 
@@ -103,17 +103,22 @@ impl Shape for Buckets {
     }
 }
 
-/// A map of a fixed capacity with counters for each key on each CPU: a [`CountMap`] or a
-/// [`HistogramMap`].
+/// A map of a fixed capacity with counters for each key: a [`CountMap`] or a [`HistogramMap`].
 ///
-/// Handlers on all CPUs add to it at once. A key takes one of `capacity` places until the map is
-/// drained or cleared; choose one place more for each CPU, because CPUs that add the same new key
-/// at the same time each take one for a moment. What is added for a new key when there is no place
-/// is dropped, and counted: what has been drained, what is in the map, and
-/// [`dropped`](Keyed::dropped) add up to what handlers have added.
+/// Each CPU counts separately; reading sums all CPUs.
 ///
-/// For each place, it takes 12 bytes, the words of the key, and 8 bytes for each possible CPU; a
-/// histogram takes 8 bytes for each bucket and possible CPU.
+/// A key occupies an entry until the map is drained or cleared. CPUs that add the same new key at
+/// the same time take an entry each, and return all but one. So add the number of CPUs to the
+/// number of keys that you expect.
+///
+/// In a full map, handlers can still add to the keys that are there. What they add for a new key is
+/// discarded, and [`dropped`](Keyed::dropped) counts it. So the counts that were drained, those in
+/// the map, and `dropped()` add up to what handlers have added.
+///
+/// An entry takes 16 to 20 bytes, 8 bytes for each word of its key, and for each possible CPU 8
+/// bytes for each counter: a [`CountMap`] has one for each key, a [`HistogramMap`] one for each
+/// bucket. For example, with 1000 keys of the type [`Comm`](crate::Comm), which has two words, and
+/// 8 CPUs, a `CountMap` takes 94 KiB, and a `HistogramMap` in powers of two 4 MiB.
 pub struct Keyed<K: Key, S: Shape> {
     live: Live<Table<K>>,
     shape: S,
@@ -121,7 +126,7 @@ pub struct Keyed<K: Key, S: Shape> {
 }
 
 impl<K: Key> Keyed<K, Sum> {
-    /// Creates a map for up to `capacity` keys, from 1 to 2²⁴.
+    /// Creates a map for `capacity` keys; `capacity` is 1 to 2²⁴.
     ///
     /// Context: process context; it sleeps.
     ///
@@ -133,7 +138,8 @@ impl<K: Key> Keyed<K, Sum> {
         Self::with_shape(capacity, Sum(()))
     }
 
-    /// Adds `n` to the count of `key`, which wraps as all figures do here.
+    /// Adds `n` to the count of `key`. Counts and their sums wrap at 2⁶⁴. If the key is new and the
+    /// map full, `n` is added to [`dropped`](Keyed::dropped) instead.
     ///
     /// Context: any.
     #[inline(always)]
@@ -144,7 +150,7 @@ impl<K: Key> Keyed<K, Sum> {
 }
 
 impl<K: Key> Keyed<K, Buckets> {
-    /// Creates a map for up to `capacity` keys, with a histogram of these buckets for each.
+    /// Creates a map for `capacity` keys, each with a histogram of these buckets.
     ///
     /// Context and errors: as [`CountMap::new`].
     #[inline]
@@ -152,7 +158,8 @@ impl<K: Key> Keyed<K, Buckets> {
         Self::with_shape(capacity, buckets)
     }
 
-    /// Counts `value` in the histogram of `key`.
+    /// Counts `value` in the histogram of `key`. If the key is new and the map full, 1 is added to
+    /// [`dropped`](Keyed::dropped) instead.
     ///
     /// Context: any.
     #[inline(always)]
@@ -177,7 +184,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// `at` must be smaller than the shape's width.
     #[inline(always)]
     unsafe fn add_at(&self, key: K, at: usize, n: u64) {
-        // This is the module's code: it must not run where `table` could be freed if it slept.
+        // This may be the module's code. If it slept once `table` is in use, that could be freed.
         let key = key.words();
         let pinned = Pinned::new();
         let table = self.live.get(&pinned);
@@ -191,7 +198,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 
     /// # Safety
     ///
-    /// That of [`add_at`](Keyed::add_at).
+    /// The same as for [`add_at`](Keyed::add_at).
     #[cold]
     #[inline(never)]
     unsafe fn add_new(&self, pinned: Pinned, key: K::Words, at: usize, n: u64) {
@@ -203,7 +210,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
         }
     }
 
-    /// Returns how much was not added because the map was full.
+    /// Returns how much handlers could not add because the map was full: of a [`HistogramMap`], the
+    /// number of values. Draining and clearing do not reset it.
     ///
     /// Context: any.
     #[inline]
@@ -213,8 +221,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 
     /// Returns the entries. Handlers keep adding to them.
     ///
-    /// Context: process context. The map may have been drained when the entries are dropped, which
-    /// then frees them.
+    /// Context: process context, also to drop the entries: that frees them if the map has been
+    /// drained meanwhile.
     #[inline]
     pub fn read(&self) -> Entries<K, S> {
         Entries {
@@ -223,14 +231,14 @@ impl<K: Key, S: Shape> Keyed<K, S> {
         }
     }
 
-    /// Empties the map and returns the entries that it had, to which no handler adds any more.
-    /// Nothing is lost in between: a hit is in these entries or in the map.
+    /// Empties the map and returns its former entries, to which handlers no longer add. Each hit is
+    /// counted once, in these entries or in the map. [`dropped`](Keyed::dropped) is not reset.
     ///
-    /// Context: process context; it sleeps.
+    /// Context: process context; it sleeps until an RCU grace period has passed.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, because it allocates the new entries, or `EDEADLK` if the caller must not sleep.
+    /// `ENOMEM`, because it allocates new entries first, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn drain(&self) -> Result<Entries<K, S>> {
         let capacity = self.live.read().capacity();
@@ -241,14 +249,14 @@ impl<K: Key, S: Shape> Keyed<K, S> {
         })
     }
 
-    /// Empties the map. Context and errors: as [`drain`](Keyed::drain).
+    /// Empties the map, as [`drain`](Keyed::drain), with the same context and errors.
     #[inline]
     pub fn clear(&self) -> Result {
         self.drain().map(drop)
     }
 }
 
-/// The largest count first.
+/// Shows the largest count first.
 impl<K: Key, S: Shape> View for Keyed<K, S> {
     #[inline]
     fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -262,7 +270,7 @@ impl<K: Key, S: Shape> View for Keyed<K, S> {
     }
 }
 
-/// The largest count first.
+/// Shows the largest count first.
 impl<K: Key, S: Shape> View for Entries<K, S> {
     #[inline]
     fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -277,11 +285,11 @@ pub struct Entries<K: Key, S: Shape> {
     shape: S,
 }
 
-/// A key with its count.
+/// An entry: a key with its count.
 pub struct Row<'a, K: Key, S: Shape> {
     /// The key.
     pub key: K,
-    /// The count; of a histogram, of how many values it is.
+    /// The count; of a histogram, the number of its values.
     pub count: u64,
     link: u32,
     entries: &'a Entries<K, S>,
@@ -300,13 +308,14 @@ impl<K: Key, S: Shape> Entries<K, S> {
         }
     }
 
-    /// Returns all keys with their counts, in no particular order.
+    /// Returns all entries, in no particular order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Row<'_, K, S>> {
         self.table.entries().map(|(link, key)| self.row(link, key))
     }
 
-    /// Returns the count of `key`: 0 if there is none. Of a histogram, how many values it has.
+    /// Returns the count of `key`, or 0 if the key is absent; of a histogram, the number of its
+    /// values.
     #[inline]
     pub fn get(&self, key: K) -> u64 {
         let link = self.table.link(&key.words());
@@ -323,7 +332,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
         total
     }
 
-    /// Returns the `n` keys with the largest counts, the largest first.
+    /// Returns the `n` entries with the largest counts, the largest first.
     ///
     /// Context: process context; it sleeps.
     ///

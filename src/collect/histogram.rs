@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A histogram alone, without keys.
+//! A single histogram, without keys.
 
 use super::{
     buckets::Buckets,
@@ -16,7 +16,9 @@ use super::{
 use core::fmt;
 use kernel::prelude::*;
 
-/// A distribution of values, counted on each CPU. See [`HistogramMap`] for one for each key.
+/// A distribution of values. A [`HistogramMap`] has one for each key.
+///
+/// Each CPU counts separately; reading sums all CPUs. No value is ever discarded.
 ///
 /// # Examples
 ///
@@ -55,7 +57,7 @@ impl Histogram {
         Self::with_buckets(Buckets::LOG2)
     }
 
-    /// Creates a histogram of buckets of equal width, see [`Buckets::linear`].
+    /// Creates a histogram with buckets of equal width, see [`Buckets::linear`].
     ///
     /// Context: process context; it sleeps.
     ///
@@ -80,7 +82,7 @@ impl Histogram {
         self.0.record((), value);
     }
 
-    /// Returns how many values were counted since the histogram was created or cleared.
+    /// Returns how many values were counted since the histogram was created, drained or cleared.
     ///
     /// Context: process context.
     #[inline]
@@ -88,10 +90,11 @@ impl Histogram {
         self.0.read().total()
     }
 
-    /// Empties it, and returns the values as entries with the key `()`, see
-    /// [`HistogramMap::drain`].
+    /// Empties the histogram and returns its former counts as a map with one entry, whose key is
+    /// `()`. [`Row::distribution`](super::Row::distribution) of that entry returns the buckets:
+    /// `for row in histogram.drain()?.iter() { row.distribution() ... }`.
     ///
-    /// Context and errors: as there.
+    /// Context and errors: as [`HistogramMap::drain`].
     #[inline]
     pub fn drain(&self) -> Result<Entries<(), Buckets>> {
         self.0.drain()

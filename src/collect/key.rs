@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a map can be keyed by.
+//! Keys of maps.
 //!
-//! A key becomes words of 64 bits, field by field. Maps hash and compare these words, never the
-//! bytes of a struct with its padding, and they call no `Eq` or `Hash` of the module's.
+//! A map converts a key to words of 64 bits, field by field, and hashes and compares these words.
+//! So it ignores the padding of structs, and calls no `Eq` or `Hash` of the module.
 
 use super::show::Show;
 use crate::{
@@ -16,10 +16,12 @@ use crate::{
 };
 use kernel::error::Error;
 
-/// What a map can be keyed by: integers, `bool`, `()`, an [`Error`], a [`Comm`], an [`Address`], a
-/// [`Stack`](crate::Stack), a pointer, and tuples and arrays of these.
+/// A type that a map can have as its key: an integer of up to 64 bits, `bool`, `()`, [`Error`],
+/// [`Comm`], [`Address`], [`Stack`](crate::Stack), [`KernelPtr`], [`UserPtr`], an array of keys, or
+/// a tuple of two to four keys. [`key!`](crate::key) declares a struct that is a key.
 ///
-/// [`key!`](crate::key) declares a struct that is a key.
+/// A number, an error, an address or a pointer is a word of 8 bytes. So each element of a
+/// `[u8; N]` takes 8 bytes, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the key of a map",
     label = "not a key",
@@ -27,7 +29,7 @@ use kernel::error::Error;
             of these are keys; `kprobes::key!` declares a struct that is one"
 )]
 pub trait Key: Copy + Send + Sync + Show + 'static {
-    /// The words of this key: `u64`, or tuples and arrays of such.
+    /// The words of this key: `u64`, `()`, or pairs and arrays of these.
     type Words: Words;
 
     /// Returns the key as words.
@@ -41,9 +43,9 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The words of a [`Key`]: `u64`, or pairs and arrays of such.
+/// The words of a [`Key`]: `u64`, `()`, or pairs and arrays of these.
 pub trait Words: Copy + Send + Sync + sealed::Sealed + 'static {
-    /// The words of the only key, if there is only one.
+    /// The words of the only key, if the type has only one value.
     #[doc(hidden)]
     const ONLY: Option<Self> = None;
 
@@ -53,8 +55,7 @@ pub trait Words: Copy + Send + Sync + sealed::Sealed + 'static {
     fn same(&self, other: &Self) -> bool;
 }
 
-/// A hash that depends on a secret, so that a program that chooses its keys cannot choose their
-/// buckets.
+/// A hash that depends on a secret. A program that chooses its keys cannot choose their buckets.
 #[derive(Clone, Copy)]
 #[doc(hidden)]
 pub struct Hash {
@@ -63,7 +64,7 @@ pub struct Hash {
 }
 
 impl Hash {
-    /// `secret` is random.
+    /// Starts a hash. `secret` must be random.
     pub(super) fn new(secret: [u64; 2]) -> Self {
         Self {
             state: secret[0],
@@ -224,7 +225,10 @@ tuples! {
     A a, B b, C c, D d, => (A::Words, (B::Words, (C::Words, D::Words))), (a, (b, (c, d)));
 }
 
-/// Declares a struct that is a [`Key`]. Each of its fields must be one, too.
+/// Declares a struct that is a [`Key`]. Each of its fields must be a key, too.
+///
+/// The struct is `Clone` and `Copy`, and may have attributes such as `#[derive(PartialEq)]`. It
+/// cannot be generic. It is shown with the names of its fields, as `comm bash, error -2`.
 ///
 /// # Examples
 ///
@@ -232,7 +236,7 @@ tuples! {
 /// use kprobes::{Comm, CountMap};
 ///
 /// kprobes::key! {
-///     /// What is counted.
+///     /// A failed open.
 ///     pub struct Open {
 ///         pub comm: Comm,
 ///         pub error: i32,

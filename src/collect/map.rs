@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Values by key, which handlers insert, change and take.
+//! A map whose values handlers insert, change and take.
 
 use super::{
     key::{
@@ -38,18 +38,18 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// A map of a fixed capacity from keys to values, for what begins at one hit and ends at another.
+/// A map of a fixed capacity from keys to values. It carries a value from one hit to another.
 ///
-/// Each key belongs to a bucket. A CPU owns the bucket while it works on it, for a few dozen
-/// instructions, and other CPUs wait for that, up to a limit. A handler that has interrupted an
-/// operation of its own CPU on the same bucket, as in an NMI, cannot wait. If the bucket stays in
-/// use, or if there is no room for a new key, the operation is not done, and
-/// [`dropped`](Map::dropped) counts it. A key that is absent is not counted.
+/// Each key belongs to a bucket, and each bucket has a lock, which an operation holds for a few
+/// dozen instructions. Other CPUs spin on the lock for a bounded time. A handler that interrupts an
+/// operation of its own CPU on the same bucket, as in an NMI, does not spin. A bucket is *busy* for
+/// an operation that does not get its lock. An operation that finds the bucket busy, or no room for
+/// a new key, does nothing, and [`dropped`](Map::dropped) counts it.
 ///
-/// An entry that is taken makes room at once. Entries that are never taken stay. To remove what is
-/// old, store a time in the value, and call [`retain`](Map::retain), which visits all entries: from
-/// process context, or in a handler of a rare event. What belongs to a task is removed in that way,
-/// or taken, at the tracepoint `sched_process_exit`.
+/// Taking an entry makes room for another key. An entry that is never taken stays. To remove old
+/// entries, store a time in the value and call [`retain`](Map::retain), from process context or in
+/// a handler of a rare event, because it visits all entries. Remove the entries of a task at the
+/// tracepoint `sched_process_exit`.
 ///
 /// # Examples
 ///
@@ -78,9 +78,9 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// An entry in the chain of a bucket is initialised, and `in_bucket` has that bucket. Only the
-/// owner of the bucket accesses such an entry. An entry in no chain is either in `free`, or
-/// accessed only by the CPU that has taken it from there.
+/// An entry in the chain of a bucket is initialised, and its `in_bucket` is that bucket. Only the
+/// CPU that holds the bucket's lock accesses such an entry. An entry in no chain is either in
+/// `free`, or accessed only by the CPU that has taken it from there.
 pub struct Map<K: Key, V: Copy + Send + 'static> {
     hash: Hash,
     mask: usize,
@@ -91,7 +91,7 @@ pub struct Map<K: Key, V: Copy + Send + 'static> {
 }
 
 struct Bucket {
-    /// The CPU that works on it, plus 1, or 0.
+    /// The lock: the CPU that holds it, plus 1, or 0.
     owner: AtomicU32,
     /// The first entry of its chain, or 0.
     first: AtomicU32,
@@ -107,10 +107,10 @@ struct Entry<W, V> {
 // SAFETY: By the type invariant, one CPU at a time accesses an entry. Keys and values are `Send`.
 unsafe impl<K: Key, V: Copy + Send + 'static> Sync for Map<K, V> {}
 
-/// How often a CPU looks at a bucket that another CPU works on.
+/// How often a CPU tries to get a lock that another CPU holds.
 const ATTEMPTS: u32 = 1 << 16;
 
-/// A bucket that this CPU works on.
+/// A bucket whose lock this CPU holds.
 ///
 /// # Invariants
 ///
@@ -133,7 +133,7 @@ impl<'a> Owned<'a> {
         if owner.is_err() {
             owner = Self::wait(cpu, own);
         }
-        // INVARIANT: The exchange has succeeded, so there was no owner, not this CPU either.
+        // INVARIANT: The exchange has succeeded, so no CPU had the lock, this CPU included.
         owner.ok().map(|_| Self { bucket, _pinned })
     }
 
@@ -159,7 +159,7 @@ impl Drop for Owned<'_> {
 }
 
 impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
-    /// Creates a map for up to `capacity` keys, from 1 to 2²⁴.
+    /// Creates a map for `capacity` keys; `capacity` is 1 to 2²⁴.
     ///
     /// Context: process context; it sleeps.
     ///
@@ -188,8 +188,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         })
     }
 
-    /// Calls `work` with the index of `key`'s bucket and with the key's entry in it and its value,
-    /// if there is one, while this CPU owns the bucket.
+    /// Calls `work` with the lock of `key`'s bucket held. `work` gets the index of the bucket, and
+    /// the key's entry and value if the key is in the map.
     #[inline(always)]
     fn with<R>(
         &self,
@@ -203,7 +203,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         };
         let mut entry = owned.bucket.first.load(Ordering::Relaxed);
         while let Some(here) = self.entry(entry) {
-            // SAFETY: By the type invariant, it is initialised, and ours while we own the bucket.
+            // SAFETY: By the type invariant, it is initialised, and ours while we hold the lock.
             let (other, value) = unsafe { (*here.content.get()).assume_init_mut() };
             if other.same(key) {
                 return work(at, Some((entry, &raw mut *value)));
@@ -222,7 +222,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         self.entries.get(entry as usize)
     }
 
-    /// Adds an entry to a bucket that this CPU owns.
+    /// Adds an entry to a bucket whose lock this CPU holds.
     #[inline]
     fn add(&self, at: usize, key: K::Words, value: V) -> Option<()> {
         let Some(new) = self.free.take() else {
@@ -241,7 +241,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         Some(())
     }
 
-    /// Removes an entry from a bucket that this CPU owns.
+    /// Removes an entry from a bucket whose lock this CPU holds.
     #[inline]
     fn remove(&self, at: usize, entry: u32) -> Option<()> {
         let mut link = &self.buckets.get(at)?.first;
@@ -258,8 +258,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         }
     }
 
-    /// Sets the value of `key`. Returns whether it did: there may be no room, or the bucket may be
-    /// in use.
+    /// Sets the value of `key`. Returns whether it did: the map may be full, or the bucket busy.
     ///
     /// Context: any.
     #[inline]
@@ -267,11 +266,12 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         self.update(key, value, |old| *old = value)
     }
 
-    /// Calls `change` with the value of `key`, or, if there is none, inserts `first`. Returns
-    /// whether it did either.
+    /// Calls `change` with the value of `key` or, if the key is absent, inserts `first`. Returns
+    /// whether it did either: the map may be full, or the bucket busy.
     ///
-    /// No other CPU changes the value meanwhile. `change` must be short, because other CPUs wait
-    /// for it.
+    /// `change` runs with the bucket's lock held, so no other CPU changes the value meanwhile. It
+    /// must be short, because other CPUs spin on the lock. It must not use the same map: operations
+    /// on this bucket would fail, and others could spin with the lock held.
     ///
     /// Context: any.
     #[inline]
@@ -279,7 +279,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         let key = key.words();
         let done = self.with(&key, |at, entry| match entry {
             Some((_, value)) => {
-                // SAFETY: It is the value of the entry, and ours while we own the bucket.
+                // SAFETY: It is the value of the entry, and ours while we hold the lock.
                 change(unsafe { &mut *value });
                 Some(())
             }
@@ -288,18 +288,19 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         done.is_some()
     }
 
-    /// Returns the value of `key`.
+    /// Returns the value of `key`, or `None` if the key is absent or the bucket busy.
     ///
     /// Context: any.
     #[inline]
     pub fn get(&self, key: K) -> Option<V> {
         self.with(&key.words(), |_, entry| {
-            // SAFETY: It is the value of the entry, and ours while we own the bucket.
+            // SAFETY: It is the value of the entry, and ours while we hold the lock.
             entry.map(|(_, value)| unsafe { value.read() })
         })
     }
 
-    /// Removes `key` and returns its value.
+    /// Removes `key` and returns its value, or returns `None` if the key is absent or the bucket
+    /// busy.
     ///
     /// Context: any.
     #[inline]
@@ -313,8 +314,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         })
     }
 
-    /// Returns how often an operation was not done, because there was no room for a new key or the
-    /// bucket was in use.
+    /// Returns how many operations on a key did nothing because the map was full or the bucket
+    /// busy. Clearing does not reset it.
     ///
     /// Context: any.
     #[inline]
@@ -328,9 +329,9 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         self.entries.len() - 1
     }
 
-    /// Returns keys and values, in no particular order. What handlers insert or take meanwhile may
-    /// be among them or not. What is in a bucket that stays in use is left out, and not counted as
-    /// dropped.
+    /// Returns keys and values, in no particular order. An entry that a handler inserts or takes
+    /// meanwhile may be returned or not. The iterator skips entries of busy buckets, and
+    /// [`dropped`](Map::dropped) does not count them.
     ///
     /// Context: any.
     #[inline]
@@ -339,8 +340,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         (1..self.entries.len() as u32).filter_map(visit)
     }
 
-    /// Calls `work` with an entry, if it is in the chain of a bucket, while this CPU owns the
-    /// bucket.
+    /// Calls `work` with an entry, with the lock of its bucket held. Does nothing if it is in no
+    /// chain, or the bucket busy.
     #[inline]
     fn visit<R>(&self, entry: u32, work: impl FnOnce(usize, K, V) -> R) -> Option<R> {
         let here = self.entry(entry)?;
@@ -351,15 +352,16 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         if here.in_bucket.load(Ordering::Relaxed) != in_bucket {
             return None;
         }
-        // SAFETY: By the type invariant, it is initialised, and ours while we own the bucket.
+        // SAFETY: By the type invariant, it is initialised, and ours while we hold the lock.
         let (key, value) = unsafe { (*here.content.get()).assume_init() };
         Some(work(at, K::from_words(key), value))
     }
 
-    /// Removes all entries that [`iter`](Map::iter) would return and for which `keep` is false.
-    /// Handlers may use the map meanwhile.
+    /// Removes the entries for which `keep` returns false, except those of busy buckets, which stay
+    /// uncounted, as with [`iter`](Map::iter). Handlers may use the map meanwhile.
     ///
-    /// `keep` must be short, because handlers on other CPUs wait for it.
+    /// `keep` runs with the bucket's lock held, so the rules for `change` of
+    /// [`update`](Map::update) hold for it, too.
     ///
     /// Context: any.
     #[inline]
@@ -373,7 +375,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         }
     }
 
-    /// Removes all entries. Handlers may use the map meanwhile.
+    /// Removes all entries. As with [`retain`](Map::retain), those of busy buckets stay, and so may
+    /// entries that handlers insert meanwhile.
     ///
     /// Context: any.
     #[inline]

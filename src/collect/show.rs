@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How collected figures are shown: in the log, and in debugfs as text and as JSON lines.
+//! How maps, histograms and probes are shown: in the log, and in debugfs as text and JSON lines.
 //!
 //! Context: process context.
 
@@ -30,22 +30,22 @@ use kernel::{
     uaccess::UserSliceReader, //
 };
 
-/// The language in which collected figures are written.
+/// The output format of a [`View`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Text for people.
+    /// Text.
     Text,
     /// JSON.
     Json,
 }
 
-/// How a key or a value of a map is shown.
+/// How a key or a value of a map is written.
 pub trait Show {
     /// Writes it as text, or as a JSON value.
     fn show(&self, form: Form, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
-/// A [`Show`], in one form.
+/// Displays a [`Show`] in one form.
 pub(super) struct Shown<'a, T: ?Sized>(pub(super) Form, pub(super) &'a T);
 
 impl<T: Show + ?Sized> fmt::Display for Shown<'_, T> {
@@ -82,7 +82,7 @@ show! {
     [] i32, |this, _, f| fmt::Display::fmt(this, f);
     [] i64, |this, _, f| fmt::Display::fmt(this, f);
     [] isize, |this, _, f| fmt::Display::fmt(this, f);
-    // The name of the errno: `ENOENT`.
+    // The name of the errno, as `ENOENT`.
     [] Error, |this, form, f| match form {
         Form::Text => write!(f, "{this:?}"),
         Form::Json => write!(f, "\"{this:?}\""),
@@ -93,7 +93,7 @@ show! {
     [T] UserPtr<T>, |this, form, f| Address::new(this.addr()).show(form, f);
 }
 
-/// Writes what the `kernel` crate prints, which is a string in JSON.
+/// Writes what the `kernel` crate displays; in JSON, as a string.
 pub(super) fn string<T: kernel::fmt::Display>(
     form: Form,
     f: &mut fmt::Formatter<'_>,
@@ -107,7 +107,7 @@ pub(super) fn string<T: kernel::fmt::Display>(
     f.write_str("\"")
 }
 
-/// Writes the inside of a JSON string. What is written to it is ASCII, as all text for the log.
+/// Writes the inside of a JSON string. Its input is ASCII, as all text for the log is.
 struct Quoted<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Quoted<'_, '_> {
@@ -188,7 +188,7 @@ pub fn fields(form: Form, f: &mut fmt::Formatter<'_>, fields: &[(&str, &dyn Show
     f.write_str(end)
 }
 
-/// Writes how much a map has dropped; as text only if that is not 0.
+/// Writes the result of a map's `dropped()`; as text only if it is not 0.
 #[inline]
 pub(super) fn dropped(form: Form, out: &mut dyn fmt::Write, dropped: u64) -> fmt::Result {
     match (form, dropped) {
@@ -198,23 +198,23 @@ pub(super) fn dropped(form: Form, out: &mut dyn fmt::Write, dropped: u64) -> fmt
     }
 }
 
-/// What can be shown as lines: a map, a histogram, counters, a probe.
+/// What [`log!`](crate::log) and [`Files::view`] can show: a map, a histogram, counters, a probe.
 pub trait View: Send + Sync + 'static {
-    /// Writes it as text, or as JSON with an object on each line; of a map, up to `most` entries.
+    /// Writes it as text, or as JSON, one value on each line. A map writes up to `most` entries.
     fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result;
 
-    /// Empties it.
+    /// Empties it. `dropped()` of a map stays as it is.
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if there is nothing that can be emptied.
+    /// `EOPNOTSUPP` for counters and probes, which cannot be emptied; `ENOMEM` for a map.
     #[inline]
     fn clear(&self) -> Result {
         Err(EOPNOTSUPP)
     }
 }
 
-/// Text of up to `N` bytes; what does not fit is left out.
+/// Text of up to `N` bytes. Writing more discards the rest.
 pub(super) struct Buffer<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -279,7 +279,10 @@ pub fn by_line(view: &dyn View, most: usize, log: &mut dyn FnMut(&str)) {
 }
 
 /// Logs a map, a histogram or another [`View`](crate::collect::View) by `pr_info!`, line by line.
-/// `log!(map, 10)` logs the ten entries of a map with the largest counts:
+/// `log!(&map)` logs all entries, and `log!(&map, 10)` up to ten. A [`CountMap`](crate::CountMap)
+/// or [`HistogramMap`](crate::HistogramMap) logs those with the largest counts, the largest first;
+/// a [`Map`](crate::Map) has no order. For what [`probes!`](crate::probes) declares by `let`, omit
+/// the `&`.
 ///
 /// ```text
 /// opens: [bash]: 21
@@ -287,8 +290,8 @@ pub fn by_line(view: &dyn View, most: usize, log: &mut dyn FnMut(&str)) {
 /// opens: dropped: 2
 /// ```
 ///
-/// The last line is there if the map was full, and has what it could not add. What is longer than
-/// 512 bytes in a line is cut.
+/// `opens:` is the name of the module, which `pr_info!` puts before each line. The last line is the
+/// result of `dropped()`, unless that is 0. Each line is cut after 512 bytes.
 ///
 /// Context: process context; it sleeps.
 #[macro_export]
@@ -303,12 +306,12 @@ macro_rules! log {
     };
 }
 
-/// What a file in debugfs turns on and off: a probe or a set of probes.
+/// What [`Files::switch`] can enable and disable: a probe or a set of probes.
 pub trait Switch: Send + Sync + 'static {
-    /// Returns whether it is on.
+    /// Returns whether it is enabled. A set is enabled if any of its probes is.
     fn is_on(&self) -> bool;
 
-    /// Turns it on or off.
+    /// Enables or disables it.
     ///
     /// # Errors
     ///
@@ -345,7 +348,7 @@ switches! {
     Set: |set| set.iter().any(|(_, probe)| probe.is_enabled());
 }
 
-/// Writes what a probe can be asked, see [`Registered`].
+/// Writes the location and the state of a probe, see [`Registered`].
 fn state<K: Kind>(probe: &Registered<K>, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
     let mut place = Buffer::<512>::new();
     kernel::fmt::Write::write_fmt(&mut place, kernel::prelude::fmt!("{}", probe.location()))?;
@@ -366,7 +369,7 @@ fn state<K: Kind>(probe: &Registered<K>, form: Form, out: &mut dyn fmt::Write) -
     writeln!(out, "{place} by {mechanism}, {state}, {missed} missed")
 }
 
-/// The place, the mechanism, whether it is enabled, and the misses.
+/// Shows the location, the mechanism, whether the probe is enabled, and the misses.
 impl<K: Kind, H: Handles<K>> View for Probe<K, H>
 where
     Self: 'static,
@@ -377,7 +380,7 @@ where
     }
 }
 
-/// As a single probe, a line for each.
+/// Shows a line for each probe, as a single probe does.
 impl<K: Kind, H: Handles<K>> View for Set<K, H>
 where
     Self: 'static,
@@ -397,7 +400,7 @@ impl View for Count {
     }
 }
 
-/// The counters in their order.
+/// Shows each counter on a line.
 impl<const N: usize> View for PerCpuCounts<N> {
     #[inline]
     fn show(&self, _form: Form, _most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -405,12 +408,13 @@ impl<const N: usize> View for PerCpuCounts<N> {
     }
 }
 
-/// Files in debugfs, in the folder of a [`Scope`](kernel::debugfs::Scope), which owns what they
-/// show. Without `CONFIG_DEBUG_FS` there are none.
+/// Adds files to the debugfs directory of a [`Scope`](kernel::debugfs::Scope), which owns what the
+/// files show. Dropping the scope removes the directory. Without `CONFIG_DEBUG_FS`, there are no
+/// files, and no error.
 ///
 /// # Examples
 ///
-/// The state of a probe, what it counts, and a switch, in `/sys/kernel/debug/opens/`:
+/// The files `state`, `by_comm` and `enabled` in `/sys/kernel/debug/opens/`:
 ///
 /// ```
 /// use kernel::{debugfs::Scope, prelude::*};
@@ -438,8 +442,9 @@ impl<const N: usize> View for PerCpuCounts<N> {
 /// # drop(opens); Ok(()) }
 /// ```
 pub trait Files<'data> {
-    /// Adds the file `NAME` with `view` as text, and `NAME.json` with it as JSON lines. Writing to
-    /// `NAME` [clears](View::clear) it. Of a [`CountMap`](crate::CountMap), for example:
+    /// Adds two files that show `view`: `NAME` as text, and `NAME.json` as JSON lines. Any write to
+    /// `NAME`, as `echo >NAME`, [clears](View::clear) it. A name of more than 58 bytes gets no
+    /// `NAME.json`. The files of a [`CountMap`](crate::CountMap), for example:
     ///
     /// ```text
     /// # cat by_comm
@@ -452,8 +457,8 @@ pub trait Files<'data> {
     /// Context: process context; it sleeps.
     fn view<V: View>(&self, name: &CStr, view: &'data V);
 
-    /// Adds a file that reads as 1 if `switch` is on and as 0 if it is off. Writing 1 or 0 to it
-    /// turns it on or off.
+    /// Adds a file that reads as 1 if `switch` is enabled, else as 0. Writing 1 or 0 to the file
+    /// enables or disables it.
     ///
     /// Context: process context; it sleeps.
     fn switch<S: Switch>(&self, name: &CStr, switch: &'data S);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The calls that led to a hit.
+//! The calls in progress at a hit, as a kernel stack.
 //!
 //! C header: [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h)
 //!
 //! `stack_trace_save()` begins within the handler. `stack_trace_save_regs()` begins at the hit, but
-//! is not exported. So `stack.c` asks the kernel's unwinder on x86-64, and cuts off what is between
-//! the hit and the handler elsewhere. Both need no lock, no memory and no sleep.
+//! is not exported. So on x86-64, `stack.c` calls the kernel's unwinder with the registers of the
+//! hit. On arm64, it has `stack_trace_save()` skip the frames between the hit and the handler.
 //!
-//! The stack of the user's program is not available: the kernel does not export
-//! `stack_trace_save_user()` and `arch_stack_walk_user()`.
+//! User stacks are not available: the kernel does not export `stack_trace_save_user()` and
+//! `arch_stack_walk_user()`.
 //!
-//! Context: any; nothing here sleeps, locks or faults.
+//! Context: any; nothing here sleeps, locks, allocates or faults.
 
 use super::{
     key::Key,
@@ -25,25 +25,24 @@ use crate::common::*;
 
 display_by_core!([const N: usize] Stack<N>);
 
-/// The most frames of a [`Stack`], as for `PERF_MAX_STACK_DEPTH`: a kilobyte on the stack of the
-/// probed code.
+/// The largest number of frames in a [`Stack`], as `PERF_MAX_STACK_DEPTH`.
 const MAX_FRAMES: usize = 127;
 
-/// The calls that were in progress at a hit, as [`Context::stack`] finds them: up to `N` return
-/// addresses, the innermost first.
+/// The calls in progress at a hit, from [`Context::stack`]: up to `N` return addresses, the
+/// innermost first. It takes `8 * N` bytes; in a handler, they are on the stack of the probed code.
 ///
-/// Equal stacks have equal words, so it can be a key. What follows the last frame is 0.
+/// Equal stacks have equal words, so a stack can be a key of a map. Unused words are 0.
 ///
-/// It is displayed as symbols, in one line: `ksys_read+0x6f <- do_syscall_64+0xa1`. With `{:#}`,
-/// each symbol is on a line of its own, as bpftrace prints `kstack`:
+/// `{}` displays it as symbols in one line: `ksys_read+0x6f <- do_syscall_64+0xa1`. `{:#}` displays
+/// each symbol on a line of its own, as bpftrace prints `kstack`:
 ///
 /// ```text
 ///     ksys_read+0x6f
 ///     do_syscall_64+0xa1
 /// ```
 ///
-/// A message of the log has about 1000 bytes, which is room for 20 to 40 symbols. As a part of a
-/// key, as in `CountMap<(Comm, Stack<8>)>`, it is shown on lines of its own too.
+/// A log message has about 1000 bytes, room for 20 to 40 symbols. In a map, a stack is always shown
+/// on several lines, also as a part of a key, as in `CountMap<(Comm, Stack<8>)>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Stack<const N: usize>([Address; N]);
@@ -88,7 +87,7 @@ impl<const N: usize> Key for Stack<N> {
     }
 }
 
-/// Each symbol is on a line of its own, or a string in an array.
+/// Writes each symbol on a line of its own; in JSON, an array of strings.
 impl<const N: usize> Show for Stack<N> {
     fn show(&self, form: Form, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (mut separator, next, end) = match form {
@@ -108,43 +107,45 @@ impl<const N: usize> Show for Stack<N> {
 }
 
 impl<At: Place> Context<'_, At> {
-    /// Returns the calls that are in progress, up to `N`, the innermost first; `N` is 1 to 127.
+    /// Returns the calls in progress, up to `N`, the innermost first. `N` is 1 to 127.
     ///
-    /// | at | the first frame is in |
+    /// | the hit | the first frame is in |
     /// |---|---|
-    /// | the entry of a function, by any kind of probe | the caller of the function |
-    /// | an instruction of a function | the caller of the function |
-    /// | the moment after that instruction | the same; after a call, the function itself, which has called another |
-    /// | the return of a function | the caller, to which it returns |
-    /// | a tracepoint | the function that passes the tracepoint |
+    /// | at the entry of a function, by any kind of probe | the caller of the function |
+    /// | at an instruction inside a function, in `pre` | the caller of the function |
+    /// | the same, in `post` | the caller of the function that runs next: after a call instruction, the probed function |
+    /// | at the return of a function | the caller of the function |
+    /// | at a tracepoint | the function that has the tracepoint |
     ///
-    /// So a probed function is not in its own stack: [`address`](Context::address) is where it was
-    /// hit. bpftrace's `kstack` begins with that address at a kprobe, and is the same from there
-    /// on. At a tracepoint, `kstack` may begin with `__traceiter_...`, which is left out here.
+    /// So a probed function is not in its own stack; [`address`](Context::address) is the probed
+    /// address. At a kprobe, bpftrace's `kstack` has that address first, then the same frames. At a
+    /// tracepoint, `kstack` may have `__traceiter_...` first, which this stack does not have.
     ///
-    /// In an interrupt, its own frames are first, and those of what it has interrupted follow.
-    /// Where return probes or the function graph tracer have replaced return addresses, these are
-    /// the original ones.
+    /// In an interrupt, the interrupt's frames are first, followed by those of the interrupted
+    /// code. Return probes and the function graph tracer replace return addresses on the stack; the
+    /// frames have the original ones.
     ///
-    /// It costs about 400 instructions for each frame.
+    /// It costs about 400 instructions for each frame. x86-64 needs no kernel option. On arm64, the
+    /// library does not compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING` selects.
     ///
     /// # Limits
     ///
-    /// - A function that ended in a jump to another has no frame.
+    /// - A function that has made a tail call has no frame.
     /// - The stack ends where the kernel's unwinder cannot continue, such as in a function of
     ///   assembly without unwind information.
     /// - If the function graph tracer traces a function that has a return probe, the frame of its
-    ///   caller may be `return_to_handler`, and the last. In `post` of its `ret`, there is none.
-    /// - On arm64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is missing at an
-    ///   instruction at which the function has no frame, except at its entry.
-    /// - Where the compiler makes a function of a tracepoint, `__do_trace_...` is first.
+    ///   caller may be `return_to_handler`, and the last. In `post` of its `ret` there is no frame.
+    /// - On arm64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is missing where
+    ///   the function has not yet set up its frame or has left it, except at the function's entry.
+    /// - If the compiler does not inline a tracepoint, `__do_trace_...` is the first frame.
+    /// - With `CONFIG_UNWINDER_GUESS`, there may be frames of earlier calls.
     ///
     /// Context: any, NMI included.
     #[inline]
     pub fn stack<const N: usize>(&self) -> Stack<N> {
         const { assert!(N >= 1 && N <= MAX_FRAMES, "a stack of 1 to 127 frames") };
         let mut frames = [Address::new(0); N];
-        // The callback has made this context, and keeps it in its own frame.
+        // The context is in the frame of the callback, which has created it.
         At::stack(self.hit, ptr::from_ref(self) as usize, &mut frames);
         Stack(frames)
     }

@@ -2,9 +2,9 @@
 
 //! A hash table of keys, with counters for each key on each CPU.
 //!
-//! Keys are added, never removed, so handlers look them up without a lock. An entry is published
-//! by one compare-and-swap, after its key has been written: an NMI finds either all of it or
-//! nothing. A new table replaces the whole table when it is drained.
+//! Handlers add keys and never remove them, so they look them up without a lock. One
+//! compare-and-swap publishes an entry, after its key has been written: an NMI finds either all of
+//! it or nothing. Draining a map replaces its whole table.
 
 use super::key::{
     Hash,
@@ -50,7 +50,7 @@ pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<
             "a key and its value have at most 2040 bytes"
         )
     };
-    // The kernel warns of more than it ever allocates, which is the module's choice here.
+    // The module chooses the size, so a size that the kernel never allocates needs no warning.
     let flags = GFP_KERNEL | __GFP_NOWARN;
     let mut all = KVVec::with_capacity(n, flags)?;
     for at in 0..n {
@@ -59,7 +59,7 @@ pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<
     Ok(all)
 }
 
-/// Returns the secret of a new map, or why there cannot be one of this capacity.
+/// Returns the secret of a new map, or an error if no map of this capacity can be created now.
 #[inline]
 pub(super) fn secret(capacity: usize) -> Result<[u64; 2]> {
     may_wait()?;
@@ -89,8 +89,8 @@ impl Drop for Pinned {
     }
 }
 
-/// The entries from 1 to a capacity that are free. Several CPUs, and interrupts and NMIs, may take
-/// and return them.
+/// A list of free entries, by their index from 1 on. CPUs, interrupts and NMIs may take and return
+/// entries at the same time.
 ///
 /// The upper half of `first` counts the changes, so that a compare-and-swap fails if the list has
 /// changed in between, even if it begins with the same entry again.
@@ -118,7 +118,7 @@ impl Free {
             if entry == 0 {
                 return None;
             }
-            // Another CPU may have taken the entry, and `next` be of a later list. Then the
+            // If another CPU has taken the entry, `next` may be that of a later list. Then the
             // compare-and-swap fails.
             let next = self.next.get(entry as usize)?.load(Ordering::Relaxed);
             match self.swap(first, next) {
@@ -158,7 +158,7 @@ impl Free {
 /// # Invariants
 ///
 /// - There are `mask + 1` buckets, a power of two. A link, in a bucket or an entry, is the index of
-///   an entry, or 0, which is not in use.
+///   an entry, or 0 for none. Entry 0 is not used.
 /// - The key of an entry that a bucket leads to is initialised, and not written any more. An entry
 ///   to which no bucket leads is either in `free`, or its key is accessed only by the context that
 ///   has taken it from there.
@@ -192,7 +192,7 @@ impl<K: Key> Table<K> {
         let table = Self {
             hash,
             mask: buckets - 1,
-            // The largest is first, so that too large a table fails before the others are filled.
+            // The largest is first: if it cannot be allocated, the others have not been filled.
             counters: allocate(stride * nr_cpu_ids() as usize, |_| AtomicU64::new(0))?,
             buckets: allocate(buckets, |_| AtomicU32::new(0))?,
             entries: allocate(capacity + 1, |_| Entry {
@@ -202,8 +202,8 @@ impl<K: Key> Table<K> {
             stride,
             free: Free::new(capacity)?,
         };
-        // CPUs that add a key at the same time take a place each, until all but one give it back.
-        // A histogram, which has one place, would drop what the others add.
+        // CPUs that add the same new key at the same time take an entry each, and return all but
+        // one. A histogram has only one entry, so it would discard what the other CPUs add.
         if let Some(only) = K::Words::ONLY {
             table.insert(only);
         }
@@ -251,7 +251,7 @@ impl<K: Key> Table<K> {
         None
     }
 
-    /// Returns the link to the entry of `key`.
+    /// Returns the link to the entry of `key`, if there is one.
     ///
     /// Context: any.
     #[inline(always)]
@@ -274,8 +274,7 @@ impl<K: Key> Table<K> {
         regs::local_add(unsafe { self.counters.get_unchecked(at) }, n);
     }
 
-    /// Returns the link to the entry of `key`, to which it gives a new one if there is none, or
-    /// `None` if there is no room.
+    /// Returns the link to the entry of `key`, or `None` if it needs a new entry and none is free.
     ///
     /// Context: any.
     #[inline]
@@ -382,7 +381,7 @@ pub(super) fn sort(all: &mut [(u64, u32)]) {
     }
 }
 
-/// What handlers use until it is replaced.
+/// An object that handlers use until it is replaced.
 ///
 /// # Invariants
 ///
@@ -396,28 +395,28 @@ impl<T> Live<T> {
         Self(AtomicPtr::new(Arc::into_raw(first).cast_mut()))
     }
 
-    /// Returns it, for as long as preemption is disabled.
+    /// Returns the object, which is valid as long as preemption is disabled.
     #[inline(always)]
     pub(super) fn get<'a>(&'a self, _pinned: &'a Pinned) -> &'a T {
         // SAFETY: By the type invariant, it is valid, and `replace` waits until preemption is
-        // enabled before it lets go of it.
+        // enabled before it returns the reference.
         unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
-    /// Returns a reference that stays valid.
+    /// Returns a reference of its own to the object.
     ///
     /// Context: process context, because dropping the reference may free the memory.
     #[inline]
     pub(super) fn read(&self) -> Arc<T> {
         let _guard = rcu::read_lock();
         let current = self.0.load(Ordering::Acquire);
-        // SAFETY: By the type invariant, and `replace` waits for RCU before it lets go of its
-        // reference; this one is forgotten.
+        // SAFETY: By the type invariant, and `replace` waits for RCU before it returns the
+        // reference; this one is not dropped.
         let current = core::mem::ManuallyDrop::new(unsafe { Arc::from_raw(current) });
         Arc::clone(&current)
     }
 
-    /// Replaces it by `next`, and returns it when no handler uses it any more.
+    /// Replaces the object by `next`. Returns the former object when no handler uses it any more.
     ///
     /// Context: process context; it sleeps.
     #[inline]
