@@ -3,6 +3,7 @@
 //! What the `kernel` crate lacks. Each file names the upstream API that would replace it.
 
 pub(crate) mod count;
+mod demangle;
 pub(crate) mod display;
 pub(crate) mod may_wait;
 pub mod nofault;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of the `probes=` language, which run on the host: the parser needs no kernel.
+//! Tests of the `probes=` language and of the names of Rust functions, which run on the host: their
+//! parsers need no kernel.
 
 #[allow(dead_code)]
 #[path = "../rust_kprobe/definition.rs"]
 mod definition;
+
+#[path = "../src/kernel_ext/demangle.rs"]
+mod demangle;
 
 use definition::{parse, split, Mistake, MAX_SYMBOL};
 
@@ -38,7 +42,9 @@ fn accepts_what_tracefs_users_write() {
     accepts("r1 f", "r1 f");
     accepts("r4096:x f", "r4096:x f");
     accepts("r2 f+0x10", "r2 f+0x10");
-    for of in ["u8", "u16", "u32", "u64", "s8", "s64", "x8", "x64", "bool", "ptr", "string"] {
+    for of in [
+        "u8", "u16", "u32", "u64", "s8", "s64", "x8", "x64", "bool", "ptr", "string",
+    ] {
         accepts(&format!("r f,$retval:{of}"), &format!("r f $retval:{of}"));
     }
     accepts("p:x 0xffffffff81234567", "p:x 0xffffffff81234567");
@@ -171,4 +177,48 @@ fn an_entry_probe_is_not_beside_a_kprobe() {
     let all: Vec<_> = split(text).map(|one| parse(one).unwrap()).collect();
     let may = all.iter().filter(|one| one.may_be_at_entry(&all));
     assert!(may.map(|one| one.symbol).eq(["f", "m:f", "f"]));
+}
+
+fn name(symbol: &[u8]) -> Option<String> {
+    let mut name = String::new();
+    demangle::demangle(symbol, &mut |part| name += part).map(|()| name)
+}
+
+#[test]
+fn prints_the_paths_of_rust_functions() {
+    for (symbol, path) in [
+        ("_RNvNtCs1EKtwoKEMO2_6kernel12module_param13PARAM_OPS_U16",
+         "kernel::module_param::PARAM_OPS_U16"),
+        ("_RNvMs_NtCs1peUGmbrgHn_4core3fmtNtB4_17FormattingOptions8get_fill",
+         "<core::fmt::FormattingOptions>::get_fill"),
+        ("_RNvMsf_NtNtNtCs1peUGmbrgHn_4core3fmt3num3impy4__fmt", "<u64>::_fmt"),
+        ("_RNvXsa_NtCs1EKtwoKEMO2_6kernel3strNtB5_12RawFormatterNtNtCs1peUGmbrgHn_4core3fmt5Write\
+          9write_str", "<kernel::str::RawFormatter as core::fmt::Write>::write_str"),
+        ("_RNvXsr_NtCs1EKtwoKEMO2_6kernel9auxiliaryINtNtNtB7_4sync4aref4ARefNtB5_6DeviceEINtNtCs\
+          1peUGmbrgHn_4core7convert4FromRIB11_NtNtB7_6device5BoundEE4from",
+         "<kernel::sync::aref::ARef as core::convert::From>::from"),
+        ("_RNCNvCs1_1a1b0", "a::b::{closure}"),
+        ("_RNvYATjRShEj3_Cs1_1a1f", "<[(usize,&[u8],)] as a>::f"),
+    ] {
+        assert_eq!(name(symbol.as_bytes()).as_deref(), Some(path), "{symbol}");
+        // What is cut or changed may be something else, but ends.
+        for at in 0..symbol.len() {
+            let _ = name(&symbol.as_bytes()[..at]);
+            for byte in [b'B', b'_', b'9', b'I', 0xff] {
+                let mut other = symbol.as_bytes().to_vec();
+                other[at] = byte;
+                let _ = name(&other);
+            }
+        }
+    }
+    for symbol in [
+        "vfs_read",
+        "_R",
+        "_RB_",
+        "_RNvB_1a",
+        "_RC99999999999999999999a",
+    ] {
+        assert_eq!(name(symbol.as_bytes()), None, "{symbol}");
+    }
+    assert_eq!(name(&[&b"_R"[..], &b"Nv".repeat(4096)].concat()), None);
 }

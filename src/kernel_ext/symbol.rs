@@ -7,6 +7,7 @@
 //! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace [`Address`]. The `kernel`
 //! crate has no `sprint_symbol()`.
 
+use super::demangle::demangle;
 use crate::prelude::*;
 
 display_by_core!([] Address, [] Location, [] Symbol<'_>);
@@ -106,7 +107,7 @@ impl fmt::Display for Address {
 /// A place: an address as symbol and offset, or the name of a tracepoint.
 ///
 /// An address is displayed without the size of the function: `kernel_clone+0x4`, or `veth_xmit+0x4
-/// [veth]`.
+/// [veth]`. The symbol of a Rust function is displayed as its path, without generic arguments.
 #[derive(Clone, Copy)]
 pub struct Location {
     buf: [u8; Self::SIZE],
@@ -140,12 +141,29 @@ impl Location {
             Some(at) => text.split_at(at),
             None => (text, &[][..]),
         };
-        fmt::Display::fmt(BStr::from_bytes(place), f)?;
+        let offset = place.iter().position(|&b| b == b'+');
+        let (symbol, offset) = place.split_at(offset.unwrap_or(place.len()));
+        write_symbol(symbol, f)?;
+        fmt::Display::fmt(BStr::from_bytes(offset), f)?;
         match rest.iter().position(|&b| b == b' ') {
             Some(space) => fmt::Display::fmt(BStr::from_bytes(&rest[space..]), f),
             None => Ok(()),
         }
     }
+}
+
+/// Writes the path of a Rust function, or any other symbol as it is.
+#[inline]
+fn write_symbol(symbol: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // First without output, because the symbol may be wrong at any place.
+    if demangle(symbol, &mut |_| {}).is_none() {
+        return fmt::Display::fmt(BStr::from_bytes(symbol), f);
+    }
+    let mut done = Ok(());
+    demangle(symbol, &mut |part| {
+        done = done.and_then(|()| f.write_str(part))
+    });
+    done
 }
 
 impl fmt::Display for Location {

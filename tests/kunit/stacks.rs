@@ -300,6 +300,15 @@ mod tests {
     }
 
     #[test]
+    fn rust_functions_have_their_path() -> Result {
+        #[inline(never)]
+        fn here() {}
+        let location = text(fmt!("{}", Address::new(here as *const () as usize).location()))?;
+        assert!(location.to_bytes().starts_with(module_path!().as_bytes()));
+        Ok(())
+    }
+
+    #[test]
     fn few_frames_and_text() -> Result {
         let look = |cx: &kprobe::Context<'_>| (cx.stack::<1>(), cx.stack::<2>(), cx.stack());
         let (one, two, same) = seen_at(CHAINED, look, chain)?;
