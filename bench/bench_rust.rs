@@ -16,7 +16,6 @@ use kprobes::{
 module! {
     type: Bench,
     name: "bench_rust",
-    authors: ["The rust_kprobe authors"],
     description: "The probes and trace events of the benchmark in Rust",
     license: "GPL",
     params: {

@@ -8,7 +8,6 @@ they come."""
 import os
 import sys
 
-import deliberate
 import kernels
 
 sys.path.append(str(kernels.ROOT / "tests/inside"))
@@ -31,8 +30,8 @@ def alone(bench, results, case):
     """One that ends with a task, or with a complaint of the debug kernel."""
     outcome = bench.run(["/usr/bin/python3", "tests/inside/attacks.py", case.name],
                         limit=120, leaks="ignored")
-    deliberate.told(results, f"attacks: {case.name} is {case.outcome}", outcome, case.wanted,
-                    "kernel BUG at " if case.outcome == "stopped" else "")
+    results.deliberate(f"attacks: {case.name} is {case.outcome}", outcome, case.wanted,
+                       "kernel BUG at " if case.outcome == "stopped" else "")
 
 
 def run(bench, results):

@@ -4,7 +4,6 @@ reported as failure, with the end of its log."""
 import io
 import shlex
 
-import deliberate
 from ktap import Results
 
 LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
@@ -84,7 +83,7 @@ def lockdep(bench, results):
         command = f"{load}off && python3 tests/inside/attacks.py kinds/dropped_in_rcu"
         outcome = bench.run(["/bin/bash", "-c", command], limit=120, leaks="ignored")
         found = Results()
-        deliberate.told(found, "rcu", outcome, "kernel BUG at ")
+        found.deliberate("rcu", outcome, "kernel BUG at ")
         failed = [line for ok, line in found.lines if ok is False]
         assert failed == ["rcu: the kernel complains of nothing before"], found.lines
         assert any("lockdep is off before" in line for _, line in found.lines), found.lines

@@ -4,6 +4,13 @@ import io
 import re
 import traceback
 
+import verdict
+
+# What does not come of a task that ends in the middle of something, with the locks that it holds,
+# but of memory that is used wrongly. (Every oops of a kernel with KASAN has that word at its end.)
+DAMAGE = re.compile(r"BUG: KASAN|Unable to handle|page fault|general protection|double fault|"
+                    r"list_(add|del) corruption|refcount_t|[Bb]ad page state")
+
 
 class Results:
     def __init__(self):
@@ -59,6 +66,21 @@ class Results:
             outcome.report(report)
             for line in report.getvalue().splitlines():
                 self.say(line)
+
+
+    def deliberate(self, name, outcome, wanted, then=""):
+        """Adds the verdict on a guest in which something goes wrong on purpose: a line like
+        `wanted` comes, `then` after it, and no other complaint before. The oops turns lockdep off;
+        that it was on until then, the guest's program checks (check_lockdep)."""
+        console = outcome.console
+        found = re.search(wanted, console)
+        self.add(bool(found) and then in console[found.start():], f"{name}: it is told",
+                 console.splitlines()[-40:])
+        end = console.rfind("\n", 0, found.start()) + 1 if found else len(console)
+        before = verdict.faults(console[:end])
+        self.add(not before, f"{name}: the kernel complains of nothing before", before)
+        damage = [line for line in verdict.faults(console) if DAMAGE.search(line)]
+        self.add(not damage, f"{name}: memory is whole", damage)
 
 
 class Ktap:

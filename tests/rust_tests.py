@@ -231,7 +231,10 @@ def consumer(bench, results):
                     build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
-        outcome = bench.run(["tests/inside/rust_consumer", str(folder / "consumer.ko")], limit=120)
+        # The name that the module looks for.
+        trigger = "printf consumer >/proc/$$/comm; /bin/mkdir /tmp/new; trap : USR1; kill -USR1 $$"
+        outcome = bench.run(["qemu/inside/show", str(folder / "consumer.ko"), trigger, "0", "0"],
+                            limit=120)
     lines = outcome.output.splitlines()
 
     def said(name, line):

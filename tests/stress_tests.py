@@ -42,6 +42,23 @@ def on(cpus):
     return run
 
 
+# How the kernel becomes unable to disarm our probe, or ftrace disables itself, because of another
+# module; and the files in which the kernel warns of that. It must do no more.
+WAYS = {"disarm": ("kernel/kprobes.c",)} | dict.fromkeys(
+    ("attached", "attaching"), ("arch/x86/kernel/ftrace.c", "kernel/trace/ftrace.c"))
+
+
+def intruder(bench, results):
+    bench.build("tests/stress")
+    bench.build("samples")
+    for how, warnings in WAYS.items():
+        outcome = bench.run(["/usr/bin/python3", "tests/inside/intruder.py", how], limit=120)
+        outcome.problems = [problem for problem in outcome.problems
+                            if not any(f"WARNING: {file}:" in problem for file in warnings)]
+        results.merge(f"intruder: {how}", outcome.output)
+        results.verdict(f"intruder: {how}", outcome, tells=True)
+
+
 def races(bench, results):
     """What the figures are worth if CPUs do not take turns."""
     bench.build("tests/stress")

@@ -85,7 +85,8 @@ SUITES = {suite.name: suite for suite in (
     Suite("lockdep", option("PROVE_LOCKING", "this kernel has no lockdep; KERNEL=debug has"),
           harness_tests.lockdep),
     Suite("races", ANY, stress_tests.races),
-    Suite("intruder", own("it takes a probe by ftrace, and a warning of the workbench kernel's")),
+    Suite("intruder", own("it takes a probe by ftrace, and a warning of the workbench kernel's"),
+          stress_tests.intruder),
     # kmemleak answers in debugfs, which a kernel in lockdown closes.
     Suite("lockdown", Needs(
         lambda bench: kernels.is_debug(bench.kdir),

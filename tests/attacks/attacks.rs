@@ -50,7 +50,6 @@ use pin_init::stack_try_pin_init;
 module! {
     type: Attacks,
     name: "attacks",
-    authors: ["The rust_kprobe authors"],
     description: "Attacks on the library by safe code",
     license: "GPL",
 }
@@ -194,23 +193,28 @@ impl Nop {
 }
 
 /// Counts, and tells at the end, if it has a name: the program knows how many there must be. Calls
-/// a closure at each hit, and at the end with true.
+/// a closure at each hit, or at the end.
 struct Does<F> {
     name: &'static str,
     hits: Count,
     what: F,
+    finally: bool,
 }
 
-handler!(Does<F>, F: Fn(bool) + Send + Sync + 'static);
+handler!(Does<F>, F: Fn() + Send + Sync + 'static);
 
-impl<F: Fn(bool)> Does<F> {
+impl<F: Fn()> Does<F> {
     fn hit(&self) {
         self.hits.add(1);
-        (self.what)(false);
+        if !self.finally {
+            (self.what)();
+        }
     }
 
     fn end(&self, what: &str, missed: u64) {
-        (self.what)(true);
+        if self.finally {
+            (self.what)();
+        }
         if !self.name.is_empty() {
             let (name, hits) = (self.name, self.hits.get());
             pr_info!("{name}: {hits} {what}, {missed} missed\n");
@@ -218,38 +222,26 @@ impl<F: Fn(bool)> Does<F> {
     }
 }
 
-fn does(
-    name: &'static str,
-    what: impl Fn() + Send + Sync + 'static,
-) -> Does<impl Fn(bool) + Send + Sync + 'static> {
-    let what = move |end: bool| {
-        if !end {
-            what()
-        }
-    };
-    let hits = Count::new();
-    Does { name, hits, what }
+fn does<F>(name: &'static str, what: F) -> Does<F> {
+    Does {
+        name,
+        hits: Count::new(),
+        what,
+        finally: false,
+    }
 }
 
-fn finally(
-    name: &'static str,
-    what: impl Fn() + Send + Sync + 'static,
-) -> Does<impl Fn(bool) + Send + Sync + 'static> {
-    let what = move |end: bool| {
-        if end {
-            what()
-        }
-    };
-    let hits = Count::new();
-    Does { name, hits, what }
+fn finally<F>(name: &'static str, what: F) -> Does<F> {
+    let mut does = does(name, what);
+    does.finally = true;
+    does
 }
 
-type Counts = Does<fn(bool)>;
+type Counts = Does<fn()>;
 
 impl Counts {
     fn new(name: &'static str) -> Self {
-        let (hits, what): (_, fn(bool)) = (Count::new(), |_| {});
-        Self { name, hits, what }
+        does(name, || {})
     }
 }
 

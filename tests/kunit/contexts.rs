@@ -266,41 +266,32 @@ mod tests {
     #[test]
     fn task() -> Result {
         let look = |cx: &kprobe::Context<'_>| {
-            let addresses = (cx.address().as_usize(), cx.ip());
-            let thread = (cx.comm(), cx.is_kernel_thread());
-            (cx.pid(), cx.tgid(), thread, cx.cpu(), addresses)
-        };
-        let (pid, tgid, (comm, kernel), cpu, (address, ip)) = at(DIV, look, || kut_div(some()))?;
-        assert_eq!(pid, current!().pid());
-        assert_eq!(tgid, pid);
-        // KUnit runs each case in a kernel thread.
-        assert!(kernel);
-        assert!(comm.as_bytes().starts_with(b"kunit"));
-        assert!(cpu < kernel::cpu::nr_cpu_ids());
-        assert!(ip.wrapping_sub(address) <= 16);
-        Ok(())
-    }
-
-    #[test]
-    fn task_as_in_c() -> Result {
-        let look = |cx: &kprobe::Context<'_>| {
-            let ids = [cx.ppid(), cx.pid_vnr(), cx.tgid_vnr()].map(|id| id as u64);
-            let user = [cx.uid(), cx.gid()].map(u64::from);
+            let ids = [cx.pid(), cx.tgid(), cx.pid_vnr(), cx.tgid_vnr()];
+            let thread = (
+                cx.comm(),
+                cx.is_kernel_thread(),
+                cx.exe_name(&mut [0; 8]).err(),
+            );
             let times = [cx.now_ns(), cx.start_time_ns(), cx.boot_ns()];
-            let exe = cx.exe_name(&mut [0; 8]).err();
-            (ids, user, cx.cgroup_id(), times, exe)
+            (
+                ids,
+                thread,
+                times,
+                cx.cpu(),
+                cx.address().as_usize(),
+                cx.ip(),
+            )
         };
-        let (ids, user, cgroup, [now, started, boot], exe) = at(DIV, look, || kut_div(some()))?;
-        let mut c = [0; 7];
-        kut_task(&mut c);
-        assert_eq!(ids, c[..3]);
-        assert!(ids[1] != 0 && ids[2] != 0);
-        assert_eq!(user, c[3..5]);
-        assert_eq!([started, cgroup], c[5..]);
+        let found = at(DIV, look, || kut_div(some()))?;
+        let (ids, (comm, kernel, exe), [now, started, boot], cpu, address, ip) = found;
+        assert_eq!(ids, [current!().pid(); 4]);
+        // KUnit runs each case in a kernel thread, which runs no program.
+        assert!(kernel && exe == Some(ENOENT));
+        assert!(comm.as_bytes().starts_with(b"kunit"));
         // The machine has not been suspended.
         assert!(0 < started && started < boot && now <= boot && boot - now < 1_000_000_000);
-        // A kernel thread runs no program.
-        assert!(exe == Some(ENOENT));
+        assert!(cpu < kernel::cpu::nr_cpu_ids());
+        assert!(ip.wrapping_sub(address) <= 16);
         Ok(())
     }
 

@@ -30,7 +30,6 @@ mod tracepoints;
 module! {
     type: Suites,
     name: "kprobes_kunit",
-    authors: ["The rust_kprobe authors"],
     description: "KUnit suites of the kprobes library",
     license: "GPL",
 }

@@ -4,9 +4,7 @@
  */
 #include <kunit/test-bug.h>
 #include <kunit/test.h>
-#include <linux/cgroup.h>
 #include <linux/completion.h>
-#include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
@@ -15,7 +13,6 @@
 #include <linux/kthread.h>
 #include <linux/mman.h>
 #include <linux/module.h>
-#include <linux/pid_namespace.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
@@ -88,17 +85,9 @@ noinline void kut_long(u64 a, s64 b, unsigned long c, long d, bool e, void *f)
 	barrier();
 }
 
-noinline long kut_long_result(long value)
-{
-	barrier();
-	return value;
-}
-
-noinline int kut_int_result(int value)
-{
-	barrier();
-	return value;
-}
+#define RESULT(name, type) noinline type name(type value) { barrier(); return value; }
+RESULT(kut_long_result, long)
+RESULT(kut_int_result, int)
 
 noinline u64 kut_string(const char *string)
 {
@@ -205,20 +194,6 @@ noinline int kut_skipped(int value)
 {
 	kut_ran++;
 	return value + 1;
-}
-
-/* What the kernel's own functions have of the current task. */
-void kut_task(u64 *to)
-{
-	*to++ = task_ppid_nr(current);
-	*to++ = task_pid_vnr(current);
-	*to++ = task_tgid_vnr(current);
-	*to++ = from_kuid(&init_user_ns, current_uid());
-	*to++ = from_kgid(&init_user_ns, current_gid());
-	*to++ = current->group_leader->start_boottime;
-	rcu_read_lock();
-	*to++ = IS_ENABLED(CONFIG_CGROUPS) ? cgroup_id(task_dfl_cgroup(current)) : 0;
-	rcu_read_unlock();
 }
 
 bool kut_preemptible(void)

@@ -34,7 +34,6 @@ use kprobes::*;
 module! {
     type: Stress,
     name: "stress",
-    authors: ["The rust_kprobe authors"],
     description: "Lets a program create and control probes",
     license: "GPL",
 }
