@@ -18,6 +18,7 @@ struct Meant {
     name: String,
     symbol: String,
     offset: u32,
+    result: Option<String>,
 }
 
 fn is_word(text: &str, more: &str) -> bool {
@@ -36,8 +37,15 @@ fn meant(text: &[u8]) -> Option<Meant> {
         .split([' ', '\t', '\r', ','])
         .filter(|word| !word.is_empty())
         .collect();
-    let [head, place] = words[..] else {
-        return None;
+    let (head, place, result) = match words[..] {
+        [head, place] => (head, place, None),
+        [head, place, result] if head.starts_with('r') => {
+            let result = result.strip_prefix("$retval:")?;
+            let types = "u8 u16 u32 u64 s8 s16 s32 s64 x8 x16 x32 x64 bool ptr string";
+            types.split(' ').find(|&of| of == result)?;
+            (head, place, Some(result.to_string()))
+        }
+        _ => return None,
     };
 
     let (kind, name) = match head.split_once(':') {
@@ -98,6 +106,7 @@ fn meant(text: &[u8]) -> Option<Meant> {
         name,
         symbol: symbol.to_string(),
         offset,
+        result,
     })
 }
 
@@ -107,6 +116,7 @@ fn what(parsed: &Definition<'_>) -> Meant {
         name: parsed.name().to_string(),
         symbol: parsed.symbol.to_string(),
         offset: parsed.offset,
+        result: parsed.result.map(|of| of.to_string()),
     }
 }
 
