@@ -4,7 +4,6 @@
 //!
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
-use crate::regs;
 use crate::{
     prelude::*,
     regs::Entry, //
