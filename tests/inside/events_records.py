@@ -45,6 +45,8 @@ def test_format_says_where_the_fields_are():
     equal(fields + "\n", "".join(f"\tfield:{line}\n" for line in FIELDS.splitlines()))
     text = read(ALL["line"] / "format")
     equal(text.splitlines()[-1], 'print fmt: "100%% \\"%d\\" is {%d}", REC->n, REC->result')
+    last = read(ALL["many"] / "format").splitlines()[-1]
+    equal((last.count("=%u"), last.count(", REC->a_long_name_no")), (60, 60))
     number = read(ALL["number"] / "id")
     check(f"ID: {number}" in read(ALL["number"] / "format"), number)
 
