@@ -6,6 +6,7 @@ A suite is a function of the bench and of the results, to which it adds its own:
 """
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable
 
 import harness_tests
@@ -69,6 +70,12 @@ SUITES = {suite.name: suite for suite in (
     Suite("faults", option("FAILSLAB", "this kernel lets no allocation fail; KERNEL=debug can"),
           program("faults", "faults.py", folders=("tests/stress",), limit=200)),
     Suite("events", option("EVENT_TRACING", "this kernel has no trace events")),
+    Suite("selftests", Needs(
+        lambda bench: (Path(bench.kdir) / "source/tools/testing/selftests/ftrace").exists()
+        and bench.has("HIST_TRIGGERS") and not kernels.is_debug(bench.kdir),
+        "it needs the kernel's source, CONFIG_HIST_TRIGGERS, and a kernel that is not slow"),
+          program("selftests", "selftests.py", "{kdir}/source", limit=400,
+                  folders=("tests/selftests",))),
     Suite("samples"),
     Suite("module", ANY, program("module", "module.py", limit=300)),
     Suite("rust"),
