@@ -7,6 +7,7 @@ A suite is a function of the bench and of the results, to which it adds its own:
 guest, it stands here.
 """
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable
 
 import attacks_tests
@@ -84,6 +85,11 @@ SUITES = {suite.name: suite for suite in (
     Suite("faults", program("faults", "faults.py", folders=("tests/stress",), limit=200), option(
         "FAILSLAB", "this kernel cannot let an allocation fail; KERNEL=debug can")),
     Suite("events", events_tests.run, option("EVENT_TRACING", "this kernel has no trace events")),
+    Suite("selftests", program("selftests", "selftests.py", "{kdir}/source", limit=600,
+                               folders=("tests/selftests",)), Needs(
+        lambda bench: (Path(bench.kdir) / "source/tools/testing/selftests/ftrace").exists()
+        and bench.has("HIST_TRIGGERS") and not kernels.is_debug(bench.kdir),
+        "it needs the kernel's source, CONFIG_HIST_TRIGGERS, and a kernel that is not slow")),
     Suite("samples", samples_tests.run),
     Suite("module", program("module", "module.py", limit=300)),
     Suite("rust", rust_tests.run),
