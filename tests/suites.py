@@ -64,18 +64,18 @@ SUITES = {suite.name: suite for suite in (
     Suite("attacks", Needs(
         lambda bench: bench.native,
         "its places and errnos are those of this machine's architecture")),
+    Suite("selftests", Needs(
+        lambda bench: (Path(bench.kdir) / "source/tools/testing/selftests/ftrace").exists()
+        and bench.has("HIST_TRIGGERS") and not kernels.is_debug(bench.kdir),
+        "it needs the kernel's source, CONFIG_HIST_TRIGGERS, and a kernel that is not slow"),
+          program("selftests", "selftests.py", "{kdir}/source", limit=600,
+                  folders=("tests/selftests",))),
     Suite("fuzz", ONCE, parser_tests.fuzz),
     Suite("stress4", own("two CPUs, emulated in turn, will do"), stress_tests.on(4)),
     Suite("stress", ANY, stress_tests.on(2)),
     Suite("faults", option("FAILSLAB", "this kernel lets no allocation fail; KERNEL=debug can"),
           program("faults", "faults.py", folders=("tests/stress",), limit=200)),
     Suite("events", option("EVENT_TRACING", "this kernel has no trace events")),
-    Suite("selftests", Needs(
-        lambda bench: (Path(bench.kdir) / "source/tools/testing/selftests/ftrace").exists()
-        and bench.has("HIST_TRIGGERS") and not kernels.is_debug(bench.kdir),
-        "it needs the kernel's source, CONFIG_HIST_TRIGGERS, and a kernel that is not slow"),
-          program("selftests", "selftests.py", "{kdir}/source", limit=400,
-                  folders=("tests/selftests",))),
     Suite("samples"),
     Suite("module", ANY, program("module", "module.py", limit=300)),
     Suite("rust"),
