@@ -71,7 +71,9 @@
 //! # echo 'hist:keys=name' > /sys/kernel/tracing/events/my_module/opens/trigger
 //! ```
 //!
-//! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own events.)
+//! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own events.
+//! On a kernel without BTF, it does not know the types `s64` and `pid_t` either, unless the program
+//! begins with `#define s64 long long`, for example.)
 
 use crate::common::*;
 
@@ -90,6 +92,7 @@ pub use field::{
     Field,
     Hex,
     Integer,
+    Pid,
     Str,
     Symbol, //
 };

@@ -36,7 +36,7 @@
 //!
 //! | I want to ... | use |
 //! |---|---|
-//! | say what is in a record | a struct of [`Field`]s: any [`Integer`], `bool`, arrays, a [`Str`], a [`Comm`], pointers, an [`Errno`] |
+//! | say what is in a record | a struct of [`Field`]s: any [`Integer`], `bool`, arrays, a [`Str`], a [`Comm`], pointers, an [`Errno`], a [`Pid`] |
 //! | choose how a field is printed | [`Hex`], [`event::Symbol`], and `as "FORMAT"` for the record |
 //! | have a probe, or a set, enabled only while its event has a listener | `RECORD::arms(probe)`, which makes an [`Armed`] of what it can [`Arm`](probe::Arm); [`disabled`](probe::Options::disabled) |
 //! | know whether there is a listener | `RECORD::is_enabled()` |
@@ -51,7 +51,7 @@
 //!
 //! | I want to ... | use | sample |
 //! |---|---|---|
-//! | know who called | [`Context::comm`], the name of the thread, a [`Comm`]; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
+//! | know who called | [`Context::comm`], the name of the thread, a [`Comm`], or [`Comm::of`] another task; [`Context::pid`], [`Context::tgid`], [`Context::euid`] | [`first_probe`], [`sensor`] |
 //! | know whether it is that task's doing | [`Context::in_task`]; [`Context::in_serving_softirq`], [`Context::in_hardirq`], [`Context::in_nmi`] | |
 //! | know which program, of whom and since when | [`Context::exe_name`], [`Context::exe_file`]; [`Context::uid`], [`Context::gid`], [`Context::ppid`]; [`Context::start_time_ns`] | [`container`] |
 //! | know which container | [`Context::cgroup_id`]; [`Context::pid_vnr`], [`Context::tgid_vnr`] | [`container`] |

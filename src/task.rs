@@ -217,6 +217,15 @@ pub struct Comm(pub(crate) [u8; bindings::TASK_COMM_LEN as usize]);
 impl Comm {
     pub(crate) const SIZE: usize = bindings::TASK_COMM_LEN as usize;
 
+    /// Reads the name of a task: of one that a tracepoint passes, for example. If the task changes
+    /// it concurrently, this may be a mix of both.
+    ///
+    /// Errors: `EFAULT` if it cannot be read.
+    #[inline]
+    pub fn of<Task>(task: KernelPtr<Task>) -> Result<Self> {
+        task.field(bindings::KPROBES_TASK_COMM).read().map(Self)
+    }
+
     /// Returns the name as two words, without what is after its NUL.
     #[inline(always)]
     pub(crate) fn into_words(self) -> (u64, u64) {

@@ -6,6 +6,7 @@ A suite is a function of the bench and of the results, to which it adds its own:
 """
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable
 
 import harness_tests
@@ -63,6 +64,12 @@ SUITES = {suite.name: suite for suite in (
     Suite("attacks", Needs(
         lambda bench: bench.native,
         "its places and errnos are those of this machine's architecture")),
+    Suite("selftests", Needs(
+        lambda bench: (Path(bench.kdir) / "source/tools/testing/selftests/ftrace").exists()
+        and bench.has("HIST_TRIGGERS") and not kernels.is_debug(bench.kdir),
+        "it needs the kernel's source, CONFIG_HIST_TRIGGERS, and a kernel that is not slow"),
+          program("selftests", "selftests.py", "{kdir}/source", limit=600,
+                  folders=("tests/selftests",))),
     Suite("fuzz", ONCE, parser_tests.fuzz),
     Suite("stress4", own("two CPUs, emulated in turn, will do"), stress_tests.on(4)),
     Suite("stress", ANY, stress_tests.on(2)),

@@ -27,10 +27,15 @@ use crate::common::*;
 /// ```
 ///
 /// For the types see [`Field`](crate::event::Field). `FORMAT` is what a record is printed as, with
-/// the names of fields in braces; without it that is `FIELD={FIELD}` for each field. It can print
-/// 63 fields, and a line of some 7,000 characters; a longer line ends with `...`. A letter or digit
-/// cannot follow a pointer in it. The struct and its fields can have the attributes `doc`, `allow`
-/// and `expect`.
+/// the names of fields in braces; without it that is `FIELD={FIELD}` for each field. A letter or
+/// digit cannot follow a pointer in it. The struct and its fields can have the attributes `doc`,
+/// `allow` and `expect`.
+///
+/// The compiler refuses more than these: a record of 2,048 bytes, with its longest strings; names
+/// of 255 characters, `SYSTEM:EVENT` being one; a format of 8,191, where a field counts as two; 63
+/// fields in the format, of the first 255. More than some 120 fields take a larger
+/// `recursion_limit` of the crate. A printed line of more than some 7,000 characters is cut, and
+/// ends with `...`.
 ///
 /// The record has the methods `emit(&self, cx)`, which passes it to all listeners; `is_enabled()`,
 /// which returns whether there is a listener; and `arms(probe)`, which makes an

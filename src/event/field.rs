@@ -22,7 +22,7 @@ pub enum Kind {
 ///
 /// | type | in C | printed |
 /// |---|---|---|
-/// | `u8` to `u64`, `usize`, `i8` to `i64`, `isize` | the same | in decimal |
+/// | `u8` to `u64`, `usize`, `i8` to `i64`, `isize` | the same; `s64` for `i64` | in decimal |
 /// | `bool` | `unsigned char` | 0 or 1 |
 /// | [`Hex`] of an unsigned integer | the same | in hexadecimal |
 /// | `[T; N]` of integers | `T[N]` | `{0x1,0x2}` |
@@ -31,6 +31,9 @@ pub enum Kind {
 /// | [`KernelPtr`], [`UserPtr`], [`Address`] | `void *` | hashed, like `%p` |
 /// | [`Symbol`] | `void *` | as symbol and offset |
 /// | [`Errno`] | `int` | in decimal |
+/// | [`Pid`] | `pid_t` | in decimal |
+///
+/// A synthetic event's field takes a signed integer only of the same type, by its name.
 ///
 /// This is what the kernel prints; perf and trace-cmd print from the record, where strings and
 /// pointers are as they are.
@@ -43,8 +46,8 @@ pub enum Kind {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a trace event",
     label = "not here",
-    note = "integers, `bool`, arrays of integers, `Str`, `Hex`, `Comm`, pointers, `Symbol` and \
-            `Errno` can"
+    note = "integers, `bool`, arrays of integers, `Str`, `Hex`, `Comm`, pointers, `Symbol`, \
+            `Errno` and `Pid` can"
 )]
 pub unsafe trait Field: Copy {
     #[doc(hidden)]
@@ -124,7 +127,7 @@ as_integers! {
     [] i8: i8, b"signed char\0", Signed, true, |this| this;
     [] i16: i16, b"short\0", Signed, true, |this| this;
     [] i32: i32, b"int\0", Signed, true, |this| this;
-    [] i64: i64, b"long long\0", Signed, true, |this| this;
+    [] i64: i64, b"s64\0", Signed, true, |this| this;
     [] isize: isize, b"long\0", Signed, true, |this| this;
     [] bool: u8, u8::TYPE, Unsigned, false, |this| u8::from(this);
     [T] KernelPtr<T>: usize, b"void *\0", Pointer, false, |this| this.addr();
@@ -132,6 +135,7 @@ as_integers! {
     [] Address: usize, b"void *\0", Pointer, false, |this| this.as_usize();
     [] Symbol: usize, b"void *\0", Symbol, false, |this| this.0.as_usize();
     [] Errno: i32, b"int\0", Signed, true, |this| this.0;
+    [] Pid: i32, b"pid_t\0", Signed, true, |this| this.0;
     [] Hex<u8>: u8, u8::TYPE, Hex, false, |this| this.0;
     [] Hex<u16>: u16, u16::TYPE, Hex, false, |this| this.0;
     [] Hex<u32>: u32, u32::TYPE, Hex, false, |this| this.0;
@@ -146,6 +150,10 @@ pub struct Hex<T>(pub T);
 /// An address that is printed as symbol and offset, or hashed if there is no symbol.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Symbol(pub Address);
+
+/// The ID of a task, as the kernel's own events have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pid(pub kernel::task::Pid);
 
 /// The outcome of a function: 0, or a negative error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

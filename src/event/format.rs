@@ -26,6 +26,7 @@ pub(super) const fn check_field_name(name: &str) {
         n += 1;
     }
     assert!(n > 0 && n + 1 == bytes.len());
+    assert!(n <= 255, "trace_event!: a name has at most 255 characters");
     assert!(
         !has_at(bytes, 0, b"common_"),
         "trace_event!: names that begin with `common_` are the kernel's"
@@ -117,11 +118,14 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
 /// The most fields that a line prints: the kernel's `test_event_printk()` has a bit for each.
 const MAX_PRINTED: usize = 63;
 
+/// More than the longest line.
+const LONGEST: usize = 8192;
+
 /// Returns how a record is printed, for `kprobes_event::line`: 1 is followed by the number of a
 /// field.
 ///
 /// In a format that the user gives, a field is `{name}`, and `{{` is a brace.
-pub(super) const fn line<D: Declared>() -> Text<4096> {
+pub(super) const fn line<D: Declared>() -> Text<LONGEST> {
     let mut line = Text::new();
     let mut printed = 0;
     let Some(format) = D::FORMAT else {
@@ -190,8 +194,8 @@ const fn check_printed(printed: usize) {
 }
 
 /// Returns the same for tools, as `TP_printk()` would have it: the `print fmt` of the file
-/// `format`.
-pub(super) const fn print_fmt<D: Declared>() -> Text<8192> {
+/// `format`. `%`, `"` and `\` take twice the bytes, and a field at most 300 with its name.
+pub(super) const fn print_fmt<D: Declared>() -> Text<{ 2 * LONGEST + MAX_PRINTED * 300 }> {
     let list = D::Fields::LIST;
     let line = line::<D>().bytes;
     let mut text = Text::new();

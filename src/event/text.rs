@@ -19,7 +19,7 @@ impl<const N: usize> Text<N> {
     pub(super) const fn push(&mut self, byte: u8) {
         assert!(
             self.len + 1 < N,
-            "trace_event!: a name is at most 254 characters long, a print format 4,094"
+            "trace_event!: a name has at most 255 characters, a print format 8,191"
         );
         self.bytes[self.len] = byte;
         self.len += 1;
@@ -36,7 +36,10 @@ impl<const N: usize> Text<N> {
     /// Adds what stands for the `n`th field, from 0.
     pub(super) const fn push_field(&mut self, n: usize) {
         self.push(1);
-        assert!(n < 255);
+        assert!(
+            n < 255,
+            "trace_event!: a print format has none but the first 255 fields"
+        );
         self.push(n as u8 + 1);
     }
 

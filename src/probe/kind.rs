@@ -8,8 +8,8 @@ use crate::probe::Mechanism;
 
 /// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
 ///
-/// Each kind has a module with its `Kind`, `Handler`, `Options` and `Context`. `#[vtable]` stands at
-/// each implementation of a `Handler`:
+/// Each kind has a module with its `Kind`, `Handler`, `Options` and `Context`. Each implementation
+/// of a `Handler` has `#[vtable]`:
 ///
 /// | module | methods of its `Handler`, besides `unregistered(&self, missed)` | types |
 /// |---|---|---|

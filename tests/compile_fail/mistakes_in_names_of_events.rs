@@ -69,6 +69,13 @@ kprobes::trace_event! { //~ a line prints at most 63 fields
 {a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}" { a: u8 }
 }
 
+kprobes::trace_event! { //~ a name has at most 255 characters
+    struct Long = "test:\
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" { a: u8 }
+}
+
 kprobes::trace_event! {
     struct Array = "test:array" { a: [u64; (1 << 61) + 1] }
 }

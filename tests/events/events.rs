@@ -134,6 +134,27 @@ kprobes::trace_event! {
     }
 }
 
+kprobes::trace_event! {
+    /// Of many fields.
+    struct Many = "events_test:many" {
+        a_long_name_no00: u8, a_long_name_no01: u8, a_long_name_no02: u8, a_long_name_no03: u8,
+        a_long_name_no04: u8, a_long_name_no05: u8, a_long_name_no06: u8, a_long_name_no07: u8,
+        a_long_name_no08: u8, a_long_name_no09: u8, a_long_name_no10: u8, a_long_name_no11: u8,
+        a_long_name_no12: u8, a_long_name_no13: u8, a_long_name_no14: u8, a_long_name_no15: u8,
+        a_long_name_no16: u8, a_long_name_no17: u8, a_long_name_no18: u8, a_long_name_no19: u8,
+        a_long_name_no20: u8, a_long_name_no21: u8, a_long_name_no22: u8, a_long_name_no23: u8,
+        a_long_name_no24: u8, a_long_name_no25: u8, a_long_name_no26: u8, a_long_name_no27: u8,
+        a_long_name_no28: u8, a_long_name_no29: u8, a_long_name_no30: u8, a_long_name_no31: u8,
+        a_long_name_no32: u8, a_long_name_no33: u8, a_long_name_no34: u8, a_long_name_no35: u8,
+        a_long_name_no36: u8, a_long_name_no37: u8, a_long_name_no38: u8, a_long_name_no39: u8,
+        a_long_name_no40: u8, a_long_name_no41: u8, a_long_name_no42: u8, a_long_name_no43: u8,
+        a_long_name_no44: u8, a_long_name_no45: u8, a_long_name_no46: u8, a_long_name_no47: u8,
+        a_long_name_no48: u8, a_long_name_no49: u8, a_long_name_no50: u8, a_long_name_no51: u8,
+        a_long_name_no52: u8, a_long_name_no53: u8, a_long_name_no54: u8, a_long_name_no55: u8,
+        a_long_name_no56: u8, a_long_name_no57: u8, a_long_name_no58: u8, a_long_name_no59: u8,
+    }
+}
+
 /// How many handlers have run, and how many events were emitted while nobody listened.
 static HITS: Atomic<u64> = Atomic::new(0);
 static UNHEARD: Atomic<u64> = Atomic::new(0);
@@ -283,7 +304,7 @@ impl kernel::Module for Events {
 impl Drop for Events {
     fn drop(&mut self) {
         let (hits, unheard) = (HITS.load(Relaxed), UNHEARD.load(Relaxed));
-        let quiet = Quiet::is_enabled();
+        let quiet = Quiet::is_enabled() || Many::is_enabled();
         pr_info!("{hits} hits, {unheard} unheard, quiet: {quiet}\n");
     }
 }

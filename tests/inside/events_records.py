@@ -13,7 +13,7 @@ from listening import (ALL, BOTH, address_of, armed, by_bpftrace, by_perf, call,
 
 FIELDS = """\
 unsigned char small;	offset:8;	size:1;	signed:0;
-long long negative;	offset:16;	size:8;	signed:1;
+s64 negative;	offset:16;	size:8;	signed:1;
 unsigned char truth;	offset:24;	size:1;	signed:0;
 unsigned short word;	offset:26;	size:2;	signed:0;
 unsigned int hex;	offset:28;	size:4;	signed:0;
@@ -45,6 +45,8 @@ def test_format_says_where_the_fields_are():
     equal(fields + "\n", "".join(f"\tfield:{line}\n" for line in FIELDS.splitlines()))
     text = read(ALL["line"] / "format")
     equal(text.splitlines()[-1], 'print fmt: "100%% \\"%d\\" is {%d}", REC->n, REC->result')
+    last = read(ALL["many"] / "format").splitlines()[-1]
+    equal((last.count("=%u"), last.count(", REC->a_long_name_no")), (60, 60))
     number = read(ALL["number"] / "id")
     check(f"ID: {number}" in read(ALL["number"] / "format"), number)
 
@@ -78,6 +80,18 @@ def test_strings_are_escaped_and_cut():
                  for most in (16, 300)]
         words = re.search(r" text=(.*) result=-2 more=(.*) last=7$", line)
         equal([words[1], words[2]], shown)
+
+
+@with_module
+def test_a_synthetic_event_takes_an_i64():
+    synthetic, trigger = TRACING / "synthetic_events", ALL["everything"] / "trigger"
+    hist = "hist:keys=common_pid:n=negative:onmax($n).trace(taken,$n)"
+    write(synthetic, "taken s64 negative")
+    try:
+        write(trigger, hist)
+        write(trigger, f"!{hist}")
+    finally:
+        write(synthetic, "")
 
 
 def test_redefined_names_change_no_record():
@@ -203,6 +217,8 @@ def test_bpftrace():
                'args->small, args->list[2], args->minus); exit() } '
                'tracepoint:events_test:number { @[args->value] = count(); } '
                'tracepoint:events_test:both { @both[args->value, args->index] = count(); }')
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        program = f"#define s64 long long\n{program}"
     equal(by_bpftrace(program, step), [
         "@[5]: 1", "@[6]: 2", "@[7]: 1", *(f"@both[{n}, {i}]: 1" for n in (5, 6) for i in (0, 1)),
         "python3 200 65535 -3"])
