@@ -38,7 +38,7 @@ def section(lines, command):
 def write(suites, kernel, command):
     """`suites` are the lines of each suite's Results."""
     text = PAGE.read_text() if PAGE.exists() else ""
-    sections = dict(re.findall(r"^## ([^\n]*)\n\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^## ([^\n]*)\n\n(.*?)(?=^## |\Z)", text, re.M | re.S))
     for name, lines in suites.items():
         checks = [ok for ok, _ in lines if ok is not None]
         if checks and all(checks):
