@@ -27,9 +27,9 @@ def commit():
 
 
 def section(lines, tested):
-    """The text below a heading. A check that counted something has it in parentheses."""
+    """The text below a heading. A check has its figures in parentheses."""
     names = [name for ok, name in lines if ok]
-    found = [re.fullmatch(r"(.*?: .*?) \((.*)\)", name) for name in names]
+    found = [re.fullmatch(r"(.*?: .*?) \((.*\d.*)\)", name) for name in names]
     rows = [f"| {row[1]} | {row[2]} |\n" for row in found if row]
     table = "\n| check | figures |\n|---|---|\n" + "".join(rows) if rows else ""
     return f"{tested}: {len(names)} passed.\n{table}\n"
