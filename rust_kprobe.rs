@@ -78,8 +78,9 @@ module! {
 
 kprobes::string_param!(
     probes,
-    "p[:NAME] PLACE or r[MAXACTIVE][:NAME] PLACE [$retval:TYPE], several separated by ';', where PLACE is \
-     [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS. Default: kernel_clone before, after and at return",
+    "p[:NAME] PLACE or r[MAXACTIVE][:NAME] PLACE [$retval:TYPE], several separated by ';', \
+     where PLACE is [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS. Default: kernel_clone before, after \
+     and at return",
     MAX_LEN
 );
 

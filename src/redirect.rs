@@ -70,10 +70,10 @@ impl<H: Handler> Redirect<H> {
         ///
         /// # Safety
         ///
-        /// At each address that `handler` returns, an instruction of the kernel must begin that
-        /// stays there until the probe is dropped, and with which the probed code can continue: with
-        /// its CPU registers and its stack as they are, and with whatever the instructions that are
-        /// left out or repeated were to do.
+        /// Each address that `handler` returns must be that of an instruction of the kernel, and
+        /// stay so until the probe is dropped. The probed code must be able to continue there, with
+        /// its CPU registers and its stack as they are, and without the effects of the instructions
+        /// that are left out.
         [unsafe] for<'a> Target<'a>, Options, register
     }
 }

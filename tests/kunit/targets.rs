@@ -59,7 +59,6 @@ unsafe extern "C" {
     pub(crate) safe fn kut_interrupt();
     pub(crate) safe fn kut_level() -> u32;
     pub(crate) safe fn kut_everywhere() -> u32;
-    pub(crate) safe fn kut_task(to: &mut [u64; 7]);
     pub(crate) fn kut_chain(frames: *mut usize, n: u32) -> u32;
     pub(crate) fn kut_chain_in_interrupt(frames: *mut usize, n: u32) -> u32;
     pub(crate) safe fn kut_fields(rest: u8) -> usize;
