@@ -461,18 +461,14 @@ pub mod __short {
     use crate::{
         collect,
         event::has_at,
+        prelude::*,
         FromWord, //
-    };
-    use core::sync::atomic::{
-        AtomicBool,
-        Ordering, //
     };
     use kernel::{
         debugfs::{
             Scope,
             ScopedDir, //
         },
-        prelude::*,
         sync::Arc, //
     };
 

@@ -2,12 +2,9 @@
 
 //! Buckets of histograms, and how their counts are shown.
 
-use super::show::{
-    Buffer,
-    Form, //
-};
+use super::show::*;
+use crate::prelude::*;
 use core::fmt;
-use kernel::prelude::*;
 
 /// How a histogram divides its values into buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,13 +115,10 @@ impl Distribution<'_> {
     #[inline]
     pub(super) fn show(&self, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
         if form == Form::Json {
-            out.write_str("\"buckets\":[")?;
-            let mut comma = "";
-            for (min, max, n) in self.iter() {
-                write!(out, "{comma}{{\"min\":{min},\"max\":{max},\"count\":{n}}}")?;
-                comma = ",";
-            }
-            return out.write_str("]}\n");
+            let around = ["\"buckets\":[", ",", "]}\n"];
+            return join(out, around, self.iter(), |out, (min, max, n)| {
+                write!(out, "{{\"min\":{min},\"max\":{max},\"count\":{n}}}")
+            });
         }
         let most = self.iter().map(|(_, _, n)| n).fold(1, u64::max);
         for (min, max, count) in self.iter() {

@@ -4,17 +4,11 @@
 
 use super::{
     buckets::Buckets,
-    counts::{
-        Entries,
-        HistogramMap, //
-    },
-    show::{
-        Form,
-        View, //
-    }, //
+    counts::*,
+    show::*, //
 };
+use crate::prelude::*;
 use core::fmt;
-use kernel::prelude::*;
 
 /// A distribution of values. A [`HistogramMap`] has one for each key.
 ///

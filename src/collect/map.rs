@@ -3,40 +3,15 @@
 //! A map whose values handlers insert, change and take.
 
 use super::{
-    key::{
-        Hash,
-        Key,
-        Words, //
-    },
-    show::{
-        dropped,
-        Form,
-        Show,
-        Shown,
-        View, //
-    },
-    table::{
-        allocate,
-        secret,
-        Free,
-        Pinned, //
-    },
+    key::*,
+    show::*,
+    table::*, //
 };
-use crate::{
-    kernel_ext::count::Count,
-    regs, //
-};
+use crate::common::*;
 use core::{
-    cell::UnsafeCell,
     fmt,
-    hint::spin_loop,
-    mem::MaybeUninit,
-    sync::atomic::{
-        AtomicU32,
-        Ordering, //
-    }, //
+    hint::spin_loop, //
 };
-use kernel::prelude::*;
 
 /// A map of a fixed capacity from keys to values. It carries a value from one hit to another.
 ///

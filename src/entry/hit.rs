@@ -19,13 +19,7 @@ use super::{
         Context,
         Hit, //
     },
-    record::{
-        end,
-        skip,
-        Record,
-        AT,
-        BIT, //
-    },
+    record::*,
     table::{
         Place,
         Table, //
