@@ -211,15 +211,6 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// # Safety
-    ///
-    /// `regs` and `kp` must be what the kernel has passed to a callback.
-    #[inline(always)]
-    pub(crate) unsafe fn new(regs: *mut pt_regs, kp: *const bindings::kprobe) -> Self {
-        // INVARIANT: By the safety requirements, `regs` and `kp` are those of this hit.
-        Self { regs, kp }
-    }
-
     /// Returns a saved CPU register.
     #[inline(always)]
     pub(crate) fn get(self, register: Register) -> usize {
@@ -292,9 +283,14 @@ pub(crate) unsafe fn call<O: probe::Owner<R>, R: probe::Kprobes, At: Probed, T>(
     // SAFETY: By the safety requirements, `raw` is a probe of `O`, and unregistering it waits for
     // this call.
     let handler = unsafe { O::handler(raw) };
-    // SAFETY: By the safety requirements. A `struct kprobe` is the first field of `raw`, and both
-    // are valid for the duration of this call.
-    let cx = unsafe { Context::new(Saved::new(regs, raw.cast())) };
+    // INVARIANT: By the safety requirements, these are those of this hit. A `struct kprobe` is the
+    // first field of `raw`.
+    let hit = Saved {
+        regs,
+        kp: raw.cast(),
+    };
+    // SAFETY: Both are valid for the duration of this call.
+    let cx = unsafe { Context::new(hit) };
     method(handler, &cx)
 }
 

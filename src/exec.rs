@@ -20,18 +20,13 @@ pub struct Exec(KernelPtr);
 from_address!(Exec, |addr| Self(KernelPtr::new(addr)));
 
 impl Exec {
-    #[inline]
-    fn string(self, offset: usize) -> Result<KernelStr> {
-        Ok(KernelStr::new(self.0.field(offset).read()?))
-    }
-
     /// Returns the path that was passed to execve(2), or `/dev/fd/N` or `/dev/fd/N/PATH` if
     /// execveat(2) has got a descriptor.
     ///
     /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn filename(self) -> Result<KernelStr> {
-        self.string(bindings::KPROBES_BPRM_FILENAME)
+        self.0.field(bindings::KPROBES_BPRM_FILENAME).read()
     }
 
     /// Returns the path of the program that runs. It is the interpreter's if [`Exec::filename`] is
@@ -40,7 +35,7 @@ impl Exec {
     /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn interp(self) -> Result<KernelStr> {
-        self.string(bindings::KPROBES_BPRM_INTERP)
+        self.0.field(bindings::KPROBES_BPRM_INTERP).read()
     }
 
     /// Returns the file of the program that runs.
@@ -48,7 +43,7 @@ impl Exec {
     /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn file(self) -> Result<File> {
-        Ok(File::new(self.0.field(bindings::KPROBES_BPRM_FILE).read()?))
+        self.0.field(bindings::KPROBES_BPRM_FILE).read()
     }
 
     /// Returns the number of arguments, including those that the kernel adds for a script. It is

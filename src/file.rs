@@ -44,8 +44,7 @@ impl Filename {
     /// read the path, or it was empty or too long.
     #[inline]
     pub fn name(self) -> Result<KernelStr> {
-        let name = self.0.field(bindings::KPROBES_FILENAME_NAME).read()?;
-        Ok(KernelStr::new(name))
+        self.0.field(bindings::KPROBES_FILENAME_NAME).read()
     }
 }
 
@@ -64,9 +63,8 @@ pub struct FileId {
 
 impl FileId {
     #[inline]
-    fn of(inode: usize) -> Result<Self> {
-        let inode = KernelPtr::<c_void>::new(inode);
-        let sb = KernelPtr::<c_void>::new(inode.field(bindings::KPROBES_INODE_SB).read()?);
+    fn of(inode: KernelPtr) -> Result<Self> {
+        let sb: KernelPtr = inode.field(bindings::KPROBES_INODE_SB).read()?;
         let device: u32 = sb.field(bindings::KPROBES_SB_DEVICE).read()?;
         Ok(Self {
             major: device >> bindings::KPROBES_MINOR_BITS,
@@ -95,8 +93,7 @@ impl File {
     /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn dentry(self) -> Result<Dentry> {
-        let dentry = self.0.field(bindings::KPROBES_FILE_DENTRY).read()?;
-        Ok(Dentry::new(dentry))
+        self.0.field(bindings::KPROBES_FILE_DENTRY).read()
     }
 }
 
@@ -110,10 +107,8 @@ impl Dentry {
     #[inline]
     fn of_task(offset: usize) -> Result<Self> {
         // SAFETY: `fs` is a pointer, and that is its offset.
-        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
-        Ok(Self::new(
-            KernelPtr::<c_void>::new(fs).field(offset).read()?,
-        ))
+        let fs: KernelPtr = unsafe { current_field(bindings::KPROBES_TASK_FS) };
+        fs.field(offset).read()
     }
 
     /// Returns which file or directory it is.
@@ -129,8 +124,8 @@ impl Dentry {
     /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn name(self, buf: &mut [u8]) -> Result<Text<'_>> {
-        let name = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
-        KernelStr::new(name).read(buf)
+        let name: KernelStr = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
+        name.read(buf)
     }
 
     /// Returns the directory that it is in, or `None` if it is the root of its file system, or of
@@ -139,7 +134,7 @@ impl Dentry {
     /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn parent(self) -> Result<Option<Self>> {
-        let parent = Self::new(self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?);
+        let parent = self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?;
         Ok((parent != self).then_some(parent))
     }
 
@@ -207,8 +202,7 @@ impl<At: Place> Context<'_, At> {
         if self.is_kernel_thread() {
             return Err(ENOENT);
         }
-        let file = self.mm().field(bindings::KPROBES_MM_EXE_FILE).read()?;
-        Ok(File::new(file))
+        self.mm().field(bindings::KPROBES_MM_EXE_FILE).read()
     }
 
     /// Reads the name of that file into `buf`, without its directory. Unlike
@@ -228,17 +222,15 @@ impl<At: Place> Context<'_, At> {
     /// an exiting task.
     pub fn file(&self, fd: i32) -> Result<File> {
         // SAFETY: `files` is a pointer, and that is its offset.
-        let files: usize = unsafe { current_field(bindings::KPROBES_TASK_FILES) };
-        let files = KernelPtr::<c_void>::new(files);
-        let table = files.field(bindings::KPROBES_FILES_TABLE).read()?;
-        let table = KernelPtr::<c_void>::new(table);
+        let files: KernelPtr = unsafe { current_field(bindings::KPROBES_TASK_FILES) };
+        let table: KernelPtr = files.field(bindings::KPROBES_FILES_TABLE).read()?;
         let max: u32 = table.field(bindings::KPROBES_TABLE_MAX).read()?;
         let n = u32::try_from(fd).map_err(|_| EBADF)?;
         if n >= max {
             return Err(EBADF);
         }
-        let first = table.field(bindings::KPROBES_TABLE_FILES).read()?;
-        match KernelPtr::<usize>::new(first).element(n as usize).read()? {
+        let first: KernelPtr<usize> = table.field(bindings::KPROBES_TABLE_FILES).read()?;
+        match first.element(n as usize).read()? {
             0 => Err(EBADF),
             file => Ok(File::new(file)),
         }

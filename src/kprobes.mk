@@ -37,12 +37,9 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kprobe_post_handler_t kretprobe kretprobe_handler_t kretprobe_holder \
 	kretprobe_instance rethook rethook_node objpool_head objpool_slot \
 	objpool_fini_cb arch_specific_insn arch_optimized_insn \
-	arch_probe_insn probe_opcode_t probes_handler_t \
-	ratelimit_state kprobes_registration kprobes_tracepoint \
-	kprobes_watch kprobes_entries ftrace_regs __arch_ftrace_regs \
-	kprobes_listener kprobes_event kprobes_event_field \
-	kprobes_event_show kprobes_event_kind kprobes_binding trace_event_call trace_event_class \
-	trace_event trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
+	arch_probe_insn probe_opcode_t probes_handler_t ratelimit_state kprobes_.* \
+	ftrace_regs __arch_ftrace_regs trace_event_call trace_event_class trace_event \
+	trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
 	$(kprobes-opaque-types)
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
 	sprint_symbol ___ratelimit kprobes_.* \

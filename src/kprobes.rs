@@ -187,11 +187,7 @@ pub mod regs;
 pub mod timed;
 pub mod tracepoint;
 
-pub use args::{
-    FromWord,
-    FromWords,
-    OrErrno, //
-};
+pub use args::*;
 pub use collect::{
     Buckets,
     CountMap,
@@ -210,16 +206,8 @@ pub use entry::{
     Entry,
     EntrySet, //
 };
-pub use exec::{
-    Arguments,
-    Exec, //
-};
-pub use file::{
-    Dentry,
-    File,
-    FileId,
-    Filename, //
-};
+pub use exec::*;
+pub use file::*;
 pub use kernel_ext::{
     count::Count,
     display::ByCore,

@@ -171,8 +171,14 @@ pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LA
     // SAFETY: By the safety requirements, `probe` is one of `O`, and unregistering it waits for
     // this call.
     let handler = unsafe { O::handler(probe.cast_mut()) };
-    // SAFETY: By the safety requirements, these are those of this hit.
-    handler.entry(&unsafe { Context::new(Hit::new(fregs, parent, probe)) });
+    // INVARIANT: By the safety requirements, these are those of this hit.
+    let hit = Hit {
+        fregs,
+        parent,
+        record: probe,
+    };
+    // SAFETY: As above.
+    handler.entry(&unsafe { Context::new(hit) });
     if LAST {
         // SAFETY: By the safety requirements.
         unsafe { end(task) };
