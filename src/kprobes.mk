@@ -42,7 +42,7 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
 	$(kprobes-opaque-types)
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
-	sprint_symbol ___ratelimit kprobes_.* \
+	___ratelimit kprobes_.* \
 	ktime_get_(mono|boot)_fast_ns get_random_u64 sort \
 	trace_event_buffer_(reserve|commit) __trace_trigger_soft_disabled
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \

@@ -208,23 +208,23 @@ pub use entry::{
 };
 pub use exec::*;
 pub use file::*;
+#[doc(hidden)]
+pub use kernel_ext::param;
 pub use kernel_ext::{
     count::Count,
     display::ByCore,
     nofault,
     param::StringParam,
-    percpu::PerCpuCounts,
+    percpu::{
+        CountsAt,
+        PerCpuCounts, //
+    },
     ratelimit::RateLimit,
     symbol::{
         Address,
         Location,
         Symbol, //
     }, //
-};
-#[doc(hidden)]
-pub use kernel_ext::{
-    param,
-    percpu, //
 };
 pub use kprobe::{
     Kprobe,

@@ -7,17 +7,14 @@
 //! Context: probed context, preemption disabled, see [`crate::kprobe`].
 
 use crate::{
-    common::*, //
-    kprobe::{
-        self,
-        Calls, //
-    }, //
+    common::*,
+    kprobe, //
 };
 
 probe::kind! {
     /// The kind of an [`Override`].
-    Kind = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
-    |O, target, options| Calls::diverting(target, options, true, entry::<O>),
+    Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
+    |O, target, options| kprobe::Calls::diverting(target, options, true, entry::<O>),
     unsafe fn unregister(probes: &[*mut bindings::kprobe]) {
         // SAFETY: By the safety requirements.
         unsafe { Raw::unregister(probes) };
@@ -109,7 +106,7 @@ unsafe extern "C" fn entry<O: Owner<bindings::kprobe, Handler: Handler>>(
     // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
     let result = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::entry) };
     let Some(result) = result else { return 0 };
-    // SAFETY: The registers are those at a function's entry, as `Calls::settle` checks. By the
+    // SAFETY: The registers are those at a function's entry, as `kprobe::Calls::settle` checks. By the
     // safety requirements of `Override::new`, the function need not run. Returning 1 tells the
     // kernel that execution was redirected, and `Kind::unregister` waits for it.
     unsafe { regs::override_function(regs, result) };

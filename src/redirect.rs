@@ -7,17 +7,14 @@
 //! Context: probed context, preemption disabled, see [`crate::kprobe`].
 
 use crate::{
-    common::*, //
-    kprobe::{
-        self,
-        Calls, //
-    }, //
+    common::*,
+    kprobe, //
 };
 
 probe::kind! {
     /// The kind of a [`Redirect`].
-    Kind = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
-    |O, target, options| Calls::diverting(target, options, false, pre::<O>)
+    Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
+    |O, target, options| kprobe::Calls::diverting(target, options, false, pre::<O>)
 }
 
 /// A registered kprobe whose handler may have the probed code continue at another instruction. See

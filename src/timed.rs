@@ -29,18 +29,16 @@
 //! ```
 
 use crate::{
-    common::*, //
-    kretprobe::{
-        self,
-        Calls, //
-    },
+    common::*,
+    kretprobe, //
 };
 use core::any::Any;
 
 probe::kind! {
     /// The kind of a [`Timed`].
-    Kind: Safe = bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
-    |O, target, options| Calls::of::<Measured<O>>(target, options)
+    Kind: Safe = bindings::kretprobe, kretprobe::Specific,
+    for<'a> Target<'a> => kretprobe::Calls<'a>,
+    |O, target, options| kretprobe::Calls::of::<Measured<O>>(target, options)
 }
 
 /// A return probe that measures the duration of each call. See [`Probe`] for what it

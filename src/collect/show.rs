@@ -11,7 +11,10 @@ use crate::{
 use core::fmt;
 use kernel::{
     debugfs::ScopedDir,
-    str::CString,
+    str::{
+        kstrtobool_bytes,
+        CString, //
+    },
     uaccess::UserSliceReader, //
 };
 
@@ -478,11 +481,7 @@ impl<'data> Files<'data> for ScopedDir<'data, '_> {
             &|switch: &S, from: &mut UserSliceReader| {
                 let mut text = [0; 1];
                 from.read_slice(&mut text)?;
-                match text[0] {
-                    b'0' | b'n' | b'N' => switch.turn(false),
-                    b'1' | b'y' | b'Y' => switch.turn(true),
-                    _ => Err(EINVAL),
-                }
+                switch.turn(kstrtobool_bytes(&text)?)
             },
         );
     }

@@ -138,12 +138,12 @@ macro_rules! per_cpu_counts {
 
         $(#[$attribute $($arguments)*])*
         #[allow(non_upper_case_globals)]
-        $vis static $name: $crate::percpu::CountsAt<{ $n }> = {
+        $vis static $name: $crate::CountsAt<{ $n }> = {
             // The kernel copies it for each CPU; this original is never accessed.
             #[link_section = ".data..percpu"]
             static mut __KPROBES_WORDS: [$crate::macro_paths::u64; $n] = [0; $n];
             // SAFETY: It is a per-CPU pointer to that many words.
-            unsafe { $crate::percpu::CountsAt::new((&raw mut __KPROBES_WORDS).cast()) }
+            unsafe { $crate::CountsAt::new((&raw mut __KPROBES_WORDS).cast()) }
         };
     };
 }
