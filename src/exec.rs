@@ -15,6 +15,8 @@ use crate::{
 ///
 /// The tracepoint `sched_process_exec` has it as its third argument. There, the program has been
 /// loaded, also for a 32-bit program, a script, or a program that the kernel starts.
+///
+/// Errors: all methods fail with `EFAULT` if it cannot be read.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Exec(KernelPtr);
 from_address!(Exec, |addr| Self(KernelPtr::new(addr)));
@@ -22,8 +24,6 @@ from_address!(Exec, |addr| Self(KernelPtr::new(addr)));
 impl Exec {
     /// Returns the path that was passed to execve(2), or `/dev/fd/N` or `/dev/fd/N/PATH` if
     /// execveat(2) has got a descriptor.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn filename(self) -> Result<KernelStr> {
         self.0.field(bindings::KPROBES_BPRM_FILENAME).read()
@@ -31,16 +31,12 @@ impl Exec {
 
     /// Returns the path of the program that runs. It is the interpreter's if [`Exec::filename`] is
     /// a script.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn interp(self) -> Result<KernelStr> {
         self.0.field(bindings::KPROBES_BPRM_INTERP).read()
     }
 
     /// Returns the file of the program that runs.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn file(self) -> Result<File> {
         self.0.field(bindings::KPROBES_BPRM_FILE).read()
@@ -48,8 +44,6 @@ impl Exec {
 
     /// Returns the number of arguments, including those that the kernel adds for a script. It is
     /// not 0: if a program is executed without arguments, the kernel adds an empty one.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn argc(self) -> Result<u32> {
         self.0.field(bindings::KPROBES_BPRM_ARGC).read()

@@ -75,22 +75,18 @@ impl FileId {
 }
 
 pointer! {
-    /// A `struct file *`: an open file.
+    /// A `struct file *`: an open file. Its methods fail with `EFAULT` if it cannot be read.
     File
 }
 
 impl File {
     /// Returns which file is open.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_FILE_INODE).read()?)
     }
 
     /// Returns the entry of a directory through which it was opened.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn dentry(self) -> Result<Dentry> {
         self.0.field(bindings::KPROBES_FILE_DENTRY).read()
@@ -98,7 +94,8 @@ impl File {
 }
 
 pointer! {
-    /// A `struct dentry *`: an entry of a directory.
+    /// A `struct dentry *`: an entry of a directory. Its methods fail with `EFAULT` if it cannot be
+    /// read.
     Dentry
 }
 
@@ -120,8 +117,6 @@ impl Dentry {
     }
 
     /// Reads its name into `buf`. It is at most 255 bytes long; that of a root is `/`.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn name(self, buf: &mut [u8]) -> Result<Text<'_>> {
         let name: KernelStr = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
@@ -130,8 +125,6 @@ impl Dentry {
 
     /// Returns the directory that it is in, or `None` if it is the root of its file system, or of
     /// what has no name.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn parent(self) -> Result<Option<Self>> {
         let parent = self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?;
@@ -208,9 +201,7 @@ impl<At: Place> Context<'_, At> {
     /// Reads the name of that file into `buf`, without its directory. Unlike
     /// [`comm`](Context::comm), the program cannot change it, and it is not cut to 15 bytes.
     ///
-    /// # Errors
-    ///
-    /// Those of [`exe_file`](Context::exe_file).
+    /// Errors: those of [`exe_file`](Context::exe_file).
     #[inline]
     pub fn exe_name<'b>(&self, buf: &'b mut [u8]) -> Result<Text<'b>> {
         self.exe_file()?.dentry()?.name(buf)

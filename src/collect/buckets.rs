@@ -29,10 +29,8 @@ impl Buckets {
     /// Buckets of width `step` for the values from `min` to `max - 1`, as bpftrace's `lhist()`. One
     /// more bucket counts values below `min`, and another one values from `max` on.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` unless `min < max`, `step` divides `max - min`, and `(max - min) / step` is at most
-    /// 1000.
+    /// Errors: `EINVAL` unless `min < max`, `step` divides `max - min`, and `(max - min) / step` is
+    /// at most 1000.
     #[inline]
     pub const fn linear(min: u64, max: u64, step: u64) -> Result<Self> {
         if min >= max || step == 0 || (max - min) % step != 0 || (max - min) / step > MAX_LINEAR {

@@ -114,9 +114,7 @@ impl<K: Key> Keyed<K, Sum> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         Self::with_shape(capacity, Sum(()))
@@ -220,9 +218,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     ///
     /// Context: process context; it sleeps until an RCU grace period has passed.
     ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, because it allocates new entries first, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `ENOMEM`, because it allocates new entries first, or `EDEADLK` if the caller must
+    /// not sleep.
     #[inline]
     pub fn drain(&self) -> Result<Entries<K, S>> {
         let capacity = self.live.read().capacity();
@@ -317,9 +314,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Errors: `ENOMEM`.
     #[inline]
     pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
         let mut rows = KVVec::new();

@@ -43,9 +43,7 @@ impl Histogram {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn log2() -> Result<Self> {
         Self::with_buckets(Buckets::LOG2)
@@ -55,9 +53,7 @@ impl Histogram {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of [`Buckets::linear`] and of [`log2`](Histogram::log2).
+    /// Errors: those of [`Buckets::linear`] and of [`log2`](Histogram::log2).
     #[inline]
     pub fn linear(min: u64, max: u64, step: u64) -> Result<Self> {
         Self::with_buckets(Buckets::linear(min, max, step)?)

@@ -138,9 +138,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         let hash = Hash::new(secret(capacity)?);

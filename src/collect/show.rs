@@ -199,9 +199,7 @@ pub trait View: Send + Sync + 'static {
 
     /// Empties it. `dropped()` of a map stays as it is.
     ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP` for counters and probes, which cannot be emptied; `ENOMEM` for a map.
+    /// Errors: `EOPNOTSUPP` for counters and probes, which cannot be emptied; `ENOMEM` for a map.
     #[inline]
     fn clear(&self) -> Result {
         Err(EOPNOTSUPP)
@@ -307,9 +305,7 @@ pub trait Switch: Send + Sync + 'static {
 
     /// Enables or disables it.
     ///
-    /// # Errors
-    ///
-    /// Those of [`Registered::enable`] and [`Registered::disable`].
+    /// Errors: those of [`Registered::enable`] and [`Registered::disable`].
     fn turn(&self, on: bool) -> Result;
 }
 

@@ -35,9 +35,7 @@ impl Address {
     /// Returns the address as symbol and offset. If there is no symbol, as for a probe whose module
     /// has been unloaded, it is printed hashed.
     ///
-    /// Context: any.
-    ///
-    /// C function: `sprint_symbol()`, by `%pS`.
+    /// Context: any. C function: `sprint_symbol()`, by `%pS`.
     #[inline]
     pub fn location(self) -> Location {
         self.print(c"%pS")
