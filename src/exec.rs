@@ -6,10 +6,8 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    common::*, //
-    file::File,
-};
+use crate::common::*;
+use crate::file::File;
 
 /// A `struct linux_binprm *`: a program that is being executed.
 ///

@@ -22,7 +22,7 @@ kprobes-obj := $(obj)/kprobes
 kprobes-rust-deps := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
 kprobes-c-deps := $(objtree)/include/generated/autoconf.h
 
-# kprobes_linux_7_3 is set from Linux 7.3 on. src/linux.rs and src/timed.rs use it.
+# kprobes_linux_7_3 is set from Linux 7.3 on. kernel_ext/param.rs and timed.rs use it.
 kprobes-since = $(if $(filter $(VERSION).$(PATCHLEVEL),$(shell printf '%s\n' \
 	$(1).$(2) $(VERSION).$(PATCHLEVEL) | sort -V | tail -n1)),--cfg kprobes_linux_$(1)_$(2))
 kprobes-cfg := $(call kprobes-since,7,3)

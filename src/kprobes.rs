@@ -162,7 +162,6 @@ mod context;
 mod exec;
 mod file;
 mod kernel_ext;
-mod linux;
 mod prelude;
 mod short;
 mod syscall;
@@ -214,7 +213,10 @@ pub use kernel_ext::{
     count::Count,
     display::ByCore,
     nofault,
-    param::StringParam,
+    param::{
+        param,
+        StringParam, //
+    },
     percpu::{
         CountsAt,
         PerCpuCounts, //
@@ -234,7 +236,6 @@ pub use kretprobe::{
     Kretprobe,
     KretprobeSet, //
 };
-pub use linux::param;
 pub use module::ModuleWatch;
 pub use overrides::{
     Override,

@@ -20,10 +20,8 @@
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, without which
 //!   it is not known what is a function.
 
-use crate::{
-    common::*, //
-    kprobe,
-};
+use crate::common::*;
+use crate::kprobe;
 use core::any::TypeId;
 
 probe::kind! {

@@ -6,10 +6,8 @@
 //!
 //! Context: probed context, preemption disabled, see [`crate::kprobe`].
 
-use crate::{
-    common::*,
-    kprobe, //
-};
+use crate::common::*;
+use crate::kprobe;
 
 probe::kind! {
     /// The kind of a [`Redirect`].

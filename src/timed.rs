@@ -28,10 +28,8 @@
 //! # drop(probe); Ok(()) }
 //! ```
 
-use crate::{
-    common::*,
-    kretprobe, //
-};
+use crate::common::*;
+use crate::kretprobe;
 use core::any::Any;
 
 probe::kind! {

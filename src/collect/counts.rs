@@ -2,12 +2,10 @@
 
 //! Maps that count by key: [`CountMap`] and [`HistogramMap`].
 
-use super::{
-    buckets::*,
-    key::Key,
-    show::*,
-    table::*, //
-};
+use super::buckets::*;
+use super::key::Key;
+use super::show::*;
+use super::table::*;
 use crate::common::*;
 use core::fmt;
 use kernel::sync::Arc;

@@ -2,11 +2,9 @@
 
 //! A single histogram, without keys.
 
-use super::{
-    buckets::Buckets,
-    counts::*,
-    show::*, //
-};
+use super::buckets::Buckets;
+use super::counts::*;
+use super::show::*;
 use crate::prelude::*;
 use core::fmt;
 

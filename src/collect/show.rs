@@ -4,10 +4,8 @@
 //!
 //! Context: process context.
 
-use crate::{
-    common::*,
-    kernel_ext::percpu::PerCpuCounts, //
-};
+use crate::common::*;
+use crate::kernel_ext::percpu::PerCpuCounts;
 use core::fmt;
 use kernel::{
     debugfs::ScopedDir,

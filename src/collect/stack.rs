@@ -13,10 +13,8 @@
 //!
 //! Context: any; nothing here sleeps, locks, allocates or faults.
 
-use super::{
-    key::Key,
-    show::*, //
-};
+use super::key::Key;
+use super::show::*;
 use crate::common::*;
 
 display_by_core!([const N: usize] Stack<N>);

@@ -7,18 +7,12 @@
 //! it or nothing. Draining a map replaces its whole table.
 
 use super::key::*;
-use crate::{
-    kernel_ext::may_wait::may_wait,
-    prelude::*,
-    regs, //
-};
-use kernel::{
-    cpu::nr_cpu_ids,
-    sync::{
-        rcu,
-        Arc, //
-    }, //
-};
+use crate::kernel_ext::may_wait::may_wait;
+use crate::prelude::*;
+use crate::regs;
+use kernel::cpu::nr_cpu_ids;
+use kernel::sync::rcu;
+use kernel::sync::Arc;
 
 /// The largest capacity of a map.
 pub(super) const MAX_CAPACITY: usize = 1 << 24;
@@ -364,9 +358,8 @@ impl<T> Live<T> {
     #[inline]
     pub(super) fn replace(&self, next: Arc<T>) -> Arc<T> {
         // INVARIANT: By this call of `into_raw`.
-        let before = self
-            .0
-            .swap(Arc::into_raw(next).cast_mut(), Ordering::AcqRel);
+        let next = Arc::into_raw(next).cast_mut();
+        let before = self.0.swap(next, Ordering::AcqRel);
         // SAFETY: The function only waits.
         unsafe { bindings::kprobes_wait() };
         // SAFETY: By the type invariant, the pointer had a reference, which is ours now.

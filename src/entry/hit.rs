@@ -26,10 +26,8 @@ use super::{
     },
     Handler, //
 };
-use crate::{
-    common::*,
-    regs::Entry, //
-};
+use crate::common::*;
+use crate::regs::Entry;
 
 /// Returns the pointer to the table that is read.
 #[inline(always)]

@@ -228,12 +228,9 @@ impl Table {
         let place = unsafe { Self::look_up(table, ip) };
         if place.ip() == 0 {
             // SAFETY: By the safety requirements, the header is ours to write.
-            unsafe {
-                place
-                    .first
-                    .store(&raw mut (*table).sentinel, Ordering::Relaxed);
-                (*table).taken += 1;
-            }
+            let (sentinel, taken) = unsafe { (&raw mut (*table).sentinel, &mut (*table).taken) };
+            place.first.store(sentinel, Ordering::Relaxed);
+            *taken += 1;
             place.ip.store(ip, Ordering::Release);
         }
         place
@@ -252,9 +249,8 @@ impl Table {
         // SAFETY: We hold the lock.
         let next = unsafe { place.probes().next() }.map_or(ptr::null(), ptr::from_ref);
         probe.next.store(next.cast_mut(), Ordering::Relaxed);
-        place
-            .first
-            .store(ptr::from_ref(probe).cast_mut(), Ordering::Release);
+        let probe = ptr::from_ref(probe).cast_mut();
+        place.first.store(probe, Ordering::Release);
     }
 
     /// Takes `probe` out. It still leads to the next one, so that concurrent readers can continue.
@@ -341,10 +337,9 @@ impl Table {
         unsafe {
             for place in Self::taken(before) {
                 if let Some(first) = place.probes().next() {
+                    let taken = Self::take(table, place.ip());
                     let first = ptr::from_ref(first).cast_mut();
-                    Self::take(table, place.ip())
-                        .first
-                        .store(first, Ordering::Relaxed);
+                    taken.first.store(first, Ordering::Relaxed);
                 }
             }
             (*table).before = before;
