@@ -9,6 +9,7 @@ pub(crate) use crate::{
         *, //
     },
     kernel_ext::{
+        count::Count,
         nofault::{
             KernelPtr,
             KernelStr,

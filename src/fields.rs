@@ -63,10 +63,8 @@ use kernel::prelude::*;
 ///
 /// It costs one [`KernelPtr::read`] for each pointer on the path, and one for the field.
 ///
-/// # Errors
-///
-/// `EFAULT` if the field or a pointer on the path cannot be read, for example if a pointer is NULL.
-/// With `&`, the field itself is not read.
+/// Errors: `EFAULT` if the field or a pointer on the path cannot be read, for example if a pointer
+/// is NULL. With `&`, the field itself is not read.
 ///
 /// # Examples
 ///

@@ -75,7 +75,7 @@
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | count, seldom or on few CPUs | [`Count`], one atomic instruction | |
-//! | count, often, on many CPUs | [`per_cpu_counts!`]; [`PerCpuCounts`] if they have to be freed before the module | |
+//! | count, often, on many CPUs | [`per_cpu_counts!`], a [`CountsAt`]; [`PerCpuCounts`] if they have to be freed before the module | |
 //! | count by process, by function, by any [`Key`] | [`CountMap`], in which each CPU counts separately; [`key!`] for a struct as the key | [`page_faults`], [`funccount`] |
 //! | count by the calls that lead to a function | a [`Stack`] as the key of a [`CountMap`] | [`allocation_stacks`] |
 //! | see a distribution | [`Histogram`], in powers of two or in [`Buckets`] of equal width; [`HistogramMap`] for one by key | [`latency`], [`run_queue`] |

@@ -162,7 +162,6 @@ mod context;
 mod exec;
 mod file;
 mod kernel_ext;
-mod linux;
 mod prelude;
 mod short;
 mod syscall;
@@ -187,11 +186,7 @@ pub mod regs;
 pub mod timed;
 pub mod tracepoint;
 
-pub use args::{
-    FromWord,
-    FromWords,
-    OrErrno, //
-};
+pub use args::*;
 pub use collect::{
     Buckets,
     CountMap,
@@ -210,33 +205,28 @@ pub use entry::{
     Entry,
     EntrySet, //
 };
-pub use exec::{
-    Arguments,
-    Exec, //
-};
-pub use file::{
-    Dentry,
-    File,
-    FileId,
-    Filename, //
-};
+pub use exec::*;
+pub use file::*;
+#[doc(hidden)]
+pub use kernel_ext::param;
 pub use kernel_ext::{
     count::Count,
     display::ByCore,
     nofault,
-    param::StringParam,
-    percpu::PerCpuCounts,
+    param::{
+        param,
+        StringParam, //
+    },
+    percpu::{
+        CountsAt,
+        PerCpuCounts, //
+    },
     ratelimit::RateLimit,
     symbol::{
         Address,
         Location,
         Symbol, //
     }, //
-};
-#[doc(hidden)]
-pub use kernel_ext::{
-    param,
-    percpu, //
 };
 pub use kprobe::{
     Kprobe,
@@ -246,7 +236,6 @@ pub use kretprobe::{
     Kretprobe,
     KretprobeSet, //
 };
-pub use linux::param;
 pub use module::ModuleWatch;
 pub use overrides::{
     Override,

@@ -219,12 +219,12 @@ macro_rules! probes {
     (@show $shared:ident []) => { () };
     (@show $shared:ident [$($state:ident: $ty:ty = $init:expr;)+]) => {
         $crate::__short::show(crate::__LOG_PREFIX, $shared.clone()?, |($($state,)+), files| {
-            $($crate::__short::view(
+            $($crate::collect::Files::view(
                 files,
-                $crate::macro_paths::core::concat!(
+                $crate::__c_str($crate::macro_paths::core::concat!(
                     $crate::macro_paths::core::stringify!($state),
                     "\0"
-                ),
+                )),
                 $state,
             );)+
         })
@@ -459,20 +459,15 @@ macro_rules! probes {
 #[doc(hidden)]
 pub mod __short {
     use crate::{
-        collect,
         event::has_at,
+        prelude::*,
         FromWord, //
-    };
-    use core::sync::atomic::{
-        AtomicBool,
-        Ordering, //
     };
     use kernel::{
         debugfs::{
             Scope,
             ScopedDir, //
         },
-        prelude::*,
         sync::Arc, //
     };
 
@@ -536,17 +531,6 @@ pub mod __short {
     ) -> impl PinInit<Scope<Shared<M>>> {
         let name = CStr::from_bytes_with_nul(prefix).unwrap_or_default();
         Scope::dir(state, name, |state, dir| files(state.get(), dir))
-    }
-
-    /// Adds a file. `name` ends with a NUL.
-    #[inline]
-    pub fn view<'data, V: collect::View>(
-        files: &ScopedDir<'data, '_>,
-        name: &'static str,
-        view: &'data V,
-    ) {
-        let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
-        collect::Files::view(files, name, view);
     }
 
     /// Where `probes!` looks for what is neither `at`, `entry` nor `on`.

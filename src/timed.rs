@@ -28,19 +28,15 @@
 //! # drop(probe); Ok(()) }
 //! ```
 
-use crate::{
-    common::*, //
-    kretprobe::{
-        self,
-        Calls, //
-    },
-};
+use crate::common::*;
+use crate::kretprobe;
 use core::any::Any;
 
 probe::kind! {
     /// The kind of a [`Timed`].
-    Kind: Safe = bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
-    |O, target, options| Calls::of::<Measured<O>>(target, options)
+    Kind: Safe = bindings::kretprobe, kretprobe::Specific,
+    for<'a> Target<'a> => kretprobe::Calls<'a>,
+    |O, target, options| kretprobe::Calls::of::<Measured<O>>(target, options)
 }
 
 /// A return probe that measures the duration of each call. See [`Probe`] for what it
@@ -102,7 +98,7 @@ struct Measures<H>(H);
 impl<H: Handler> kretprobe::Handler for Measures<H> {
     type Data = (u64, H::Data);
     #[cfg(kprobes_linux_7_3)]
-    type OwnerModule = NoModule;
+    type OwnerModule = H::OwnerModule;
 
     #[inline(always)]
     fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
@@ -120,15 +116,4 @@ impl<H: Handler> kretprobe::Handler for Measures<H> {
     fn ret(&self, cx: &ReturnContext<'_>, (entered, data): Self::Data) {
         self.0.ret(cx, data, cx.now_ns().saturating_sub(entered));
     }
-}
-
-/// Only this file can name [`Measures`], so nothing uses its owner.
-#[cfg(kprobes_linux_7_3)]
-struct NoModule;
-
-#[cfg(kprobes_linux_7_3)]
-impl kernel::ModuleMetadata for NoModule {
-    const NAME: &'static CStr = c"kprobes";
-    // SAFETY: The kernel ignores the null pointer where it counts references.
-    const THIS_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
 }

@@ -246,48 +246,17 @@ void kprobes_entry_unmatch(void)
 	ftrace_free_filter(&matched);
 }
 #else
+/* No probe can be registered, so there are none to detach. */
 int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
-{
-	return -EOPNOTSUPP;
-}
-
-bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
-{
-	return false;
-}
-
-unsigned long kprobes_entry_callee(void)
-{
-	return 0;
-}
-
-static void unregister_for_good(void)
-{
-}
-
-int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
-{
-	return -EOPNOTSUPP;
-}
-
-int kprobes_entry_match(char *pattern, int len, bool first)
-{
-	return -EOPNOTSUPP;
-}
-
-bool kprobes_entry_may_have_missed(void)
-{
-	return false;
-}
-
-long kprobes_entry_matched(unsigned long *ips, unsigned long room)
-{
-	return -EOPNOTSUPP;
-}
-
-void kprobes_entry_unmatch(void)
-{
-}
+{ return -EOPNOTSUPP; }
+bool kprobes_entry_detach(unsigned long *ips, unsigned int n) { return false; }
+unsigned long kprobes_entry_callee(void) { return 0; }
+static void unregister_for_good(void) { }
+int kprobes_entry_location(struct kprobe *kp, unsigned long *ip) { return -EOPNOTSUPP; }
+int kprobes_entry_match(char *pattern, int len, bool first) { return -EOPNOTSUPP; }
+bool kprobes_entry_may_have_missed(void) { return false; }
+long kprobes_entry_matched(unsigned long *ips, unsigned long room) { return -EOPNOTSUPP; }
+void kprobes_entry_unmatch(void) { }
 #endif
 
 /*

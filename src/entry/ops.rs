@@ -18,11 +18,9 @@
 //! A function is in the filter as long as one of its probes is enabled. The ops is registered as
 //! long as there is such a function.
 
-use super::{
-    hit,
-    record::Record,
-    table::Table, //
-};
+use super::hit;
+use super::record::Record;
+use super::table::Table;
 use crate::common::*;
 
 /// Proof that the lock is held.

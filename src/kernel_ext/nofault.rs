@@ -16,10 +16,8 @@
 use crate::args::{from_address, FromWord, OrErrno};
 use crate::kernel_ext::symbol::Address;
 use crate::prelude::*;
-use kernel::{
-    page::PAGE_SIZE,
-    transmute::FromBytes, //
-};
+use kernel::page::PAGE_SIZE;
+use kernel::transmute::FromBytes;
 
 display_by_core!([T] KernelPtr<T>, [] Text<'_>, [const MAX: usize] Shown<MAX>);
 

@@ -56,9 +56,7 @@ impl RateLimit {
     /// Returns `None` if the event must be suppressed, or `Some(n)` if it may pass, after `n`
     /// suppressed events.
     ///
-    /// Context: any.
-    ///
-    /// C function: `___ratelimit()`.
+    /// Context: any. C function: `___ratelimit()`.
     #[inline]
     pub fn pass(&self) -> Option<u64> {
         // SAFETY: `state` is initialised and pinned, and the name is a C string.

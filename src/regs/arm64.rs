@@ -4,10 +4,8 @@
 //!
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
-use crate::{
-    prelude::*,
-    regs::Entry, //
-};
+use crate::prelude::*;
+use crate::regs::Entry;
 
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`). Kprobes on arm64 do
 /// not use it.
