@@ -117,7 +117,7 @@ bench:
 	@scripts/alone bench/bench.py
 
 stress:
-	@MINUTES=$(or $(MINUTES),10) tests/run stress stress4 races faults
+	@MINUTES=$(or $(MINUTES),10) tests/run --figures stress stress4 races faults
 
 matrix:
 	@tests/matrix $(ROWS)

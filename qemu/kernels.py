@@ -65,3 +65,9 @@ def is_stock(kdir):
 def arch(kdir):
     """The architecture of a KDIR's kernel, as Debian names it."""
     return "arm64" if has(kdir, "ARM64") else "amd64"
+
+
+def title(kdir):
+    """What pages call it: `Linux 7.3.4 for amd64, debug`."""
+    release = (Path(kdir) / "include/config/kernel.release").read_text().strip()
+    return f"Linux {release} for {arch(kdir)}" + (", debug" if is_debug(kdir) else "")

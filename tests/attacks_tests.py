@@ -36,6 +36,9 @@ def alone(bench, results, case):
 
 def run(bench, results):
     names = os.environ.get("ATTACKS", "").split()
+    for name in names:
+        if not any(case.is_one_of([name]) for case in attacks_cases.cases()):
+            results.add(False, f"attacks: there is no case {name}")
     bench.build("tests/attacks")
     together(bench, results, "all", names)
     together(bench, results, "races", names, cpus=4, threads="multi")

@@ -125,7 +125,7 @@ def exact(device, **kinds):
     figures = Figures()
     yield figures
     calls = {name: device.counted(NUMBERS[name]) - before[name] for name in kinds}
-    figures.calls = sum(calls.values())
+    figures.calls, figures.probes = sum(calls.values()), len(held)
     for (name, kind, place, probe), start in zip(held, started):
         what = f"kind {kind} at {place}"
         equal(probe.seen() - start, calls[name], what)
@@ -137,10 +137,10 @@ def exact(device, **kinds):
 
 
 class Figures:
-    calls = missed = 0
+    calls = missed = probes = 0
 
     def __str__(self):
-        return f"{self.calls} calls = hits + missed, {self.missed} of them missed"
+        return f"{self.calls} calls, {self.missed} missed by {self.probes} probes in all"
 
 
 def come_and_go(threads, *churns):
@@ -200,16 +200,17 @@ def maps_add_up(seconds, in_nmis=((COLLECT_ENTRY, False),), tracepoints=()):
             with fire(device, TARGET) as threads:
                 device.ioctl(IO_TIMERS, WITH_NMIS)
                 for one in 0, 1, 1:
-                    threads.start(device.ioctl, IO_DRAIN, one, name=("look", "drain")[one])
+                    threads.start(device.ioctl, IO_DRAIN, one, name=("reads", "drains")[one])
                 threads.stopped.wait(seconds)
                 device.ioctl(IO_TIMERS, 0)
             check(all(held.ask(HITS) for held in traced), "a tracepoint was not hit")
             drop(*traced)
         full, busy, hits = collected(device)
-        told = threads.told()
-        check(full and threads.count("drain") and threads.count("look"), f"{full} dropped, {told}")
+        reads, drains = threads.count("reads"), threads.count("drains")
+        check(full and reads and drains, f"{full} dropped, {reads} reads, {drains} drains")
         check(device.counted(NMI) or arch.ENTRY != "ftrace", "no NMI came")
-    return f"{hits} hits, {told}, {full} dropped by a CountMap, {busy} by a busy Map, {figures}"
+    return (f"{hits} hits, {full} dropped by a full CountMap, {busy} by a busy Map; {reads} reads, "
+            f"{drains} drains; {figures}")
 
 
 def call_victim(times):

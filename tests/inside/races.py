@@ -42,7 +42,7 @@ def test_hits_and_misses_of_entry_probes_are_exact():
         equal((half, device.counted(INNER) - before), (CPUS * CALLS, 2 * half))
         equal(outer.ask(HITS, MISSED), (half, 0))
         equal([probe.ask(HITS, MISSED) for probe in inner], 2 * [(half, half)])
-    return f"{2 * half} calls = hits + missed, {half} of them missed"
+    return f"{2 * half} calls = hits + missed, {half} of them missed, by each of 2 probes"
 
 
 def test_hits_in_handlers_are_missed_and_never_twice():
@@ -62,8 +62,8 @@ def test_hits_in_handlers_are_missed_and_never_twice():
         # Outside of handlers, nothing is missed, and the count is exact.
         equal(call(device, INNER), calls)
         equal([probe.ask(HITS, MISSED) for probe in inner], [(calls, count) for count in missed])
-    lost = ", ".join(str(nested - count) for count in missed)
-    return f"{nested} calls in handlers, {lost} of them in no figure"
+    counted = ", ".join(map(str, missed))
+    return f"{nested} calls in handlers, counted as missed by the two probes: {counted}"
 
 
 def test_maps_add_up():
