@@ -12,6 +12,7 @@ use crate::{
         self,
         Calls, //
     },
+    pending::Pending,
 };
 
 probe::kind! {
@@ -95,6 +96,17 @@ impl<H: Handler> OverrideSet<H> {
         /// Context: process context; it sleeps.
         ///
         /// Errors: that of [`Override::new`] for the first target that is refused.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Override::new`], for each of the functions.
+        [unsafe] for<'a> &'a [Target<'a>], Options, at
+    }
+}
+
+impl<H: Handler> Pending<Kind, H> {
+    probe::constructors! {
+        /// As for other kinds.
         ///
         /// # Safety
         ///

@@ -115,7 +115,7 @@ impl<H: Handler> kretprobe::Handler for Measures<H> {
 
 /// Only this file can name [`Measures`], so nothing uses its owner.
 #[cfg(kprobes_linux_7_3)]
-struct NoModule;
+pub(crate) struct NoModule;
 
 #[cfg(kprobes_linux_7_3)]
 impl kernel::ModuleMetadata for NoModule {

@@ -38,6 +38,7 @@ def alone(bench, results, case):
 def run(bench, results):
     names = os.environ.get("ATTACKS", "").split()
     bench.build("tests/attacks")
+    bench.build("tests/stress")
     together(bench, results, "all", names)
     together(bench, results, "races", names, cpus=4, threads="multi")
     for case in attacks_cases.of(("stopped", "complains"), names):

@@ -14,6 +14,7 @@ use crate::{
         KernelPtr,
         UserPtr, //
     },
+    pending::Pending,
     probe::{
         Handles,
         Kind,
@@ -424,6 +425,28 @@ where
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         self.iter()
             .try_for_each(|(_, probe)| state(probe, true, out))
+    }
+}
+
+/// As a set, or what state a probe is in; and what they missed whenever they were registered.
+impl<K: Kind, H: Handles<K>> View for Pending<K, H>
+where
+    Self: 'static,
+{
+    fn text(&self, out: &mut dyn fmt::Write, most: usize) -> fmt::Result {
+        for (index, now) in (0..most).map_while(|index| Some((index, self.state(index)?))) {
+            let shown = self.with(index, |probe| state(probe, false, out));
+            shown.unwrap_or_else(|| writeln!(out, "{now:?}"))?;
+        }
+        writeln!(out, "{} missed in all", self.missed())
+    }
+
+    fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        for (index, now) in (0..).map_while(|index| Some((index, self.state(index)?))) {
+            let shown = self.with(index, |probe| state(probe, true, out));
+            shown.unwrap_or_else(|| writeln!(out, "{{\"state\":\"{now:?}\"}}"))?;
+        }
+        Ok(())
     }
 }
 
