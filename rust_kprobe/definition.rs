@@ -7,13 +7,16 @@
 //!
 //! ```text
 //! probes     := [definition] { ";" [definition] }
-//! definition := "p"            [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
+//! definition := "p"             [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
+//!             | "pw"            [":" NAME] SPACE MODULE ":" SYMBOL ["+" OFFSET]
 //!             | "r" [MAXACTIVE] [":" NAME] SPACE [MODULE ":"] SYMBOL
+//!             | "r" [MAXACTIVE] "w" [":" NAME] SPACE MODULE ":" SYMBOL
 //! SPACE      := one or more of space, tab, ","
 //! ```
 //!
 //! `OFFSET` is decimal or, after `0x`, hexadecimal; `MAXACTIVE` is decimal. A
-//! leading zero, which means octal in tracefs, is refused. A newline separates
+//! leading zero, which means octal in tracefs, is refused. `w` waits for the module if it is not
+//! loaded, which tracefs always does: there, a misspelt module is not noticed. A newline separates
 //! definitions like `;`. The comma is for command lines that cannot have a space,
 //! as in the kernel's `kprobe_event=`.
 //!
@@ -48,6 +51,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Definition<'a> {
     pub(crate) kind: Kind,
+    /// Whether it waits for its module.
+    pub(crate) waits: bool,
     given_name: Option<&'a str>,
     pub(crate) symbol: &'a str,
     /// The column of the symbol in the definition, from 1.
@@ -61,6 +66,9 @@ impl fmt::Display for Definition<'_> {
             Kind::Probe { .. } => f.write_str("p")?,
             Kind::Return { max_active: 0 } => f.write_str("r")?,
             Kind::Return { max_active } => write!(f, "r{max_active}")?,
+        }
+        if self.waits {
+            f.write_str("w")?;
         }
         if let Some(name) = self.given_name {
             write!(f, ":{name}")?;
@@ -80,11 +88,12 @@ impl Definition<'_> {
     }
 
     /// Whether this, one of `all`, can be an entry probe: before a function, where no
-    /// other one of them needs a kprobe. It would be dearer beside that.
+    /// other one of them needs a kprobe. It would be dearer beside that. One that waits is a
+    /// kprobe: whether the function can have an entry probe is known too late.
     pub(crate) fn may_be_at_entry(&self, all: &[Definition<'_>]) -> bool {
         all.iter()
             .filter(|other| other.function() == self.function())
-            .all(|other| other.kind == Kind::Probe { offset: 0 })
+            .all(|other| other.kind == Kind::Probe { offset: 0 } && !other.waits)
     }
 
     /// The symbol without its module.
@@ -258,6 +267,9 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         },
     };
 
+    let waits_at = c.at;
+    let waits = c.eat(b'w');
+
     let mut given_name = None;
     if c.eat(b':') {
         let at = c.at;
@@ -308,6 +320,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         }
     }
 
+    if waits && !symbol.contains(':') {
+        return mistake(waits_at, "only MODULE:SYMBOL can wait");
+    }
+
     let mut offset = 0;
     let plus_at = c.at;
     if c.eat(b'+') {
@@ -344,6 +360,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         } else {
             Kind::Probe { offset }
         },
+        waits,
         given_name,
         symbol,
         symbol_column: symbol_at + 1,

@@ -38,6 +38,9 @@ fn accepts_what_tracefs_users_write() {
     accepts("p f+4294967295", "p f+0xffffffff");
     accepts("r1 f", "r1 f");
     accepts("r4096:x f", "r4096:x f");
+    accepts("pw:x m:f+4", "pw:x m:f+0x4");
+    accepts("rw,m:f", "rw m:f");
+    accepts("r8w m:f", "r8w m:f");
 }
 
 /// Like `snprintf(buf, 64, "%c_%s_%ld", ...)` and `sanitize_event_name()`.
@@ -64,6 +67,8 @@ fn refuses_what_is_no_definition() {
     refuses(b"p", 2, "no symbol");
     refuses(b"p:x", 4, "no symbol");
     refuses(b"pf", 2, "must follow");
+    refuses(b"r8w:x f", 3, "only MODULE:SYMBOL");
+    refuses(b"rw8 m:f", 3, "must follow");
     refuses(b"p f g", 5, "nothing may follow");
 }
 
