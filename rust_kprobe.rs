@@ -16,8 +16,10 @@
 //! a kprobe elsewhere: on what ftrace cannot trace, and where it would make others
 //! dearer, as ftrace or another definition is at that function.
 //!
-//! When a probed module is unloaded, its probes are gone. Unlike tracefs, they are
-//! not registered again when it is loaded again.
+//! When a probed module is unloaded, its probes are gone. With `w` after `p` or `r`, as in
+//! `pw veth:veth_xmit`, they are registered when the module is loaded, before its init runs, and
+//! whenever it is loaded again. Without `w`, the module must be loaded: in tracefs, which always
+//! waits, a misspelt module is not noticed.
 //!
 //! # Errors
 //!
@@ -63,8 +65,9 @@ use kernel::{
 use kprobes::{
     collect::{Files, Form, View},
     entry, kprobe, kretprobe, module,
+    pending::State,
     probe::{self, Probe},
-    timed, Entry, Kprobe, ModuleWatch, Target, Timed,
+    timed, Entry, Kprobe, ModuleWatch, Pending, Target, Timed,
 };
 use report::Report;
 
@@ -78,9 +81,9 @@ module! {
 
 kprobes::string_param!(
     probes,
-    "p[:NAME] PLACE or r[MAXACTIVE][:NAME] PLACE [$retval:TYPE], several separated by ';', \
-     where PLACE is [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS. Default: kernel_clone before, after \
-     and at return",
+    "p[w][:NAME] PLACE or r[MAXACTIVE][w][:NAME] PLACE [$retval:TYPE], several separated by ';', \
+     where PLACE is [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS, and w waits for MODULE. Default: \
+     kernel_clone before, after and at return",
     MAX_LEN
 );
 
@@ -154,7 +157,7 @@ impl AsRef<Report> for Around {
 trait Registered: View {
     fn report(&self) -> &Report;
 
-    /// Reports the probe as registered.
+    /// Reports the probe as registered, or as waiting.
     fn announce(&self);
 
     /// Reports the probe if the probed module has been unloaded.
@@ -175,7 +178,26 @@ where
 
     fn report_gone(&self) {
         if self.is_gone() {
-            self.report().gone();
+            self.report().gone(false);
+        }
+    }
+}
+
+impl<K: probe::Kind, H: probe::Handles<K> + AsRef<Report>> Registered for Pending<K, H> {
+    fn report(&self) -> &Report {
+        self.handler().as_ref()
+    }
+
+    fn announce(&self) {
+        match self.with(0, |probe| (probe.address(), probe.mechanism())) {
+            Some((at, by)) => self.report().registered(at, by),
+            None => self.report().waits(),
+        }
+    }
+
+    fn report_gone(&self) {
+        if self.state(0) == Some(State::Gone) {
+            self.report().gone(true);
         }
     }
 }
@@ -236,17 +258,30 @@ fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProb
         // As tracefs.
         return Err(Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int)));
     }
+    let place = target.offset(definition.offset);
     let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
     match definition.kind {
+        // Whether the function can have an entry probe is known too late.
+        Kind::Probe if definition.waits => {
+            let (targets, report) = ([place], Report::new("p", name()?, None));
+            let probe = Pending::<kprobe::Kind, _>::new(&targets, report);
+            Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
+        }
+        Kind::Return { max_active } if definition.waits => {
+            let (targets, report) = ([place], Report::new("r", name()?, definition.result));
+            let options = timed::Options::default().max_active(max_active);
+            let probe = Pending::<timed::Kind, _>::with_options(&targets, options, report);
+            Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
+        }
         Kind::Probe if definition.may_be_at_entry(all) => {
             // What is wrong with a place is for the kprobe to say.
-            at_entry(name()?, target).or_else(|_| before(name()?, target))
+            at_entry(name()?, target).or_else(|error| match error {
+                ENOENT => Err(error),
+                _ => before(name()?, target),
+            })
         }
-        Kind::Probe => before(name()?, target.offset(definition.offset)),
-        Kind::Return { max_active } => {
-            let target = target.offset(definition.offset);
-            at_return(name()?, target, max_active, definition.result)
-        }
+        Kind::Probe => before(name()?, place),
+        Kind::Return { max_active } => at_return(name()?, place, max_active, definition.result),
     }
 }
 
@@ -265,20 +300,24 @@ impl Drop for Probes {
     }
 }
 
-/// Reports the probes in a module that is unloaded.
-struct Leaving(Arc<Probes>);
+/// Reports the probes in a module that is loaded or unloaded.
+struct Modules(Arc<Probes>);
 
 #[vtable]
-impl module::Handler for Leaving {
+impl module::Handler for Modules {
     fn gone(&self) {
         self.0.report_gone();
+    }
+
+    fn loaded(&self, _module: &CStr) {
+        self.0 .0.iter().for_each(|probe| probe.0.announce());
     }
 }
 
 struct RustKprobe {
     /// `/sys/kernel/debug/rust_kprobe/NAME`
     _files: Pin<KBox<Scope<Arc<Probes>>>>,
-    _watch: Pin<KBox<ModuleWatch<Leaving>>>,
+    _watch: Pin<KBox<ModuleWatch<Modules>>>,
     _probes: Arc<Probes>,
 }
 
@@ -289,7 +328,7 @@ impl kernel::Module for RustKprobe {
             None => defaults()?,
         };
         let _probes = Arc::new(Probes(all), GFP_KERNEL)?;
-        let watch = ModuleWatch::new(Leaving(_probes.clone()));
+        let watch = ModuleWatch::new(Modules(_probes.clone()));
         let _watch = KBox::pin_init(watch, GFP_KERNEL)?;
         _probes.0.iter().for_each(|probe| probe.0.announce());
         // Modules may have been unloaded before the watch was registered.

@@ -25,7 +25,8 @@
 //! | follow packets | several probes in a module | [`xdp_verdicts`] |
 //! | change what a function returns | [`Context::set_ret`]; [`Override`], an [`overrides::Handler`], which does not run it at all | [`change_outcome`] |
 //! | skip an instruction, or continue at another | [`Redirect`], a [`redirect::Handler`] | |
-//! | know that a probed module was unloaded | [`Registered::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
+//! | probe a module that is not loaded yet, and again when it comes back | [`Pending`], of one or several targets, each with its [`pending::State`] | `rust_kprobe.rs` |
+//! | know that a probed module was loaded, unloaded | [`Registered::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
 //! | disable and enable a probe | [`Registered::disable`], [`Registered::enable`] | |
 //! | know why there are no hits | `TROUBLESHOOTING.md` | |
 //!

@@ -29,6 +29,7 @@
 //! |---|---|
 //! | register | `new(target, handler)`, `with_options(target, options, handler)` |
 //! | several targets, one handler | [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`], [`RedirectSet`] |
+//! | until its module is loaded | [`Pending`] waits, alone and for several targets |
 //! | options | `kind::Options::default()`, with [`disabled`](probe::Options::disabled), [`partial`](probe::Options::partial), [`max_active`](kretprobe::Options::max_active), [`exclusive`](entry::Options::exclusive) |
 //! | a handler's moments | `pre` and `post` an instruction, at the `entry` and the return (`ret`) of a function, a `hit` of a tracepoint; `unregistered` at the end |
 //! | a handler's context | `kind::Context`, [`kprobe::PostContext`], [`kretprobe::ReturnContext`] |
@@ -180,6 +181,7 @@ pub mod kretprobe;
 pub mod macro_paths;
 pub mod module;
 pub mod overrides;
+pub mod pending;
 pub mod probe;
 pub mod redirect;
 pub mod regs;
@@ -241,6 +243,7 @@ pub use overrides::{
     Override,
     OverrideSet, //
 };
+pub use pending::Pending;
 pub use probe::{
     Mechanism,
     Refusal,

@@ -8,6 +8,7 @@
 
 use crate::common::*;
 use crate::kprobe;
+use crate::pending::Pending;
 
 probe::kind! {
     /// The kind of an [`Override`].
@@ -86,6 +87,17 @@ impl<H: Handler> OverrideSet<H> {
         /// Context: process context; it sleeps.
         ///
         /// Errors: that of [`Override::new`] for the first target that is refused.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Override::new`], for each of the functions.
+        [unsafe] for<'a> &'a [Target<'a>], Options, at
+    }
+}
+
+impl<H: Handler> Pending<Kind, H> {
+    probe::constructors! {
+        /// As for other kinds.
         ///
         /// # Safety
         ///

@@ -8,6 +8,7 @@
 
 use crate::common::*;
 use crate::kprobe;
+use crate::pending::Pending;
 
 probe::kind! {
     /// The kind of a [`Redirect`].
@@ -73,6 +74,17 @@ impl<H: Handler> RedirectSet<H> {
         /// Context: process context; it sleeps.
         ///
         /// Errors: that of [`Redirect::new`] for the first target that is refused.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Redirect::new`], for each of the targets.
+        [unsafe] for<'a> &'a [Target<'a>], Options, at
+    }
+}
+
+impl<H: Handler> Pending<Kind, H> {
+    probe::constructors! {
+        /// As for other kinds.
         ///
         /// # Safety
         ///

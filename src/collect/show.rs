@@ -6,6 +6,7 @@
 
 use crate::common::*;
 use crate::kernel_ext::percpu::PerCpuCounts;
+use crate::pending::Pending;
 use core::fmt;
 use kernel::{
     debugfs::ScopedDir,
@@ -376,6 +377,26 @@ where
         self.iter()
             .take(most)
             .try_for_each(|(_, probe)| state(probe, form, out))
+    }
+}
+
+/// As a set, or what state a probe is in; and what they missed whenever they were registered.
+impl<K: Kind, H: Handles<K>> View for Pending<K, H>
+where
+    Self: 'static,
+{
+    fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
+        for (index, now) in (0..most).map_while(|index| Some((index, self.state(index)?))) {
+            let shown = self.with(index, |probe| state(probe, form, out));
+            shown.unwrap_or_else(|| match form {
+                Form::Text => writeln!(out, "{now:?}"),
+                Form::Json => writeln!(out, "{{\"state\":\"{now:?}\"}}"),
+            })?;
+        }
+        match form {
+            Form::Text => writeln!(out, "{} missed in all", self.missed()),
+            Form::Json => Ok(()),
+        }
     }
 }
 

@@ -371,19 +371,6 @@ static void __kprobes unregister_watch(void **none, unsigned int count)
 }
 
 /*
- * Whether the kernel calls the chain of module notifiers, and waits for us: in the handler of a
- * watch, and in the KUnit suites of a module, which run while it loads.
- */
-static bool in_chain(void)
-{
-#if IS_ENABLED(CONFIG_KUNIT)
-	if (current->kunit_test)
-		return true;
-#endif
-	return kprobes_in_watch();
-}
-
-/*
  * Begins to watch, with the first probe, until the module's end. Not where that would wait for
  * itself.
  */
@@ -394,7 +381,7 @@ int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
 
 	if (smp_load_acquire(&watch.registered))
 		return 0;
-	if (in_chain())
+	if (kprobes_in_chain())
 		return -EDEADLK;
 	mutex_lock(&once);
 	if (!watch.registered) {
