@@ -39,10 +39,8 @@ mod show;
 pub(crate) mod stack;
 mod table;
 
-pub use buckets::{
-    Buckets,
-    Distribution, //
-};
+pub use buckets::Buckets;
+pub use buckets::Distribution;
 pub use counts::{
     CountMap,
     Entries,
@@ -53,16 +51,13 @@ pub use counts::{
     Sum, //
 };
 pub use histogram::Histogram;
-pub use key::{
-    Key,
-    Words, //
-};
+pub use key::Key;
+pub use key::Words;
 pub use map::Map;
 #[doc(hidden)]
-pub use show::{
-    by_line,
-    fields, //
-};
+pub use show::by_line;
+#[doc(hidden)]
+pub use show::fields;
 pub use show::{
     Files,
     Form,

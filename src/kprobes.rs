@@ -195,16 +195,12 @@ pub use collect::{
     Map,
     Stack, //
 };
-pub use context::{
-    AtCall,
-    Context,
-    Place,
-    Probed, //
-};
-pub use entry::{
-    Entry,
-    EntrySet, //
-};
+pub use context::AtCall;
+pub use context::Context;
+pub use context::Place;
+pub use context::Probed;
+pub use entry::Entry;
+pub use entry::EntrySet;
 pub use exec::*;
 pub use file::*;
 #[doc(hidden)]
@@ -228,39 +224,25 @@ pub use kernel_ext::{
         Symbol, //
     }, //
 };
-pub use kprobe::{
-    Kprobe,
-    KprobeSet, //
-};
-pub use kretprobe::{
-    Kretprobe,
-    KretprobeSet, //
-};
+pub use kprobe::Kprobe;
+pub use kprobe::KprobeSet;
+pub use kretprobe::Kretprobe;
+pub use kretprobe::KretprobeSet;
 pub use module::ModuleWatch;
-pub use overrides::{
-    Override,
-    OverrideSet, //
-};
-pub use probe::{
-    Mechanism,
-    Refusal,
-    Registered, //
-};
-pub use redirect::{
-    Redirect,
-    RedirectSet, //
-};
+pub use overrides::Override;
+pub use overrides::OverrideSet;
+pub use probe::Mechanism;
+pub use probe::Refusal;
+pub use probe::Registered;
+pub use redirect::Redirect;
+pub use redirect::RedirectSet;
 #[doc(hidden)]
 pub use short::__short;
 #[doc(hidden)]
 pub use target::__c_str;
 pub use target::Target;
 pub use task::Comm;
-pub use timed::{
-    Timed,
-    TimedSet, //
-};
-pub use tracepoint::{
-    Tracepoint,
-    TracepointSet, //
-};
+pub use timed::Timed;
+pub use timed::TimedSet;
+pub use tracepoint::Tracepoint;
+pub use tracepoint::TracepointSet;

@@ -46,10 +46,8 @@ pub type Timed<H> = probe::Probe<Kind, H>;
 /// The same at several functions that share a handler. See [`Set`] for what it can do.
 pub type TimedSet<H> = probe::Set<Kind, H>;
 
-pub use kretprobe::{
-    Context,
-    ReturnContext, //
-};
+pub use kretprobe::Context;
+pub use kretprobe::ReturnContext;
 
 /// Callbacks of a [`Timed`] or a [`TimedSet`].
 #[vtable]
