@@ -187,14 +187,12 @@ pub mod timed;
 pub mod tracepoint;
 
 pub use args::*;
-pub use collect::{
-    Buckets,
-    CountMap,
-    Histogram,
-    HistogramMap,
-    Map,
-    Stack, //
-};
+pub use collect::Buckets;
+pub use collect::CountMap;
+pub use collect::Histogram;
+pub use collect::HistogramMap;
+pub use collect::Map;
+pub use collect::Stack;
 pub use context::AtCall;
 pub use context::Context;
 pub use context::Place;
@@ -203,27 +201,19 @@ pub use entry::Entry;
 pub use entry::EntrySet;
 pub use exec::*;
 pub use file::*;
+pub use kernel_ext::count::Count;
+pub use kernel_ext::display::ByCore;
+pub use kernel_ext::nofault;
 #[doc(hidden)]
 pub use kernel_ext::param;
-pub use kernel_ext::{
-    count::Count,
-    display::ByCore,
-    nofault,
-    param::{
-        param,
-        StringParam, //
-    },
-    percpu::{
-        CountsAt,
-        PerCpuCounts, //
-    },
-    ratelimit::RateLimit,
-    symbol::{
-        Address,
-        Location,
-        Symbol, //
-    }, //
-};
+pub use kernel_ext::param::param;
+pub use kernel_ext::param::StringParam;
+pub use kernel_ext::percpu::CountsAt;
+pub use kernel_ext::percpu::PerCpuCounts;
+pub use kernel_ext::ratelimit::RateLimit;
+pub use kernel_ext::symbol::Address;
+pub use kernel_ext::symbol::Location;
+pub use kernel_ext::symbol::Symbol;
 pub use kprobe::Kprobe;
 pub use kprobe::KprobeSet;
 pub use kretprobe::Kretprobe;
