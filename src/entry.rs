@@ -104,14 +104,10 @@ mod record;
 mod resolve;
 mod table;
 
-pub use context::{
-    AtEntry,
-    Context, //
-};
-use record::{
-    Calls,
-    Record, //
-};
+pub use context::AtEntry;
+pub use context::Context;
+use record::Calls;
+use record::Record;
 use resolve::Resolver;
 
 probe::kind! {

@@ -157,10 +157,8 @@ pub const fn path(text: &str) -> u64 {
 pub mod generated {
     pub use super::Member;
     pub use crate::nofault::KernelPtr;
-    pub use kernel::prelude::{
-        c_void,
-        Result, //
-    };
+    pub use kernel::prelude::c_void;
+    pub use kernel::prelude::Result;
 
     pub trait Any {}
     impl Any for () {}

@@ -161,7 +161,7 @@ impl<'a> Calls<'a> {
         pre: PreCall,
     ) -> Self {
         #[inline]
-        unsafe extern "C" fn post(_: *mut bindings::kprobe, _: *mut pt_regs, _: c_ulong) {}
+        extern "C" fn post(_: *mut bindings::kprobe, _: *mut pt_regs, _: c_ulong) {}
 
         Self {
             target,

@@ -48,31 +48,15 @@ kprobes-allow-functions := (un)?register_k(ret)?probes? \
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \
 	const_current_task __preempt_count cpu_number
 
-# Flags of gcc that libclang does not know.
-kprobes-gcc-only-flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% \
-	-mskip-rax-setup -mgeneral-regs-only -msign-return-address=% \
-	-mindirect-branch=thunk-extern -mindirect-branch-register \
-	-mfunction-return=thunk-extern -mrecord-mcount -mabi=lp64 \
-	-mindirect-branch-cs-prefix -mstack-protector-guard% -mtraceback=no \
-	-mno-pointers-to-nested-functions -mno-string \
-	-mno-strict-align -mstrict-align -mdirect-extern-access \
-	-mexplicit-relocs -mno-check-zero-division \
-	-fconserve-stack -falign-jumps=% -falign-loops=% \
-	-femit-struct-debug-baseonly -fno-ipa-cp-clone -fno-ipa-sra \
-	-fno-partial-inlining -fplugin-arg-arm_ssp_per_task_plugin-% \
-	-fno-reorder-blocks -fno-allow-store-data-races -fasan-shadow-offset=% \
-	-fzero-call-used-regs=% -fno-stack-clash-protection \
-	-fno-inline-functions-called-once -fsanitize=bounds-strict \
-	-fstrict-flex-arrays=% -fmin-function-alignment=% \
-	-fzero-init-padding-bits=% -mno-fdpic \
-	-fdiagnostics-show-context -fdiagnostics-show-context=% \
-	--param=% --param asan-% -fno-isolate-erroneous-paths-dereference
+# What matters for the bindings: libclang does not know all flags of gcc.
+kprobes-clang-flags := -Wp,-M% -nostdinc -I% -include %.h -D% -U% -std=% -O% -fshort-wchar \
+	-funsigned-char -fms-% -fno-PI%
 
 kprobes-target-x86 := x86_64-linux-gnu
 kprobes-target-arm64 := aarch64-linux-gnu
 
 kprobes-c-flags = $(filter-out $(CC_FLAGS_LTO),$(if $(CONFIG_CC_IS_CLANG),$(c_flags),\
-	$(filter-out $(kprobes-gcc-only-flags),$(c_flags)) -w \
+	$(filter $(kprobes-clang-flags),$(c_flags)) -w \
 	--target=$(kprobes-target-$(SRCARCH))))
 
 quiet_cmd_kprobes_bindgen = BINDGEN $(quiet_modtag) $@

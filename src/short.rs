@@ -302,8 +302,8 @@ macro_rules! probes {
             $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$($ret:ident: $ret_ty:ty $(, $ns:ident)?)?] $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $trait for $name {
+        $crate::probes! {
+            @impl ($trait) $name
             #[inline(always)]
             fn $method(&self, $cx: &$context) {
                 // The body need not use it.
@@ -313,10 +313,6 @@ macro_rules! probes {
                 let ($($arg,)*) = $crate::probes!(@args $syscall $cx [$($ty,)*] (return));
                 $($crate::probes!(@condition $condition, ());)?
                 $body
-            }
-
-            fn unregistered(&self, missed: $crate::macro_paths::u64) {
-                $crate::probes!(@missed $name missed);
             }
         }
     };
@@ -343,8 +339,8 @@ macro_rules! probes {
             [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$ret:ident: $ret_ty:ty] $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $crate::$kind::Handler for $name {
+        $crate::probes! {
+            @impl ($crate::$kind::Handler) $name
             type Data = ($($ty,)*);
 
             #[inline(always)]
@@ -379,18 +375,14 @@ macro_rules! probes {
                 let $ret = $cx.ret::<$ret_ty>();
                 $body
             }
-
-            fn unregistered(&self, missed: $crate::macro_paths::u64) {
-                $crate::probes!(@missed $name missed);
-            }
         }
     };
     (
         @handler on $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$($ret:ident: $ret_ty:ty $(, $ns:ident)?)?] $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $crate::tracepoint::Handler for $name {
+        $crate::probes! {
+            @impl ($crate::tracepoint::Handler) $name
             type Args = ($($ty,)*);
 
             #[inline(always)]
@@ -400,10 +392,6 @@ macro_rules! probes {
                 $(let $ret = $crate::__short::result_at_tracepoint::<$ret_ty>();)?
                 $($crate::probes!(@condition $condition, ());)?
                 $body
-            }
-
-            fn unregistered(&self, missed: $crate::macro_paths::u64) {
-                $crate::probes!(@missed $name missed);
             }
         }
     };
@@ -415,13 +403,20 @@ macro_rules! probes {
             return $otherwise;
         }
     };
-    (@missed $name:ident $missed:ident) => {
-        if $missed != 0 {
-            $crate::macro_paths::kernel::prelude::pr_info!(
-                "{}: {} missed\n",
-                $crate::macro_paths::core::stringify!($name),
-                $missed
-            );
+    (@impl ($($trait:tt)+) $name:ident $($item:tt)+) => {
+        #[$crate::macro_paths::kernel::macros::vtable]
+        impl $($trait)+ for $name {
+            $($item)+
+
+            fn unregistered(&self, missed: $crate::macro_paths::u64) {
+                if missed != 0 {
+                    $crate::macro_paths::kernel::prelude::pr_info!(
+                        "{}: {} missed\n",
+                        $crate::macro_paths::core::stringify!($name),
+                        missed
+                    );
+                }
+            }
         }
     };
 
@@ -458,18 +453,12 @@ macro_rules! probes {
 /// What `probes!` uses, and the mistakes that it refuses.
 #[doc(hidden)]
 pub mod __short {
-    use crate::{
-        event::has_at,
-        prelude::*,
-        FromWord, //
-    };
-    use kernel::{
-        debugfs::{
-            Scope,
-            ScopedDir, //
-        },
-        sync::Arc, //
-    };
+    use crate::event::has_at;
+    use crate::prelude::*;
+    use crate::FromWord;
+    use kernel::debugfs::Scope;
+    use kernel::debugfs::ScopedDir;
+    use kernel::sync::Arc;
 
     /// A module, with the types of what it declares by `let`.
     pub trait Module {

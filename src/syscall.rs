@@ -71,11 +71,9 @@ impl<At: AtCall> Context<'_, At> {
     ///
     /// Errors: `EFAULT` if they cannot be read, because the probed function is another one.
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
-        let user: KernelPtr<pt_regs> = self.arg0();
-        let mut user_regs = MaybeUninit::<pt_regs>::uninit();
-        user.read_raw(&mut user_regs)?;
-        // SAFETY: `read_raw` has initialised it, and a `struct pt_regs` consists of integers.
-        let user_regs = unsafe { user_regs.assume_init_ref() };
+        let user: KernelPtr<[usize; size_of::<pt_regs>() / size_of::<usize>()]> = self.arg0();
+        // SAFETY: A `struct pt_regs` consists of integers.
+        let user_regs = &unsafe { transmute::<_, pt_regs>(user.read()?) };
         let compat = self.in_compat_syscall();
         Ok(T::from_words(|n| match compat {
             true => regs::compat_syscall_argument(user_regs, n) as u32 as usize,

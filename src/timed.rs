@@ -4,29 +4,7 @@
 //!
 //! Context: that of the probed function, preemption disabled, see [`crate::kretprobe`].
 //!
-//! # Examples
-//!
-//! ```
-//! use kernel::prelude::*;
-//! use kprobes::{timed, Target, Timed};
-//!
-//! struct Slow;
-//!
-//! #[vtable]
-//! impl timed::Handler for Slow {
-//!     type Data = ();
-//!
-//!     fn ret(&self, cx: &timed::ReturnContext<'_>, (): (), ns: u64) {
-//!         if ns > 1_000_000 {
-//!             pr_info!("{} waited {ns} ns\n", cx.comm());
-//!         }
-//!     }
-//! }
-//!
-//! # fn f() -> Result {
-//! let probe = KBox::pin_init(Timed::new(Target::symbol(c"do_nanosleep"), Slow), GFP_KERNEL)?;
-//! # drop(probe); Ok(()) }
-//! ```
+//! [`Histogram`](crate::Histogram) has an example.
 
 use crate::common::*;
 use crate::kretprobe;
@@ -46,10 +24,8 @@ pub type Timed<H> = probe::Probe<Kind, H>;
 /// The same at several functions that share a handler. See [`Set`] for what it can do.
 pub type TimedSet<H> = probe::Set<Kind, H>;
 
-pub use kretprobe::{
-    Context,
-    ReturnContext, //
-};
+pub use kretprobe::Context;
+pub use kretprobe::ReturnContext;
 
 /// Callbacks of a [`Timed`] or a [`TimedSet`].
 #[vtable]

@@ -8,14 +8,10 @@ use crate::common::*;
 use crate::kernel_ext::percpu::PerCpuCounts;
 use crate::pending::Pending;
 use core::fmt;
-use kernel::{
-    debugfs::ScopedDir,
-    str::{
-        kstrtobool_bytes,
-        CString, //
-    },
-    uaccess::UserSliceReader, //
-};
+use kernel::debugfs::ScopedDir;
+use kernel::str::kstrtobool_bytes;
+use kernel::str::CString;
+use kernel::uaccess::UserSliceReader;
 
 /// The output format of a [`View`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,18 +14,12 @@
 //! Each step ends in a call of the next, which the compiler makes a jump: from [`hit`] to the
 //! callback of the first probe, and so on to the last, which leaves.
 
-use super::{
-    context::{
-        Context,
-        Hit, //
-    },
-    record::*,
-    table::{
-        Place,
-        Table, //
-    },
-    Handler, //
-};
+use super::context::Context;
+use super::context::Hit;
+use super::record::*;
+use super::table::Place;
+use super::table::Table;
+use super::Handler;
 use crate::common::*;
 use crate::regs::Entry;
 

@@ -8,13 +8,9 @@
 //! none.
 
 use crate::prelude::*;
-use kernel::{
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
-    time::msecs_to_jiffies, //
-};
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
+use kernel::time::msecs_to_jiffies;
 
 /// Lets a burst of events pass in each interval and counts the rest.
 ///
