@@ -26,22 +26,22 @@ def commit():
     return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
 
 
-def section(lines, command):
-    """The text below a heading. A check that counted something has it in parentheses."""
+def section(lines, tested):
+    """The text below a heading. A check has its figures in parentheses."""
     names = [name for ok, name in lines if ok]
-    found = [re.fullmatch(r"(.*?: .*?) \((.*)\)", name) for name in names]
+    found = [re.fullmatch(r"(.*?: .*?) \((.*\d.*)\)", name) for name in names]
     rows = [f"| {row[1]} | {row[2]} |\n" for row in found if row]
     table = "\n| check | figures |\n|---|---|\n" + "".join(rows) if rows else ""
-    return f"`{command}` at commit {commit()}: {len(names)} passed.\n{table}\n"
+    return f"{tested}: {len(names)} passed.\n{table}\n"
 
 
-def write(suites, kernel, command):
-    """`suites` are the lines of each suite's Results."""
+def write(suites, kernel, tested):
+    """`suites` has the lines of the Results of each suite, `tested` the command and the commit."""
     text = PAGE.read_text() if PAGE.exists() else ""
     sections = dict(re.findall(r"^## ([^\n]*)\n\n(.*?)(?=^## |\Z)", text, re.M | re.S))
     for name, lines in suites.items():
         checks = [ok for ok, _ in lines if ok is not None]
         if checks and all(checks):
-            sections[f"{name} on {kernel}"] = section(lines, command)
+            sections[f"{name} on {kernel}"] = section(lines, tested)
     body = "".join(f"## {title}\n\n{text.rstrip()}\n\n" for title, text in sorted(sections.items()))
     PAGE.write_text(HEAD + body.rstrip() + "\n")
