@@ -107,8 +107,8 @@ def probes_of_readme(commands):
 
 def readme_module(folder):
     """Writes the README's module there."""
-    kbuild = next(block for block in readme_blocks("make"))
-    source = next(block for block in readme_blocks("rust") if "module!" in block)
+    kbuild = readme_blocks("make")[0]
+    source = readme_blocks("rust")[0]
     (folder / "Kbuild").write_text(kbuild.replace("/path/to/this", str(ROOT)))
     (folder / "opens.rs").write_text(source)
 
