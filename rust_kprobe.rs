@@ -45,9 +45,10 @@
 //! on may be a kernel address or a part of one: they are `hidden (HASH)`.
 //!
 //! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` shows the state and the hits of
-//! the probe NAME, and `NAME.json` shows them as JSON lines. The probes of a module that is unloaded
-//! are gone. Unlike those of tracefs, they are not registered again when that module is loaded
-//! again.
+//! the probe NAME, and `NAME.json` shows them as JSON lines.
+//!
+//! A probe whose module was unloaded is gone. Unlike in tracefs, it is not registered again when
+//! that module is loaded again.
 //!
 //! # Errors
 //!
