@@ -1,45 +1,76 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Logs hits of the kernel functions that its parameter names.
+//! Logs the calls of the kernel functions that its parameter names.
 //!
-//! `insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'`
+//! # The parameter
 //!
-//! `rust_kprobe/definition.rs` is the language of the parameter, and
-//! `rust_kprobe/report.rs` has all log lines, which README.md lists.
+//! `probes` has definitions in the syntax of tracefs, separated by `;`. Without the parameter, the
+//! module probes `kernel_clone` before, after and at its return. `rust_kprobe/definition.rs` has
+//! the full grammar.
 //!
-//! The kernel wants double quotes around a value with spaces. insmod of kmod 34
-//! (Debian 13) adds them, that of kmod 30 (Debian 12) does not. Commas need none:
-//! `probes=p:open,do_sys_openat2`.
+//! | definition | when its handler runs |
+//! |---|---|
+//! | `p[:NAME] [MODULE:]SYMBOL[+OFFSET]` | before that instruction |
+//! | `r[MAXACTIVE][:NAME] [MODULE:]SYMBOL[+OFFSET] [$retval:TYPE]` | at the return of the function that begins there, for up to MAXACTIVE calls in flight (1 to 4096; default: 10, or twice the number of CPUs if that is more) |
+//! | `p:NAME 0xADDRESS`, `r[MAXACTIVE]:NAME 0xADDRESS` | the same at an address of `/proc/kallsyms`, for one of several functions with the same name |
+//! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same. If the module is not loaded, insmod does not fail: the probe is registered when the module is loaded, before its init runs. tracefs always waits, so it does not notice a misspelt module |
 //!
-//! Each is the cheapest probe that does what it says, and `by` in its first line tells
-//! which. `p` without an offset is an entry probe (`entry`) where that is possible, and
-//! a kprobe elsewhere: on what ftrace cannot trace, and where it would make others
-//! dearer, as ftrace or another definition is at that function.
+//! ```text
+//! insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'
+//! insmod rust_kprobe.ko probes=p:open,do_sys_openat2
+//! ```
 //!
-//! When a probed module is unloaded, its probes are gone. With `w` after `p` or `r`, as in
-//! `pw veth:veth_xmit`, they are registered when the module is loaded, before its init runs, and
-//! whenever it is loaded again. Without `w`, the module must be loaded: in tracefs, which always
-//! waits, a misspelt module is not noticed.
+//! The kernel requires the inner quotes around a value with spaces. insmod of kmod 34 (Debian 13)
+//! adds them, insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
+//!
+//! A `p` without an offset is an entry probe, which costs a third of a kprobe. The module takes a
+//! kprobe where ftrace cannot trace the function, and where an entry probe would slow down another
+//! tracer or another definition at the same function.
+//!
+//! # Log lines
+//!
+//! A line has the prefix `rust_kprobe: NAME: ` and one of these texts:
+//!
+//! | line | when |
+//! |---|---|
+//! | `waits for its module` | on load, if the module of a `w` is not loaded |
+//! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and with `w` whenever the probed module is loaded. `p` or `r`; a hashed address, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is how the kernel reaches the handler |
+//! | `pre pid=PID cpu=CPU comm="COMM"` | before the instruction; PID is the thread's |
+//! | `post pid=PID cpu=CPU comm="COMM"` | after the instruction; only for the default probe |
+//! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |
+//! | `gone, its module has left` | the probed module was unloaded |
+//! | `N lines suppressed` | before the next line; a probe logs at most 100 lines in 5 seconds, but counts all hits |
+//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit is missed inside another handler, or beyond MAXACTIVE |
+//!
+//! RESULT has the form of TYPE: `-2 (ENOENT)` for `$retval:s32`. Without a type it is a number and
+//! its bits, `158 (0x9e)`, with the name of an errno, `-2 (0xfffffffe, ENOENT)`. Values from 2^22
+//! on may be a kernel address or a part of one: they are `hidden (HASH)`.
+//!
+//! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` shows the state and the hits of
+//! the probe NAME, and `NAME.json` shows them as JSON lines.
+//!
+//! When a probed module is unloaded, its probes are gone. With `w`, they are registered again when
+//! the module is loaded again.
 //!
 //! # Errors
 //!
-//! A definition that cannot be registered fails insmod, and nothing stays
-//! registered. One line says which, where, why and with which errno.
+//! If a definition is refused, insmod fails and no probe stays registered. One line names the
+//! definition, the column and the reason:
+//!
+//! ```text
+//! rust_kprobe: probes: definition 2 "r:x no_such_function", column 5: no such symbol (ENOENT)
+//! ```
 //!
 //! | errno | reason |
 //! |---|---|
-//! | `ENOENT` | no such symbol |
+//! | `ENOENT` | no such symbol. A second line may name the symbol that is meant (`rust_kprobe/hint.rs`) |
 //! | `EILSEQ` | the offset is not the start of an instruction |
 //! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
-//! | `EADDRNOTAVAIL` | several functions have that name, as far as ftrace knows them |
+//! | `EADDRNOTAVAIL` | several functions that ftrace knows have that name |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
 //!
-//! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` has the state of the probe
-//! `NAME` and its hits, and `NAME.json` has them as JSON lines.
-//!
-//! Where there is no such symbol, but one that is often meant, a second line names
-//! it, see `rust_kprobe/hint.rs`.
+//! `TROUBLESHOOTING.md` has the words that insmod prints for them.
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;

@@ -2,7 +2,7 @@
 
 //! The module's log lines: one function for each format.
 //!
-//! README.md documents the formats, and `tests/` checks them.
+//! `rust_kprobe.rs` documents the formats, and `tests/` checks them.
 
 use kernel::{
     bindings,

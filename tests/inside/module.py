@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, compares the log with what
-README.md promises, and what insmod refuses with rust_kprobe.rs. Prints KTAP.
+rust_kprobe.rs documents, and what insmod refuses. Prints KTAP.
 
 usage: module.py [TEST...]
 """
