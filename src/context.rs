@@ -318,7 +318,7 @@ impl<At: Probed> Context<'_, At> {
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address
-    /// on arm64. On x86-64 it is one byte further, after the breakpoint, even where the kernel uses
+    /// on arm64 and riscv64. On x86-64 it is one byte further, after the breakpoint, even where the kernel uses
     /// no breakpoint.
     #[inline(always)]
     pub fn ip(&self) -> usize {
@@ -385,12 +385,12 @@ macro_rules! arguments {
             /// the CPU register in which the C calling convention passes it.
             ///
             /// A struct of up to 16 bytes that is passed by value takes a register for each 8
-            /// bytes. A larger struct is on the stack on x86-64. On arm64, one register points at
-            /// the larger struct. On x86-64, a function that returns a larger struct has a pointer
+            /// bytes. A larger struct is on the stack on x86-64. On arm64 and riscv64, one register
+            /// points at the larger struct. On x86-64, a function that returns a larger struct has a pointer
             /// to the room for the result as its first argument.
             ///
             /// After the entry of the function, that register may hold anything. x86-64 passes six
-            /// arguments in registers, arm64 eight.
+            /// arguments in registers, arm64 and riscv64 eight.
             $(#[$cfg])?
             #[inline(always)]
             pub fn $arg<T: FromWord>(&self) -> T {
@@ -423,8 +423,8 @@ impl<At: AtCall> Context<'_, At> {
         3 arg3 set_arg3;
         4 arg4 set_arg4;
         5 arg5 set_arg5;
-        #[cfg(CONFIG_ARM64)] 6 arg6 set_arg6;
-        #[cfg(CONFIG_ARM64)] 7 arg7 set_arg7;
+        #[cfg(not(CONFIG_X86_64))] 6 arg6 set_arg6;
+        #[cfg(not(CONFIG_X86_64))] 7 arg7 set_arg7;
     }
 
     /// Returns the first arguments of the probed function, up to six, as a tuple. See

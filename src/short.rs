@@ -580,7 +580,7 @@ pub mod __short {
     /// Refuses the names that the kernel's `SYSCALL_DEFINE()` makes.
     #[inline]
     pub const fn arguments_of_a_system_call(target: &core::ffi::CStr) {
-        const PREFIXES: [&[u8]; 7] = [
+        const PREFIXES: [&[u8]; 8] = [
             b"__x64_sys_",
             b"__ia32_sys_",
             b"__ia32_compat_sys_",
@@ -588,6 +588,7 @@ pub mod __short {
             b"__arm64_sys_",
             b"__arm64_compat_sys_",
             b"__riscv_sys_",
+            b"__riscv_compat_sys_",
         ];
         let mut n = 0;
         while n < PREFIXES.len() {

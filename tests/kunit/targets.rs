@@ -24,6 +24,8 @@ pub(crate) const NONE: Target<'static> = Target::symbol(c"no_such_function");
 /// Assembly, which ftrace does not know.
 pub(crate) const ASSEMBLY: Target<'static> = Target::symbol(if cfg!(CONFIG_X86_64) {
     c"ret_from_fork_asm"
+} else if cfg!(CONFIG_RISCV) {
+    c"ret_from_fork_kernel_asm"
 } else {
     c"ret_from_fork"
 });
@@ -93,6 +95,8 @@ pub(crate) fn skip(why: &'static CStr) -> Result {
 pub(crate) const FIRST: Register = Register::Di;
 #[cfg(CONFIG_ARM64)]
 pub(crate) const FIRST: Register = Register::X(0);
+#[cfg(CONFIG_RISCV)]
+pub(crate) const FIRST: Register = Register::X(10);
 
 /// Returns how often `kut_skipped()` really ran.
 pub(crate) fn ran() -> i32 {
