@@ -64,7 +64,8 @@ help:
 	@echo 'The first run installs and builds what it needs; the cache is'
 	@echo "$$(scripts/cache). Variables:"
 	@echo
-	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for this kernel'
+	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for this kernel. On a machine without'
+	@echo '                        apt it must be a built tree; the tools are those of PATH'
 	@echo '  KERNEL=stock       the kernel that Debian ships; the default'
 	@echo '  KERNEL=workbench   one that is built here; the default of test, bench, lint'
 	@echo '  KERNEL=debug       the same with KASAN, lockdep, kmemleak and more'
@@ -82,7 +83,8 @@ help:
 	@echo
 	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   what rust_kprobe probes"
 	@echo "  SAMPLE=NAME           a sample instead"
-	@echo "  MODULE=FOLDER         or the module of that folder, whose Kbuild names it"
+	@echo "  MODULE=FOLDER         or the module of that folder, whose Kbuild names it;"
+	@echo "                        NAME.trigger in that folder is its trigger"
 	@echo "  PARAMS='NAME=VALUE'   its parameters"
 	@echo "  TRIGGER='cat /etc/hostname'   what bash -eu does while it is loaded"
 

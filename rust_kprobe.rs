@@ -1,43 +1,76 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Logs hits of the kernel functions that its parameter names.
+//! Logs the calls of the kernel functions that its parameter names.
 //!
-//! `insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'`
+//! # The parameter
 //!
-//! `rust_kprobe/definition.rs` is the language of the parameter, and
-//! `rust_kprobe/report.rs` has all log lines, which README.md lists.
+//! `probes` has definitions in the syntax of tracefs, separated by `;`. Without the parameter, the
+//! module probes `kernel_clone` before, after and at its return. `rust_kprobe/definition.rs` has
+//! the full grammar.
 //!
-//! The kernel wants double quotes around a value with spaces. insmod of kmod 34
-//! (Debian 13) adds them, that of kmod 30 (Debian 12) does not. Commas need none:
-//! `probes=p:open,do_sys_openat2`.
+//! | definition | when its handler runs |
+//! |---|---|
+//! | `p[:NAME] [MODULE:]SYMBOL[+OFFSET]` | before that instruction |
+//! | `r[MAXACTIVE][:NAME] [MODULE:]SYMBOL[+OFFSET] [$retval:TYPE]` | at the return of the function that begins there, for up to MAXACTIVE calls in flight (1 to 4096; default: 10, or twice the number of CPUs if that is more) |
+//! | `p:NAME 0xADDRESS`, `r[MAXACTIVE]:NAME 0xADDRESS` | the same at an address of `/proc/kallsyms`, for one of several functions with the same name |
+//! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same. If the module is not loaded, insmod does not fail: the probe is registered when the module is loaded, before its init runs. tracefs always waits, so it does not notice a misspelt module |
 //!
-//! Each is the cheapest probe that does what it says, and `by` in its first line tells
-//! which. `p` without an offset is an entry probe (`entry`) where that is possible, and
-//! a kprobe elsewhere: on what ftrace cannot trace, and where it would make others
-//! dearer, as ftrace or another definition is at that function.
+//! ```text
+//! insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'
+//! insmod rust_kprobe.ko probes=p:open,do_sys_openat2
+//! ```
 //!
-//! When a probed module is unloaded, its probes are gone. Unlike tracefs, they are
-//! not registered again when it is loaded again.
+//! The kernel requires the inner quotes around a value with spaces. insmod of kmod 34 (Debian 13)
+//! adds them, insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
+//!
+//! A `p` without an offset is an entry probe, which costs a third of a kprobe. The module takes a
+//! kprobe where ftrace cannot trace the function, and where an entry probe would slow down another
+//! tracer or another definition at the same function.
+//!
+//! # Log lines
+//!
+//! A line has the prefix `rust_kprobe: NAME: ` and one of these texts:
+//!
+//! | line | when |
+//! |---|---|
+//! | `waits for its module` | on load, if the module of a `w` is not loaded |
+//! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and with `w` whenever the probed module is loaded. `p` or `r`; a hashed address, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is how the kernel reaches the handler |
+//! | `pre pid=PID cpu=CPU comm="COMM"` | before the instruction; PID is the thread's |
+//! | `post pid=PID cpu=CPU comm="COMM"` | after the instruction; only for the default probe |
+//! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |
+//! | `gone, its module has left` | the probed module was unloaded |
+//! | `N lines suppressed` | before the next line; a probe logs at most 100 lines in 5 seconds, but counts all hits |
+//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit is missed inside another handler, or beyond MAXACTIVE |
+//!
+//! RESULT has the form of TYPE: `-2 (ENOENT)` for `$retval:s32`. Without a type it is a number and
+//! its bits, `158 (0x9e)`, with the name of an errno, `-2 (0xfffffffe, ENOENT)`. Values from 2^22
+//! on may be a kernel address or a part of one: they are `hidden (HASH)`.
+//!
+//! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` shows the state and the hits of
+//! the probe NAME, and `NAME.json` shows them as JSON lines.
+//!
+//! When a probed module is unloaded, its probes are gone. With `w`, they are registered again when
+//! the module is loaded again.
 //!
 //! # Errors
 //!
-//! A definition that cannot be registered fails insmod, and nothing stays
-//! registered. One line says which, where, why and with which errno.
+//! If a definition is refused, insmod fails and no probe stays registered. One line names the
+//! definition, the column and the reason:
+//!
+//! ```text
+//! rust_kprobe: probes: definition 2 "r:x no_such_function", column 5: no such symbol (ENOENT)
+//! ```
 //!
 //! | errno | reason |
 //! |---|---|
-//! | `ENOENT` | no such symbol |
+//! | `ENOENT` | no such symbol. A second line may name the symbol that is meant (`rust_kprobe/hint.rs`) |
 //! | `EILSEQ` | the offset is not the start of an instruction |
 //! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
-//! | `EADDRNOTAVAIL` | several functions have that name, as far as ftrace knows them |
+//! | `EADDRNOTAVAIL` | several functions that ftrace knows have that name |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
 //!
-//! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` has the state of the probe
-//! `NAME` and its hits, and `NAME.json` has them as JSON lines.
-//!
-//! Where there is no such symbol, but one that is often meant, a second line names
-//! it, see `rust_kprobe/hint.rs`.
+//! `TROUBLESHOOTING.md` has the words that insmod prints for them.
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;
@@ -63,8 +96,9 @@ use kernel::{
 use kprobes::{
     collect::{Files, Form, View},
     entry, kprobe, kretprobe, module,
+    pending::State,
     probe::{self, Probe},
-    timed, Entry, Kprobe, ModuleWatch, Target, Timed,
+    timed, Entry, Kprobe, ModuleWatch, Pending, Target, Timed,
 };
 use report::Report;
 
@@ -78,8 +112,9 @@ module! {
 
 kprobes::string_param!(
     probes,
-    "p[:NAME] PLACE or r[MAXACTIVE][:NAME] PLACE [$retval:TYPE], several separated by ';', where PLACE is \
-     [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS. Default: kernel_clone before, after and at return",
+    "p[w][:NAME] PLACE or r[MAXACTIVE][w][:NAME] PLACE [$retval:TYPE], several separated by ';', \
+     where PLACE is [MODULE:]SYMBOL[+OFFSET] or 0xADDRESS, and w waits for MODULE. Default: \
+     kernel_clone before, after and at return",
     MAX_LEN
 );
 
@@ -153,7 +188,7 @@ impl AsRef<Report> for Around {
 trait Registered: View {
     fn report(&self) -> &Report;
 
-    /// Reports the probe as registered.
+    /// Reports the probe as registered, or as waiting.
     fn announce(&self);
 
     /// Reports the probe if the probed module has been unloaded.
@@ -174,7 +209,26 @@ where
 
     fn report_gone(&self) {
         if self.is_gone() {
-            self.report().gone();
+            self.report().gone(false);
+        }
+    }
+}
+
+impl<K: probe::Kind, H: probe::Handles<K> + AsRef<Report>> Registered for Pending<K, H> {
+    fn report(&self) -> &Report {
+        self.handler().as_ref()
+    }
+
+    fn announce(&self) {
+        match self.with(0, |probe| (probe.address(), probe.mechanism())) {
+            Some((at, by)) => self.report().registered(at, by),
+            None => self.report().waits(),
+        }
+    }
+
+    fn report_gone(&self) {
+        if self.state(0) == Some(State::Gone) {
+            self.report().gone(true);
         }
     }
 }
@@ -235,17 +289,30 @@ fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProb
         // As tracefs.
         return Err(Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int)));
     }
+    let place = target.offset(definition.offset);
     let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
     match definition.kind {
+        // Whether the function can have an entry probe is known too late.
+        Kind::Probe if definition.waits => {
+            let (targets, report) = ([place], Report::new("p", name()?, None));
+            let probe = Pending::<kprobe::Kind, _>::new(&targets, report);
+            Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
+        }
+        Kind::Return { max_active } if definition.waits => {
+            let (targets, report) = ([place], Report::new("r", name()?, definition.result));
+            let options = timed::Options::default().max_active(max_active);
+            let probe = Pending::<timed::Kind, _>::with_options(&targets, options, report);
+            Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
+        }
         Kind::Probe if definition.may_be_at_entry(all) => {
             // What is wrong with a place is for the kprobe to say.
-            at_entry(name()?, target).or_else(|_| before(name()?, target))
+            at_entry(name()?, target).or_else(|error| match error {
+                ENOENT => Err(error),
+                _ => before(name()?, target),
+            })
         }
-        Kind::Probe => before(name()?, target.offset(definition.offset)),
-        Kind::Return { max_active } => {
-            let target = target.offset(definition.offset);
-            at_return(name()?, target, max_active, definition.result)
-        }
+        Kind::Probe => before(name()?, place),
+        Kind::Return { max_active } => at_return(name()?, place, max_active, definition.result),
     }
 }
 
@@ -264,20 +331,24 @@ impl Drop for Probes {
     }
 }
 
-/// Reports the probes in a module that is unloaded.
-struct Leaving(Arc<Probes>);
+/// Reports the probes in a module that is loaded or unloaded.
+struct Modules(Arc<Probes>);
 
 #[vtable]
-impl module::Handler for Leaving {
+impl module::Handler for Modules {
     fn gone(&self) {
         self.0.report_gone();
+    }
+
+    fn loaded(&self, _module: &CStr) {
+        self.0 .0.iter().for_each(|probe| probe.0.announce());
     }
 }
 
 struct RustKprobe {
     /// `/sys/kernel/debug/rust_kprobe/NAME`
     _files: Pin<KBox<Scope<Arc<Probes>>>>,
-    _watch: Pin<KBox<ModuleWatch<Leaving>>>,
+    _watch: Pin<KBox<ModuleWatch<Modules>>>,
     _probes: Arc<Probes>,
 }
 
@@ -288,7 +359,7 @@ impl kernel::Module for RustKprobe {
             None => defaults()?,
         };
         let _probes = Arc::new(Probes(all), GFP_KERNEL)?;
-        let watch = ModuleWatch::new(Leaving(_probes.clone()));
+        let watch = ModuleWatch::new(Modules(_probes.clone()));
         let _watch = KBox::pin_init(watch, GFP_KERNEL)?;
         _probes.0.iter().for_each(|probe| probe.0.announce());
         // Modules may have been unloaded before the watch was registered.

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Measures what a hit costs, in Rust and others, and writes bench/results/*.csv and a
-picture. Fails if Rust is above expected.toml.
+"""Measures what a hit costs, in Rust and others, and writes bench/results/*.csv and two
+pictures. Fails if Rust is above expected.toml.
 
 ACCEL=kvm measures nanoseconds, which are not checked.
 """
@@ -17,6 +17,17 @@ ROOT = HERE.parent
 sys.path[:0] = [str(ROOT / "qemu")]
 
 import verdict
+
+# The rows of README.md's picture: the rows of Rust, C and fprobe, of tracefs and bpftrace, and
+# the program of bpftrace.
+COMPARED = {
+    "count the calls of a function": ("entry_percpu", "kprobe_counting", "count()"),
+    "count them by process": ("entry_by_pid", "kprobe_by_pid", "@[pid]"),
+    "count them by call stack": ("kprobe_by_stack", "kprobe_by_stack", "@[kstack]"),
+    "histogram of a function's duration": ("kretprobe_histogram", "kretprobe_histogram", "hist()"),
+    "trace event with 8 bytes": ("event_entry", "event", "printf()"),
+    "trace event without a listener": ("event_entry_nobody", "event_nobody", ""),
+}
 
 # The modules that are measured. The sample funccount counts grace periods.
 FOLDERS = (".", "samples", "bench")
@@ -64,21 +75,48 @@ def above(costs):
                 yield f"{row}: Rust {rust:g} is above {most} times the {other:g} of {peer}"
 
 
-def picture(costs, unit, path):
+def pyplot():
     import matplotlib
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "rust_kprobe"
+    matplotlib.rcParams |= {"svg.hashsalt": "rust_kprobe", "axes.spines.top": False,
+                            "axes.spines.right": False}
     import matplotlib.pyplot as plt
+    return plt
 
+
+def comparison(costs, unit, path):
+    """Draws COMPARED: each row of it has a scale of its own."""
+    rows = {}
+    for title, (own, theirs, program) in COMPARED.items():
+        found = {label: costs.get(row, {}).get(peer) for label, row, peer in (
+            ("Rust", own, "Rust"), ("C", own, "C"), ("C, by fprobe", own, "fprobe"),
+            ("tracefs", theirs, "tracefs"), ("bpftrace", theirs, f"bpftrace {program}"))}
+        rows[title] = {label: cost for label, cost in found.items() if cost is not None}
+    heights = [len(row) + 1 for row in rows.values()]
+    figure, places = pyplot().subplots(len(rows), figsize=(8, 7), height_ratios=heights)
+    for axes, (title, row) in zip(places, rows.items()):
+        bars = axes.barh(list(row), row.values(), 0.8,
+                         color=["#b7410e" if label == "Rust" else "#6a87a8" for label in row])
+        axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.tick_params(left=False, labelsize=8)
+        axes.set_xticks([])
+        axes.spines.bottom.set_visible(False)
+        axes.invert_yaxis()
+    places[-1].set_xlabel(f"{unit} per hit, without the bare call", fontsize=8)
+    figure.tight_layout(h_pad=0.2)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def picture(costs, unit, path):
     rows = hits(costs)
-    figure, axes = plt.subplots(figsize=(8, 0.42 * len(rows) + 1))
+    figure, axes = pyplot().subplots(figsize=(8, 0.42 * len(rows) + 1))
     for n, (peer, color) in enumerate((("Rust", "#b7410e"), ("C", "#6a87a8"))):
         at = [len(rows) - k + 0.2 - 0.4 * n for k in range(len(rows))]
         bars = axes.barh(at, [costs[row][peer] for row in rows], 0.38, label=peer, color=color)
         axes.bar_label(bars, fmt="%g", padding=2, fontsize=7)
     axes.set_yticks([len(rows) - k for k in range(len(rows))], rows, fontsize=8)
     axes.set_xlabel(f"{unit} per hit, without the bare call")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
@@ -109,6 +147,7 @@ def main():
     with open(HERE / f"results/{unit}.csv", "w", encoding="utf-8", newline="") as out:
         csv.writer(out, lineterminator="\n").writerows([["row", *peers], *table])
     picture(costs, unit, HERE / f"results/{unit}.svg")
+    comparison(costs, unit, HERE / f"results/{unit}_compared.svg")
 
     found = [] if accel == "kvm" else list(above(costs))
     for line in found:

@@ -103,9 +103,8 @@ def listening(event, *filters):
             *(written(f"events/{event}/filter", text, "0") for text in filters))
 
 
-def tracefs_event(text, *filters):
-    return (written("kprobe_events", f"p:bench_event bench_call {text}\n", "-:bench_event\n"),
-            *listening("kprobes/bench_event", *filters))
+def triggered(event, hist):
+    return written(f"events/{event}/trigger", f"hist:{hist}", f"!hist:{hist}")
 
 
 def events():
@@ -114,7 +113,7 @@ def events():
     rejects = "value != 42"
     for peer in PEERS:
         value, text = (f"bench_{peer.lower()}/{name}" for name in ("value", "text"))
-        hist = written(f"events/{value}/trigger", "hist:keys=value", "!hist:keys=value")
+        hist = triggered(value, "keys=value")
         for row, kind, *listeners in (
             ("event_nobody", "event"), ("event", "event", *listening(value)),
             ("event_filter", "event", *listening(value, rejects)), ("event_hist", "event", hist),
@@ -124,9 +123,18 @@ def events():
             ("event_entry_string", "event_entry_string", *listening(text)),
         ):
             yield row, peer, "call", probe(peer, kind), *listeners
-    for row, *words in (("event", "value=%di"), ("event_filter", "value=%di", rejects),
-                        ("event_string", "value=%di text=+0(%si):ustring")):
-        yield row, "tracefs event", "call", *tracefs_event(*words)
+    event = "kprobes/bench_event"
+    for row, *listeners in (
+        ("event_nobody",), ("event", *listening(event)),
+        ("event_filter", *listening(event, rejects)), ("event_string", *listening(event)),
+        ("kprobe_counting", triggered(event, "keys=common_type")),
+        ("kprobe_by_pid", triggered(event, "keys=common_pid")),
+        ("kprobe_by_stack", triggered(event, "keys=common_stacktrace")),
+    ):
+        text = "text=+0(%si):ustring" if row == "event_string" else ""
+        yield row, "tracefs", "call", written(
+            "kprobe_events", f"p:bench_event bench_call value=%di {text}\n",
+            "-:bench_event\n"), *listeners
 
 
 @contextmanager
@@ -177,11 +185,11 @@ def hits():
         yield ("entry_beside_kprobe", peer, "call", module("bench/bench_min_c"),
                probe(peer, "entry_percpu"))
     yield from events()
-    for row, peer in (("kprobe_by_stack", "Rust"), ("ftrace_ops", "C"), ("fprobe", "C")):
+    for row, peer in (("kprobe_by_stack", "Rust"), ("ftrace_ops", "C")):
         yield row, peer, "call", probe(peer, row)
+    yield "entry_percpu", "fprobe", "call", probe("C", "fprobe")
     for kind in ("p", "r"):
         yield f"module_{kind}", "Rust", "call", module("rust_kprobe", probes=f"{kind},bench_call")
-    yield "kprobe_counting", "tracefs event", "call", *tracefs_event("value=%di")
     for row, name, program in BPFTRACE if shutil.which("bpftrace") else ():
         yield row, f"bpftrace {name}", "call", bpftrace(program)
 

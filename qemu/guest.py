@@ -35,6 +35,7 @@ MACHINES = {
               # text for that while a test compares it; and that the timer does not work, and panic.
               ["tsc=nowatchdog", "no_timer_check"]),
     "arm64": ("cortex-a72", []),
+    "riscv64": ("rv64", []),
 }
 
 

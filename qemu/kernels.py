@@ -27,7 +27,8 @@ class Kernel:
 def kernel(kdir):
     """The kernel that belongs to a KDIR, or None where it has none to boot."""
     kdir = Path(kdir)
-    for image, arch in (("x86/boot/bzImage", "amd64"), ("arm64/boot/Image", "arm64")):
+    for image, arch in (("x86/boot/bzImage", "amd64"), ("arm64/boot/Image", "arm64"),
+                        ("riscv/boot/Image", "riscv64")):
         if (kdir / "arch" / image).exists():
             return Kernel(kdir / "arch" / image, arch)
     release = kdir / "include/config/kernel.release"
@@ -64,7 +65,7 @@ def is_stock(kdir):
 
 def arch(kdir):
     """The architecture of a KDIR's kernel, as Debian names it."""
-    return "arm64" if has(kdir, "ARM64") else "amd64"
+    return "arm64" if has(kdir, "ARM64") else "riscv64" if has(kdir, "RISCV") else "amd64"
 
 
 def title(kdir):

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! probes     := [definition] { ";" [definition] }
-//! definition := ("p" | "r" [MAXACTIVE]) [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
+//! definition := ("p" | "r" [MAXACTIVE]) ["w"] [":" NAME] SPACE [MODULE ":"] SYMBOL ["+" OFFSET]
 //!             | ("p" | "r" [MAXACTIVE]) ":" NAME SPACE ADDRESS
 //!             | (one of these with "r") SPACE "$retval:" TYPE
 //! TYPE       := ("u" | "s" | "x") ("8" | "16" | "32" | "64") | "bool" | "ptr" | "string"
@@ -16,7 +16,9 @@
 //!
 //! `OFFSET` is decimal or, after `0x`, hexadecimal; `MAXACTIVE` is decimal. A
 //! leading zero, which means octal in tracefs, is refused. `ADDRESS` is hexadecimal,
-//! after `0x`, and must not get into the log by a default name. A newline separates
+//! after `0x`, and must not get into the log by a default name. `w` takes a `MODULE`, and waits
+//! for it if it is not loaded, which tracefs always does: there, a misspelt module is not noticed.
+//! A newline separates
 //! definitions like `;`. The comma is for command lines that cannot have a space,
 //! as in the kernel's `kprobe_event=`.
 //!
@@ -91,6 +93,8 @@ impl fmt::Display for Type {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Definition<'a> {
     pub(crate) kind: Kind,
+    /// Whether it waits for its module.
+    pub(crate) waits: bool,
     given_name: Option<&'a str>,
     /// The symbol, or the address as it is written.
     pub(crate) symbol: &'a str,
@@ -111,6 +115,9 @@ impl fmt::Display for Definition<'_> {
             Kind::Return { max_active: 0 } => f.write_str("r")?,
             Kind::Return { max_active } => write!(f, "r{max_active}")?,
         }
+        if self.waits {
+            f.write_str("w")?;
+        }
         if let Some(name) = self.given_name {
             write!(f, ":{name}")?;
         }
@@ -129,11 +136,12 @@ impl Definition<'_> {
     }
 
     /// Whether this, one of `all`, can be an entry probe: before a function, where no
-    /// other one of them needs a kprobe. It would be dearer beside that.
+    /// other one of them needs a kprobe. It would be dearer beside that. One that waits is a
+    /// kprobe: whether the function can have an entry probe is known too late.
     pub(crate) fn may_be_at_entry(&self, all: &[Definition<'_>]) -> bool {
         all.iter()
             .filter(|other| other.function() == self.function())
-            .all(|other| other.kind == Kind::Probe && other.offset == 0)
+            .all(|other| other.kind == Kind::Probe && other.offset == 0 && !other.waits)
     }
 
     /// The symbol without its module.
@@ -312,6 +320,9 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         },
     };
 
+    let waits_at = c.at;
+    let waits = c.eat(b'w');
+
     let mut given_name = None;
     if c.eat(b':') {
         let at = c.at;
@@ -366,6 +377,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
                 "':' belongs between a module and a symbol",
             );
         }
+    }
+
+    if waits && !symbol.contains(':') {
+        return mistake(waits_at, "only MODULE:SYMBOL can wait");
     }
 
     let mut offset = 0;
@@ -424,6 +439,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         } else {
             Kind::Probe
         },
+        waits,
         given_name,
         symbol,
         address,

@@ -29,6 +29,8 @@ const CHANGED: [&str; 4] = [".isra.0", ".constprop.0", ".part.0", ".isra.0.const
 
 const SYSTEM_CALL: &str = if cfg!(CONFIG_ARM64) {
     "__arm64_sys_"
+} else if cfg!(CONFIG_RISCV) {
+    "__riscv_sys_"
 } else {
     "__x64_sys_"
 };
@@ -56,6 +58,7 @@ pub(crate) fn give(symbol: &str) {
         "__do_sys_",
         "__x64_sys_",
         "__arm64_sys_",
+        "__riscv_sys_",
         "",
     ] {
         if let Some(name) = symbol.strip_prefix(prefix) {

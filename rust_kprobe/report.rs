@@ -2,7 +2,7 @@
 
 //! The module's log lines: one function for each format.
 //!
-//! README.md documents the formats, and `tests/` checks them.
+//! `rust_kprobe.rs` documents the formats, and `tests/` checks them.
 
 use kernel::{
     bindings,
@@ -38,6 +38,7 @@ pub(crate) struct Report {
     result: Option<Type>,
     hits: Count,
     announced: Atomic<bool>,
+    registered: Atomic<bool>,
     gone: Atomic<bool>,
     #[pin]
     limit: RateLimit,
@@ -56,15 +57,31 @@ impl Report {
             result,
             hits: Count::new(),
             announced: Atomic::new(false),
+            registered: Atomic::new(false),
             gone: Atomic::new(false),
             limit <- RateLimit::new(INTERVAL_MS, BURST),
         })
     }
 
+    /// `NAME: waits for its module`
+    ///
+    /// Once.
+    pub(crate) fn waits(&self) {
+        if !self.announced.xchg(true, Relaxed) {
+            pr_info!("{}: waits for its module\n", &*self.name);
+        }
+    }
+
     /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`
+    ///
+    /// Once, and whenever its module has been loaded again.
     pub(crate) fn registered(&self, at: Option<Address>, by: Mechanism) {
         let Some(at) = at else { return };
         self.announced.store(true, Relaxed);
+        if self.registered.xchg(true, Relaxed) {
+            return;
+        }
+        self.gone.store(false, Relaxed);
         pr_info!(
             "{}: registered {} at {} {at} by {}\n",
             &*self.name,
@@ -121,10 +138,11 @@ impl Report {
 
     /// `NAME: gone, its module has left`
     ///
-    /// Once, if the probe was reported as registered.
-    pub(crate) fn gone(&self) {
+    /// Once, if the probe was reported as registered, until it is again.
+    pub(crate) fn gone(&self, comes_back: bool) {
         // The module's exit and its watch may both see at once that the probe is gone.
         if self.announced.load(Relaxed) && !self.gone.xchg(true, Relaxed) {
+            self.registered.store(!comes_back, Relaxed);
             pr_info!("{}: gone, its module has left\n", &*self.name);
         }
     }
@@ -132,7 +150,7 @@ impl Report {
     /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed`,
     /// and `, gone` if it is.
     ///
-    /// Nothing if the probe was not reported as registered, because another one was
+    /// Nothing if the probe was not reported as registered or waiting, because another one was
     /// refused.
     pub(crate) fn finish(&self, missed: u64) {
         if !self.announced.load(Relaxed) {

@@ -33,10 +33,16 @@ const SHOWN: [(&str, Register); 3] = [
     ("link", Register::X(30)),
     ("stack pointer", Register::Sp),
 ];
+#[cfg(CONFIG_RISCV)]
+const SHOWN: [(&str, Register); 3] = [
+    ("first argument", Register::X(10)),
+    ("link", Register::X(1)),
+    ("stack pointer", Register::X(2)),
+];
 
 /// The offset of the first instruction after the ftrace call. Before that call, there
-/// is an `endbr64` on x86-64 with IBT, and another instruction on arm64.
-const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
+/// is an `endbr64` on x86-64 with IBT, and another instruction on arm64 and riscv64.
+const ENTRY: u32 = if cfg!(not(CONFIG_X86_64)) {
     8
 } else if cfg!(CONFIG_X86_KERNEL_IBT) {
     9

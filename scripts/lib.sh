@@ -44,7 +44,7 @@ series_known() { awk '!/^#/ {print $1}' "$root/scripts/kernels" | xargs; }
 while read -r name pattern words; do
 	[[ -z ${!name:-} || ${!name} =~ ^($pattern)$ ]] || die "$name=${!name}: $words"
 done <<'EOF'
-ARCH amd64|x86_64|arm64|aarch64 it is one of: amd64 arm64
+ARCH amd64|x86_64|arm64|aarch64|riscv64|riscv it is one of: amd64 arm64 riscv64
 KERNEL stock|workbench|debug it is one of: stock workbench debug
 ACCEL auto|kvm|tcg it is one of: auto kvm tcg
 CPUS [1-9]|[1-5][0-9]|6[0-4] it is a number from 1 to 64
@@ -62,7 +62,8 @@ EOF
 		version_le "$(series_known | cut -d' ' -f1)" "$KVER"; } ||
 	die "KVER=$KVER: not a supported kernel; scripts/kernels has: $(series_known)"
 case ${KERNEL:-}-${ARCH:-} in
-debug-a[ar]*64) die "KERNEL=debug ARCH=$ARCH: there is a debug kernel for amd64 only" ;;
+debug-a[ar]*64 | debug-r*) die "KERNEL=debug ARCH=$ARCH: there is a debug kernel for amd64 only" ;;
+stock-r*) die "KERNEL=stock ARCH=$ARCH: Debian's kernel for it has no Rust" ;;
 stock-*)
 	[ -z "${KVER:-}" ] ||
 		die "KERNEL=stock takes no KVER:" "STOCK=RELEASE chooses a kernel of Debian's"
@@ -71,8 +72,9 @@ esac
 
 # choose_kernel: sets KERNEL to the default. It is the kernel that Debian ships, which is
 # ready sooner than one that has to be built, and closer to what users run. The tests, the
-# benchmark and lint set KERNEL=workbench instead.
+# benchmark and lint set KERNEL=workbench instead. Debian's for riscv64 has no Rust.
 choose_kernel() {
+	[ "$arch" != riscv64 ] || KERNEL=${KERNEL:-workbench}
 	KERNEL=${KERNEL:-${KVER:+workbench}}
 	export KERNEL=${KERNEL:-stock}
 }
@@ -82,6 +84,7 @@ choose_kernel() {
 case ${ARCH:-amd64} in
 amd64 | x86_64) arch=amd64 ARCH=x86_64 ;;
 arm64 | aarch64) arch=arm64 ARCH=arm64 ;;
+riscv64 | riscv) arch=riscv64 ARCH=riscv ;;
 esac
 export ARCH
 
@@ -122,6 +125,7 @@ config_of() { sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
 make_target() {
 	local target=x86_64 version
 	[ "$(config_of "$1" ARM64)" != y ] || target=aarch64
+	[ "$(config_of "$1" RISCV)" != y ] || target=riscv
 	echo "ARCH=${target/aarch64/arm64}"
 	if [ "$(config_of "$1" CC_IS_CLANG)" = y ]; then
 		version=$(config_of "$1" CLANG_VERSION)

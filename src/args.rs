@@ -55,6 +55,9 @@ macro_rules! from_address {
                 Self::new(word)
             }
         }
+
+        // SAFETY: It is an address, and each address is a valid value.
+        unsafe impl kernel::transmute::FromBytes for $name {}
     };
 }
 pub(crate) use from_address;

@@ -6,19 +6,14 @@
 
 #![allow(
     clippy::all,
-    clippy::cast_lossless,
-    clippy::ptr_as_ptr,
-    clippy::ref_as_ptr,
+    clippy::pedantic,
     clippy::undocumented_unsafe_blocks,
-    dead_code,
     improper_ctypes,
     missing_docs,
-    non_camel_case_types,
-    non_snake_case,
-    non_upper_case_globals,
+    nonstandard_style,
     unreachable_pub,
     unsafe_op_in_unsafe_fn,
-    unused_imports
+    unused
 )]
 
 include!(env!("KPROBES_BINDINGS"));

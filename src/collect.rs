@@ -39,35 +39,26 @@ mod show;
 pub(crate) mod stack;
 mod table;
 
-pub use buckets::{
-    Buckets,
-    Distribution, //
-};
-pub use counts::{
-    CountMap,
-    Entries,
-    HistogramMap,
-    Keyed,
-    Row,
-    Shape,
-    Sum, //
-};
+pub use buckets::Buckets;
+pub use buckets::Distribution;
+pub use counts::CountMap;
+pub use counts::Entries;
+pub use counts::HistogramMap;
+pub use counts::Keyed;
+pub use counts::Row;
+pub use counts::Shape;
+pub use counts::Sum;
 pub use histogram::Histogram;
-pub use key::{
-    Key,
-    Words, //
-};
+pub use key::Key;
+pub use key::Words;
 pub use map::Map;
 #[doc(hidden)]
-pub use show::{
-    by_line,
-    fields, //
-};
-pub use show::{
-    Files,
-    Form,
-    Show,
-    Switch,
-    View, //
-};
+pub use show::by_line;
+#[doc(hidden)]
+pub use show::fields;
+pub use show::Files;
+pub use show::Form;
+pub use show::Show;
+pub use show::Switch;
+pub use show::View;
 pub use stack::Stack;

@@ -2,37 +2,22 @@
 
 //! What the kinds of probes, and what handlers read and collect, have in common.
 
-pub(crate) use crate::{
-    args::*,
-    context::{
-        self,
-        *, //
-    },
-    kernel_ext::{
-        nofault::{
-            KernelPtr,
-            KernelStr,
-            Text,
-            UserPtr,
-            UserStr, //
-        },
-        symbol::{
-            Address,
-            Location, //
-        }, //
-    },
-    prelude::*,
-    probe::{
-        self,
-        *, //
-    },
-    regs::{
-        self,
-        Register, //
-    },
-    target::Target,
-    task::{
-        current_field,
-        Comm, //
-    }, //
-};
+pub(crate) use crate::args::*;
+pub(crate) use crate::context;
+pub(crate) use crate::context::*;
+pub(crate) use crate::kernel_ext::count::Count;
+pub(crate) use crate::kernel_ext::nofault::KernelPtr;
+pub(crate) use crate::kernel_ext::nofault::KernelStr;
+pub(crate) use crate::kernel_ext::nofault::Text;
+pub(crate) use crate::kernel_ext::nofault::UserPtr;
+pub(crate) use crate::kernel_ext::nofault::UserStr;
+pub(crate) use crate::kernel_ext::symbol::Address;
+pub(crate) use crate::kernel_ext::symbol::Location;
+pub(crate) use crate::prelude::*;
+pub(crate) use crate::probe;
+pub(crate) use crate::probe::*;
+pub(crate) use crate::regs;
+pub(crate) use crate::regs::Register;
+pub(crate) use crate::target::Target;
+pub(crate) use crate::task::current_field;
+pub(crate) use crate::task::Comm;

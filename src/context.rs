@@ -211,13 +211,22 @@ pub struct Saved {
 }
 
 impl Saved {
+    /// Returns a saved CPU register.
+    #[inline(always)]
+    pub(crate) fn get(self, register: Register) -> usize {
+        // SAFETY: By the type invariant, `regs` is valid and no other code writes it.
+        unsafe { regs::register(self.regs, register).read() }
+    }
+
+    /// Sets a saved CPU register.
+    ///
     /// # Safety
     ///
-    /// `regs` and `kp` must be what the kernel has passed to a callback.
+    /// The probed code must be able to continue with `value`.
     #[inline(always)]
-    pub(crate) unsafe fn new(regs: *mut pt_regs, kp: *const bindings::kprobe) -> Self {
-        // INVARIANT: By the safety requirements, `regs` and `kp` are those of this hit.
-        Self { regs, kp }
+    pub(crate) unsafe fn set(self, register: Register, value: usize) {
+        // SAFETY: By the type invariant, `regs` is valid. There are no references to it.
+        unsafe { regs::register(self.regs, register).write(value) };
     }
 
     /// Stores the stack of the instruction at `ip`.
@@ -225,7 +234,7 @@ impl Saved {
     pub(crate) fn stack(self, ip: usize, to: &mut [Address]) {
         let len = to.len() as c_uint;
         // SAFETY: `to` is `len` words long. By the type invariant, the registers and the probe are
-        // those of this hit, and no reference to the registers is live.
+        // those of this hit.
         unsafe {
             bindings::kprobes_stack_probed(to.as_mut_ptr().cast(), len, self.regs, self.kp, ip)
         };
@@ -238,8 +247,7 @@ impl Saved {
         // SAFETY: By the type invariant, `kp` is registered. The kernel may set other flags
         // concurrently, hence volatile.
         let flags = unsafe { ptr::read_volatile(&raw const (*self.kp).flags) };
-        // SAFETY: By the type invariant, `regs` is valid and no other code writes it.
-        let sp = regs::get(unsafe { &*self.regs }, Register::STACK_POINTER);
+        let sp = self.get(Register::STACK_POINTER);
         // What is jumped to pushes the registers right below the stack of the probed code. For an
         // exception, the CPU and the kernel push more.
         let by_jump = by_jump && self.regs.wrapping_add(1) as usize == sp;
@@ -261,6 +269,31 @@ impl Saved {
     }
 }
 
+/// Calls `method` with the handler of the probe that was hit, and the context of the hit.
+///
+/// # Safety
+///
+/// `raw` must be a probe of `O`, and it and `regs` what the kernel has passed to a callback.
+#[inline(always)]
+pub(crate) unsafe fn call<O: probe::Owner<R>, R: probe::Kprobes, At: Probed, T>(
+    raw: *mut R,
+    regs: *mut pt_regs,
+    method: impl FnOnce(&O::Handler, &Context<'_, At>) -> T,
+) -> T {
+    // SAFETY: By the safety requirements, `raw` is a probe of `O`, and unregistering it waits for
+    // this call.
+    let handler = unsafe { O::handler(raw) };
+    // INVARIANT: By the safety requirements, these are those of this hit. A `struct kprobe` is the
+    // first field of `raw`.
+    let hit = Saved {
+        regs,
+        kp: raw.cast(),
+    };
+    // SAFETY: Both are valid for the duration of this call.
+    let cx = unsafe { Context::new(hit) };
+    method(handler, &cx)
+}
+
 impl Hit for Saved {
     const SAVED: bool = true;
 
@@ -278,13 +311,6 @@ impl Hit for Saved {
 }
 
 impl<At: Probed> Context<'_, At> {
-    #[inline(always)]
-    pub(crate) fn regs(&self) -> &pt_regs {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it. The
-        // setters of this type write it only while no reference from here is live.
-        unsafe { &*self.hit.regs }
-    }
-
     /// Returns the probed address.
     #[inline(always)]
     pub fn address(&self) -> Address {
@@ -292,29 +318,29 @@ impl<At: Probed> Context<'_, At> {
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address
-    /// on arm64. On x86-64 it is one byte further, after the breakpoint, even where the kernel uses
+    /// on arm64 and riscv64. On x86-64 it is one byte further, after the breakpoint, even where the kernel uses
     /// no breakpoint.
     #[inline(always)]
     pub fn ip(&self) -> usize {
-        regs::get(self.regs(), Register::INSTRUCTION_POINTER)
+        self.hit.get(Register::INSTRUCTION_POINTER)
     }
 
     /// Returns the stack pointer in the saved registers.
     #[inline(always)]
     pub fn sp(&self) -> usize {
-        regs::get(self.regs(), Register::STACK_POINTER)
+        self.hit.get(Register::STACK_POINTER)
     }
 
     /// Returns the CPU flags in the saved registers.
     #[inline(always)]
     pub fn flags(&self) -> usize {
-        regs::get(self.regs(), Register::FLAGS)
+        self.hit.get(Register::FLAGS)
     }
 
     /// Returns a CPU register of the probed code, by its name on this architecture.
     #[inline(always)]
     pub fn register(&self, register: Register) -> usize {
-        regs::get(self.regs(), register)
+        self.hit.get(register)
     }
 
     /// Sets a CPU register of the probed code, which continues with it. The kernel ignores an
@@ -328,9 +354,8 @@ impl<At: Probed> Context<'_, At> {
     /// used as a pointer, it must be valid for each of these uses.
     #[inline(always)]
     pub unsafe fn set_register(&self, register: Register, value: usize) {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid, and no reference to it is live. By
-        // the safety requirements, the probed code can continue with `value`.
-        unsafe { regs::register(self.hit.regs, register).write(value) };
+        // SAFETY: By the safety requirements, the probed code can continue with `value`.
+        unsafe { self.hit.set(register, value) };
     }
 }
 
@@ -348,7 +373,7 @@ pub unsafe trait AtCall: Place {
     ///
     /// # Safety
     ///
-    /// The probed code must be able to continue with it. No reference to the registers is live.
+    /// The probed code must be able to continue with it.
     #[doc(hidden)]
     unsafe fn set_argument(hit: Self::Hit, n: usize, value: usize);
 }
@@ -360,12 +385,12 @@ macro_rules! arguments {
             /// the CPU register in which the C calling convention passes it.
             ///
             /// A struct of up to 16 bytes that is passed by value takes a register for each 8
-            /// bytes. A larger struct is on the stack on x86-64. On arm64, one register points at
-            /// the larger struct. On x86-64, a function that returns a larger struct has a pointer
+            /// bytes. A larger struct is on the stack on x86-64. On arm64 and riscv64, one register
+            /// points at the larger struct. On x86-64, a function that returns a larger struct has a pointer
             /// to the room for the result as its first argument.
             ///
             /// After the entry of the function, that register may hold anything. x86-64 passes six
-            /// arguments in registers, arm64 eight.
+            /// arguments in registers, arm64 and riscv64 eight.
             $(#[$cfg])?
             #[inline(always)]
             pub fn $arg<T: FromWord>(&self) -> T {
@@ -398,8 +423,8 @@ impl<At: AtCall> Context<'_, At> {
         3 arg3 set_arg3;
         4 arg4 set_arg4;
         5 arg5 set_arg5;
-        #[cfg(CONFIG_ARM64)] 6 arg6 set_arg6;
-        #[cfg(CONFIG_ARM64)] 7 arg7 set_arg7;
+        #[cfg(not(CONFIG_X86_64))] 6 arg6 set_arg6;
+        #[cfg(not(CONFIG_X86_64))] 7 arg7 set_arg7;
     }
 
     /// Returns the first arguments of the probed function, up to six, as a tuple. See

@@ -44,7 +44,7 @@
 //! - At a live-patched function, the handler runs first, with the arguments. BPF's `fentry`, an
 //!   fprobe and the function tracer see each call, too.
 //! - When a module is unloaded, the probes on its functions are gone. They stay gone if a module is
-//!   loaded later, even the same one.
+//!   loaded later, even the same one, unless they are [pending](crate::Pending).
 //! - If ftrace has disabled itself after an error, hits may be lost. Probes can still be dropped:
 //!   the library itself stops the calls of their handlers. Only the module's code has to stay, so
 //!   unloading the module logs an error and blocks forever. So does an init that fails because
@@ -104,14 +104,10 @@ mod record;
 mod resolve;
 mod table;
 
-pub use context::{
-    AtEntry,
-    Context, //
-};
-use record::{
-    Calls,
-    Record, //
-};
+pub use context::AtEntry;
+pub use context::Context;
+use record::Calls;
+use record::Record;
 use resolve::Resolver;
 
 probe::kind! {
@@ -205,7 +201,7 @@ impl<H: Handler> EntrySet<H> {
                 };
                 Ok((count, plan))
             };
-            Self::register(find, options.partial, handler)
+            Self::register(find, options.partial, |_, _| {}, handler)
         }
     }
 }

@@ -6,55 +6,42 @@
 //!
 //! Context: any; nothing here sleeps, locks or faults.
 
-use crate::{
-    common::*, //
-    file::File,
-};
+use crate::common::*;
+use crate::file::File;
 
 /// A `struct linux_binprm *`: a program that is being executed.
 ///
 /// The tracepoint `sched_process_exec` has it as its third argument. There, the program has been
 /// loaded, also for a 32-bit program, a script, or a program that the kernel starts.
+///
+/// Errors: all methods fail with `EFAULT` if it cannot be read.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Exec(KernelPtr);
 from_address!(Exec, |addr| Self(KernelPtr::new(addr)));
 
 impl Exec {
-    #[inline]
-    fn string(self, offset: usize) -> Result<KernelStr> {
-        Ok(KernelStr::new(self.0.field(offset).read()?))
-    }
-
     /// Returns the path that was passed to execve(2), or `/dev/fd/N` or `/dev/fd/N/PATH` if
     /// execveat(2) has got a descriptor.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn filename(self) -> Result<KernelStr> {
-        self.string(bindings::KPROBES_BPRM_FILENAME)
+        self.0.field(bindings::KPROBES_BPRM_FILENAME).read()
     }
 
     /// Returns the path of the program that runs. It is the interpreter's if [`Exec::filename`] is
     /// a script.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn interp(self) -> Result<KernelStr> {
-        self.string(bindings::KPROBES_BPRM_INTERP)
+        self.0.field(bindings::KPROBES_BPRM_INTERP).read()
     }
 
     /// Returns the file of the program that runs.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn file(self) -> Result<File> {
-        Ok(File::new(self.0.field(bindings::KPROBES_BPRM_FILE).read()?))
+        self.0.field(bindings::KPROBES_BPRM_FILE).read()
     }
 
     /// Returns the number of arguments, including those that the kernel adds for a script. It is
     /// not 0: if a program is executed without arguments, the kernel adds an empty one.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn argc(self) -> Result<u32> {
         self.0.field(bindings::KPROBES_BPRM_ARGC).read()

@@ -63,10 +63,8 @@ use kernel::prelude::*;
 ///
 /// It costs one [`KernelPtr::read`] for each pointer on the path, and one for the field.
 ///
-/// # Errors
-///
-/// `EFAULT` if the field or a pointer on the path cannot be read, for example if a pointer is NULL.
-/// With `&`, the field itself is not read.
+/// Errors: `EFAULT` if the field or a pointer on the path cannot be read, for example if a pointer
+/// is NULL. With `&`, the field itself is not read.
 ///
 /// # Examples
 ///
@@ -159,10 +157,8 @@ pub const fn path(text: &str) -> u64 {
 pub mod generated {
     pub use super::Member;
     pub use crate::nofault::KernelPtr;
-    pub use kernel::prelude::{
-        c_void,
-        Result, //
-    };
+    pub use kernel::prelude::c_void;
+    pub use kernel::prelude::Result;
 
     pub trait Any {}
     impl Any for () {}

@@ -44,8 +44,7 @@ impl Filename {
     /// read the path, or it was empty or too long.
     #[inline]
     pub fn name(self) -> Result<KernelStr> {
-        let name = self.0.field(bindings::KPROBES_FILENAME_NAME).read()?;
-        Ok(KernelStr::new(name))
+        self.0.field(bindings::KPROBES_FILENAME_NAME).read()
     }
 }
 
@@ -64,9 +63,8 @@ pub struct FileId {
 
 impl FileId {
     #[inline]
-    fn of(inode: usize) -> Result<Self> {
-        let inode = KernelPtr::<c_void>::new(inode);
-        let sb = KernelPtr::<c_void>::new(inode.field(bindings::KPROBES_INODE_SB).read()?);
+    fn of(inode: KernelPtr) -> Result<Self> {
+        let sb: KernelPtr = inode.field(bindings::KPROBES_INODE_SB).read()?;
         let device: u32 = sb.field(bindings::KPROBES_SB_DEVICE).read()?;
         Ok(Self {
             major: device >> bindings::KPROBES_MINOR_BITS,
@@ -77,31 +75,27 @@ impl FileId {
 }
 
 pointer! {
-    /// A `struct file *`: an open file.
+    /// A `struct file *`: an open file. Its methods fail with `EFAULT` if it cannot be read.
     File
 }
 
 impl File {
     /// Returns which file is open.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_FILE_INODE).read()?)
     }
 
     /// Returns the entry of a directory through which it was opened.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn dentry(self) -> Result<Dentry> {
-        let dentry = self.0.field(bindings::KPROBES_FILE_DENTRY).read()?;
-        Ok(Dentry::new(dentry))
+        self.0.field(bindings::KPROBES_FILE_DENTRY).read()
     }
 }
 
 pointer! {
-    /// A `struct dentry *`: an entry of a directory.
+    /// A `struct dentry *`: an entry of a directory. Its methods fail with `EFAULT` if it cannot be
+    /// read.
     Dentry
 }
 
@@ -110,10 +104,8 @@ impl Dentry {
     #[inline]
     fn of_task(offset: usize) -> Result<Self> {
         // SAFETY: `fs` is a pointer, and that is its offset.
-        let fs: usize = unsafe { current_field(bindings::KPROBES_TASK_FS) };
-        Ok(Self::new(
-            KernelPtr::<c_void>::new(fs).field(offset).read()?,
-        ))
+        let fs: KernelPtr = unsafe { current_field(bindings::KPROBES_TASK_FS) };
+        fs.field(offset).read()
     }
 
     /// Returns which file or directory it is.
@@ -125,21 +117,17 @@ impl Dentry {
     }
 
     /// Reads its name into `buf`. It is at most 255 bytes long; that of a root is `/`.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn name(self, buf: &mut [u8]) -> Result<Text<'_>> {
-        let name = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
-        KernelStr::new(name).read(buf)
+        let name: KernelStr = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
+        name.read(buf)
     }
 
     /// Returns the directory that it is in, or `None` if it is the root of its file system, or of
     /// what has no name.
-    ///
-    /// Errors: `EFAULT` if it cannot be read.
     #[inline]
     pub fn parent(self) -> Result<Option<Self>> {
-        let parent = Self::new(self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?);
+        let parent = self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?;
         Ok((parent != self).then_some(parent))
     }
 
@@ -207,16 +195,13 @@ impl<At: Place> Context<'_, At> {
         if self.is_kernel_thread() {
             return Err(ENOENT);
         }
-        let file = self.mm().field(bindings::KPROBES_MM_EXE_FILE).read()?;
-        Ok(File::new(file))
+        self.mm().field(bindings::KPROBES_MM_EXE_FILE).read()
     }
 
     /// Reads the name of that file into `buf`, without its directory. Unlike
     /// [`comm`](Context::comm), the program cannot change it, and it is not cut to 15 bytes.
     ///
-    /// # Errors
-    ///
-    /// Those of [`exe_file`](Context::exe_file).
+    /// Errors: those of [`exe_file`](Context::exe_file).
     #[inline]
     pub fn exe_name<'b>(&self, buf: &'b mut [u8]) -> Result<Text<'b>> {
         self.exe_file()?.dentry()?.name(buf)
@@ -228,17 +213,15 @@ impl<At: Place> Context<'_, At> {
     /// an exiting task.
     pub fn file(&self, fd: i32) -> Result<File> {
         // SAFETY: `files` is a pointer, and that is its offset.
-        let files: usize = unsafe { current_field(bindings::KPROBES_TASK_FILES) };
-        let files = KernelPtr::<c_void>::new(files);
-        let table = files.field(bindings::KPROBES_FILES_TABLE).read()?;
-        let table = KernelPtr::<c_void>::new(table);
+        let files: KernelPtr = unsafe { current_field(bindings::KPROBES_TASK_FILES) };
+        let table: KernelPtr = files.field(bindings::KPROBES_FILES_TABLE).read()?;
         let max: u32 = table.field(bindings::KPROBES_TABLE_MAX).read()?;
         let n = u32::try_from(fd).map_err(|_| EBADF)?;
         if n >= max {
             return Err(EBADF);
         }
-        let first = table.field(bindings::KPROBES_TABLE_FILES).read()?;
-        match KernelPtr::<usize>::new(first).element(n as usize).read()? {
+        let first: KernelPtr<usize> = table.field(bindings::KPROBES_TABLE_FILES).read()?;
+        match first.element(n as usize).read()? {
             0 => Err(EBADF),
             file => Ok(File::new(file)),
         }

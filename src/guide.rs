@@ -25,7 +25,8 @@
 //! | follow packets | several probes in a module | [`xdp_verdicts`] |
 //! | change what a function returns | [`Context::set_ret`]; [`Override`], an [`overrides::Handler`], which does not run it at all | [`change_outcome`] |
 //! | skip an instruction, or continue at another | [`Redirect`], a [`redirect::Handler`] | |
-//! | know that a probed module was unloaded | [`Registered::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
+//! | probe a module that is not loaded yet, and again when it comes back | [`Pending`], of one or several targets, each with its [`pending::State`] | `rust_kprobe.rs` |
+//! | know that a probed module was loaded, unloaded | [`Registered::is_gone`], [`ModuleWatch`] with its [`module::Handler`] | |
 //! | disable and enable a probe | [`Registered::disable`], [`Registered::enable`] | |
 //! | know why there are no hits | `TROUBLESHOOTING.md` | |
 //!
@@ -56,7 +57,7 @@
 //! | know which program, of whom and since when | [`Context::exe_name`], [`Context::exe_file`]; [`Context::uid`], [`Context::gid`], [`Context::ppid`]; [`Context::start_time_ns`] | [`container`] |
 //! | know which container | [`Context::cgroup_id`]; [`Context::pid_vnr`], [`Context::tgid_vnr`] | [`container`] |
 //! | know the time | [`Context::now_ns`], [`Context::boot_ns`] | |
-//! | know by which calls it came to this | [`Context::stack`], a [`Stack`]; `hist:keys=common_stacktrace` of a trace event counts by stack | [`call_stack`] |
+//! | know the call chain of a hit | [`Context::stack`], a [`Stack`]; `hist:keys=common_stacktrace` of a trace event counts by stack | [`call_stack`] |
 //! | read arguments | [`Context::arg0`], [`Context::args`]: any [`FromWord`], or a tuple of them ([`FromWords`]) | [`process_creation`] |
 //! | read the result | [`Context::ret`]; a `Result<T>` of an [`OrErrno`] decodes `-errno` | [`failed_opens`] |
 //! | read a string of a program, of the kernel | [`UserStr`], [`KernelStr`]: a [`Text`], which knows whether it is cut; [`Shown`] escapes it for the log | [`failed_opens`] |
@@ -75,8 +76,8 @@
 //! | I want to ... | use | sample |
 //! |---|---|---|
 //! | count, seldom or on few CPUs | [`Count`], one atomic instruction | |
-//! | count, often, on many CPUs | [`per_cpu_counts!`]; [`PerCpuCounts`] if they have to be freed before the module | |
-//! | count by process, by function, by any [`Key`] | [`CountMap`], one for each CPU; [`key!`] for a struct as the key | [`page_faults`], [`funccount`] |
+//! | count, often, on many CPUs | [`per_cpu_counts!`], a [`CountsAt`]; [`PerCpuCounts`] if they have to be freed before the module | |
+//! | count by process, by function, by any [`Key`] | [`CountMap`], in which each CPU counts separately; [`key!`] for a struct as the key | [`page_faults`], [`funccount`] |
 //! | count by the calls that lead to a function | a [`Stack`] as the key of a [`CountMap`] | [`allocation_stacks`] |
 //! | see a distribution | [`Histogram`], in powers of two or in [`Buckets`] of equal width; [`HistogramMap`] for one by key | [`latency`], [`run_queue`] |
 //! | measure the time between two functions | [`Map`]: [`insert`](Map::insert) at one, [`take`](Map::take) at the other | [`handshake`] |

@@ -8,6 +8,6 @@ pub(crate) mod display;
 pub(crate) mod may_wait;
 pub mod nofault;
 pub mod param;
-pub mod percpu;
+pub(crate) mod percpu;
 pub(crate) mod ratelimit;
 pub(crate) mod symbol;

@@ -30,9 +30,9 @@ probe::kind! {
             target,
             disabled: options.disabled,
             function_entry: false,
-            pre: Callbacks::<O>::PRE,
-            post: Callbacks::<O>::POST,
-            both: Callbacks::<O>::BOTH,
+            pre: probe::optional(H::HAS_PRE, Callbacks::<O>::pre),
+            post: probe::optional(H::HAS_POST, Callbacks::<O>::post),
+            both: probe::optional(H::HAS_POST, Callbacks::<O>::both),
         }
     }
 }
@@ -51,26 +51,21 @@ context::places! {
     /// The moment before the probed instruction.
     Pre: Saved, |hit, _frame, to| hit.stack(hit.address(), to), hit.preempt_count(true);
     /// The moment after the probed instruction.
-    Post: Saved, |hit, _frame, to| {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it.
-        let ip = regs::get(unsafe { &*hit.regs }, Register::INSTRUCTION_POINTER);
-        hit.stack(ip, to);
-    }, hit.preempt_count(false);
+    Post: Saved, |hit, _frame, to| hit.stack(hit.get(Register::INSTRUCTION_POINTER), to),
+        hit.preempt_count(false);
 }
 
 // SAFETY: The saved registers are those of this hit.
 unsafe impl AtCall for Pre {
     #[inline(always)]
     fn argument(hit: Saved, n: usize) -> usize {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid and no other code writes it.
-        regs::get(unsafe { &*hit.regs }, Register::argument(n))
+        hit.get(Register::argument(n))
     }
 
     #[inline(always)]
     unsafe fn set_argument(hit: Saved, n: usize, value: usize) {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid. By the safety requirements, no
-        // reference to it is live, and the function can continue with `value`.
-        unsafe { regs::register(hit.regs, Register::argument(n)).write(value) };
+        // SAFETY: By the safety requirements, the function can continue with `value`.
+        unsafe { hit.set(Register::argument(n), value) };
     }
 }
 
@@ -136,7 +131,7 @@ unsafe impl Kprobes for bindings::kprobe {
 /// `kprobe_pre_handler_t`.
 pub(crate) type PreCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs) -> c_int;
 /// `kprobe_post_handler_t`.
-pub(crate) type PostCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs, c_ulong);
+type PostCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs, c_ulong);
 
 /// The target of a kprobe and its callbacks.
 ///
@@ -146,13 +141,37 @@ pub(crate) type PostCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_r
 #[derive(Clone, Copy)]
 #[doc(hidden)]
 pub struct Calls<'a> {
-    pub(crate) target: Target<'a>,
-    pub(crate) disabled: bool,
+    target: Target<'a>,
+    disabled: bool,
     /// Whether the probe is refused unless it is at the entry of a function.
-    pub(crate) function_entry: bool,
-    pub(crate) pre: Option<PreCall>,
-    pub(crate) post: Option<PostCall>,
-    pub(crate) both: Option<PreCall>,
+    function_entry: bool,
+    pre: Option<PreCall>,
+    post: Option<PostCall>,
+    both: Option<PreCall>,
+}
+
+impl<'a> Calls<'a> {
+    /// The callbacks of a probe whose pre handler lets the probed code continue elsewhere. With a
+    /// post handler, the kernel does not optimise the probe.
+    #[inline(always)]
+    pub(crate) fn diverting(
+        target: Target<'a>,
+        options: Options,
+        function_entry: bool,
+        pre: PreCall,
+    ) -> Self {
+        #[inline]
+        extern "C" fn post(_: *mut bindings::kprobe, _: *mut pt_regs, _: c_ulong) {}
+
+        Self {
+            target,
+            disabled: options.disabled,
+            function_entry,
+            pre: Some(pre),
+            post: Some(post),
+            both: Some(pre),
+        }
+    }
 }
 
 // SAFETY: `Handles::plan` has the callbacks for the type that owns the probe.
@@ -197,21 +216,12 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
-    const PRE: Option<PreCall> = probe::optional(O::Handler::HAS_PRE, Self::pre);
-    const POST: Option<PostCall> = probe::optional(O::Handler::HAS_POST, Self::post);
-    const BOTH: Option<PreCall> = probe::optional(O::Handler::HAS_POST, Self::both);
-
     /// # Safety
     ///
     /// To be called only as the `pre_handler` of a probe of `O`.
     unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
-        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
-        // for this call.
-        let handler = unsafe { O::handler(kp) };
-        // SAFETY: The kernel passes the saved registers and the probe that was hit, both of which
-        // are valid for the duration of this call.
-        let cx = unsafe { Context::new(Saved::new(regs, kp)) };
-        handler.pre(&cx);
+        // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
+        unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::pre) };
         0
     }
 
@@ -219,12 +229,8 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     ///
     /// To be called only as the `post_handler` of a probe of `O`.
     unsafe extern "C" fn post(kp: *mut bindings::kprobe, regs: *mut pt_regs, _flags: c_ulong) {
-        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
-        // for this call.
-        let handler = unsafe { O::handler(kp) };
         // SAFETY: As in `pre`.
-        let cx = unsafe { PostContext::new(Saved::new(regs, kp)) };
-        handler.post(&cx);
+        unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::post) };
     }
 
     /// Calls the post handler right after the pre handler, as `kprobe_ftrace_handler()` in

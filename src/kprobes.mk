@@ -22,7 +22,7 @@ kprobes-obj := $(obj)/kprobes
 kprobes-rust-deps := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
 kprobes-c-deps := $(objtree)/include/generated/autoconf.h
 
-# kprobes_linux_7_3 is set from Linux 7.3 on. src/linux.rs and src/timed.rs use it.
+# kprobes_linux_7_3 is set from Linux 7.3 on. kernel_ext/param.rs and timed.rs use it.
 kprobes-since = $(if $(filter $(VERSION).$(PATCHLEVEL),$(shell printf '%s\n' \
 	$(1).$(2) $(VERSION).$(PATCHLEVEL) | sort -V | tail -n1)),--cfg kprobes_linux_$(1)_$(2))
 kprobes-cfg := $(call kprobes-since,7,3)
@@ -37,45 +37,26 @@ kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kprobe_post_handler_t kretprobe kretprobe_handler_t kretprobe_holder \
 	kretprobe_instance rethook rethook_node objpool_head objpool_slot \
 	objpool_fini_cb arch_specific_insn arch_optimized_insn \
-	arch_probe_insn probe_opcode_t probes_handler_t \
-	ratelimit_state kprobes_registration kprobes_tracepoint \
-	kprobes_watch kprobes_entries ftrace_regs __arch_ftrace_regs \
-	kprobes_listener kprobes_event kprobes_event_field \
-	kprobes_event_show kprobes_event_kind kprobes_binding trace_event_call trace_event_class \
-	trace_event trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
+	arch_probe_insn probe_opcode_t probes_handler_t ratelimit_state kprobes_.* \
+	ftrace_regs __arch_ftrace_regs trace_event_call trace_event_class trace_event \
+	trace_entry trace_event_buffer trace_buffer ring_buffer_event trace_reg \
 	$(kprobes-opaque-types)
 kprobes-allow-functions := (un)?register_k(ret)?probes? \
-	sprint_symbol ___ratelimit kprobes_.* \
-	ktime_get_(mono|boot)_fast_ns get_random_u64 \
+	___ratelimit kprobes_.* \
+	ktime_get_(mono|boot)_fast_ns get_random_u64 sort \
 	trace_event_buffer_(reserve|commit) __trace_trigger_soft_disabled
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \
 	const_current_task __preempt_count cpu_number
 
-# Flags of gcc that libclang does not know.
-kprobes-gcc-only-flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% \
-	-mskip-rax-setup -mgeneral-regs-only -msign-return-address=% \
-	-mindirect-branch=thunk-extern -mindirect-branch-register \
-	-mfunction-return=thunk-extern -mrecord-mcount -mabi=lp64 \
-	-mindirect-branch-cs-prefix -mstack-protector-guard% -mtraceback=no \
-	-mno-pointers-to-nested-functions -mno-string \
-	-mno-strict-align -mstrict-align -mdirect-extern-access \
-	-mexplicit-relocs -mno-check-zero-division \
-	-fconserve-stack -falign-jumps=% -falign-loops=% \
-	-femit-struct-debug-baseonly -fno-ipa-cp-clone -fno-ipa-sra \
-	-fno-partial-inlining -fplugin-arg-arm_ssp_per_task_plugin-% \
-	-fno-reorder-blocks -fno-allow-store-data-races -fasan-shadow-offset=% \
-	-fzero-call-used-regs=% -fno-stack-clash-protection \
-	-fno-inline-functions-called-once -fsanitize=bounds-strict \
-	-fstrict-flex-arrays=% -fmin-function-alignment=% \
-	-fzero-init-padding-bits=% -mno-fdpic \
-	-fdiagnostics-show-context -fdiagnostics-show-context=% \
-	--param=% --param asan-% -fno-isolate-erroneous-paths-dereference
+# What matters for the bindings: libclang does not know all flags of gcc.
+kprobes-clang-flags := -Wp,-M% -nostdinc -I% -include %.h -D% -U% -std=% -O% -fshort-wchar \
+	-funsigned-char -fms-% -fno-PI%
 
 kprobes-target-x86 := x86_64-linux-gnu
 kprobes-target-arm64 := aarch64-linux-gnu
 
 kprobes-c-flags = $(filter-out $(CC_FLAGS_LTO),$(if $(CONFIG_CC_IS_CLANG),$(c_flags),\
-	$(filter-out $(kprobes-gcc-only-flags),$(c_flags)) -w \
+	$(filter $(kprobes-clang-flags),$(c_flags)) -w \
 	--target=$(kprobes-target-$(SRCARCH))))
 
 quiet_cmd_kprobes_bindgen = BINDGEN $(quiet_modtag) $@

@@ -29,6 +29,7 @@
 //! |---|---|
 //! | register | `new(target, handler)`, `with_options(target, options, handler)` |
 //! | several targets, one handler | [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`], [`RedirectSet`] |
+//! | until its module is loaded | [`Pending`] waits, alone and for several targets |
 //! | options | `kind::Options::default()`, with [`disabled`](probe::Options::disabled), [`partial`](probe::Options::partial), [`max_active`](kretprobe::Options::max_active), [`exclusive`](entry::Options::exclusive) |
 //! | a handler's moments | `pre` and `post` an instruction, at the `entry` and the return (`ret`) of a function, a `hit` of a tracepoint; `unregistered` at the end |
 //! | a handler's context | `kind::Context`, [`kprobe::PostContext`], [`kretprobe::ReturnContext`] |
@@ -162,7 +163,6 @@ mod context;
 mod exec;
 mod file;
 mod kernel_ext;
-mod linux;
 mod prelude;
 mod short;
 mod syscall;
@@ -181,97 +181,61 @@ pub mod kretprobe;
 pub mod macro_paths;
 pub mod module;
 pub mod overrides;
+pub mod pending;
 pub mod probe;
 pub mod redirect;
 pub mod regs;
 pub mod timed;
 pub mod tracepoint;
 
-pub use args::{
-    FromWord,
-    FromWords,
-    OrErrno, //
-};
-pub use collect::{
-    Buckets,
-    CountMap,
-    Histogram,
-    HistogramMap,
-    Map,
-    Stack, //
-};
-pub use context::{
-    AtCall,
-    Context,
-    Place,
-    Probed, //
-};
-pub use entry::{
-    Entry,
-    EntrySet, //
-};
-pub use exec::{
-    Arguments,
-    Exec, //
-};
-pub use file::{
-    Dentry,
-    File,
-    FileId,
-    Filename, //
-};
-pub use kernel_ext::{
-    count::Count,
-    display::ByCore,
-    nofault,
-    param::StringParam,
-    percpu::PerCpuCounts,
-    ratelimit::RateLimit,
-    symbol::{
-        Address,
-        Location,
-        Symbol, //
-    }, //
-};
+pub use args::*;
+pub use collect::Buckets;
+pub use collect::CountMap;
+pub use collect::Histogram;
+pub use collect::HistogramMap;
+pub use collect::Map;
+pub use collect::Stack;
+pub use context::AtCall;
+pub use context::Context;
+pub use context::Place;
+pub use context::Probed;
+pub use entry::Entry;
+pub use entry::EntrySet;
+pub use exec::*;
+pub use file::*;
+pub use kernel_ext::count::Count;
+pub use kernel_ext::display::ByCore;
+pub use kernel_ext::nofault;
 #[doc(hidden)]
-pub use kernel_ext::{
-    param,
-    percpu, //
-};
-pub use kprobe::{
-    Kprobe,
-    KprobeSet, //
-};
-pub use kretprobe::{
-    Kretprobe,
-    KretprobeSet, //
-};
-pub use linux::param;
+pub use kernel_ext::param;
+pub use kernel_ext::param::param;
+pub use kernel_ext::param::StringParam;
+pub use kernel_ext::percpu::CountsAt;
+pub use kernel_ext::percpu::PerCpuCounts;
+pub use kernel_ext::ratelimit::RateLimit;
+pub use kernel_ext::symbol::Address;
+pub use kernel_ext::symbol::Location;
+pub use kernel_ext::symbol::Symbol;
+pub use kprobe::Kprobe;
+pub use kprobe::KprobeSet;
+pub use kretprobe::Kretprobe;
+pub use kretprobe::KretprobeSet;
 pub use module::ModuleWatch;
-pub use overrides::{
-    Override,
-    OverrideSet, //
-};
-pub use probe::{
-    Mechanism,
-    Refusal,
-    Registered, //
-};
-pub use redirect::{
-    Redirect,
-    RedirectSet, //
-};
+pub use overrides::Override;
+pub use overrides::OverrideSet;
+pub use pending::Pending;
+pub use probe::Mechanism;
+pub use probe::Refusal;
+pub use probe::Registered;
+pub use redirect::Redirect;
+pub use redirect::RedirectSet;
 #[doc(hidden)]
 pub use short::__short;
 #[doc(hidden)]
 pub use target::__c_str;
 pub use target::Target;
 pub use task::Comm;
-pub use timed::{
-    Timed,
-    TimedSet, //
-};
-pub use tracepoint::{
-    Tracepoint,
-    TracepointSet, //
-};
+pub use timed::Timed;
+pub use timed::TimedSet;
+pub use tracepoint::Tracepoint;
+pub use tracepoint::TracepointSet;

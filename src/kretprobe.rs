@@ -20,10 +20,8 @@
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, without which
 //!   it is not known what is a function.
 
-use crate::{
-    common::*, //
-    kprobe,
-};
+use crate::common::*;
+use crate::kprobe;
 use core::any::TypeId;
 
 probe::kind! {
@@ -85,7 +83,7 @@ context::places! {
     Return: Saved, |hit, _frame, to| {
         let len = to.len() as c_uint;
         // SAFETY: `to` is `len` words long, one at least. By the invariant of `Saved`, `regs` are
-        // those of this hit, and no reference to them is live.
+        // those of this hit.
         unsafe { bindings::kprobes_stack_returned(to.as_mut_ptr().cast(), len, hit.regs) };
     };
 }
@@ -104,7 +102,7 @@ impl ReturnContext<'_> {
     #[doc(alias = "return_value")]
     #[inline(always)]
     pub fn ret<T: FromWord>(&self) -> T {
-        T::from_word(regs::get(self.regs(), Register::RESULT))
+        T::from_word(self.hit.get(Register::RESULT))
     }
 
     /// Makes the probed function return `value` instead.
@@ -114,9 +112,8 @@ impl ReturnContext<'_> {
     /// `value` must be a result that the caller can handle, given what the function has done.
     #[inline(always)]
     pub unsafe fn set_ret(&self, value: usize) {
-        // SAFETY: By the invariant of `Saved`, `regs` is valid, and no reference to it is live. By
-        // the safety requirements, the caller can handle `value`.
-        unsafe { regs::register(self.hit.regs, Register::RESULT).write(value) };
+        // SAFETY: By the safety requirements, the caller can handle `value`.
+        unsafe { self.hit.set(Register::RESULT, value) };
     }
 }
 
@@ -217,7 +214,7 @@ impl<'a> Calls<'a> {
             target,
             options,
             data_size: size_of::<Data<O>>(),
-            entry: Callbacks::<O>::ENTRY,
+            entry: probe::optional(O::Handler::HAS_ENTRY, Callbacks::<O>::entry),
             ret: Callbacks::<O>::ret,
         }
     }
@@ -283,8 +280,6 @@ type Data<O> = <<O as Owner<bindings::kretprobe>>::Handler as Handler>::Data;
 struct Callbacks<O>(PhantomData<O>);
 
 impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
-    const ENTRY: Option<Callback> = probe::optional(O::Handler::HAS_ENTRY, Self::entry);
-
     /// # Safety
     ///
     /// To be called only as the `entry_handler` of a probe of `O`.
@@ -293,12 +288,9 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 1;
         };
-        // SAFETY: `rp` is a probe of `O`, and unregistering it waits for this call.
-        let handler = unsafe { O::handler(rp) };
-        // SAFETY: The kernel passes the saved registers; they and `rp`, which was hit, are valid
-        // for the duration of this call.
-        let cx = unsafe { Context::new(Saved::new(regs, &raw const (*rp).kp)) };
-        match handler.entry(&cx) {
+        // SAFETY: By the safety requirements, `rp` is a probe of `O`, that of the instance that the
+        // kernel has passed with the registers.
+        match unsafe { context::call::<O, _, _, _>(rp, regs, O::Handler::entry) } {
             Some(data) => {
                 // SAFETY: `data` of the instance has room for `data_size` bytes, the size of
                 // `Data`, and `Calls::of` checks the alignment.
@@ -317,14 +309,12 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 0;
         };
-        // SAFETY: `rp` is a probe of `O`, and unregistering it waits for this call.
-        let handler = unsafe { O::handler(rp) };
-        // SAFETY: As in `entry`.
-        let cx = unsafe { ReturnContext::new(Saved::new(regs, &raw const (*rp).kp)) };
         // SAFETY: Either `entry` has written the data of this instance, or there is no entry
         // handler and `Calls::of` has checked that `Data` is `()`.
         let data = unsafe { (&raw const (*ri).data).cast::<Data<O>>().read() };
-        handler.ret(&cx, data);
+        let ret = |handler: &O::Handler, cx: &ReturnContext<'_>| handler.ret(cx, data);
+        // SAFETY: As in `entry`.
+        unsafe { context::call::<O, _, _, _>(rp, regs, ret) };
         0
     }
 }

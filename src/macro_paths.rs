@@ -6,13 +6,11 @@
 //! own crate (`extern crate self as core`). `$crate` is always this crate.
 
 pub use ::core;
-pub use ::core::primitive::{
-    bool,
-    str,
-    u64,
-    u8,
-    usize, //
-};
+pub use ::core::primitive::bool;
+pub use ::core::primitive::str;
+pub use ::core::primitive::u64;
+pub use ::core::primitive::u8;
+pub use ::core::primitive::usize;
 pub use ::kernel;
 
 /// Refuses all attributes but those that leave an item as it is. Without `cfg`, for example, the

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A watch for modules that go: its registration, its calls and its end. */
+/* A watch for modules that come and go: its registration, its calls and its end. */
 #include <linux/bug.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -15,13 +15,26 @@
  * handler that waits for itself. The task remembers that it is in one, as it does for tracepoints.
  * Without CONFIG_TRACING it has no room to.
  */
-bool kprobes_in_watch(void)
+static bool in_watch(void)
 {
 #ifdef CONFIG_TRACING
 	return current->trace_recursion & KPROBES_IN_WATCH;
 #else
 	return false;
 #endif
+}
+
+/*
+ * Whether the kernel calls the chain of module notifiers, and waits for us: in the handler of a
+ * watch, and in the KUnit suites of a module, which run while it loads.
+ */
+bool kprobes_in_chain(void)
+{
+#if IS_ENABLED(CONFIG_KUNIT)
+	if (current->kunit_test)
+		return true;
+#endif
+	return in_watch();
 }
 
 static void set_in_watch(bool in)
@@ -37,12 +50,11 @@ static void set_in_watch(bool in)
 static int call(struct notifier_block *block, unsigned long event, void *module)
 {
 	struct kprobes_watch *watch = container_of(block, struct kprobes_watch, block);
+	const struct module *mod = module;
 
-	if (event == MODULE_STATE_GOING || event == MODULE_STATE_LIVE) {
-		set_in_watch(true);
-		watch->gone(watch);
-		set_in_watch(false);
-	}
+	set_in_watch(true);
+	watch->call(watch, event == MODULE_STATE_COMING ? mod->name : NULL);
+	set_in_watch(false);
 	return NOTIFY_DONE;
 }
 
@@ -58,10 +70,13 @@ int kprobes_watch_register(struct kprobes_watch *watch)
 {
 	int errno;
 
-	if (kprobes_in_watch())
+	if (kprobes_in_chain())
 		return -EDEADLK;
 	watch->block.notifier_call = call;
-	/* Behind the kernel's own callback for kprobes, whose priority is 0. */
+	/*
+	 * Behind the kernel's own callbacks, of priority 0, which add a module's blacklist and its
+	 * tracepoints, and mark kprobes as gone.
+	 */
 	watch->block.priority = -1;
 	errno = register_module_notifier(&watch->block);
 	if (errno)
@@ -80,7 +95,7 @@ int kprobes_watch_register(struct kprobes_watch *watch)
 /* As kprobes_remove_registration(). It stays on the list where it is stopped. */
 void kprobes_drop_watch(struct kprobes_watch *watch)
 {
-	if (unlikely(kprobes_in_watch())) {
+	if (unlikely(in_watch())) {
 		pr_emerg("%s: ModuleWatch dropped in the handler of a ModuleWatch\n",
 			 THIS_MODULE->name);
 		BUG();

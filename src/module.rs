@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Notification when a module is unloaded.
+//! Notification when a module is loaded or unloaded.
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
@@ -20,9 +20,15 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// Context: process context; it may sleep.
     fn gone(&self);
+
+    /// Called when a module is loaded, before its init runs. Watches and
+    /// [pending probes](crate::Pending) are called in the order in which they were created.
+    ///
+    /// Context: process context; it may sleep.
+    fn loaded(&self, _module: &CStr) {}
 }
 
-/// A registered handler for modules that are unloaded.
+/// A registered handler for modules that are loaded and unloaded.
 ///
 /// Dropping it unregisters the handler and waits for it to finish. In the handler of a watch this
 /// is stopped, as that of a [probe in a handler](crate#where-not-to-drop-a-probe). If it is never
@@ -66,7 +72,7 @@ impl<H: Handler> ModuleWatch<H> {
                 // SAFETY: `watch` is valid for writing, and all zeroes is a valid value.
                 unsafe {
                     ptr::write_bytes(watch, 0, 1);
-                    (*watch).gone = Some(Self::gone);
+                    (*watch).call = Some(Self::call);
                 }
                 // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
                 // freed.
@@ -76,16 +82,26 @@ impl<H: Handler> ModuleWatch<H> {
         })
     }
 
+    /// Returns the handler.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
     /// # Safety
     ///
-    /// To be called only as the `gone` of the `watch` of a `ModuleWatch<H>`.
-    unsafe extern "C" fn gone(watch: *mut bindings::kprobes_watch) {
+    /// To be called only as the `call` of the `watch` of a `ModuleWatch<H>`.
+    unsafe extern "C" fn call(watch: *mut bindings::kprobes_watch, loaded: *const c_char) {
         let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
         // SAFETY: By the safety requirements, `watch` is a field of a `ModuleWatch<H>`.
         let this = unsafe { container_of!(watch, Self, watch) };
         // SAFETY: `handler` was initialised before the registration, and dropping the watch waits
         // for this call.
-        unsafe { &(*this).handler }.gone();
+        let handler = unsafe { &(*this).handler };
+        match loaded.is_null() {
+            true => handler.gone(),
+            // SAFETY: It is the name of a module.
+            false => handler.loaded(unsafe { CStr::from_char_ptr(loaded) }),
+        }
     }
 }
 

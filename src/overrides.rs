@@ -6,26 +6,14 @@
 //!
 //! Context: probed context, preemption disabled, see [`crate::kprobe`].
 
-use crate::{
-    common::*, //
-    kprobe::{
-        self,
-        Calls, //
-    },
-};
+use crate::common::*;
+use crate::kprobe;
+use crate::pending::Pending;
 
 probe::kind! {
     /// The kind of an [`Override`].
-    Kind = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
-    |O, target, options| Calls {
-        target,
-        disabled: options.disabled,
-        function_entry: true,
-        pre: Some(Callbacks::<O>::entry),
-        // Rules out optimisation.
-        post: Some(Callbacks::<O>::post),
-        both: Some(Callbacks::<O>::entry),
-    },
+    Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
+    |O, target, options| kprobe::Calls::diverting(target, options, true, entry::<O>),
     unsafe fn unregister(probes: &[*mut bindings::kprobe]) {
         // SAFETY: By the safety requirements.
         unsafe { Raw::unregister(probes) };
@@ -107,32 +95,30 @@ impl<H: Handler> OverrideSet<H> {
     }
 }
 
-/// The callbacks for probes of `O`.
-struct Callbacks<O>(PhantomData<O>);
-
-impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
-    /// # Safety
-    ///
-    /// To be called only as the `pre_handler` of an override of `O`.
-    unsafe extern "C" fn entry(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
-        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
-        // for this call.
-        let handler = unsafe { O::handler(kp) };
-        // SAFETY: The kernel passes the saved registers and the probe that was hit, both of which
-        // are valid for the duration of this call.
-        let cx = unsafe { Context::new(Saved::new(regs, kp)) };
-        let Some(result) = handler.entry(&cx) else {
-            return 0;
-        };
-        // SAFETY: The registers are those at a function's entry, as `Calls::settle` checks. By the
-        // safety requirements of `Override::new`, the function need not run. Returning 1 tells the
-        // kernel that execution was redirected, and `Kind::unregister` waits for it.
-        unsafe { regs::override_function(regs, result) };
-        1
+impl<H: Handler> Pending<Kind, H> {
+    probe::constructors! {
+        /// As for other kinds.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Override::new`], for each of the functions.
+        [unsafe] for<'a> &'a [Target<'a>], Options, at
     }
+}
 
-    /// # Safety
-    ///
-    /// No requirements; it is unsafe only to match `kprobe_post_handler_t`.
-    unsafe extern "C" fn post(_kp: *mut bindings::kprobe, _regs: *mut pt_regs, _flags: c_ulong) {}
+/// # Safety
+///
+/// To be called only as the `pre_handler` of an override of `O`.
+unsafe extern "C" fn entry<O: Owner<bindings::kprobe, Handler: Handler>>(
+    kp: *mut bindings::kprobe,
+    regs: *mut pt_regs,
+) -> c_int {
+    // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
+    let result = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::entry) };
+    let Some(result) = result else { return 0 };
+    // SAFETY: The registers are those at a function's entry, as `kprobe::Calls::settle` checks. By the
+    // safety requirements of `Override::new`, the function need not run. Returning 1 tells the
+    // kernel that execution was redirected, and `Kind::unregister` waits for it.
+    unsafe { regs::override_function(regs, result) };
+    1
 }

@@ -2,36 +2,26 @@
 
 //! What most files of the library use of the kernel crate, of `core` and of the bindings.
 
-pub(crate) use crate::bindings::{
-    self,
-    ftrace_regs,
-    kretprobe_instance,
-    pt_regs,
-    task_struct, //
-};
-pub(crate) use core::{
-    cell::*,
-    marker::PhantomData,
-    mem::{
-        offset_of,
-        transmute,
-        MaybeUninit, //
-    },
-    ptr,
-    slice,
-    sync::atomic::*, //
-};
-pub(crate) use kernel::{
-    container_of,
-    error::{
-        to_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
-    fmt,
-    prelude::*,
-    str::BStr,
-    types::Opaque, //
-};
+pub(crate) use crate::bindings;
+pub(crate) use crate::bindings::ftrace_regs;
+pub(crate) use crate::bindings::kretprobe_instance;
+pub(crate) use crate::bindings::pt_regs;
+pub(crate) use crate::bindings::task_struct;
+pub(crate) use core::cell::*;
+pub(crate) use core::marker::PhantomData;
+pub(crate) use core::mem::offset_of;
+pub(crate) use core::mem::transmute;
+pub(crate) use core::mem::MaybeUninit;
+pub(crate) use core::ptr;
+pub(crate) use core::slice;
+pub(crate) use core::sync::atomic::*;
+pub(crate) use kernel::container_of;
+pub(crate) use kernel::error::to_result;
+pub(crate) use kernel::error::VTABLE_DEFAULT_ERROR;
+pub(crate) use kernel::fmt;
+pub(crate) use kernel::prelude::*;
+pub(crate) use kernel::str::BStr;
+pub(crate) use kernel::types::Opaque;
 
 /// Implements `Display` of `core` for types that have that of the kernel crate.
 macro_rules! display_by_core {

@@ -18,11 +18,14 @@
 //!                                 v
 //!                               gone
 //! ```
+//!
+//! A [`Pending`](crate::Pending) registers probes when their module is loaded, and again when it comes back.
 
 mod arm;
 mod kind;
 mod kprobes;
 mod module_entry;
+mod named;
 mod registered;
 mod set;
 mod single;
@@ -49,6 +52,11 @@ pub(crate) use kprobes::{
     Kprobes,
     Plan,
     Round, //
+};
+pub(crate) use named::{
+    may_come,
+    report,
+    Named, //
 };
 pub(crate) use registered::index_of;
 pub use registered::{

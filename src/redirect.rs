@@ -6,26 +6,14 @@
 //!
 //! Context: probed context, preemption disabled, see [`crate::kprobe`].
 
-use crate::{
-    common::*, //
-    kprobe::{
-        self,
-        Calls, //
-    },
-};
+use crate::common::*;
+use crate::kprobe;
+use crate::pending::Pending;
 
 probe::kind! {
     /// The kind of a [`Redirect`].
-    Kind = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
-    |O, target, options| Calls {
-        target,
-        disabled: options.disabled,
-        function_entry: false,
-        pre: Some(Callbacks::<O>::pre),
-        // Rules out optimisation.
-        post: Some(Callbacks::<O>::post),
-        both: Some(Callbacks::<O>::pre),
-    }
+    Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
+    |O, target, options| kprobe::Calls::diverting(target, options, false, pre::<O>)
 }
 
 /// A registered kprobe whose handler may have the probed code continue at another instruction. See
@@ -70,10 +58,10 @@ impl<H: Handler> Redirect<H> {
         ///
         /// # Safety
         ///
-        /// At each address that `handler` returns, an instruction of the kernel must begin that
-        /// stays there until the probe is dropped, and with which the probed code can continue: with
-        /// its CPU registers and its stack as they are, and with whatever the instructions that are
-        /// left out or repeated were to do.
+        /// Each address that `handler` returns must be that of an instruction of the kernel, and
+        /// stay so until the probe is dropped. The probed code must be able to continue there, with
+        /// its CPU registers and its stack as they are, and without the effects of the instructions
+        /// that are left out.
         [unsafe] for<'a> Target<'a>, Options, register
     }
 }
@@ -94,6 +82,17 @@ impl<H: Handler> RedirectSet<H> {
     }
 }
 
+impl<H: Handler> Pending<Kind, H> {
+    probe::constructors! {
+        /// As for other kinds.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Redirect::new`], for each of the targets.
+        [unsafe] for<'a> &'a [Target<'a>], Options, at
+    }
+}
+
 impl Context<'_> {
     /// Returns the address of the instruction after the probed one.
     #[inline]
@@ -103,34 +102,19 @@ impl Context<'_> {
     }
 }
 
-/// The callbacks for probes of `O`.
-struct Callbacks<O>(PhantomData<O>);
-
-impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
-    /// # Safety
-    ///
-    /// To be called only as the `pre_handler` of a redirect of `O`.
-    unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
-        // SAFETY: By the safety requirements, `kp` is a probe of `O`, and unregistering it waits
-        // for this call.
-        let handler = unsafe { O::handler(kp) };
-        // SAFETY: The kernel passes the saved registers and the probe that was hit, both of which
-        // are valid for the duration of this call.
-        let cx = unsafe { Context::new(Saved::new(regs, kp)) };
-        let Some(address) = handler.pre(&cx) else {
-            return 0;
-        };
-        // SAFETY: `regs` are the saved registers, to which no reference is live. By the safety
-        // requirements of `Redirect::new`, the probed code can continue there. Returning 1 makes
-        // the kernel return to it without the probed instruction.
-        unsafe { regs::register(regs, Register::INSTRUCTION_POINTER).write(address.as_usize()) };
-        1
-    }
-
-    /// Does nothing.
-    ///
-    /// # Safety
-    ///
-    /// None.
-    unsafe extern "C" fn post(_kp: *mut bindings::kprobe, _regs: *mut pt_regs, _flags: c_ulong) {}
+/// # Safety
+///
+/// To be called only as the `pre_handler` of a redirect of `O`.
+unsafe extern "C" fn pre<O: Owner<bindings::kprobe, Handler: Handler>>(
+    kp: *mut bindings::kprobe,
+    regs: *mut pt_regs,
+) -> c_int {
+    // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
+    let address = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::pre) };
+    let Some(address) = address else { return 0 };
+    // SAFETY: `regs` are the saved registers, to which there are no references. By the safety
+    // requirements of `Redirect::new`, the probed code can continue there. Returning 1 makes the
+    // kernel return to it without the probed instruction.
+    unsafe { regs::register(regs, Register::INSTRUCTION_POINTER).write(address.as_usize()) };
+    1
 }

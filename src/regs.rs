@@ -8,7 +8,10 @@ use crate::prelude::*;
 
 #[cfg_attr(CONFIG_X86_64, path = "regs/x86_64.rs")]
 #[cfg_attr(CONFIG_ARM64, path = "regs/arm64.rs")]
+#[cfg_attr(CONFIG_RISCV, path = "regs/riscv64.rs")]
 mod arch;
+#[cfg(not(CONFIG_X86_64))]
+mod generic;
 
 #[inline(always)]
 pub(crate) fn get(regs: &pt_regs, name: Register) -> usize {
@@ -74,3 +77,5 @@ pub(crate) enum Entry {
 
 pub use arch::Register;
 pub(crate) use arch::*;
+#[cfg(not(CONFIG_X86_64))]
+pub(crate) use generic::*;

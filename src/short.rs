@@ -219,12 +219,12 @@ macro_rules! probes {
     (@show $shared:ident []) => { () };
     (@show $shared:ident [$($state:ident: $ty:ty = $init:expr;)+]) => {
         $crate::__short::show(crate::__LOG_PREFIX, $shared.clone()?, |($($state,)+), files| {
-            $($crate::__short::view(
+            $($crate::collect::Files::view(
                 files,
-                $crate::macro_paths::core::concat!(
+                $crate::__c_str($crate::macro_paths::core::concat!(
                     $crate::macro_paths::core::stringify!($state),
                     "\0"
-                ),
+                )),
                 $state,
             );)+
         })
@@ -302,8 +302,8 @@ macro_rules! probes {
             $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$($ret:ident: $ret_ty:ty $(, $ns:ident)?)?] $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $trait for $name {
+        $crate::probes! {
+            @impl ($trait) $name
             #[inline(always)]
             fn $method(&self, $cx: &$context) {
                 // The body need not use it.
@@ -313,10 +313,6 @@ macro_rules! probes {
                 let ($($arg,)*) = $crate::probes!(@args $syscall $cx [$($ty,)*] (return));
                 $($crate::probes!(@condition $condition, ());)?
                 $body
-            }
-
-            fn unregistered(&self, missed: $crate::macro_paths::u64) {
-                $crate::probes!(@missed $name missed);
             }
         }
     };
@@ -343,8 +339,8 @@ macro_rules! probes {
             [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$ret:ident: $ret_ty:ty] $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $crate::$kind::Handler for $name {
+        $crate::probes! {
+            @impl ($crate::$kind::Handler) $name
             type Data = ($($ty,)*);
 
             #[inline(always)]
@@ -379,18 +375,14 @@ macro_rules! probes {
                 let $ret = $cx.ret::<$ret_ty>();
                 $body
             }
-
-            fn unregistered(&self, missed: $crate::macro_paths::u64) {
-                $crate::probes!(@missed $name missed);
-            }
         }
     };
     (
         @handler on $name:ident $state:tt $cx:ident [$($arg:ident: $ty:ty,)*] $syscall:tt
             [$($condition:expr)?] [$($ret:ident: $ret_ty:ty $(, $ns:ident)?)?] $body:block
     ) => {
-        #[$crate::macro_paths::kernel::macros::vtable]
-        impl $crate::tracepoint::Handler for $name {
+        $crate::probes! {
+            @impl ($crate::tracepoint::Handler) $name
             type Args = ($($ty,)*);
 
             #[inline(always)]
@@ -400,10 +392,6 @@ macro_rules! probes {
                 $(let $ret = $crate::__short::result_at_tracepoint::<$ret_ty>();)?
                 $($crate::probes!(@condition $condition, ());)?
                 $body
-            }
-
-            fn unregistered(&self, missed: $crate::macro_paths::u64) {
-                $crate::probes!(@missed $name missed);
             }
         }
     };
@@ -415,13 +403,20 @@ macro_rules! probes {
             return $otherwise;
         }
     };
-    (@missed $name:ident $missed:ident) => {
-        if $missed != 0 {
-            $crate::macro_paths::kernel::prelude::pr_info!(
-                "{}: {} missed\n",
-                $crate::macro_paths::core::stringify!($name),
-                $missed
-            );
+    (@impl ($($trait:tt)+) $name:ident $($item:tt)+) => {
+        #[$crate::macro_paths::kernel::macros::vtable]
+        impl $($trait)+ for $name {
+            $($item)+
+
+            fn unregistered(&self, missed: $crate::macro_paths::u64) {
+                if missed != 0 {
+                    $crate::macro_paths::kernel::prelude::pr_info!(
+                        "{}: {} missed\n",
+                        $crate::macro_paths::core::stringify!($name),
+                        missed
+                    );
+                }
+            }
         }
     };
 
@@ -458,23 +453,12 @@ macro_rules! probes {
 /// What `probes!` uses, and the mistakes that it refuses.
 #[doc(hidden)]
 pub mod __short {
-    use crate::{
-        collect,
-        event::has_at,
-        FromWord, //
-    };
-    use core::sync::atomic::{
-        AtomicBool,
-        Ordering, //
-    };
-    use kernel::{
-        debugfs::{
-            Scope,
-            ScopedDir, //
-        },
-        prelude::*,
-        sync::Arc, //
-    };
+    use crate::event::has_at;
+    use crate::prelude::*;
+    use crate::FromWord;
+    use kernel::debugfs::Scope;
+    use kernel::debugfs::ScopedDir;
+    use kernel::sync::Arc;
 
     /// A module, with the types of what it declares by `let`.
     pub trait Module {
@@ -532,21 +516,10 @@ pub mod __short {
     pub fn show<M: Module<State: Send + Sync> + 'static>(
         prefix: &'static [u8],
         state: Shared<M>,
-        files: impl for<'data, 'dir> FnOnce(&'data M::State, &'dir ScopedDir<'data, 'dir>) + 'static,
+        files: impl for<'d, 'dir> FnOnce(&'d M::State, &'dir ScopedDir<'d, 'dir>) + 'static,
     ) -> impl PinInit<Scope<Shared<M>>> {
         let name = CStr::from_bytes_with_nul(prefix).unwrap_or_default();
         Scope::dir(state, name, |state, dir| files(state.get(), dir))
-    }
-
-    /// Adds a file. `name` ends with a NUL.
-    #[inline]
-    pub fn view<'data, V: collect::View>(
-        files: &ScopedDir<'data, '_>,
-        name: &'static str,
-        view: &'data V,
-    ) {
-        let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
-        collect::Files::view(files, name, view);
     }
 
     /// Where `probes!` looks for what is neither `at`, `entry` nor `on`.
@@ -607,7 +580,7 @@ pub mod __short {
     /// Refuses the names that the kernel's `SYSCALL_DEFINE()` makes.
     #[inline]
     pub const fn arguments_of_a_system_call(target: &core::ffi::CStr) {
-        const PREFIXES: [&[u8]; 7] = [
+        const PREFIXES: [&[u8]; 8] = [
             b"__x64_sys_",
             b"__ia32_sys_",
             b"__ia32_compat_sys_",
@@ -615,6 +588,7 @@ pub mod __short {
             b"__arm64_sys_",
             b"__arm64_compat_sys_",
             b"__riscv_sys_",
+            b"__riscv_compat_sys_",
         ];
         let mut n = 0;
         while n < PREFIXES.len() {

@@ -8,12 +8,12 @@
 use crate::common::*;
 
 /// The [`Target`](crate::Target) for the entry point of a system call: `__x64_sys_*` on x86-64,
-/// `__arm64_sys_*` on arm64.
+/// `__arm64_sys_*` on arm64, `__riscv_sys_*` on riscv64.
 ///
 /// `syscall!(all "NAME")` is an array of the targets for all entry points that there may be, for a
 /// set that is [`partial`](crate::probe::Options::partial), because few system calls have all:
 /// `__x64_sys_*`, then `__ia32_sys_*`, `__ia32_compat_sys_*` (32 bits) and `__x64_compat_sys_*`
-/// (x32); on arm64, `__arm64_sys_*` and `__arm64_compat_sys_*`.
+/// (x32); on arm64, `__arm64_sys_*` and `__arm64_compat_sys_*`; on riscv64 likewise.
 /// [`Context::index`](crate::Context::index) says which was hit, and
 /// [`Context::in_compat_syscall`](crate::Context::in_compat_syscall) whether in a call of 32 bits.
 /// A system call without arguments, such as getpid(2), is one function with all names: take one
@@ -50,7 +50,7 @@ impl<At: Place> Context<'_, At> {
     /// Returns whether the current task is in a system call of 32 bits, whatever its program is:
     /// `int $0x80` makes one in a 64-bit program, too. An x32 call is none.
     ///
-    /// C functions: `in_ia32_syscall()`, on arm64 `is_compat_task()`.
+    /// C functions: `in_ia32_syscall()`, or `is_compat_task()`.
     #[inline(always)]
     pub fn in_compat_syscall(&self) -> bool {
         // SAFETY: `thread_info` has a word of flags there, of which this reads the lower half.
@@ -71,11 +71,9 @@ impl<At: AtCall> Context<'_, At> {
     ///
     /// Errors: `EFAULT` if they cannot be read, because the probed function is another one.
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
-        let user: KernelPtr<pt_regs> = self.arg0();
-        let mut user_regs = MaybeUninit::<pt_regs>::uninit();
-        user.read_raw(&mut user_regs)?;
-        // SAFETY: `read_raw` has initialised it, and a `struct pt_regs` consists of integers.
-        let user_regs = unsafe { user_regs.assume_init_ref() };
+        let user: KernelPtr<[usize; size_of::<pt_regs>() / size_of::<usize>()]> = self.arg0();
+        // SAFETY: A `struct pt_regs` consists of integers.
+        let user_regs = &unsafe { transmute::<_, pt_regs>(user.read()?) };
         let compat = self.in_compat_syscall();
         Ok(T::from_words(|n| match compat {
             true => regs::compat_syscall_argument(user_regs, n) as u32 as usize,

@@ -3,6 +3,7 @@
 //! The place to probe: a symbol, an offset into it, or an address.
 
 use crate::prelude::*;
+use crate::probe::Named;
 
 /// An instruction in the text of the kernel or a module.
 ///
@@ -35,7 +36,8 @@ pub(crate) enum At<'a> {
 impl<'a> Target<'a> {
     /// The entry of the function `name`, or `MODULE:name`.
     ///
-    /// Registration fails with `ENOENT` if there is no such symbol.
+    /// Registration fails with `ENOENT` if there is no such symbol. One log line says if the module
+    /// is not loaded; a [`Pending`](crate::Pending) waits for it.
     pub const fn symbol(name: &'a CStr) -> Self {
         Self {
             at: At::Symbol(name),
@@ -73,6 +75,31 @@ impl<'a> Target<'a> {
         }
         if self.offset != 0 {
             kp.offset = self.offset;
+        }
+    }
+}
+
+impl<'a> Named<'a> for Target<'a> {
+    /// For a name that is known at compile time, the compiler does this.
+    #[inline(always)]
+    fn name(self) -> (&'a CStr, u32) {
+        match self.at {
+            At::Symbol(name) if name.to_bytes().contains(&b':') => (name, self.offset),
+            _ => (c"", 0),
+        }
+    }
+
+    #[inline]
+    fn at(name: &'a CStr, offset: u32) -> Self {
+        Self::symbol(name).offset(offset)
+    }
+
+    #[inline]
+    fn is_in(name: &CStr, module: Option<&CStr>) -> bool {
+        match module {
+            Some(module) => name.to_bytes().split(|&c| c == b':').next() == Some(module.to_bytes()),
+            // SAFETY: The function only compares names.
+            None => !unsafe { bindings::kprobes_module_is_missing(name.as_char_ptr()) },
         }
     }
 }

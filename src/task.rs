@@ -69,7 +69,7 @@ impl<At: Place> Context<'_, At> {
     #[inline]
     pub fn pid_vnr(&self) -> Pid {
         // SAFETY: `thread_pid` is a pointer, and that is its offset.
-        number_of(unsafe { current_pointer(bindings::KPROBES_TASK_THREAD_PID) }).unwrap_or(0)
+        number_of(unsafe { current_field(bindings::KPROBES_TASK_THREAD_PID) }).unwrap_or(0)
     }
 
     /// Returns the current task's `tgid` in its own PID namespace: the last number of `NStgid:` in
@@ -79,10 +79,9 @@ impl<At: Place> Context<'_, At> {
     #[inline]
     pub fn tgid_vnr(&self) -> Pid {
         // SAFETY: `signal` is a pointer, and that is its offset.
-        let signal = unsafe { current_pointer(bindings::KPROBES_TASK_SIGNAL) };
+        let signal: KernelPtr = unsafe { current_field(bindings::KPROBES_TASK_SIGNAL) };
         let pid = signal.field(bindings::KPROBES_SIGNAL_TGID).read();
-        pid.and_then(|pid| number_of(KernelPtr::new(pid)))
-            .unwrap_or(0)
+        pid.and_then(number_of).unwrap_or(0)
     }
 
     /// Returns the ID of the current task's cgroup in the default hierarchy, cgroup v2, by which a
@@ -95,14 +94,11 @@ impl<At: Place> Context<'_, At> {
         #[cfg(CONFIG_CGROUPS)]
         {
             // SAFETY: `cgroups` is a pointer, and that is its offset.
-            let set = unsafe { current_pointer(bindings::KPROBES_TASK_CGROUPS) };
+            let set: KernelPtr = unsafe { current_field(bindings::KPROBES_TASK_CGROUPS) };
             let read = || {
-                let cgroup = set.field(bindings::KPROBES_CGROUPS_DEFAULT).read()?;
-                let cgroup = KernelPtr::<c_void>::new(cgroup);
-                let node = cgroup.field(bindings::KPROBES_CGROUP_NODE).read()?;
-                KernelPtr::<c_void>::new(node)
-                    .field(bindings::KPROBES_NODE_ID)
-                    .read()
+                let cgroup: KernelPtr = set.field(bindings::KPROBES_CGROUPS_DEFAULT).read()?;
+                let node: KernelPtr = cgroup.field(bindings::KPROBES_CGROUP_NODE).read()?;
+                node.field(bindings::KPROBES_NODE_ID).read()
             };
             read().unwrap_or(0)
         }
@@ -126,7 +122,7 @@ impl<At: Place> Context<'_, At> {
     #[inline(always)]
     pub fn mm(&self) -> KernelPtr<bindings::mm_struct> {
         // SAFETY: `mm` is a pointer, and that is its offset.
-        KernelPtr::new(unsafe { current_field(bindings::KPROBES_TASK_MM) })
+        unsafe { current_field(bindings::KPROBES_TASK_MM) }
     }
 
     /// Returns whether the current task is a kernel thread (`PF_KTHREAD`).
@@ -165,18 +161,6 @@ fn number_of(pid: KernelPtr) -> Result<Pid> {
     pid.field(bindings::KPROBES_PID_NUMBERS + number).read()
 }
 
-/// Reads a pointer of the current task. What it points at, another CPU may free meanwhile: it may
-/// only be read as something that may be wrong.
-///
-/// # Safety
-///
-/// `struct task_struct` must have a pointer at `offset`.
-#[inline(always)]
-unsafe fn current_pointer(offset: usize) -> KernelPtr {
-    // SAFETY: By the safety requirements.
-    KernelPtr::new(unsafe { current_field(offset) })
-}
-
 /// Reads the field at offset `field` of what the pointer at offset `pointer` of the current task
 /// points at, or returns 0 if it cannot be read.
 ///
@@ -188,11 +172,12 @@ unsafe fn field_behind<T: kernel::transmute::FromBytes + Default>(
     field: usize,
 ) -> T {
     // SAFETY: By the safety requirements.
-    let struct_behind = unsafe { current_pointer(pointer) };
+    let struct_behind: KernelPtr = unsafe { current_field(pointer) };
     struct_behind.field(field).read().unwrap_or_default()
 }
 
-/// Reads a field of the current task.
+/// Reads a field of the current task. What a pointer there points at, another CPU may free
+/// meanwhile, unless it is the task's own.
 ///
 /// # Safety
 ///

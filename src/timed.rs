@@ -4,43 +4,17 @@
 //!
 //! Context: that of the probed function, preemption disabled, see [`crate::kretprobe`].
 //!
-//! # Examples
-//!
-//! ```
-//! use kernel::prelude::*;
-//! use kprobes::{timed, Target, Timed};
-//!
-//! struct Slow;
-//!
-//! #[vtable]
-//! impl timed::Handler for Slow {
-//!     type Data = ();
-//!
-//!     fn ret(&self, cx: &timed::ReturnContext<'_>, (): (), ns: u64) {
-//!         if ns > 1_000_000 {
-//!             pr_info!("{} waited {ns} ns\n", cx.comm());
-//!         }
-//!     }
-//! }
-//!
-//! # fn f() -> Result {
-//! let probe = KBox::pin_init(Timed::new(Target::symbol(c"do_nanosleep"), Slow), GFP_KERNEL)?;
-//! # drop(probe); Ok(()) }
-//! ```
+//! [`Histogram`](crate::Histogram) has an example.
 
-use crate::{
-    common::*, //
-    kretprobe::{
-        self,
-        Calls, //
-    },
-};
+use crate::common::*;
+use crate::kretprobe;
 use core::any::Any;
 
 probe::kind! {
     /// The kind of a [`Timed`].
-    Kind: Safe = bindings::kretprobe, kretprobe::Specific, for<'a> Target<'a> => Calls<'a>,
-    |O, target, options| Calls::of::<Measured<O>>(target, options)
+    Kind: Safe = bindings::kretprobe, kretprobe::Specific,
+    for<'a> Target<'a> => kretprobe::Calls<'a>,
+    |O, target, options| kretprobe::Calls::of::<Measured<O>>(target, options)
 }
 
 /// A return probe that measures the duration of each call. See [`Probe`] for what it
@@ -50,10 +24,8 @@ pub type Timed<H> = probe::Probe<Kind, H>;
 /// The same at several functions that share a handler. See [`Set`] for what it can do.
 pub type TimedSet<H> = probe::Set<Kind, H>;
 
-pub use kretprobe::{
-    Context,
-    ReturnContext, //
-};
+pub use kretprobe::Context;
+pub use kretprobe::ReturnContext;
 
 /// Callbacks of a [`Timed`] or a [`TimedSet`].
 #[vtable]
@@ -102,7 +74,7 @@ struct Measures<H>(H);
 impl<H: Handler> kretprobe::Handler for Measures<H> {
     type Data = (u64, H::Data);
     #[cfg(kprobes_linux_7_3)]
-    type OwnerModule = NoModule;
+    type OwnerModule = H::OwnerModule;
 
     #[inline(always)]
     fn entry(&self, cx: &Context<'_>) -> Option<Self::Data> {
@@ -120,15 +92,4 @@ impl<H: Handler> kretprobe::Handler for Measures<H> {
     fn ret(&self, cx: &ReturnContext<'_>, (entered, data): Self::Data) {
         self.0.ret(cx, data, cx.now_ns().saturating_sub(entered));
     }
-}
-
-/// Only this file can name [`Measures`], so nothing uses its owner.
-#[cfg(kprobes_linux_7_3)]
-struct NoModule;
-
-#[cfg(kprobes_linux_7_3)]
-impl kernel::ModuleMetadata for NoModule {
-    const NAME: &'static CStr = c"kprobes";
-    // SAFETY: The kernel ignores the null pointer where it counts references.
-    const THIS_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
 }

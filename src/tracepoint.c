@@ -1,13 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A tracepoint's handler: it is added and removed. */
+/* A tracepoint's handler: it is added and removed. Where tracepoints are, also in modules. */
 #include <linux/errno.h>
+#include <linux/err.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/trace_events.h>
 #include <linux/tracepoint.h>
 
 #include "bindings/probe.h"
+
+/* Serialises changes of handlers and of the lists below. */
+static DEFINE_MUTEX(lock);
+/* The modules with tracepoints, and the handlers at those. */
+static LIST_HEAD(modules);
+static LIST_HEAD(in_modules);
+
+struct tracing_module {
+	struct list_head list;
+	struct module *mod;
+};
 
 struct search {
 	const char *name;
@@ -22,13 +37,100 @@ static void visit(struct tracepoint *tracepoint, void *data)
 		search->found = tracepoint;
 }
 
-/* Returns the tracepoint of that name, NULL if there is none. */
-struct tracepoint *kprobes_tracepoint_find(const char *name)
+/* The name without the system of its event, as in sched:sched_switch. */
+static const char *event_of(const char *name)
 {
-	struct search search = { .name = name };
+	return strchr(name, ':') ? strchr(name, ':') + 1 : name;
+}
 
+/* Returns the tracepoint, and its module, unless it is the kernel's. Under the lock. */
+static struct tracepoint *find(const char *name, struct module **mod)
+{
+	struct search search = { .name = event_of(name) };
+	struct tracing_module *in;
+
+	*mod = NULL;
 	for_each_kernel_tracepoint(visit, &search);
+	list_for_each_entry(in, &modules, list)
+		for (unsigned int i = 0; !search.found && i < in->mod->num_tracepoints; i++) {
+			visit(tracepoint_ptr_deref(&in->mod->tracepoints_ptrs[i]), &search);
+			*mod = in->mod;
+		}
 	return search.found;
+}
+
+/* Events of one system call, which are no tracepoints. */
+static bool is_of_syscall(const char *event)
+{
+	return strstarts(event, "sys_enter_") || strstarts(event, "sys_exit_");
+}
+
+/* Whether the module has it; without a module, whether none that comes later may have it. */
+bool kprobes_tracepoint_exists(const char *name, const char *module)
+{
+	struct module *mod;
+
+	guard(mutex)(&lock);
+	if (!module)
+		return is_of_syscall(event_of(name)) || find(name, &mod);
+	return find(name, &mod) && mod && !strcmp(mod->name, module);
+}
+
+/* Whether the tracepoint has an event in the system of its name, if there is one. */
+static bool is_in_system(const char *name)
+{
+	const char *event = event_of(name);
+	struct trace_event_file *file;
+	char system[64];
+
+	if (event == name || !IS_ENABLED(CONFIG_EVENT_TRACING))
+		return true;
+	strscpy(system, name, min(sizeof(system), (size_t)(event - name)));
+	file = trace_get_event_file(NULL, system, event);
+	if (IS_ERR(file))
+		return false;
+	trace_put_event_file(file);
+	return true;
+}
+
+/*
+ * Finds the tracepoint of a handler, which is all zeroes. From here on, the handler is gone if the
+ * module of the tracepoint is unloaded. ENOENT if there is none.
+ */
+int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
+{
+	const char *event = event_of(name);
+
+	if (is_of_syscall(event)) {
+		pr_err("%s: %s is an event of one system call; use syscall!(\"%s\")\n",
+		       THIS_MODULE->name, name, strchr(event + strlen("sys_"), '_') + 1);
+		return -ENOENT;
+	}
+	if (kprobes_tracepoint_exists(name, NULL) && !is_in_system(name)) {
+		pr_err("%s: the tracepoint of %s is in another system\n", THIS_MODULE->name, name);
+		return -ENOENT;
+	}
+	guard(mutex)(&lock);
+	tp->tracepoint = find(name, &tp->mod);
+	if (!tp->tracepoint)
+		return -ENOENT;
+	tp->name = tp->mod ? kstrdup(tp->tracepoint->name, GFP_KERNEL) : tp->tracepoint->name;
+	if (!tp->name)
+		return -ENOMEM;
+	if (tp->mod)
+		list_add(&tp->in_module, &in_modules);
+	return 0;
+}
+
+/* Forgets what was found, when the handler is unregistered. */
+void __kprobes kprobes_tracepoint_forget(struct kprobes_tracepoint *tp)
+{
+	if (!tp->mod)
+		return;
+	mutex_lock(&lock);
+	__list_del_entry(&tp->in_module);
+	mutex_unlock(&lock);
+	kfree(tp->name);
 }
 
 /* The size of a function, which is the last number that a symbol is printed with; 0 if unknown. */
@@ -42,17 +144,12 @@ static unsigned long size_of(void *function)
 	return size ? simple_strtoul(size + 1, NULL, 0) : 0;
 }
 
-/* The handler is added to the tracepoint, or removed from it. */
-int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
+static int __kprobes enable(struct kprobes_tracepoint *tp, bool on)
 {
-	/* Serialises changes of `enabled` and of the tracepoint. */
-	static DEFINE_MUTEX(lock);
 	int ret = 0;
 
-	/* At the module's end, the lock may not have been taken yet, see unregister_all(). */
-	if (READ_ONCE(tp->enabled) == on)
+	if (tp->gone)
 		return 0;
-	guard(mutex)(&lock);
 	if (on && !tp->iterator_size)
 		tp->iterator_size = size_of(tp->tracepoint->iterator);
 	if (tp->enabled != on)
@@ -61,6 +158,65 @@ int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 	if (!ret)
 		WRITE_ONCE(tp->enabled, on);
 	return ret;
+}
+
+/* The handler is added to the tracepoint, or removed from it, unless that is gone. */
+int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
+{
+	/* At the module's end, the lock may not have been taken yet, see unregister_all(). */
+	if (READ_ONCE(tp->enabled) == on)
+		return 0;
+	guard(mutex)(&lock);
+	return enable(tp, on);
+}
+
+/* Before the tracepoints of a module are freed, the kernel checks that they have no handlers. */
+static int __kprobes notify(struct notifier_block *block, unsigned long event, void *data)
+{
+	struct module *mod = ((struct tp_module *)data)->mod;
+	struct tracing_module *in, *next;
+	struct kprobes_tracepoint *tp;
+
+	guard(mutex)(&lock);
+	list_for_each_entry_safe(in, next, &modules, list)
+		if (in->mod == mod) {
+			list_del(&in->list);
+			kfree(in);
+		}
+	if (event == MODULE_STATE_COMING) {
+		in = kmalloc(sizeof(*in), GFP_KERNEL | __GFP_NOFAIL);
+		in->mod = mod;
+		list_add(&in->list, &modules);
+		return NOTIFY_DONE;
+	}
+	list_for_each_entry(tp, &in_modules, in_module)
+		if (tp->mod == mod) {
+			enable(tp, false);
+			WRITE_ONCE(tp->gone, true);
+		}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block block = { .notifier_call = notify };
+
+static void __kprobes unregister_watch(void **none, unsigned int count)
+{
+	/* Calls it for all modules, as if they were unloaded. */
+	unregister_tracepoint_module_notifier(&block);
+}
+
+/* Begins to watch modules with tracepoints, with the first handler, until the module's end. */
+void kprobes_tracepoint_watch(void)
+{
+	static struct kprobes_registration reg = { .unregister = unregister_watch };
+	static DEFINE_MUTEX(once);
+
+	guard(mutex)(&once);
+	if (!reg.list.next) {
+		/* Calls it for all modules that are there. */
+		register_tracepoint_module_notifier(&block);
+		kprobes_add_registration(&reg);
+	}
 }
 
 void __kprobes kprobes_tracepoint_wait(void)

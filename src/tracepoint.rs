@@ -11,7 +11,8 @@
 //!
 //! Registering a handler fails with:
 //!
-//! - `ENOENT`: no such tracepoint;
+//! - `ENOENT`: no such tracepoint; it is in another system, or the name of the event of a system
+//!   call, as `sys_enter_openat`, which one log line says;
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_TRACING`, or has `CONFIG_CFI`, with which a tracepoint
 //!   requires the exact prototype.
 
@@ -21,8 +22,9 @@ use crate::{
 };
 
 probe::kind! {
-    /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint, which must be built
-    /// into the kernel, not into a module.
+    /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint of the kernel or of a
+    /// loaded module, alone, `c"sched_switch"`, or with the system of its event,
+    /// `c"sched:sched_switch"`. A [`Pending`](crate::Pending) waits for one.
     Kind: Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
     |O, name, options| {
         const {
@@ -42,7 +44,8 @@ probe::kind! {
 /// A registered handler of a tracepoint. See [`Probe`] for what it can do.
 ///
 /// C functions: `tracepoint_probe_register()`, `tracepoint_probe_unregister()`,
-/// `tracepoint_synchronize_unregister()`.
+/// `tracepoint_synchronize_unregister()`, `register_tracepoint_module_notifier()`,
+/// `trace_get_event_file()`.
 pub type Tracepoint<H> = probe::Probe<Kind, H>;
 
 /// A handler of several tracepoints. See [`Set`] for what it can do.
@@ -62,6 +65,25 @@ context::places! {
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Hit(*const bindings::kprobes_tracepoint);
+
+impl<'a> probe::Named<'a> for &'a CStr {
+    #[inline]
+    fn name(self) -> (&'a CStr, u32) {
+        (self, 0)
+    }
+
+    #[inline]
+    fn at(name: &'a CStr, _offset: u32) -> Self {
+        name
+    }
+
+    #[inline]
+    fn is_in(name: &CStr, module: Option<&CStr>) -> bool {
+        let module = module.map_or(ptr::null(), CStr::as_char_ptr);
+        // SAFETY: The function only compares names.
+        unsafe { bindings::kprobes_tracepoint_exists(name.as_char_ptr(), module) }
+    }
+}
 
 impl context::Hit for Hit {
     const PREEMPTIBLE: bool = true;
@@ -117,6 +139,8 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         // The kernel crate of Linux 7.2 has no name for it.
         let unsupported = Error::from_errno(-(bindings::EOPNOTSUPP as c_int));
         if cfg!(all(CONFIG_TRACING, not(CONFIG_CFI))) {
+            // SAFETY: The function only registers a notifier.
+            unsafe { bindings::kprobes_tracepoint_watch() };
             Ok(())
         } else {
             Err(unsupported)
@@ -134,29 +158,24 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         for i in 0..probes.len() {
             let tp = probes[i];
             let plan = plan(tp);
-            // SAFETY: The function only compares the name.
-            let tracepoint = unsafe { bindings::kprobes_tracepoint_find(plan.name.as_char_ptr()) };
-            if tracepoint.is_null() {
-                refused(tp, ENOENT).inspect_err(|_| {
-                    // SAFETY: These are registered.
-                    unsafe { Self::unregister(&probes[..registered]) }
-                })?;
-                continue;
-            }
             // SAFETY: By the safety requirements, `tp` is valid for writing; all zeroes is a value.
             unsafe {
                 ptr::write_bytes(tp, 0, 1);
-                (*tp).tracepoint = tracepoint;
                 (*tp).hit = Some(plan.hit);
             }
-            // SAFETY: `tp` is filled in, and stays valid until it is unregistered.
-            match unsafe {
-                if plan.disabled {
-                    Ok(())
-                } else {
-                    Self::arm(&[tp], true)
+            // SAFETY: `tp` is all zeroes, and `name` a C string.
+            let mut done = to_result(unsafe {
+                bindings::kprobes_tracepoint_find(tp, plan.name.as_char_ptr())
+            });
+            if done.is_ok() && !plan.disabled {
+                // SAFETY: `tp` is filled in, and stays valid until it is unregistered.
+                done = unsafe { Self::arm(&[tp], true) };
+                if done.is_err() {
+                    // SAFETY: It was found, and is not enabled.
+                    unsafe { bindings::kprobes_tracepoint_forget(tp) };
                 }
-            } {
+            }
+            match done {
                 Ok(()) => {
                     probes.swap(registered, i);
                     registered += 1;
@@ -179,10 +198,18 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         }
         // SAFETY: The function only waits.
         unsafe { bindings::kprobes_tracepoint_wait() };
+        for &tp in probes {
+            // SAFETY: It was registered until now.
+            unsafe { bindings::kprobes_tracepoint_forget(tp) };
+        }
     }
 
     #[inline]
     unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
+        // SAFETY: By the safety requirements, these are registered.
+        if on && probes.iter().all(|&tp| unsafe { Self::is_gone(tp) }) {
+            return Err(EINVAL);
+        }
         for (n, &tp) in probes.iter().enumerate() {
             // SAFETY: By the safety requirements, `tp` is registered. Removing an added handler
             // always succeeds: without memory, the kernel replaces it by `tp_stub_func()`.
@@ -206,7 +233,7 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
     #[inline]
     unsafe fn name(this: *const Self) -> *const c_char {
         // SAFETY: By the safety requirements, it is registered.
-        unsafe { (*(*this).tracepoint).name }
+        unsafe { (*this).name }
     }
 
     #[inline]
@@ -235,8 +262,9 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
     }
 
     #[inline]
-    unsafe fn is_gone(_this: *const Self) -> bool {
-        false
+    unsafe fn is_gone(this: *const Self) -> bool {
+        // SAFETY: As of `is_enabled`.
+        unsafe { ptr::read_volatile(&raw const (*this).gone) }
     }
 }
 

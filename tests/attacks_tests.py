@@ -40,6 +40,7 @@ def run(bench, results):
         if not any(case.is_one_of([name]) for case in attacks_cases.cases()):
             results.add(False, f"attacks: there is no case {name}")
     bench.build("tests/attacks")
+    bench.build("tests/stress")
     together(bench, results, "all", names)
     together(bench, results, "races", names, cpus=4, threads="multi")
     for case in attacks_cases.of(("stopped", "complains"), names):

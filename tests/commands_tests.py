@@ -107,8 +107,8 @@ def probes_of_readme(commands):
 
 def readme_module(folder):
     """Writes the README's module there."""
-    kbuild = next(block for block in readme_blocks("make"))
-    source = next(block for block in readme_blocks("rust") if "module!" in block)
+    kbuild = readme_blocks("make")[0]
+    source = readme_blocks("rust")[0]
     (folder / "Kbuild").write_text(kbuild.replace("/path/to/this", str(ROOT)))
     (folder / "opens.rs").write_text(source)
 
@@ -221,7 +221,7 @@ def as_typed(commands):
     assert f'definition 1 "{text}", column 6: ' in got[0].replace("\\\\", "\\"), got
     # Also from the environment.
     got = commands.make("run", env={"PROBES": "r:x vfs_read $retval"}, fails=True)
-    assert '"r:x vfs_read $retval", column 14: nothing may follow' in got[0], got
+    assert '"r:x vfs_read $retval", column 14: only $retval:TYPE may' in got[0], got
     got = commands.make("run", 'PROBES=p "vfs_read"', fails=True)
     assert len(got) == 1 and got[0].startswith("error: PROBES=") and "double quote" in got[0], got
 

@@ -18,7 +18,8 @@ def functions(bench, pattern):
 
 
 def run(bench, results):
-    prefix = "__arm64_sys_" if kernels.arch(bench.kdir) == "arm64" else "__x64_sys_"
+    prefixes = {"amd64": "__x64_sys_", "arm64": "__arm64_sys_", "riscv64": "__riscv_sys_"}
+    prefix = prefixes[kernels.arch(bench.kdir)]
     everything = functions(bench, "*")
     *lines, last = everything.stdout.splitlines()
     listed = [line.split(maxsplit=1) for line in lines]

@@ -51,6 +51,9 @@ fn accepts_what_tracefs_users_write() {
     accepts("r9:x 0X0", "r9:x 0X0");
     let address = parse(b"r:x 0xffffffff81234567").map(|parsed| parsed.address);
     assert_eq!(address, Ok(Some(0xffff_ffff_8123_4567)));
+    accepts("pw:x m:f+4", "pw:x m:f+0x4");
+    accepts("rw,m:f", "rw m:f");
+    accepts("r8w m:f", "r8w m:f");
 }
 
 /// Like `snprintf(buf, 64, "%c_%s_%ld", ...)` and `sanitize_event_name()`.
@@ -78,6 +81,8 @@ fn refuses_what_is_no_definition() {
     refuses(b"p", 2, "no symbol");
     refuses(b"p:x", 4, "no symbol");
     refuses(b"pf", 2, "must follow");
+    refuses(b"r8w:x f", 3, "only MODULE:SYMBOL");
+    refuses(b"rw8 m:f", 3, "must follow");
     refuses(b"p f g", 5, "nothing may follow");
     refuses(b"p f $retval:u8", 5, "nothing may follow");
     refuses(b"r f g", 5, "only $retval:TYPE");

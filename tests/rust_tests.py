@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import kernels
+from commands_tests import readme_blocks
 from workbench import output
 
 ROOT = kernels.ROOT
@@ -200,23 +201,16 @@ def examples():
                 code.append(re.sub(r"^#( |$)", "", text[1]))
 
 
-def readme_example():
-    """The README's first example. The second one is a module, which `commands` runs."""
-    text = (ROOT / "README.md").read_text()
-    code = re.search(r"^```rust\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[1]
-    return "README.md", f"fn f() -> Result {{\n{code}\nOk(()) }}\nuse kernel::prelude::Result;"
-
-
 def documentation(bench, results):
-    found = [readme_example(), *examples()]
-    with elsewhere() as folder:
-        for number, (_, code) in enumerate(found):
-            (folder / f"example{number}.rs").write_text(
-                "//! An example.\n"
+    # The first one is a module.
+    found = [("README.md", readme_blocks("rust")[0])] + [
+        (place, "//! An example.\n"
                 "#![allow(dead_code, missing_docs, unreachable_pub, unused)]\n"
                 'const __LOG_PREFIX: &[u8] = b"example\\0";\n'
-                f"pub fn example() {{\n{code}\n}}\n"
-            )
+                f"pub fn example() {{\n{code}\n}}\n") for place, code in examples()]
+    with elsewhere() as folder:
+        for number, (_, code) in enumerate(found):
+            (folder / f"example{number}.rs").write_text(code)
         messages = compile_each(bench, folder, [f"example{n}" for n in range(len(found))])
     for number, (place, _) in enumerate(found):
         got = messages[f"example{number}"]

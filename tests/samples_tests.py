@@ -21,7 +21,7 @@ def pattern(line):
         parts.get(word, re.escape(word))
         for word in re.split(r"(\bN\b|\bX\b|(?<=0x)X\b|(?<=0o)N\b|\b(?:BAR|RANGE|FRAMES)\b)", line)
     )
-    expression = expression.replace("__x64_sys_", "__(?:x64|arm64)_sys_")
+    expression = expression.replace("__x64_sys_", "__(?:x64|arm64|riscv)_sys_")
     return expression.replace(r"before:\ result\ ", r"before:\ (?:result|link)\ ")
 
 

@@ -11,7 +11,7 @@ import sys
 import kernels
 
 # How many tests of stress.py go on for SECONDS.
-TIMED = 14
+TIMED = 15
 SHORT = {"rounds": 25, "seconds": 2, "every": 100}
 # Attaching to all functions takes the debug kernel minutes; `make test-all` does that, too.
 SHORT_ON_DEBUG = {"rounds": 10, "seconds": 2, "every": 0}

@@ -14,6 +14,13 @@ struct kprobes_entries {
 };
 extern struct kprobes_entries kprobes_entries;
 
+#if defined(CONFIG_RISCV) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
+static const unsigned long KPROBES_FREGS_ARGS = offsetof(struct __arch_ftrace_regs, args);
+static const unsigned long KPROBES_FREGS_SP = offsetof(struct __arch_ftrace_regs, sp);
+#elif defined(CONFIG_RISCV)
+static const unsigned long KPROBES_FREGS_ARGS, KPROBES_FREGS_SP;
+#endif
+
 /* How often to ask ftrace again where modules are loaded and unloaded at that moment. */
 static const unsigned int KPROBES_ENTRY_TRIES = 8;
 

@@ -4,6 +4,7 @@
 #include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/rethook.h>
+#include <linux/sort.h>
 #include <linux/sprintf.h>
 #include <linux/timekeeping.h>
 #include <linux/trace_recursion.h>

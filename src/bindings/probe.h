@@ -32,6 +32,8 @@ int kprobes_may_register(const void *object);
 void kprobes_wait(void);
 void kprobes_block_forever(void);
 void kprobes_report_refused(unsigned int index, int errno);
+void kprobes_report_named(const char *name, const char *why, int errno);
+bool kprobes_module_is_missing(const char *symbol);
 
 int kprobes_enable(struct kprobe *kp);
 int kprobes_enable_all(void *const *probes, unsigned int n, bool on);
@@ -45,6 +47,11 @@ void kprobes_wait_for_overridden(void);
 /* A tracepoint's handler. */
 struct kprobes_tracepoint {
 	struct tracepoint *tracepoint;
+	/* Of its own, if the tracepoint is that of a module. */
+	const char *name;
+	struct module *mod;
+	/* Its entry of the list of those in modules. */
+	struct list_head in_module;
 	void (*hit)(struct kprobes_tracepoint *tp, unsigned long a, unsigned long b,
 		    unsigned long c, unsigned long d, unsigned long e);
 	/* Hits within a handler. */
@@ -52,9 +59,14 @@ struct kprobes_tracepoint {
 	/* The size of tracepoint->iterator, once it was enabled. */
 	unsigned long iterator_size;
 	bool enabled;
+	/* Its module was unloaded. */
+	bool gone;
 };
 
-struct tracepoint *kprobes_tracepoint_find(const char *name);
+void kprobes_tracepoint_watch(void);
+bool kprobes_tracepoint_exists(const char *name, const char *module);
+int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name);
+void kprobes_tracepoint_forget(struct kprobes_tracepoint *tp);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
 void kprobes_tracepoint_wait(void);
 
@@ -68,13 +80,14 @@ void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *
 void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 			      const struct kprobes_tracepoint *tp);
 
-/* A watch for modules that are unloaded. */
+/* A watch for modules that are loaded and unloaded. */
 struct kprobes_watch {
 	struct kprobes_registration reg;
 	struct notifier_block block;
-	void (*gone)(struct kprobes_watch *watch);
+	/* `loaded` is the name of a module that is loaded, or NULL. */
+	void (*call)(struct kprobes_watch *watch, const char *loaded);
 };
 
-bool kprobes_in_watch(void);
+bool kprobes_in_chain(void);
 int kprobes_watch_register(struct kprobes_watch *watch);
 void kprobes_drop_watch(struct kprobes_watch *watch);

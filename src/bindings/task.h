@@ -96,9 +96,9 @@ static const unsigned long KPROBES_TASK_TRACE_RECURSION = 0;
 static const unsigned int KPROBES_NMI = NMI_MASK;
 static const unsigned int KPROBES_HARDIRQ = NMI_MASK | HARDIRQ_MASK;
 static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET;
-/* What the exception of a breakpoint adds to preempt_count(): exc_int3() is entered like an NMI. */
+/* What the exception of a breakpoint adds to preempt_count(): except on arm64, it is like an NMI. */
 static const unsigned int KPROBES_BREAKPOINT =
-	IS_ENABLED(CONFIG_X86_64) ? NMI_OFFSET + HARDIRQ_OFFSET : 0;
+	IS_ENABLED(CONFIG_ARM64) ? 0 : NMI_OFFSET + HARDIRQ_OFFSET;
 #ifdef CONFIG_PREEMPT_RT
 static const unsigned long KPROBES_TASK_BH = offsetof(struct task_struct, softirq_disable_cnt);
 #endif
@@ -113,5 +113,12 @@ static const unsigned int KPROBES_COMPAT = 1U << TIF_32BIT;
 #ifdef CONFIG_ARM64
 static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
 	offsetof(struct task_struct, thread_info.preempt.count);
+#endif
+#ifdef CONFIG_RISCV
+static const unsigned long KPROBES_TASK_PREEMPT_COUNT =
+	offsetof(struct task_struct, thread_info.preempt_count);
+static const unsigned int KPROBES_NEED_RESCHED = _TIF_NEED_RESCHED;
+#endif
+#ifndef CONFIG_X86_64
 static const unsigned long KPROBES_TASK_CPU = offsetof(struct task_struct, thread_info.cpu);
 #endif

@@ -2,12 +2,9 @@
 
 //! Buckets of histograms, and how their counts are shown.
 
-use super::show::{
-    Buffer,
-    Form, //
-};
+use super::show::*;
+use crate::prelude::*;
 use core::fmt;
-use kernel::prelude::*;
 
 /// How a histogram divides its values into buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +29,8 @@ impl Buckets {
     /// Buckets of width `step` for the values from `min` to `max - 1`, as bpftrace's `lhist()`. One
     /// more bucket counts values below `min`, and another one values from `max` on.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` unless `min < max`, `step` divides `max - min`, and `(max - min) / step` is at most
-    /// 1000.
+    /// Errors: `EINVAL` unless `min < max`, `step` divides `max - min`, and `(max - min) / step` is
+    /// at most 1000.
     #[inline]
     pub const fn linear(min: u64, max: u64, step: u64) -> Result<Self> {
         if min >= max || step == 0 || (max - min) % step != 0 || (max - min) / step > MAX_LINEAR {
@@ -118,13 +113,10 @@ impl Distribution<'_> {
     #[inline]
     pub(super) fn show(&self, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
         if form == Form::Json {
-            out.write_str("\"buckets\":[")?;
-            let mut comma = "";
-            for (min, max, n) in self.iter() {
-                write!(out, "{comma}{{\"min\":{min},\"max\":{max},\"count\":{n}}}")?;
-                comma = ",";
-            }
-            return out.write_str("]}\n");
+            let around = ["\"buckets\":[", ",", "]}\n"];
+            return join(out, around, self.iter(), |out, (min, max, n)| {
+                write!(out, "{{\"min\":{min},\"max\":{max},\"count\":{n}}}")
+            });
         }
         let most = self.iter().map(|(_, _, n)| n).fold(1, u64::max);
         for (min, max, count) in self.iter() {

@@ -2,31 +2,13 @@
 
 //! Maps that count by key: [`CountMap`] and [`HistogramMap`].
 
-use super::{
-    buckets::{
-        Buckets,
-        Distribution, //
-    },
-    key::Key,
-    show::{
-        dropped,
-        Form,
-        Shown,
-        View, //
-    },
-    table::{
-        self,
-        Live,
-        Pinned,
-        Table, //
-    },
-};
-use crate::kernel_ext::count::Count;
+use super::buckets::*;
+use super::key::Key;
+use super::show::*;
+use super::table::*;
+use crate::common::*;
 use core::fmt;
-use kernel::{
-    prelude::*,
-    sync::Arc, //
-};
+use kernel::sync::Arc;
 
 /// A map with a count for each key. See [`Keyed`] for its capacity, its memory and how to read it.
 ///
@@ -130,9 +112,7 @@ impl<K: Key> Keyed<K, Sum> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         Self::with_shape(capacity, Sum(()))
@@ -236,9 +216,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     ///
     /// Context: process context; it sleeps until an RCU grace period has passed.
     ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, because it allocates new entries first, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `ENOMEM`, because it allocates new entries first, or `EDEADLK` if the caller must
+    /// not sleep.
     #[inline]
     pub fn drain(&self) -> Result<Entries<K, S>> {
         let capacity = self.live.read().capacity();
@@ -297,21 +276,21 @@ pub struct Row<'a, K: Key, S: Shape> {
 
 impl<K: Key, S: Shape> Entries<K, S> {
     #[inline]
-    fn row(&self, link: u32, key: K) -> Row<'_, K, S> {
+    fn count(&self, link: u32) -> u64 {
         let width = self.shape.width();
         let counts = (0..width).map(|at| self.table.sum(link, width, at));
-        Row {
-            key,
-            count: counts.fold(0, u64::wrapping_add),
-            link,
-            entries: self,
-        }
+        counts.fold(0, u64::wrapping_add)
     }
 
     /// Returns all entries, in no particular order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Row<'_, K, S>> {
-        self.table.entries().map(|(link, key)| self.row(link, key))
+        self.table.entries().map(|(link, key)| Row {
+            key,
+            count: self.count(link),
+            link,
+            entries: self,
+        })
     }
 
     /// Returns the count of `key`, or 0 if the key is absent; of a histogram, the number of its
@@ -319,45 +298,52 @@ impl<K: Key, S: Shape> Entries<K, S> {
     #[inline]
     pub fn get(&self, key: K) -> u64 {
         let link = self.table.link(&key.words());
-        link.map_or(0, |link| self.row(link, key).count)
+        link.map_or(0, |link| self.count(link))
     }
 
     /// Returns the sum of all counts.
     #[inline]
     pub fn total(&self) -> u64 {
-        let mut total = 0_u64;
-        for row in self.iter() {
-            total = total.wrapping_add(row.count);
-        }
-        total
+        let counts = self.iter().map(|row| row.count);
+        counts.fold(0, u64::wrapping_add)
     }
 
     /// Returns the `n` entries with the largest counts, the largest first.
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Errors: `ENOMEM`.
     #[inline]
     pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
-        let mut order = KVVec::new();
-        for row in self.iter() {
-            order.push((row.count, row.link), GFP_KERNEL | __GFP_NOWARN)?;
-        }
-        table::sort(order.as_mut_slice());
-        order.truncate(n);
         let mut rows = KVVec::new();
-        for &(count, link) in order.iter() {
-            // SAFETY: The link is that of a row.
-            let key = unsafe { self.table.key(link) };
-            let row = Row {
-                count,
-                ..self.row(link, key)
-            };
+        for row in self.iter() {
             rows.push(row, GFP_KERNEL | __GFP_NOWARN)?;
         }
+        // SAFETY: `rows` has that many rows, which may be moved and which `compare` compares.
+        unsafe {
+            bindings::sort(
+                rows.as_mut_ptr().cast(),
+                rows.len(),
+                size_of::<Row<'_, K, S>>(),
+                Some(Row::<'_, K, S>::compare),
+                None,
+            );
+        }
+        rows.truncate(n);
         Ok(rows)
+    }
+}
+
+impl<K: Key, S: Shape> Row<'_, K, S> {
+    /// `cmp_func_t`: the largest count first.
+    ///
+    /// # Safety
+    ///
+    /// Both must point at rows.
+    unsafe extern "C" fn compare(a: *const c_void, b: *const c_void) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (a, b) = unsafe { (&*a.cast::<Self>(), &*b.cast::<Self>()) };
+        b.count.cmp(&a.count) as c_int
     }
 }
 

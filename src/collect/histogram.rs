@@ -2,19 +2,11 @@
 
 //! A single histogram, without keys.
 
-use super::{
-    buckets::Buckets,
-    counts::{
-        Entries,
-        HistogramMap, //
-    },
-    show::{
-        Form,
-        View, //
-    }, //
-};
+use super::buckets::Buckets;
+use super::counts::*;
+use super::show::*;
+use crate::prelude::*;
 use core::fmt;
-use kernel::prelude::*;
 
 /// A distribution of values. A [`HistogramMap`] has one for each key.
 ///
@@ -49,9 +41,7 @@ impl Histogram {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn log2() -> Result<Self> {
         Self::with_buckets(Buckets::LOG2)
@@ -61,9 +51,7 @@ impl Histogram {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// Those of [`Buckets::linear`] and of [`log2`](Histogram::log2).
+    /// Errors: those of [`Buckets::linear`] and of [`log2`](Histogram::log2).
     #[inline]
     pub fn linear(min: u64, max: u64, step: u64) -> Result<Self> {
         Self::with_buckets(Buckets::linear(min, max, step)?)

@@ -6,15 +6,7 @@
 //! So it ignores the padding of structs, and calls no `Eq` or `Hash` of the module.
 
 use super::show::Show;
-use crate::{
-    kernel_ext::symbol::Address,
-    nofault::{
-        KernelPtr,
-        UserPtr, //
-    },
-    task::Comm, //
-};
-use kernel::error::Error;
+use crate::common::*;
 
 /// A type that a map can have as its key: an integer of up to 64 bits, `bool`, `()`, [`Error`],
 /// [`Comm`], [`Address`], [`Stack`](crate::Stack), [`KernelPtr`], [`UserPtr`], an array of keys, or
@@ -39,12 +31,9 @@ pub trait Key: Copy + Send + Sync + Show + 'static {
     fn from_words(words: Self::Words) -> Self;
 }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
 /// The words of a [`Key`]: `u64`, `()`, or pairs and arrays of these.
-pub trait Words: Copy + Send + Sync + sealed::Sealed + 'static {
+// Other crates cannot implement it, because they cannot name `Hash`.
+pub trait Words: Copy + Send + Sync + 'static {
     /// The words of the only key, if the type has only one value.
     #[doc(hidden)]
     const ONLY: Option<Self> = None;
@@ -79,7 +68,6 @@ impl Hash {
     }
 }
 
-impl sealed::Sealed for u64 {}
 impl Words for u64 {
     #[inline(always)]
     fn hash(self, hash: Hash) -> Hash {
@@ -96,7 +84,6 @@ impl Words for u64 {
     }
 }
 
-impl sealed::Sealed for () {}
 impl Words for () {
     const ONLY: Option<Self> = Some(());
 
@@ -111,7 +98,6 @@ impl Words for () {
     }
 }
 
-impl<A: Words, B: Words> sealed::Sealed for (A, B) {}
 impl<A: Words, B: Words> Words for (A, B) {
     #[inline(always)]
     fn hash(self, hash: Hash) -> Hash {
@@ -124,7 +110,6 @@ impl<A: Words, B: Words> Words for (A, B) {
     }
 }
 
-impl<W: Words, const N: usize> sealed::Sealed for [W; N] {}
 impl<W: Words, const N: usize> Words for [W; N] {
     #[inline(always)]
     fn hash(self, mut hash: Hash) -> Hash {

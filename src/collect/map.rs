@@ -2,41 +2,12 @@
 
 //! A map whose values handlers insert, change and take.
 
-use super::{
-    key::{
-        Hash,
-        Key,
-        Words, //
-    },
-    show::{
-        dropped,
-        Form,
-        Show,
-        Shown,
-        View, //
-    },
-    table::{
-        allocate,
-        secret,
-        Free,
-        Pinned, //
-    },
-};
-use crate::{
-    kernel_ext::count::Count,
-    regs, //
-};
-use core::{
-    cell::UnsafeCell,
-    fmt,
-    hint::spin_loop,
-    mem::MaybeUninit,
-    sync::atomic::{
-        AtomicU32,
-        Ordering, //
-    }, //
-};
-use kernel::prelude::*;
+use super::key::*;
+use super::show::*;
+use super::table::*;
+use crate::common::*;
+use core::fmt;
+use core::hint::spin_loop;
 
 /// A map of a fixed capacity from keys to values. It carries a value from one hit to another.
 ///
@@ -163,9 +134,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         let hash = Hash::new(secret(capacity)?);
@@ -232,9 +201,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         let (bucket, entry) = (self.buckets.get(at)?, self.entry(new)?);
         // SAFETY: By the type invariant, it is ours.
         unsafe { (*entry.content.get()).write((key, value)) };
-        entry
-            .next
-            .store(bucket.first.load(Ordering::Relaxed), Ordering::Relaxed);
+        let next = bucket.first.load(Ordering::Relaxed);
+        entry.next.store(next, Ordering::Relaxed);
         entry.in_bucket.store(at as u32 + 1, Ordering::Relaxed);
         // INVARIANT: The entry is initialised.
         bucket.first.store(new, Ordering::Relaxed);

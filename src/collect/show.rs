@@ -4,31 +4,14 @@
 //!
 //! Context: process context.
 
-use crate::{
-    kernel_ext::{
-        count::Count,
-        percpu::PerCpuCounts,
-        symbol::Address, //
-    },
-    nofault::{
-        KernelPtr,
-        UserPtr, //
-    },
-    probe::{
-        Handles,
-        Kind,
-        Probe,
-        Registered,
-        Set, //
-    },
-    task::Comm, //
-};
+use crate::common::*;
+use crate::kernel_ext::percpu::PerCpuCounts;
+use crate::pending::Pending;
 use core::fmt;
-use kernel::{
-    debugfs::ScopedDir,
-    prelude::*,
-    uaccess::UserSliceReader, //
-};
+use kernel::debugfs::ScopedDir;
+use kernel::str::kstrtobool_bytes;
+use kernel::str::CString;
+use kernel::uaccess::UserSliceReader;
 
 /// The output format of a [`View`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,21 +109,32 @@ impl fmt::Write for Quoted<'_, '_> {
 
 /// Writes the parts one after the other.
 #[inline]
+pub(super) fn join<W: fmt::Write + ?Sized, T>(
+    out: &mut W,
+    [start, separator, end]: [&str; 3],
+    parts: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut W, T) -> fmt::Result,
+) -> fmt::Result {
+    out.write_str(start)?;
+    for (n, part) in parts.into_iter().enumerate() {
+        out.write_str(if n == 0 { "" } else { separator })?;
+        write(out, part)?;
+    }
+    out.write_str(end)
+}
+
+/// Writes the elements of an array or a tuple.
+#[inline]
 fn list<'a>(
     form: Form,
     f: &mut fmt::Formatter<'_>,
     parts: impl Iterator<Item = &'a dyn Show>,
 ) -> fmt::Result {
-    let (mut separator, next, end) = match form {
-        Form::Text => ("", ", ", ""),
-        Form::Json => ("[", ",", "]"),
+    let around = match form {
+        Form::Text => ["", ", ", ""],
+        Form::Json => ["[", ",", "]"],
     };
-    for part in parts {
-        f.write_str(separator)?;
-        part.show(form, f)?;
-        separator = next;
-    }
-    f.write_str(end)
+    join(f, around, parts, |f, part| part.show(form, f))
 }
 
 impl<T: Show, const N: usize> Show for [T; N] {
@@ -173,19 +167,14 @@ tuples! {
 #[doc(hidden)]
 #[inline]
 pub fn fields(form: Form, f: &mut fmt::Formatter<'_>, fields: &[(&str, &dyn Show)]) -> fmt::Result {
-    let (mut separator, next, end) = match form {
-        Form::Text => ("", ", ", ""),
-        Form::Json => ("{", ",", "}"),
+    let (around, quote, colon) = match form {
+        Form::Text => (["", ", ", ""], "", " "),
+        Form::Json => (["{", ",", "}"], "\"", ":"),
     };
-    for (name, field) in fields {
-        let field = Shown(form, *field);
-        match form {
-            Form::Text => write!(f, "{separator}{name} {field}")?,
-            Form::Json => write!(f, "{separator}\"{name}\":{field}")?,
-        }
-        separator = next;
-    }
-    f.write_str(end)
+    join(f, around, fields, |f, (name, field)| {
+        write!(f, "{quote}{name}{quote}{colon}")?;
+        field.show(form, f)
+    })
 }
 
 /// Writes the result of a map's `dropped()`; as text only if it is not 0.
@@ -205,9 +194,7 @@ pub trait View: Send + Sync + 'static {
 
     /// Empties it. `dropped()` of a map stays as it is.
     ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP` for counters and probes, which cannot be emptied; `ENOMEM` for a map.
+    /// Errors: `EOPNOTSUPP` for counters and probes, which cannot be emptied; `ENOMEM` for a map.
     #[inline]
     fn clear(&self) -> Result {
         Err(EOPNOTSUPP)
@@ -313,9 +300,7 @@ pub trait Switch: Send + Sync + 'static {
 
     /// Enables or disables it.
     ///
-    /// # Errors
-    ///
-    /// Those of [`Registered::enable`] and [`Registered::disable`].
+    /// Errors: those of [`Registered::enable`] and [`Registered::disable`].
     fn turn(&self, on: bool) -> Result;
 }
 
@@ -350,9 +335,7 @@ switches! {
 
 /// Writes the location and the state of a probe, see [`Registered`].
 fn state<K: Kind>(probe: &Registered<K>, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
-    let mut place = Buffer::<512>::new();
-    kernel::fmt::Write::write_fmt(&mut place, kernel::prelude::fmt!("{}", probe.location()))?;
-    let (place, mechanism) = (place.as_str(), probe.mechanism().name());
+    let (place, mechanism) = (probe.location(), probe.mechanism().name());
     let (enabled, gone, missed) = (probe.is_enabled(), probe.is_gone(), probe.missed());
     if form == Form::Json {
         return writeln!(
@@ -390,6 +373,26 @@ where
         self.iter()
             .take(most)
             .try_for_each(|(_, probe)| state(probe, form, out))
+    }
+}
+
+/// As a set, or what state a probe is in; and what they missed whenever they were registered.
+impl<K: Kind, H: Handles<K>> View for Pending<K, H>
+where
+    Self: 'static,
+{
+    fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result {
+        for (index, now) in (0..most).map_while(|index| Some((index, self.state(index)?))) {
+            let shown = self.with(index, |probe| state(probe, form, out));
+            shown.unwrap_or_else(|| match form {
+                Form::Text => writeln!(out, "{now:?}"),
+                Form::Json => writeln!(out, "{{\"state\":\"{now:?}\"}}"),
+            })?;
+        }
+        match form {
+            Form::Text => writeln!(out, "{} missed in all", self.missed()),
+            Form::Json => Ok(()),
+        }
     }
 }
 
@@ -443,8 +446,8 @@ impl<const N: usize> View for PerCpuCounts<N> {
 /// ```
 pub trait Files<'data> {
     /// Adds two files that show `view`: `NAME` as text, and `NAME.json` as JSON lines. Any write to
-    /// `NAME`, as `echo >NAME`, [clears](View::clear) it. A name of more than 58 bytes gets no
-    /// `NAME.json`. The files of a [`CountMap`](crate::CountMap), for example:
+    /// `NAME`, as `echo >NAME`, [clears](View::clear) it. The files of a
+    /// [`CountMap`](crate::CountMap), for example:
     ///
     /// ```text
     /// # cat by_comm
@@ -473,11 +476,8 @@ impl<'data> Files<'data> for ScopedDir<'data, '_> {
             &|view: &V, f: &mut fmt::Formatter<'_>| view.show(Form::Text, usize::MAX, f),
             &|view: &V, _: &mut UserSliceReader| view.clear(),
         );
-        let mut json = Buffer::<64>::new();
-        let name = name.to_str().unwrap_or_default();
-        let _ = fmt::Write::write_fmt(&mut json, format_args!("{name}.json\0"));
-        if let Ok(name) = CStr::from_bytes_with_nul(json.as_str().as_bytes()) {
-            self.read_callback_file(name, view, &|view: &V, f: &mut fmt::Formatter<'_>| {
+        if let Ok(name) = CString::try_from_fmt(kernel::prelude::fmt!("{name}.json")) {
+            self.read_callback_file(&name, view, &|view: &V, f: &mut fmt::Formatter<'_>| {
                 view.show(Form::Json, usize::MAX, f)
             });
         }
@@ -492,11 +492,7 @@ impl<'data> Files<'data> for ScopedDir<'data, '_> {
             &|switch: &S, from: &mut UserSliceReader| {
                 let mut text = [0; 1];
                 from.read_slice(&mut text)?;
-                match text[0] {
-                    b'0' | b'n' | b'N' => switch.turn(false),
-                    b'1' | b'y' | b'Y' => switch.turn(true),
-                    _ => Err(EINVAL),
-                }
+                switch.turn(kstrtobool_bytes(&text)?)
             },
         );
     }

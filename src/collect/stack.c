@@ -135,19 +135,41 @@ static __always_inline void save_from(unsigned long *to, unsigned int n, unsigne
 	barrier();
 }
 
-/* Returns where a function returns to, at its entry. */
-static unsigned long caller(const struct pt_regs *regs)
+#ifdef CONFIG_RISCV
+#define link(regs) ((regs)->ra)
+#define frame(regs) ((regs)->s0)
+/*
+ * The kernel's assembly that saves the registers of a call or of a return makes no frame. What it
+ * calls has its return address right below the registers.
+ */
+#define below(regs) (((unsigned long *)(regs))[-1])
+#else
+#define link(regs) procedure_link_pointer(regs)
+#define frame(regs) ((regs)->regs[29])
+#endif
+
+/* Returns where a function returns to, at its entry with this link and this frame pointer. */
+static unsigned long caller(unsigned long addr, unsigned long frame)
 {
-	unsigned long addr = procedure_link_pointer(regs);
-#if defined(CONFIG_KRETPROBES) && !defined(CONFIG_KRETPROBE_ON_RETHOOK)
+#ifdef CONFIG_RETHOOK
 	const struct llist_node *node;
 
 	/* Return probes of this call may have replaced it. The last one has the original. */
+	for (node = current->rethooks.first; node; node = node->next) {
+		const struct rethook_node *rh = container_of(node, struct rethook_node, llist);
+
+		if (rh->frame != frame)
+			break;
+		addr = rh->ret_addr;
+	}
+#elif defined(CONFIG_KRETPROBES)
+	const struct llist_node *node;
+
 	for (node = current->kretprobe_instances.first; node; node = node->next) {
 		const struct kretprobe_instance *ri =
 			container_of(node, struct kretprobe_instance, llist);
 
-		if (ri->fp != (void *)regs->regs[29])
+		if (ri->fp != (void *)frame)
 			break;
 		addr = (unsigned long)ri->ret_addr;
 	}
@@ -163,7 +185,7 @@ noinline void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_
 				   const struct kprobe *kp, unsigned long ip)
 {
 	if (kp->flags & KPROBE_FLAG_ON_FUNC_ENTRY) {
-		*to++ = caller(regs);
+		*to++ = caller(link(regs), frame(regs));
 		n--;
 	}
 	save_from(to, n, above(instruction_pointer(regs)) + 1);
@@ -171,13 +193,23 @@ noinline void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_
 
 noinline void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *regs)
 {
+#ifdef CONFIG_RISCV
+	*to = instruction_pointer(regs);
+	save_from(to + 1, n - 1, above(below(regs)) + 1);
+#else
 	save_from(to, n, above(instruction_pointer(regs)));
+#endif
 }
 
 noinline void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *fregs,
 				  unsigned long ip)
 {
+#ifdef CONFIG_RISCV
+	*to = caller(arch_ftrace_regs(fregs)->ra, arch_ftrace_regs(fregs)->s0);
+	save_from(to + 1, n - 1, above(below(fregs)) + 1);
+#else
 	save_from(to, n, above(ip + MCOUNT_INSN_SIZE) + 1);
+#endif
 }
 
 noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,

@@ -13,14 +13,8 @@
 //!
 //! Context: any; nothing here sleeps, locks, allocates or faults.
 
-use super::{
-    key::Key,
-    show::{
-        string,
-        Form,
-        Show, //
-    },
-};
+use super::key::Key;
+use super::show::*;
 use crate::common::*;
 
 display_by_core!([const N: usize] Stack<N>);
@@ -59,18 +53,14 @@ impl<const N: usize> Stack<N> {
 impl<const N: usize> fmt::Display for Stack<N> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = f.alternate();
-        for (n, frame) in self.frames().iter().enumerate() {
-            let separator = match (lines, n) {
-                (true, 0) => "    ",
-                (true, _) => "\n    ",
-                (false, 0) => "",
-                (false, _) => " <- ",
-            };
-            f.write_str(separator)?;
-            fmt::Display::fmt(&frame.call(), f)?;
-        }
-        Ok(())
+        let (indent, separator) = match f.alternate() {
+            true => ("    ", "\n"),
+            false => ("", " <- "),
+        };
+        join(f, ["", separator, ""], self.frames(), |f, frame| {
+            f.write_str(indent)?;
+            fmt::Display::fmt(&frame.call(), f)
+        })
     }
 }
 
@@ -90,19 +80,14 @@ impl<const N: usize> Key for Stack<N> {
 /// Writes each symbol on a line of its own; in JSON, an array of strings.
 impl<const N: usize> Show for Stack<N> {
     fn show(&self, form: Form, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let (mut separator, next, end) = match form {
-            Form::Text => ("\n    ", "\n    ", "\n"),
-            Form::Json => ("[", ",", "]"),
+        let (indent, around) = match form {
+            Form::Text => ("\n    ", ["", "", "\n"]),
+            Form::Json => ("", ["[", ",", "]"]),
         };
-        if self.frames().is_empty() {
-            return f.write_str(if form == Form::Json { "[]" } else { "\n" });
-        }
-        for frame in self.frames() {
-            f.write_str(separator)?;
-            string(form, f, &frame.call())?;
-            separator = next;
-        }
-        f.write_str(end)
+        join(f, around, self.frames(), |f, frame| {
+            f.write_str(indent)?;
+            string(form, f, &frame.call())
+        })
     }
 }
 

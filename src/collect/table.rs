@@ -6,34 +6,13 @@
 //! compare-and-swap publishes an entry, after its key has been written: an NMI finds either all of
 //! it or nothing. Draining a map replaces its whole table.
 
-use super::key::{
-    Hash,
-    Key,
-    Words, //
-};
-use crate::{
-    bindings,
-    kernel_ext::may_wait::may_wait,
-    regs, //
-};
-use core::{
-    cell::UnsafeCell,
-    mem::MaybeUninit,
-    sync::atomic::{
-        AtomicPtr,
-        AtomicU32,
-        AtomicU64,
-        Ordering, //
-    }, //
-};
-use kernel::{
-    cpu::nr_cpu_ids,
-    prelude::*,
-    sync::{
-        rcu,
-        Arc, //
-    }, //
-};
+use super::key::*;
+use crate::kernel_ext::may_wait::may_wait;
+use crate::prelude::*;
+use crate::regs;
+use kernel::cpu::nr_cpu_ids;
+use kernel::sync::rcu;
+use kernel::sync::Arc;
 
 /// The largest capacity of a map.
 pub(super) const MAX_CAPACITY: usize = 1 << 24;
@@ -329,55 +308,12 @@ impl<K: Key> Table<K> {
             }
             let link = next;
             // SAFETY: A bucket leads to it.
-            next = unsafe { self.entry(link) }.next.load(Ordering::Relaxed);
-            // SAFETY: As above.
-            Some((link, unsafe { self.key(link) }))
+            let entry = unsafe { self.entry(link) };
+            next = entry.next.load(Ordering::Relaxed);
+            // SAFETY: By the type invariant, its key is initialised.
+            let key = unsafe { (*entry.key.get()).assume_init() };
+            Some((link, K::from_words(key)))
         })
-    }
-
-    /// Returns the key of an entry.
-    ///
-    /// # Safety
-    ///
-    /// A bucket must lead to the entry.
-    #[inline]
-    pub(super) unsafe fn key(&self, link: u32) -> K {
-        // SAFETY: By the safety requirements.
-        let entry = unsafe { self.entry(link) };
-        // SAFETY: By the type invariant, its key is initialised.
-        K::from_words(unsafe { (*entry.key.get()).assume_init() })
-    }
-}
-
-/// Sorts pairs of a count and a link, the largest count first.
-///
-/// It is a heapsort, because `sort_unstable()` is large, and objtool of older compilers does not
-/// know all of its panics.
-#[inline]
-pub(super) fn sort(all: &mut [(u64, u32)]) {
-    #[inline]
-    fn sift(heap: &mut [(u64, u32)], mut root: usize) {
-        loop {
-            let mut child = 2 * root + 1;
-            if child + 1 < heap.len() && heap[child + 1].0 < heap[child].0 {
-                child += 1;
-            }
-            if child >= heap.len() || heap[root].0 <= heap[child].0 {
-                return;
-            }
-            heap.swap(root, child);
-            root = child;
-        }
-    }
-
-    for root in (0..all.len() / 2).rev() {
-        sift(all, root);
-    }
-    for end in (1..all.len()).rev() {
-        all.swap(0, end);
-        if let Some(heap) = all.get_mut(..end) {
-            sift(heap, 0);
-        }
     }
 }
 
@@ -422,9 +358,8 @@ impl<T> Live<T> {
     #[inline]
     pub(super) fn replace(&self, next: Arc<T>) -> Arc<T> {
         // INVARIANT: By this call of `into_raw`.
-        let before = self
-            .0
-            .swap(Arc::into_raw(next).cast_mut(), Ordering::AcqRel);
+        let next = Arc::into_raw(next).cast_mut();
+        let before = self.0.swap(next, Ordering::AcqRel);
         // SAFETY: The function only waits.
         unsafe { bindings::kprobes_wait() };
         // SAFETY: By the type invariant, the pointer had a reference, which is ours now.

@@ -32,28 +32,9 @@ context::places! {
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Hit {
-    fregs: *mut ftrace_regs,
-    parent: usize,
-    record: *const Record,
-}
-
-impl Hit {
-    /// # Safety
-    ///
-    /// `fregs` must be what ftrace has passed to a callback, and `record` be registered.
-    #[inline(always)]
-    pub(super) unsafe fn new(
-        fregs: *mut ftrace_regs,
-        parent: usize,
-        record: *const Record,
-    ) -> Self {
-        // INVARIANT: By the safety requirements, these are those of this hit.
-        Self {
-            fregs,
-            parent,
-            record,
-        }
-    }
+    pub(super) fregs: *mut ftrace_regs,
+    pub(super) parent: usize,
+    pub(super) record: *const Record,
 }
 
 impl context::Hit for Hit {

@@ -246,48 +246,17 @@ void kprobes_entry_unmatch(void)
 	ftrace_free_filter(&matched);
 }
 #else
+/* No probe can be registered, so there are none to detach. */
 int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
-{
-	return -EOPNOTSUPP;
-}
-
-bool kprobes_entry_detach(unsigned long *ips, unsigned int n)
-{
-	return false;
-}
-
-unsigned long kprobes_entry_callee(void)
-{
-	return 0;
-}
-
-static void unregister_for_good(void)
-{
-}
-
-int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
-{
-	return -EOPNOTSUPP;
-}
-
-int kprobes_entry_match(char *pattern, int len, bool first)
-{
-	return -EOPNOTSUPP;
-}
-
-bool kprobes_entry_may_have_missed(void)
-{
-	return false;
-}
-
-long kprobes_entry_matched(unsigned long *ips, unsigned long room)
-{
-	return -EOPNOTSUPP;
-}
-
-void kprobes_entry_unmatch(void)
-{
-}
+{ return -EOPNOTSUPP; }
+bool kprobes_entry_detach(unsigned long *ips, unsigned int n) { return false; }
+unsigned long kprobes_entry_callee(void) { return 0; }
+static void unregister_for_good(void) { }
+int kprobes_entry_location(struct kprobe *kp, unsigned long *ip) { return -EOPNOTSUPP; }
+int kprobes_entry_match(char *pattern, int len, bool first) { return -EOPNOTSUPP; }
+bool kprobes_entry_may_have_missed(void) { return false; }
+long kprobes_entry_matched(unsigned long *ips, unsigned long room) { return -EOPNOTSUPP; }
+void kprobes_entry_unmatch(void) { }
 #endif
 
 /*
@@ -402,19 +371,6 @@ static void __kprobes unregister_watch(void **none, unsigned int count)
 }
 
 /*
- * Whether the kernel calls the chain of module notifiers, and waits for us: in the handler of a
- * watch, and in the KUnit suites of a module, which run while it loads.
- */
-static bool in_chain(void)
-{
-#if IS_ENABLED(CONFIG_KUNIT)
-	if (current->kunit_test)
-		return true;
-#endif
-	return kprobes_in_watch();
-}
-
-/*
  * Begins to watch, with the first probe, until the module's end. Not where that would wait for
  * itself.
  */
@@ -425,7 +381,7 @@ int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
 
 	if (smp_load_acquire(&watch.registered))
 		return 0;
-	if (in_chain())
+	if (kprobes_in_chain())
 		return -EDEADLK;
 	mutex_lock(&once);
 	if (!watch.registered) {

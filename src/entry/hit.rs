@@ -14,28 +14,14 @@
 //! Each step ends in a call of the next, which the compiler makes a jump: from [`hit`] to the
 //! callback of the first probe, and so on to the last, which leaves.
 
-use super::{
-    context::{
-        Context,
-        Hit, //
-    },
-    record::{
-        end,
-        skip,
-        Record,
-        AT,
-        BIT, //
-    },
-    table::{
-        Place,
-        Table, //
-    },
-    Handler, //
-};
-use crate::{
-    common::*,
-    regs::Entry, //
-};
+use super::context::Context;
+use super::context::Hit;
+use super::record::*;
+use super::table::Place;
+use super::table::Table;
+use super::Handler;
+use crate::common::*;
+use crate::regs::Entry;
 
 /// Returns the pointer to the table that is read.
 #[inline(always)]
@@ -177,8 +163,14 @@ pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LA
     // SAFETY: By the safety requirements, `probe` is one of `O`, and unregistering it waits for
     // this call.
     let handler = unsafe { O::handler(probe.cast_mut()) };
-    // SAFETY: By the safety requirements, these are those of this hit.
-    handler.entry(&unsafe { Context::new(Hit::new(fregs, parent, probe)) });
+    // INVARIANT: By the safety requirements, these are those of this hit.
+    let hit = Hit {
+        fregs,
+        parent,
+        record: probe,
+    };
+    // SAFETY: As above.
+    handler.entry(&unsafe { Context::new(hit) });
     if LAST {
         // SAFETY: By the safety requirements.
         unsafe { end(task) };

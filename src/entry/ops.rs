@@ -18,11 +18,9 @@
 //! A function is in the filter as long as one of its probes is enabled. The ops is registered as
 //! long as there is such a function.
 
-use super::{
-    hit,
-    record::Record,
-    table::Table, //
-};
+use super::hit;
+use super::record::Record;
+use super::table::Table;
 use crate::common::*;
 
 /// Proof that the lock is held.
@@ -235,7 +233,7 @@ impl Locked {
             }
             *self.counts().0 -= 1;
         }
-        let registered = silent.remove();
+        let registered = remove_from_filter(&mut silent.0);
 
         let old = if *self.counts().0 == 0 && !registered {
             // ftrace may still call us on a CPU that goes offline or comes online.
@@ -287,14 +285,9 @@ impl Silent {
             remove_from_filter(&mut [ip]);
         }
     }
-
-    /// Removes the functions from the filter; returns whether the ops is still registered.
-    #[inline]
-    fn remove(mut self) -> bool {
-        remove_from_filter(&mut self.0)
-    }
 }
 
+/// Returns whether the ops is still registered.
 #[inline]
 #[link_section = ".kprobes.text"]
 fn remove_from_filter(ips: &mut [usize]) -> bool {
@@ -319,7 +312,7 @@ pub(super) unsafe fn arm(probes: &[*mut Record], on: bool) -> Result {
     let mut silent = Silent(KVVec::new());
     // SAFETY: By the safety requirements, they are valid, and in the table.
     unsafe { records(probes).for_each(|probe| locked.disarm(probe, &mut silent)) };
-    silent.remove();
+    remove_from_filter(&mut silent.0);
     Ok(())
 }
 
@@ -345,5 +338,5 @@ unsafe extern "C" fn gone(module: *const bindings::module, init: bool) {
             }
         }
     }
-    silent.remove();
+    remove_from_filter(&mut silent.0);
 }

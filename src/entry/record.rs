@@ -111,13 +111,12 @@ impl Record {
     /// Begins to have hits, or refreshes what to call for one. Under the lock, and linked.
     #[inline]
     pub(super) fn arm(&self) {
-        let is_last = self.next.load(Ordering::Relaxed).is_null();
-        let &Calls { last, more } = self.calls;
+        let call = match self.next.load(Ordering::Relaxed).is_null() {
+            true => self.calls.last,
+            false => self.calls.more,
+        };
         // INVARIANT: As it says.
-        self.now.store(
-            (if is_last { last } else { more }) as *mut (),
-            Ordering::Release,
-        );
+        self.now.store(call as *mut (), Ordering::Release);
         self.state.fetch_or(ENABLED, Ordering::Relaxed);
     }
 

@@ -179,6 +179,27 @@ impl Table {
         None
     }
 
+    /// Returns the place of a function, or the free one that it may take.
+    ///
+    /// # Safety
+    ///
+    /// `table` must be valid for `'a`.
+    #[inline(always)]
+    unsafe fn look_up<'a>(table: *const Self, ip: usize) -> &'a Place {
+        // SAFETY: By the safety requirements, it is valid.
+        let mask = unsafe { (*table).mask };
+        let mut at = Self::hash(ip) & mask;
+        loop {
+            // SAFETY: `at` is within the mask.
+            let place = unsafe { &*Self::place(table, at) };
+            let here = place.ip();
+            if here == ip || here == 0 {
+                return place;
+            }
+            at = (at + size_of::<Place>() as u32) & mask;
+        }
+    }
+
     /// Returns the first probe of a function, or one that does nothing.
     ///
     /// # Safety
@@ -188,19 +209,11 @@ impl Table {
     #[inline]
     #[link_section = ".kprobes.text"]
     pub(super) unsafe fn find(table: *const Self, ip: usize) -> *const Record {
-        // SAFETY: By the safety requirements, it is valid.
-        let mask = unsafe { (*table).mask };
-        let mut at = Self::hash(ip) & mask;
-        loop {
-            // SAFETY: `at` is within the mask.
-            let place = unsafe { &*Self::place(table, at) };
-            match place.ip.load(Ordering::Acquire) {
-                here if here == ip => return place.first.load(Ordering::Acquire),
-                // SAFETY: This only computes the address of a field.
-                0 => return unsafe { &raw const (*table).sentinel },
-                _ => at = (at + size_of::<Place>() as u32) & mask,
-            }
-        }
+        // SAFETY: By the safety requirements.
+        let place = unsafe { Self::look_up(table, ip) };
+        // SAFETY: This only computes the address of a field.
+        let sentinel = unsafe { &raw const (*table).sentinel };
+        place.of(ip).unwrap_or(sentinel)
     }
 
     /// Returns the place of a function, which it takes if there is none yet.
@@ -211,29 +224,16 @@ impl Table {
     #[inline]
     #[link_section = ".kprobes.text"]
     pub(super) unsafe fn take<'a>(table: *mut Self, ip: usize) -> &'a Place {
-        // SAFETY: By the safety requirements, it is valid.
-        let mask = unsafe { (*table).mask };
-        let mut at = Self::hash(ip) & mask;
-        loop {
-            // SAFETY: `at` is within the mask.
-            let place = unsafe { &*Self::place(table, at) };
-            let here = place.ip();
-            if here == ip {
-                return place;
-            }
-            if here == 0 {
-                // SAFETY: By the safety requirements, the header is ours to write.
-                unsafe {
-                    place
-                        .first
-                        .store(&raw mut (*table).sentinel, Ordering::Relaxed);
-                    (*table).taken += 1;
-                }
-                place.ip.store(ip, Ordering::Release);
-                return place;
-            }
-            at = (at + size_of::<Place>() as u32) & mask;
+        // SAFETY: By the safety requirements.
+        let place = unsafe { Self::look_up(table, ip) };
+        if place.ip() == 0 {
+            // SAFETY: By the safety requirements, the header is ours to write.
+            let (sentinel, taken) = unsafe { (&raw mut (*table).sentinel, &mut (*table).taken) };
+            place.first.store(sentinel, Ordering::Relaxed);
+            *taken += 1;
+            place.ip.store(ip, Ordering::Release);
         }
+        place
     }
 
     /// Puts `probe` before the others of its function.
@@ -249,9 +249,8 @@ impl Table {
         // SAFETY: We hold the lock.
         let next = unsafe { place.probes().next() }.map_or(ptr::null(), ptr::from_ref);
         probe.next.store(next.cast_mut(), Ordering::Relaxed);
-        place
-            .first
-            .store(ptr::from_ref(probe).cast_mut(), Ordering::Release);
+        let probe = ptr::from_ref(probe).cast_mut();
+        place.first.store(probe, Ordering::Release);
     }
 
     /// Takes `probe` out. It still leads to the next one, so that concurrent readers can continue.
@@ -338,10 +337,9 @@ impl Table {
         unsafe {
             for place in Self::taken(before) {
                 if let Some(first) = place.probes().next() {
+                    let taken = Self::take(table, place.ip());
                     let first = ptr::from_ref(first).cast_mut();
-                    Self::take(table, place.ip())
-                        .first
-                        .store(first, Ordering::Relaxed);
+                    taken.first.store(first, Ordering::Relaxed);
                 }
             }
             (*table).before = before;

@@ -70,12 +70,12 @@ long kprobes_read_kernel(void *to, const void *from, size_t len)
 }
 #else
 /*
- * Bit 55 selects the translation table. copy_from_kernel_nofault() does not check that, and without
- * PAN (before ARMv8.1) the kernel could read user memory through it.
+ * On arm64, bit 55 selects the translation table. copy_from_kernel_nofault() does not check that,
+ * and without PAN (before ARMv8.1) the kernel could read user memory through it.
  */
 long kprobes_read_kernel(void *to, const void *from, size_t len)
 {
-	if (!((unsigned long)from & BIT(55)))
+	if (IS_ENABLED(CONFIG_ARM64) && !((unsigned long)from & BIT(55)))
 		return -EFAULT;
 	return copy_from_kernel_nofault(to, from, len);
 }

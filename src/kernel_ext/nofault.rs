@@ -16,10 +16,8 @@
 use crate::args::{from_address, FromWord, OrErrno};
 use crate::kernel_ext::symbol::Address;
 use crate::prelude::*;
-use kernel::{
-    page::PAGE_SIZE,
-    transmute::FromBytes, //
-};
+use kernel::page::PAGE_SIZE;
+use kernel::transmute::FromBytes;
 
 display_by_core!([T] KernelPtr<T>, [] Text<'_>, [const MAX: usize] Shown<MAX>);
 
@@ -170,13 +168,6 @@ macro_rules! pointer {
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
 
-            #[allow(dead_code, reason = "one of the two spaces does not use it")]
-            #[inline(always)]
-            pub(crate) fn read_raw(self, to: &mut MaybeUninit<T>) -> Result {
-                // SAFETY: `to` is `size_of::<T>()` bytes long.
-                unsafe { $space::copy(to.as_mut_ptr().cast(), self.0, size_of::<T>()) }
-            }
-
             /// Reads the value. It is at most 1024 bytes large, because it is on the stack of the
             /// probed code; anything larger does not compile.
             ///
@@ -192,10 +183,10 @@ macro_rules! pointer {
                         "at most 1024 bytes are read at once"
                     )
                 };
-                let mut value = MaybeUninit::uninit();
-                self.read_raw(&mut value)?;
-                // SAFETY: `read_raw` has initialised it, and all bit patterns are valid for
-                // `FromBytes` types.
+                let mut value = MaybeUninit::<T>::uninit();
+                // SAFETY: `value` is `size_of::<T>()` bytes long.
+                unsafe { $space::copy(value.as_mut_ptr().cast(), self.0, size_of::<T>())? };
+                // SAFETY: It has been copied, and all bit patterns are valid for `FromBytes` types.
                 Ok(unsafe { value.assume_init() })
             }
         }

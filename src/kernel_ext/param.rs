@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! String parameters of a module.
+//! Parameters of a module, strings among them.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 //!
@@ -8,7 +8,30 @@
 //! add StringParam type for C string parameters". `module!` of Linux 7.3 takes integers and `bool`.
 
 use crate::prelude::*;
+use kernel::module_param::ModuleParamAccess;
 use kernel::sync::SetOnce;
+
+/// Returns the value of a parameter declared with `module!`.
+///
+/// `ModuleParamAccess::value()` returns a reference in Linux 7.2 and the value from 7.3 on.
+///
+/// # Examples
+///
+/// ```ignore
+/// module! {
+///     ...
+///     params: { calls: u32 { default: 10, description: "How many calls" } },
+/// }
+///
+/// let calls = kprobes::param(&module_parameters::calls);
+/// ```
+#[inline]
+pub fn param<T: Copy>(param: &ModuleParamAccess<T>) -> T {
+    #[cfg(kprobes_linux_7_3)]
+    return param.value();
+    #[cfg(not(kprobes_linux_7_3))]
+    return *param.value();
+}
 
 /// A parameter declared with [`string_param!`](crate::string_param), of up to `SIZE - 1`
 /// characters.
@@ -94,7 +117,7 @@ pub use kernel::module_param::KernelParam;
 /// Creates the `struct kernel_param`; `name` ends with a NUL.
 #[doc(hidden)]
 #[inline]
-pub const fn param<const SIZE: usize>(
+pub const fn string<const SIZE: usize>(
     name: &'static str,
     param: &'static StringParam<SIZE>,
 ) -> KernelParam {
@@ -169,7 +192,7 @@ macro_rules! string_param {
         const _: () = {
             #[link_section = "__param"]
             #[used(compiler)]
-            static __KPROBES_PARAM: $crate::param::KernelParam = $crate::param::param(
+            static __KPROBES_PARAM: $crate::param::KernelParam = $crate::param::string(
                 $crate::macro_paths::core::concat!(
                     $crate::macro_paths::core::stringify!($name),
                     "\0"

@@ -10,6 +10,7 @@
 use crate::kernel_ext::may_wait::may_wait;
 use crate::prelude::*;
 use crate::regs;
+use core::ops::Deref;
 
 /// `N` counters on each CPU. Incrementing one does not touch memory of another CPU.
 ///
@@ -29,19 +30,7 @@ use crate::regs;
 /// assert_eq!((calls.get(0), calls.get(1)), (0, 1));
 /// # Ok(()) }
 /// ```
-///
-/// # Invariants
-///
-/// `counts` is a per-CPU pointer to `N` words, which this value owns.
-pub struct PerCpuCounts<const N: usize> {
-    counts: *mut u64,
-}
-
-// SAFETY: Per-CPU memory may be used and freed by any task.
-unsafe impl<const N: usize> Send for PerCpuCounts<N> {}
-// SAFETY: Each CPU writes only its own words, as `this_cpu_inc()` does. Other CPUs read them with
-// `READ_ONCE()`.
-unsafe impl<const N: usize> Sync for PerCpuCounts<N> {}
+pub struct PerCpuCounts<const N: usize>(CountsAt<N>);
 
 impl<const N: usize> PerCpuCounts<N> {
     /// Allocates counters at zero. Fails with `ENOMEM`, and with `EDEADLK` where the caller must
@@ -57,10 +46,51 @@ impl<const N: usize> PerCpuCounts<N> {
         if counts.is_null() {
             return Err(ENOMEM);
         }
-        // INVARIANT: It was allocated for `N` words.
-        Ok(Self {
-            counts: counts.cast(),
-        })
+        // SAFETY: It was allocated for `N` words.
+        Ok(Self(unsafe { CountsAt::new(counts.cast()) }))
+    }
+}
+
+impl<const N: usize> Deref for PerCpuCounts<N> {
+    type Target = CountsAt<N>;
+
+    #[inline(always)]
+    fn deref(&self) -> &CountsAt<N> {
+        &self.0
+    }
+}
+
+impl<const N: usize> Drop for PerCpuCounts<N> {
+    fn drop(&mut self) {
+        // SAFETY: `new` has allocated them.
+        unsafe { bindings::kprobes_free_percpu(self.0.words.cast()) };
+    }
+}
+
+/// `N` counters on each CPU, in memory that others have allocated: those of a [`PerCpuCounts`], or
+/// a static that [`per_cpu_counts!`](crate::per_cpu_counts) declares.
+///
+/// # Invariants
+///
+/// `words` is a per-CPU pointer to `N` words.
+pub struct CountsAt<const N: usize> {
+    words: *mut u64,
+}
+
+// SAFETY: Per-CPU memory may be used and freed by any task.
+unsafe impl<const N: usize> Send for CountsAt<N> {}
+// SAFETY: Each CPU writes only its own words, as `this_cpu_inc()` does. Other CPUs read them with
+// `READ_ONCE()`.
+unsafe impl<const N: usize> Sync for CountsAt<N> {}
+
+impl<const N: usize> CountsAt<N> {
+    /// # Safety
+    ///
+    /// `words` must be a per-CPU pointer to `N` words, as long as the result is used.
+    #[doc(hidden)]
+    pub const unsafe fn new(words: *mut u64) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { words }
     }
 
     /// Increments counter `n` of this CPU. Does nothing if there is no such counter.
@@ -68,56 +98,25 @@ impl<const N: usize> PerCpuCounts<N> {
     /// Context: any.
     #[inline(always)]
     pub fn inc(&self, n: usize) {
-        if n >= N {
-            return;
+        if n < N {
+            // SAFETY: By the type invariant, there is an `n`th word on each CPU.
+            unsafe { regs::this_cpu_inc(self.words.wrapping_add(n)) };
         }
-        // SAFETY: By the type invariant, there is an `n`th word on each CPU.
-        unsafe { inc(self.counts.wrapping_add(n)) };
     }
 
     /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
+    ///
+    /// Context: any.
     pub fn get(&self, n: usize) -> u64 {
         if n >= N {
             return 0;
         }
         // SAFETY: By the type invariant, there is an `n`th word on each CPU.
-        unsafe { sum(self.counts.wrapping_add(n)) }
+        unsafe { bindings::kprobes_percpu_sum(self.words.wrapping_add(n).cast()) }
     }
 }
 
-impl<const N: usize> Drop for PerCpuCounts<N> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant, this value owns `counts`.
-        unsafe { bindings::kprobes_free_percpu(self.counts.cast()) };
-    }
-}
-
-/// Returns the sum of the words at `count` over all CPUs.
-///
-/// # Safety
-///
-/// `count` must be a per-CPU pointer to a word.
-#[doc(hidden)]
-#[inline]
-pub unsafe fn sum(count: *mut u64) -> u64 {
-    // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
-    unsafe { bindings::kprobes_percpu_sum(count.cast()) }
-}
-
-/// Increments this CPU's word at `count`.
-///
-/// # Safety
-///
-/// `count` must be a per-CPU pointer to a word.
-#[doc(hidden)]
-#[inline(always)]
-pub unsafe fn inc(count: *mut u64) {
-    // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
-    unsafe { regs::this_cpu_inc(count) };
-}
-
-/// Declares static per-CPU counters, like `DEFINE_PER_CPU(u64[N], ...)` in C. They have the methods
-/// `inc(n)` and `get(n)` of [`PerCpuCounts`](crate::PerCpuCounts).
+/// Declares static per-CPU counters, like `DEFINE_PER_CPU(u64[N], ...)` in C: a [`CountsAt`].
 ///
 /// # Examples
 ///
@@ -138,42 +137,13 @@ macro_rules! per_cpu_counts {
         $($crate::__attribute!($attribute);)*
 
         $(#[$attribute $($arguments)*])*
-        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-        #[derive($crate::macro_paths::core::clone::Clone, $crate::macro_paths::core::marker::Copy)]
-        $vis struct $name;
-
-        impl $name {
-            const LEN: $crate::macro_paths::usize = $n;
-
-            #[inline(always)]
-            fn words() -> *mut $crate::macro_paths::u64 {
-                // The kernel copies it for each CPU; this original is never accessed.
-                #[link_section = ".data..percpu"]
-                static mut WORDS: [$crate::macro_paths::u64; <$name>::LEN] = [0; <$name>::LEN];
-                (&raw mut WORDS).cast()
-            }
-
-            /// Increments counter `n` of this CPU. Does nothing if there is no such counter.
-            #[allow(dead_code)]
-            #[inline(always)]
-            $vis fn inc(self, n: $crate::macro_paths::usize) {
-                if n >= Self::LEN {
-                    return;
-                }
-                // SAFETY: `words()` is a per-CPU pointer to `LEN` words.
-                unsafe { $crate::percpu::inc(Self::words().wrapping_add(n)) };
-            }
-
-            /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
-            #[allow(dead_code)]
-            #[inline]
-            $vis fn get(self, n: $crate::macro_paths::usize) -> $crate::macro_paths::u64 {
-                if n >= Self::LEN {
-                    return 0;
-                }
-                // SAFETY: `words()` is a per-CPU pointer to `LEN` words.
-                unsafe { $crate::percpu::sum(Self::words().wrapping_add(n)) }
-            }
-        }
+        #[allow(non_upper_case_globals)]
+        $vis static $name: $crate::CountsAt<{ $n }> = {
+            // The kernel copies it for each CPU; this original is never accessed.
+            #[link_section = ".data..percpu"]
+            static mut __KPROBES_WORDS: [$crate::macro_paths::u64; $n] = [0; $n];
+            // SAFETY: It is a per-CPU pointer to that many words.
+            unsafe { $crate::CountsAt::new((&raw mut __KPROBES_WORDS).cast()) }
+        };
     };
 }

@@ -8,13 +8,9 @@
 //! none.
 
 use crate::prelude::*;
-use kernel::{
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
-    time::msecs_to_jiffies, //
-};
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
+use kernel::time::msecs_to_jiffies;
 
 /// Lets a burst of events pass in each interval and counts the rest.
 ///
@@ -56,9 +52,7 @@ impl RateLimit {
     /// Returns `None` if the event must be suppressed, or `Some(n)` if it may pass, after `n`
     /// suppressed events.
     ///
-    /// Context: any.
-    ///
-    /// C function: `___ratelimit()`.
+    /// Context: any. C function: `___ratelimit()`.
     #[inline]
     pub fn pass(&self) -> Option<u64> {
         // SAFETY: `state` is initialised and pinned, and the name is a C string.

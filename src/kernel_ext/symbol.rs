@@ -35,58 +35,39 @@ impl Address {
     /// Returns the address as symbol and offset. If there is no symbol, as for a probe whose module
     /// has been unloaded, it is printed hashed.
     ///
-    /// Context: any.
-    ///
-    /// C function: `sprint_symbol()`.
+    /// Context: any. C function: `sprint_symbol()`, by `%pS`.
     #[inline]
     pub fn location(self) -> Location {
-        self.print(|buf| {
-            // SAFETY: `buf` is `KSYM_SYMBOL_LEN` bytes long, as the function requires.
-            unsafe { bindings::sprint_symbol(buf.as_mut_ptr().cast(), self.0) }
-        })
+        self.print(c"%pS")
     }
 
     /// As [`location`](Address::location), of a return address: the symbol of the call before it,
     /// which may be the last instruction of its function.
     #[inline]
     pub(crate) fn call(self) -> Location {
-        self.print(|buf| {
-            // SAFETY: `buf` is as long as stated, and `%pB` takes one pointer.
-            unsafe {
-                bindings::scnprintf(
-                    buf.as_mut_ptr().cast(),
-                    buf.len(),
-                    c"%pB".as_char_ptr(),
-                    self.0 as *const c_void,
-                )
-            }
-        })
+        self.print(c"%pB")
     }
 
-    /// Returns what `print` writes, unless that is the address itself.
     #[inline]
-    fn print(self, print: impl FnOnce(&mut [u8; Location::SIZE]) -> c_int) -> Location {
+    fn print(self, format: &CStr) -> Location {
         let mut buf = [0; Location::SIZE];
-        let len = print(&mut buf);
-        let len = usize::try_from(len).unwrap_or(0).min(Location::SIZE);
+        let mut len = self.write(&mut buf, format);
         // No symbol begins with a digit: that is the address as it is.
-        let len = if buf[0] == b'0' {
-            self.hash(&mut buf)
-        } else {
-            len
-        };
+        if buf[0] == b'0' {
+            len = self.write(&mut buf, c"%p");
+        }
         Location { buf, len }
     }
 
-    /// Writes it into `buf` as `%p` does; how many bytes that took.
+    /// Writes it into `buf` by `%p`, `%pS` or `%pB`; returns how many bytes that took.
     #[inline]
-    fn hash(self, buf: &mut [u8]) -> usize {
-        // SAFETY: `buf` is as long as stated, and `%p` takes one pointer.
+    fn write(self, buf: &mut [u8], format: &CStr) -> usize {
+        // SAFETY: `buf` is as long as stated, and these formats take one pointer.
         let len = unsafe {
             bindings::scnprintf(
                 buf.as_mut_ptr().cast(),
                 buf.len(),
-                c"%p".as_char_ptr(),
+                format.as_char_ptr(),
                 self.0 as *const c_void,
             )
         };
@@ -99,7 +80,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Room for 16 digits, or for "(____ptrval____)" early in the boot, and a NUL.
         let mut buf = [0u8; 24];
-        let len = self.hash(&mut buf);
+        let len = self.write(&mut buf, c"%p");
         fmt::Display::fmt(BStr::from_bytes(buf.get(..len).unwrap_or_default()), f)
     }
 }

@@ -4,7 +4,10 @@
 
 use crate::kernel_ext::symbol::{Address, Location};
 use crate::prelude::*;
-use crate::probe::Mechanism;
+use crate::probe::{
+    Mechanism,
+    Named, //
+};
 
 /// A kind of probe, for example [`kprobe::Kind`](crate::kprobe::Kind). The library implements it.
 ///
@@ -30,9 +33,9 @@ use crate::probe::Mechanism;
 pub unsafe trait Kind: Sized + 'static {
     /// The place of a probe: a [`Target`](crate::Target), as `Target::symbol(c"vfs_read")`, or the
     /// name of a tracepoint, `c"sched_switch"`.
-    type Target<'a>: Copy;
+    type Target<'a>: Named<'a>;
     /// The [`Options`] that only this kind has.
-    type Specific: Copy + Default;
+    type Specific: Copy + Default + Send;
     /// The C struct of a registered probe.
     type Raw: Raw;
 
@@ -86,6 +89,8 @@ pub unsafe trait Handles<K: Kind>: Send + Sync + 'static {
 pub struct Options<S = ()> {
     pub(crate) disabled: bool,
     pub(crate) partial: bool,
+    /// Its index, if it is one of a [`Pending`](crate::Pending).
+    pub(crate) pending: Option<u32>,
     pub(crate) specific: S,
 }
 

@@ -4,6 +4,7 @@
 
 use super::{
     module_entry::ModuleEntry,
+    named::explain,
     registered::switches, //
 };
 use crate::kernel_ext::may_wait::{may_register, may_wait};
@@ -77,15 +78,18 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         ) {
             let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
             let find = move |_: &_| Ok((targets.len(), plan));
-            Self::register(find, options.partial, handler)
+            let explain = move |index: u32, error| explain(targets[index as usize], error);
+            Self::register(find, options.partial, explain, handler)
         }
     }
 
     /// Registers a probe for each place that `find` finds. `find` is called with the lock of this
-    /// kind held, and returns the number of places and the plan for each.
+    /// kind held, and returns the number of places and the plan for each. `explain` is called for
+    /// each that is refused.
     pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
         find: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
         partial: bool,
+        explain: impl Fn(u32, Error) + 'a,
         handler: impl PinInit<H, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
@@ -104,7 +108,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
                 *members = Member::all(count, handler)?;
                 // SAFETY: The handler is initialised and pinned, and the members are not resized;
                 // both are dropped after the probes are unregistered.
-                unsafe { Member::register(guard, members, partial, plan)? }
+                unsafe { Member::register(guard, members, partial, explain, plan)? }
             },
             // SAFETY: Each of `pointers`, which are not resized, points at a registered probe.
             // INVARIANT: This puts them on the list.
@@ -216,6 +220,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         guard: <K::Raw as Raw>::Guard,
         members: &mut [Self],
         partial: bool,
+        explain: impl Fn(u32, Error),
         plan: impl Fn(usize) -> <K::Raw as Raw>::Plan<'a>,
     ) -> Result<KVVec<*mut K::Raw>> {
         let mut pointers = KVVec::with_capacity(members.len(), GFP_KERNEL)?;
@@ -234,6 +239,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
                 |raw, error| {
                     (*Registered::<K>::from_raw(raw)).refused.set(Some(error));
                     first.get_or_insert((index_of(raw) as c_uint, error));
+                    explain(index_of(raw) as u32, error);
                     if partial {
                         Ok(())
                     } else {

@@ -2,7 +2,7 @@
 
 //! A single probe and its handler.
 
-use super::module_entry::ModuleEntry;
+use super::{module_entry::ModuleEntry, named::explain};
 use crate::kernel_ext::may_wait::may_register;
 use crate::prelude::*;
 use crate::probe::{
@@ -66,7 +66,7 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
                 // initialised, and the fields do not move.
                 registered <- unsafe {
                     pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
-                        registered.write(Registered::uninit(0));
+                        registered.write(Registered::uninit(options.pending.unwrap_or(0)));
                         Self::try_register((*registered).as_raw(), target, options)
                     })
                 },
@@ -93,7 +93,12 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
         let guard = K::Raw::lock()?;
         let plan = |_| H::plan::<Self>(target, options);
         // SAFETY: By the safety requirements. The callbacks are for probes of this type.
-        unsafe { K::Raw::register::<K>(guard, &mut [raw], plan, |_, error| Err(error)) }.map(|_| ())
+        let done = unsafe { K::Raw::register::<K>(guard, &mut [raw], plan, |_, error| Err(error)) };
+        done.map(|_| ()).inspect_err(|&error| {
+            if options.pending.is_none() {
+                explain(target, error);
+            }
+        })
     }
 
     /// Returns the handler.

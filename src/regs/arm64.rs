@@ -4,10 +4,7 @@
 //!
 //! C header: [`arch/arm64/include/asm/ptrace.h`](srctree/arch/arm64/include/asm/ptrace.h)
 
-use crate::{
-    prelude::*,
-    regs::Entry, //
-};
+use crate::prelude::*;
 
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`). Kprobes on arm64 do
 /// not use it.
@@ -21,20 +18,6 @@ pub(crate) fn instruction_len(_kp: &bindings::kprobe) -> usize {
 
 /// The instruction there while the function has no tracer (`aarch64_insn_gen_nop()`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0xd503_201f_u32.to_le_bytes();
-
-/// Returns the `ftrace_ops` that ftrace calls at a function, whose address is before the function's
-/// entry. `None` in kernels without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. `read` reads kernel
-/// memory.
-#[inline]
-pub(crate) fn ftrace_callee(ip: usize, read: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {
-    // As in `ftrace_rec_set_ops()`.
-    let literal = ip.wrapping_sub(12) & !7;
-    if cfg!(CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS) {
-        read(literal)
-    } else {
-        None
-    }
-}
 
 /// A CPU register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +58,7 @@ impl Register {
     pub(crate) const INSTRUCTION_POINTER: Self = Self::Pc;
     pub(crate) const STACK_POINTER: Self = Self::Sp;
     pub(crate) const FLAGS: Self = Self::Pstate;
+    pub(super) const RETURN_ADDRESS: Self = Self::X(30);
 
     /// Returns the register of the `n`th argument of a kernel function, from 0 to 7.
     #[inline(always)]
@@ -96,64 +80,6 @@ pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
 /// The same of a 32-bit system call, in the lower half.
 pub(crate) use syscall_argument as compat_syscall_argument;
 
-/// Sets the result and continues at the return address in the link register, like
-/// `override_function_with_return()`.
-///
-/// # Safety
-///
-/// `regs` must be the saved registers at the entry of a function that need not run. The handler
-/// must return nonzero.
-#[inline]
-pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
-    unsafe {
-        register(regs, Register::X(0)).write(ret);
-        register(regs, Register::Pc).write(register(regs, Register::X(30)).read());
-    }
-}
-
-/// Waits for nothing: an override returns straight to the caller, so no task is ever in the
-/// module's text.
-#[inline]
-pub(crate) fn wait_for_overridden() {}
-
-/// Increments this CPU's word at `count`, by `this_cpu_inc()`: no single instruction can do that
-/// here.
-///
-/// # Safety
-///
-/// `count` must be a per-CPU pointer to a word.
-#[inline(always)]
-pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
-    // SAFETY: By the safety requirements, `count` is a per-CPU pointer to a word.
-    unsafe { bindings::kprobes_percpu_inc(count.cast()) };
-}
-
-/// Adds `n` to a counter that only this CPU writes. An interrupt may write it in between, hence
-/// atomic.
-#[inline(always)]
-pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
-    counter.fetch_add(n, Ordering::Relaxed);
-}
-
-/// Reads a word of the `thread_info` with which the current task begins.
-///
-/// # Safety
-///
-/// There must be a word of 32 bits at that offset.
-#[inline(always)]
-unsafe fn thread_info(offset: usize) -> u32 {
-    // SAFETY: By the safety requirements.
-    unsafe { current().byte_add(offset).cast::<u32>().read_volatile() }
-}
-
-/// As `raw_smp_processor_id()`.
-#[inline(always)]
-pub(crate) fn cpu() -> u32 {
-    // SAFETY: A `thread_info` has the CPU at that offset.
-    unsafe { thread_info(bindings::KPROBES_TASK_CPU) }
-}
-
 /// The current task. No function is called for it, because ftrace could trace that.
 #[inline(always)]
 pub(crate) fn current() -> *mut task_struct {
@@ -167,66 +93,6 @@ pub(crate) fn current() -> *mut task_struct {
         );
     }
     task
-}
-
-/// As `preempt_count()`.
-#[inline(always)]
-pub(crate) fn preempt_count() -> u32 {
-    // SAFETY: A `thread_info` has the count at that offset. Interrupts leave it as they found it.
-    unsafe { thread_info(bindings::KPROBES_TASK_PREEMPT_COUNT) }
-}
-
-/// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
-///
-/// # Safety
-///
-/// `task` must be the current one. There must be a word that only its task writes.
-#[inline(always)]
-pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
-    task: *mut task_struct,
-) -> Entry {
-    if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
-        return Entry::Interrupt;
-    }
-    // SAFETY: By the safety requirements, the word is there. Interrupts leave it as they found it.
-    unsafe {
-        let word = task.byte_add(AT).cast::<u32>();
-        let bits = word.read_volatile();
-        if bits & (1 << BIT) != 0 {
-            return Entry::Within;
-        }
-        word.write_volatile(bits | (1 << BIT));
-    }
-    compiler_fence(Ordering::SeqCst);
-    Entry::Entered
-}
-
-/// Clears the bit.
-///
-/// # Safety
-///
-/// [`enter_in_task`] must have set it in `task`.
-#[inline(always)]
-pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut task_struct) {
-    compiler_fence(Ordering::SeqCst);
-    // SAFETY: By the safety requirements of this function.
-    unsafe {
-        let word = task.byte_add(AT).cast::<u32>();
-        word.write_volatile(word.read_volatile() & !(1 << BIT));
-    }
-}
-
-/// As `preempt_disable_notrace()`.
-#[inline(always)]
-pub(crate) fn preempt_disable() {
-    // SAFETY: The count is there. What interrupts this leaves it as it was.
-    unsafe {
-        let count = current()
-            .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
-            .cast::<u32>();
-        count.write_volatile(count.read_volatile() + 1);
-    }
-    compiler_fence(Ordering::SeqCst);
 }
 
 /// As `preempt_enable_notrace()`.

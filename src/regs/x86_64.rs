@@ -4,14 +4,9 @@
 //!
 //! C header: [`arch/x86/include/asm/ptrace.h`](srctree/arch/x86/include/asm/ptrace.h)
 
-use crate::{
-    prelude::*,
-    regs::Entry, //
-};
-use core::{
-    arch::asm,
-    sync::atomic::AtomicU64, //
-};
+use crate::prelude::*;
+use crate::regs::Entry;
+use core::arch::asm;
 
 /// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 5;

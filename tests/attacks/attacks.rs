@@ -18,6 +18,7 @@
 //! // since: SERIES                skipped on older kernels
 //! // leaks                        it leaks memory itself
 //! // races                        it is made on four CPUs at once, too
+//! // victim: N ARGUMENTS          stress_victim is loaded and unloaded N times meanwhile
 //! ```
 //!
 //! A case is made by `attack=FILE/NAME`. While an attack is there, a program makes a hundred calls
@@ -313,6 +314,7 @@ attacks! {
     own_code,
     owners,
     ownership,
+    pending,
     sleeps,
     stacks,
     system_calls,

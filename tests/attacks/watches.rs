@@ -4,6 +4,7 @@
 
 // case makes_a_watch: harmless
 // says: EDEADLK
+// says: EDEADLK
 // case drops_a_probe: harmless
 // says: dropped: 0 hits, 0 missed
 // case drops_itself: stopped attacks: ModuleWatch dropped in the handler of a ModuleWatch
@@ -13,7 +14,10 @@ use super::*;
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         b"makes_a_watch" => {
-            let make = || made(ModuleWatch::new(Nop)).map(drop);
+            let make = || {
+                tell(made(Pending::<kprobe::Kind, _>::new(&[OTHER], Nop)).map(drop));
+                made(ModuleWatch::new(Nop)).map(drop)
+            };
             one(ModuleWatch::new(does("", once(make))))
         }
         b"drops_a_probe" => {

@@ -18,7 +18,7 @@ module! {
 }
 
 /// The offset of the first instruction after the ftrace call.
-const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
+const ENTRY: u32 = if cfg!(not(CONFIG_X86_64)) {
     8
 } else if cfg!(CONFIG_X86_KERNEL_IBT) {
     9
@@ -29,6 +29,8 @@ const ENTRY: u32 = if cfg!(CONFIG_ARM64) {
 /// The entry point of the system call.
 const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
     c"__arm64_sys_execve"
+} else if cfg!(CONFIG_RISCV) {
+    c"__riscv_sys_execve"
 } else {
     c"__x64_sys_execve"
 };

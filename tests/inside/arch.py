@@ -17,8 +17,11 @@ _ARM64 = {
     "finit_module": 273, "delete_module": 106, "getpriority": 141, "prefix": "__arm64_sys_",
     "entry": "breakpoint", "within": "EINVAL", "assembly": "ret_from_fork",
 }
+_RISCV64 = {**_ARM64, "prefix": "__riscv_sys_", "within": "EILSEQ",
+            "assembly": "ret_from_fork_kernel_asm"}
 X86_64 = os.uname().machine == "x86_64"
-_THIS = _X86_64 if X86_64 else _ARM64
+RISCV64 = os.uname().machine == "riscv64"
+_THIS = _X86_64 if X86_64 else _RISCV64 if RISCV64 else _ARM64
 ENTRY, WITHIN, ASSEMBLY = _THIS["entry"], _THIS["within"], _THIS["assembly"]
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -84,7 +87,7 @@ def _takes(place):
 def offsets(function):
     """The offset of an instruction in the function, after the ftrace call, and an offset within
     that or a later instruction."""
-    if not X86_64:
+    if not X86_64 and not RISCV64:
         return 8, 10
     # 5 is after an ftrace call at the entry. It is refused if there is an ENDBR before that call.
     inside = next(n for n in range(5, 64) if _takes(f"{function}+{n}"))

@@ -26,6 +26,7 @@ sys.path.append("qemu")
 from verdict import FAULTS
 
 MODULE = "tests/attacks/attacks.ko"
+VICTIM = "tests/stress/stress_victim.ko"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
 CALLS = 100
 # An address as the kernel's are on x86-64, and not hashed. An errno as a pointer is none.
@@ -132,6 +133,12 @@ def meanwhile(case, races):
     else:
         calls()
     system_works()
+    if case.victim:
+        rounds, _, arguments = case.victim.partition(" ")
+        for _ in range(int(rounds)):
+            if not outcome(kmod.insmod, VICTIM, arguments):
+                kmod.write("/sys/module/stress_victim/parameters/call", 5)
+                kmod.rmmod("stress_victim")
     if case.opens:
         # The module cannot be unloaded while a program has this file open.
         with open(case.opens, "rb"):

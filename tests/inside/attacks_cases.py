@@ -19,6 +19,7 @@ class Case:
     opens: str = ""
     since: str = "0"
     leaks: bool = False
+    victim: str = ""
 
     @property
     def leaves(self):
@@ -44,7 +45,7 @@ def cases():
             new = re.fullmatch(
                 r"// case ?(\w*): (harmless|refused|stopped|complains) ?(.*)", line)
             more = re.fullmatch(
-                r"// (says|says some|held|given|opens|since|races|leaks)(?:: (.*))?", line)
+                r"// (says|says some|held|given|opens|since|races|leaks|victim)(?:: (.*))?", line)
             if new:
                 name = source.stem + (f"/{new[1]}" if new[1] else "")
                 of_this.append(Case(name, new[2], new[3]))

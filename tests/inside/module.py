@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, compares the log with what
-README.md promises, and what insmod refuses with rust_kprobe.rs. Prints KTAP.
+rust_kprobe.rs documents, and what insmod refuses. Prints KTAP.
 
 usage: module.py [TEST...]
 """
@@ -48,7 +48,6 @@ AT_MOST = r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(E
 DEFINITIONS = {
     "unknown symbol": (
         "p:x no_such_function", "ENOENT", rf'1 "p:x no_such_function", column 5: {NO_SYMBOL}'),
-    "unknown module": ("p nomodule:f", "ENOENT", rf'1 "p nomodule:f", column 3: {NO_SYMBOL}'),
     "offset within an instruction": (
         f"p {TARGET}+{WITHIN}", arch.WITHIN,
         rf'1 "p {TARGET}\+{WITHIN}", column 3: {NO_INSTRUCTION}'),
@@ -82,6 +81,9 @@ REFUSALS = {name: (probes(params), number, "probes: definition " + line)
             for name, (params, number, line) in DEFINITIONS.items()} | {
     "4097 characters": (probes("p " + 4095 * "x"), "ENOSPC",
                         r"probes: the value has at most 4096 characters \(ENOSPC\)", "`p x+.*"),
+    "unknown module": (probes("p nomodule:f"), "ENOENT",
+                       "no probe at nomodule:f, no loaded module has it: -ENOENT",
+                       rf'probes: definition 1 "p nomodule:f", column 3: {NO_SYMBOL}'),
     "the parameter twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
 }
 

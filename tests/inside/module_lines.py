@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the module says of a hit, as README.md promises."""
+"""What the module says of a hit, as rust_kprobe.rs documents."""
 import json
 import os
 import re

@@ -98,8 +98,8 @@ def test_connections():
                 ports.append(client.getsockname()[1])
             at = server.getsockname()[1]
         lines = "\n".join(log.lines())
-    to = re.findall(rf"connects from port (\d+) to \(127\.0\.0\.1, {at}\): Ok", lines)
-    accepted = re.findall(rf"accepts at port {at} from \(127\.0\.0\.1, (\d+)\)", lines)
+    to = re.findall(rf"connects from port (\d+) to 127\.0\.0\.1:{at}: Ok", lines)
+    accepted = re.findall(rf"accepts at port {at} from 127\.0\.0\.1:(\d+)", lines)
     equal(([int(port) for port in to], [int(port) for port in accepted]), (ports, ports))
     equal(sorted(theirs[-2:]), [f"@accepts: {len(accepted)}", f"@connects: {len(to)}"])
 

@@ -5,16 +5,22 @@ import contextlib
 import ctypes
 import itertools
 import mmap
+import re
 import time
+from pathlib import Path
 
 from arch import LIBC, checked, inside
 from device import (ALL_KINDS, AROUND, AT, BEFORE, COLLECT, COLLECT_ENTRY, EXACT, FAULTS, FOLLOWED,
                     HITS, INNER, IO_TIMERS, IO_USER, IRQ, NESTED, READER, RETURN_SET, SET,
                     SOFTIRQ, TARGET, VICTIM, WRONG, Device, call_victim, come_and_go, drop,
                     exact, fire, maps_add_up, refused_member, stress, toggled)
-from kmod import (CPUS, Threads, check, ends, equal, insmod, kprobe_list, loaded, log,
-                  match_lines, outcome, probes, refused, rmmod, unregistered, write)
+from kmod import (CPUS, Threads, check, ends, equal, insmod, kprobe_list, loaded, log, match,
+                  match_lines, nothing_left, outcome, probes, refused, rmmod, unregistered, until,
+                  write)
 from stress_form import ROUNDS, SECONDS
+
+WAITING = probes(f"pw:before {VICTIM}; r8w:after {VICTIM}")
+KINDS = {"before": "p", "after": "r"}
 
 
 def test_loaded_and_unloaded_under_fire():
@@ -251,3 +257,49 @@ def test_strings_are_read_while_their_page_comes_and_goes():
     check(0 < faults < hits, f"{faults} faults of {hits} reads")
     exchanges = 2 * threads.count("exchange")
     return f"{exchanges} exchanges, {hits} reads, {faults} EFAULT, {figures}"
+
+
+def state_of_before():
+    return Path("/sys/kernel/debug/rust_kprobe/before").read_text().splitlines()
+
+
+def test_probes_wait_for_their_module():
+    rounds = max(ROUNDS // 10, 5)
+    with loaded("rust_kprobe.ko", WAITING) as kmsg:
+        match_lines(kmsg.lines(), [f"{name}: waits for its module" for name in KINDS])
+        equal(state_of_before(), ["Waiting", "0 missed in all", "0 hits"])
+        for n in range(1, rounds + 1):
+            with stress("stress_victim", "at_init=10"):
+                call_victim(10)
+                match(state_of_before()[0], r"stress_victim\S+ \[\w+\] by \w+, enabled, 0 missed")
+            equal(state_of_before(), ["Gone", "0 missed in all", f"{20 * n} hits"])
+            lines = [re.sub(" at .*", "", line) for line in kmsg.lines()
+                     if re.search(": (registered|gone)", line)]
+            equal(lines, [*(f"{name}: registered {kind}" for name, kind in KINDS.items()),
+                          *(f"{name}: gone, its module has left" for name in KINDS)])
+        rmmod("rust_kprobe")
+        match_lines(ends(kmsg), [unregistered(name, 20 * rounds, 0) + ", gone" for name in KINDS])
+    nothing_left("rust_kprobe")
+    return f"{rounds} rounds"
+
+
+def test_pending_probes_are_dropped_while_their_module_comes_and_goes():
+    def victim():
+        insmod("tests/stress/stress_victim.ko", "at_init=50")
+        call_victim(50)
+        # While a probe is registered, the kernel holds the module for a moment.
+        until(lambda: not outcome(rmmod, "stress_victim"))
+
+    def probing():
+        with loaded("rust_kprobe.ko", WAITING) as kmsg:
+            state_of_before()
+            rmmod("rust_kprobe")
+            match_lines(ends(kmsg), [unregistered(name, missed=0) + "(, gone)?" for name in KINDS])
+
+    with Threads() as threads:
+        for step in victim, probing:
+            threads.start(step, name=step.__name__)
+        threads.start(outcome, state_of_before, name="states")
+        threads.stopped.wait(SECONDS)
+    nothing_left("rust_kprobe", "stress_victim")
+    return threads.told()

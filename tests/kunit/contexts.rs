@@ -91,6 +91,20 @@ mod names {
     }
 }
 
+#[cfg(CONFIG_RISCV)]
+mod names {
+    use kprobes::regs::Register;
+    use kprobes::regs::Register::*;
+
+    pub(super) const ARGUMENTS: [Register; 6] = [X(10), X(11), X(12), X(13), X(14), X(15)];
+    pub(super) const IP: Register = Pc;
+    pub(super) const SP: Register = X(2);
+    pub(super) const FLAGS: Register = Status;
+    pub(super) fn all() -> [(Register, usize); 19] {
+        core::array::from_fn(|n| (X(9 + n as u8), 110 + n))
+    }
+}
+
 use names::*;
 
 const LONG: Target<'static> = Target::symbol(c"kut_long");
@@ -172,14 +186,14 @@ mod tests {
         Ok(())
     }
 
-    /// A small struct takes two registers. A large one is on the stack on x86-64, and on arm64 it
+    /// A small struct takes two registers. A large one is on the stack on x86-64, and elsewhere it
     /// takes a register, which points at it.
     #[test]
     fn structs_by_value() -> Result {
         let target = Target::symbol(c"kut_structs");
         let take = |cx: &kprobe::Context<'_>| <(_, _, _, _)>::into(cx.args());
         let [a, b, c, d]: [usize; 4] = at(target, take, || kut_call_structs())?;
-        if cfg!(CONFIG_ARM64) {
+        if cfg!(not(CONFIG_X86_64)) {
             assert_eq!([a, b, d], [11, 12, 16]);
         } else {
             assert_eq!([a, b, c], [11, 12, 16]);

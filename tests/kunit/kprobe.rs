@@ -233,9 +233,9 @@ mod tests {
         let probes = [ips()?, ips()?];
         kut_div(some());
         for probe in &probes {
-            // On x86, after a breakpoint of one byte, and after the ftrace call of five; on arm64,
+            // On x86, after a breakpoint of one byte, and after the ftrace call of five; on others,
             // at the breakpoint, and at the next instruction.
-            let after = if cfg!(CONFIG_ARM64) { [0, 4] } else { [1, 5] };
+            let after = if cfg!(CONFIG_X86_64) { [1, 5] } else { [0, 4] };
             let seen = probe.handler().0.each_ref().map(|ip| ip.load(Relaxed));
             assert_eq!(seen, after.map(|bytes| at(probe) + bytes));
         }

@@ -120,6 +120,13 @@ void kut_call_syscall(bool compat)
 					 .bp = 16 };
 	current_thread_info()->status &= ~TS_COMPAT;
 	current_thread_info()->status |= compat ? TS_COMPAT : 0;
+#elif defined(CONFIG_RISCV)
+	regs = (struct pt_regs){ .orig_a0 = 11, .a0 = 99, .a1 = 12, .a2 = 13, .a3 = 14, .a4 = 15,
+				 .a5 = 16 };
+	if (compat)
+		set_thread_flag(TIF_32BIT);
+	else
+		clear_thread_flag(TIF_32BIT);
 #else
 	regs.orig_x0 = 11;
 	regs.regs[0] = 99;
@@ -147,6 +154,15 @@ noinline __noclone void kut_registers(void)
 		     "kut_registers_set: nop\n"
 		     "pop %%rbp\n" ::: "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
 		     "r10", "r11", "r12", "r13", "r14", "r15", "memory");
+#elif defined(CONFIG_RISCV)
+	/* Without sp, gp, tp and s0, x2 to x4 and x8. */
+	asm volatile(".irp n,1,5,6,7,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27\n"
+		     "	li x\\n, 101 + \\n\n"
+		     ".endr\n"
+		     ".globl kut_registers_set\n"
+		     "kut_registers_set: nop\n" ::: "x1", "x5", "x6", "x7", "x9", "x10", "x11",
+		     "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22",
+		     "x23", "x24", "x25", "x26", "x27", "memory");
 #else
 	/* Without x18, which the kernel may reserve. */
 	asm volatile("stp x29, x30, [sp, #-16]!\n"
@@ -177,6 +193,13 @@ noinline __noclone int kut_steps(void)
 		     "jnz 1f\n"
 		     "kut_step_else: mov $100, %0\n"
 		     "1:\n" : "=r" (value) :: "cc");
+#elif defined(CONFIG_RISCV)
+	asm volatile("li %0, 1\n"
+		     ".globl kut_step, kut_step_else\n"
+		     "kut_step: addi %0, %0, 2\n"
+		     "bnez %0, 1f\n"
+		     "kut_step_else: li %0, 100\n"
+		     "1:\n" : "=r" (value));
 #else
 	asm volatile("mov %w0, #1\n"
 		     ".globl kut_step, kut_step_else\n"
@@ -289,7 +312,7 @@ int kut_write_user(unsigned long at, const void *from, unsigned long len)
 	return copy_to_user((void __user *)at, from, len) ? -EFAULT : 0;
 }
 
-/* The registers of the HPET, which have no effects when they are read; 0 on arm64. */
+/* The registers of the HPET, which have no effects when they are read; 0 on others than x86-64. */
 unsigned long kut_map_device(void)
 {
 	return IS_ENABLED(CONFIG_X86_64) ? (unsigned long)ioremap(0xfed00000, PAGE_SIZE) : 0;

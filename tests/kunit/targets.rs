@@ -24,6 +24,8 @@ pub(crate) const NONE: Target<'static> = Target::symbol(c"no_such_function");
 /// Assembly, which ftrace does not know.
 pub(crate) const ASSEMBLY: Target<'static> = Target::symbol(if cfg!(CONFIG_X86_64) {
     c"ret_from_fork_asm"
+} else if cfg!(CONFIG_RISCV) {
+    c"ret_from_fork_kernel_asm"
 } else {
     c"ret_from_fork"
 });
@@ -59,7 +61,6 @@ unsafe extern "C" {
     pub(crate) safe fn kut_interrupt();
     pub(crate) safe fn kut_level() -> u32;
     pub(crate) safe fn kut_everywhere() -> u32;
-    pub(crate) safe fn kut_task(to: &mut [u64; 7]);
     pub(crate) fn kut_chain(frames: *mut usize, n: u32) -> u32;
     pub(crate) fn kut_chain_in_interrupt(frames: *mut usize, n: u32) -> u32;
     pub(crate) safe fn kut_fields(rest: u8) -> usize;
@@ -94,6 +95,8 @@ pub(crate) fn skip(why: &'static CStr) -> Result {
 pub(crate) const FIRST: Register = Register::Di;
 #[cfg(CONFIG_ARM64)]
 pub(crate) const FIRST: Register = Register::X(0);
+#[cfg(CONFIG_RISCV)]
+pub(crate) const FIRST: Register = Register::X(10);
 
 /// Returns how often `kut_skipped()` really ran.
 pub(crate) fn ran() -> i32 {

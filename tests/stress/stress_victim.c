@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A module that is unloaded while its function is probed. Writing N to its
- * parameter `call` calls the function N times.
+ * parameter `call` calls the function N times. Its init does so, too, and may fail.
  */
+#include <linux/kprobes.h>
 #include <linux/module.h>
+
+#define CREATE_TRACE_POINTS
+#include "stress_trace.h"
 
 noinline u64 stress_victim(u64 value);
 noinline u64 stress_victim(u64 value)
@@ -16,6 +20,30 @@ noinline u64 stress_victim(u64 value)
 	return value;
 }
 
+void stress_not_probed(void);
+noinline void __kprobes stress_not_probed(void)
+{
+}
+
+static unsigned int at_init;
+module_param(at_init, uint, 0400);
+MODULE_PARM_DESC(at_init, "how often the init calls the function");
+
+static int error;
+module_param(error, int, 0400);
+MODULE_PARM_DESC(error, "with what the init fails");
+
+/* Calls itself, so that a return probe can miss calls. */
+static noinline void call_often(unsigned int times)
+{
+	if (!times)
+		return;
+	trace_stress_passed(times);
+	stress_victim(times);
+	call_often(times - 1);
+	barrier();
+}
+
 static int call(const char *text, const struct kernel_param *param)
 {
 	unsigned int times;
@@ -23,8 +51,7 @@ static int call(const char *text, const struct kernel_param *param)
 
 	if (ret)
 		return ret;
-	while (times--)
-		stress_victim(times);
+	call_often(times);
 	return 0;
 }
 
@@ -33,7 +60,8 @@ module_param_cb(call, &call_ops, NULL, 0200);
 
 static int __init victim_init(void)
 {
-	return 0;
+	call_often(at_init);
+	return error;
 }
 module_init(victim_init);
 
