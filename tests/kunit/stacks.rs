@@ -303,7 +303,10 @@ mod tests {
     fn rust_functions_have_their_path() -> Result {
         #[inline(never)]
         fn here() {}
-        let location = text(fmt!("{}", Address::new(here as *const () as usize).location()))?;
+        let location = text(fmt!(
+            "{}",
+            Address::new(here as *const () as usize).location()
+        ))?;
         assert!(location.to_bytes().starts_with(module_path!().as_bytes()));
         Ok(())
     }
