@@ -58,9 +58,9 @@ impl<H: Handler> Redirect<H> {
         /// # Safety
         ///
         /// At each address that `handler` returns, an instruction of the kernel must begin that
-        /// stays there until the probe is dropped, and with which the probed code can continue: with
-        /// its CPU registers and its stack as they are, and with whatever the instructions that are
-        /// left out or repeated were to do.
+        /// stays there until the probe is dropped, and with which the probed code can continue:
+        /// with its CPU registers and its stack as they are, and with whatever the instructions
+        /// that are left out or repeated were to do.
         [unsafe] for<'a> Target<'a>, Options, register
     }
 }
