@@ -17,7 +17,7 @@ pub(crate) use crate::prelude::*;
 pub(crate) use crate::probe;
 pub(crate) use crate::probe::*;
 pub(crate) use crate::regs;
+pub(crate) use crate::regs::current_field;
 pub(crate) use crate::regs::Register;
 pub(crate) use crate::target::Target;
-pub(crate) use crate::task::current_field;
 pub(crate) use crate::task::Comm;

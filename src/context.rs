@@ -10,9 +10,9 @@ use crate::args::{FromWord, FromWords};
 use crate::kernel_ext::symbol::Address;
 use crate::prelude::*;
 use crate::probe;
-use crate::regs::{self, Register};
 #[cfg(CONFIG_PREEMPT_RT)]
-use crate::task::current_field;
+use crate::regs::current_field;
+use crate::regs::{self, Register};
 
 /// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
 pub trait Place {

@@ -79,3 +79,16 @@ pub use arch::Register;
 pub(crate) use arch::*;
 #[cfg(not(CONFIG_X86_64))]
 pub(crate) use generic::*;
+
+/// Reads a field of the current task. What a pointer there points at, another CPU may free
+/// meanwhile, unless it is the task's own.
+///
+/// # Safety
+///
+/// `struct task_struct` must have a `T` at `offset`, for which all bit patterns are valid.
+#[inline(always)]
+pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
+    // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
+    // that offset. It may be written concurrently, hence volatile.
+    unsafe { current().byte_add(offset).cast::<T>().read_volatile() }
+}

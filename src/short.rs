@@ -516,10 +516,10 @@ pub mod __short {
     pub fn show<M: Module<State: Send + Sync> + 'static>(
         prefix: &'static [u8],
         state: Shared<M>,
-        files: impl for<'d, 'dir> FnOnce(&'d M::State, &'dir ScopedDir<'d, 'dir>) + 'static,
+        add: impl for<'d, 'dir> FnOnce(&'d M::State, &'dir ScopedDir<'d, 'dir>) + 'static,
     ) -> impl PinInit<Scope<Shared<M>>> {
         let name = CStr::from_bytes_with_nul(prefix).unwrap_or_default();
-        Scope::dir(state, name, |state, dir| files(state.get(), dir))
+        Scope::dir(state, name, |state, dir| add(state.get(), dir))
     }
 
     /// Where `probes!` looks for what is neither `at`, `entry` nor `on`.

@@ -71,9 +71,11 @@ impl<At: AtCall> Context<'_, At> {
     ///
     /// Errors: `EFAULT` if they cannot be read, because the probed function is another one.
     pub fn syscall_args<T: FromWords>(&self) -> Result<T> {
-        let user: KernelPtr<[usize; size_of::<pt_regs>() / size_of::<usize>()]> = self.arg0();
+        type Words = [usize; size_of::<pt_regs>() / size_of::<usize>()];
+
+        let user: KernelPtr<Words> = self.arg0();
         // SAFETY: A `struct pt_regs` consists of integers.
-        let user_regs = &unsafe { transmute::<_, pt_regs>(user.read()?) };
+        let user_regs = &unsafe { transmute::<Words, pt_regs>(user.read()?) };
         let compat = self.in_compat_syscall();
         Ok(T::from_words(|n| match compat {
             true => regs::compat_syscall_argument(user_regs, n) as u32 as usize,

@@ -12,7 +12,7 @@
 use crate::context::{Context, Place};
 use crate::kernel_ext::nofault::KernelPtr;
 use crate::prelude::*;
-use crate::regs;
+use crate::regs::current_field;
 use kernel::task::Pid;
 
 /// Methods that return a field of the current task or of its credentials.
@@ -174,19 +174,6 @@ unsafe fn field_behind<T: kernel::transmute::FromBytes + Default>(
     // SAFETY: By the safety requirements.
     let struct_behind: KernelPtr = unsafe { current_field(pointer) };
     struct_behind.field(field).read().unwrap_or_default()
-}
-
-/// Reads a field of the current task. What a pointer there points at, another CPU may free
-/// meanwhile, unless it is the task's own.
-///
-/// # Safety
-///
-/// `struct task_struct` must have a `T` at `offset`, for which all bit patterns are valid.
-#[inline(always)]
-pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
-    // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
-    // that offset. It may be written concurrently, hence volatile.
-    unsafe { regs::current().byte_add(offset).cast::<T>().read_volatile() }
 }
 
 display_by_core!([] Comm);
