@@ -318,8 +318,8 @@ impl<At: Probed> Context<'_, At> {
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address
-    /// on arm64 and riscv64. On x86-64 it is one byte further, after the breakpoint, even where the kernel uses
-    /// no breakpoint.
+    /// on arm64 and riscv64. On x86-64 it is one byte further, after the breakpoint, even where the
+    /// kernel uses no breakpoint.
     #[inline(always)]
     pub fn ip(&self) -> usize {
         self.hit.get(Register::INSTRUCTION_POINTER)
@@ -386,8 +386,8 @@ macro_rules! arguments {
             ///
             /// A struct of up to 16 bytes that is passed by value takes a register for each 8
             /// bytes. A larger struct is on the stack on x86-64. On arm64 and riscv64, one register
-            /// points at the larger struct. On x86-64, a function that returns a larger struct has a pointer
-            /// to the room for the result as its first argument.
+            /// points at the larger struct. On x86-64, a function that returns a larger struct has
+            /// a pointer to the room for the result as its first argument.
             ///
             /// After the entry of the function, that register may hold anything. x86-64 passes six
             /// arguments in registers, arm64 and riscv64 eight.

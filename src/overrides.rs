@@ -116,8 +116,8 @@ unsafe extern "C" fn entry<O: Owner<bindings::kprobe, Handler: Handler>>(
     // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
     let result = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::entry) };
     let Some(result) = result else { return 0 };
-    // SAFETY: The registers are those at a function's entry, as `kprobe::Calls::settle` checks. By the
-    // safety requirements of `Override::new`, the function need not run. Returning 1 tells the
+    // SAFETY: The registers are those at a function's entry, as `kprobe::Calls::settle` checks. By
+    // the safety requirements of `Override::new`, the function need not run. Returning 1 tells the
     // kernel that execution was redirected, and `Kind::unregister` waits for it.
     unsafe { regs::override_function(regs, result) };
     1

@@ -19,7 +19,8 @@
 //!                               gone
 //! ```
 //!
-//! A [`Pending`](crate::Pending) registers probes when their module is loaded, and again when it comes back.
+//! A [`Pending`](crate::Pending) registers probes when their module is loaded, and again whenever
+//! it comes back.
 
 mod arm;
 mod kind;

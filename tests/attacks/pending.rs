@@ -72,7 +72,7 @@ where
             assert!(known.turn(unloads.get() == 1).is_ok());
         }
     };
-    add(kept, ModuleWatch::new(Does::new("", toggle)))?;
+    add(kept, ModuleWatch::new(does("", toggle)))?;
     keep(kept, probe)
 }
 
@@ -117,7 +117,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 Some(State::Refused(error)) => tell(Err(error)),
                 _ => tell(Ok(())),
             };
-            add(to, ModuleWatch::new(Does::new("", asked)))?;
+            add(to, ModuleWatch::new(does("", asked)))?;
             keep(to, set)?;
         }
         b"not_loaded" => {
