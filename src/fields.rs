@@ -19,8 +19,9 @@
 //! then confirms the offset, the size and the sign of each field that the module reads.
 //!
 //! So offsets and types are those of one kernel build. insmod compares the vermagic: the release
-//! and a few options. With `CONFIG_MODVERSIONS`, checksums of the symbols that the module uses
-//! replace the release. If a kernel with other structs loads the module, fields have wrong values.
+//! and a few options. With `CONFIG_MODVERSIONS`, it compares checksums of the symbols that the
+//! module uses instead of the release. If a kernel with other structs loads the module, fields have
+//! wrong values.
 //!
 //! # Types
 //!
@@ -30,7 +31,7 @@
 //! | `bool` | `bool` |
 //! | `enum` | the integer that the compiler chooses for it |
 //! | `__be16`, `__le32` | `u16`, `u32` in the byte order of the field: see [`u16::from_be`] |
-//! | array of integers or pointers, of up to 1024 bytes | array; of `u8` for `bool` |
+//! | array of integers or pointers, of up to 1024 bytes | array; an array of `bool` becomes an array of `u8` |
 //! | larger array of these | error of rustc; read an element, or take `&` of the array |
 //! | pointer to a struct or an integer | [`KernelPtr`] to that type |
 //! | any other pointer | `KernelPtr` |
@@ -43,8 +44,9 @@
 //! To see the type of a field, write `let n: () = field!(sk, sk_backlog.len)?;`: the error of rustc
 //! names it.
 //!
-//! `src/fields.py` reads the paths from the module's source files, where macros are not yet
-//! expanded. So write each path in full: a macro of the module cannot pass one to `field!`.
+//! `src/fields.py` finds the field paths, such as `f_path.dentry`, in the module's source text,
+//! before macros are expanded. So write each path in full: a macro of the module cannot pass one to
+//! `field!`.
 //!
 //! Context: any; nothing here sleeps, locks or faults. Another CPU may meanwhile change a field or
 //! a pointer on the path, or free what the pointer points at. Then any value may be read.
@@ -103,7 +105,8 @@ macro_rules! field {
 ///
 /// The Rust module has the types that the source names, as `c::sock` or in `use c::{sock, socket}`,
 /// and those of the fields that the source reads. An anonymous struct has the name of its
-/// `typedef`, as `c::atomic_t`. A [`KernelPtr`] points at these types; they have no values.
+/// `typedef`, as `c::atomic_t`. These types serve only as the target type of a [`KernelPtr`]; no
+/// value of them can be created.
 #[macro_export]
 macro_rules! c_structs {
     ($vis:vis $name:ident) => {

@@ -33,7 +33,8 @@ probe::kind! {
 /// [`OverrideSet`] of [`syscall!(all "openat")`](crate::syscall); open(2), which does the same;
 /// io_uring; the kernel's own calls of what is behind. `security_file_open()` is common to all.
 ///
-/// The kernel never optimises the probe into a jump, where a handler could not redirect execution.
+/// The kernel never optimises this probe into a jump: the handler of an optimised probe could not
+/// redirect execution.
 ///
 /// Dropping it unregisters the probe, and waits for running handlers and, on x86-64, for tasks that
 /// are returning from the function. A handler must not drop it.
@@ -97,7 +98,7 @@ impl<H: Handler> OverrideSet<H> {
 
 impl<H: Handler> Pending<Kind, H> {
     probe::constructors! {
-        /// As for other kinds.
+        /// Registers `handler` as the `new` of a `Pending` of any other kind does.
         ///
         /// # Safety
         ///

@@ -22,7 +22,7 @@ pub enum State {
     Registered,
     /// Its module was unloaded.
     Gone,
-    /// When its module was loaded last, the probe was refused.
+    /// The probe was refused the last time its module was loaded.
     Refused(Error),
 }
 
@@ -30,16 +30,15 @@ pub enum State {
 /// Each is registered when its module is loaded, before the module's init runs, unregistered when
 /// the module is unloaded, and registered again when that is loaded again.
 ///
-/// A target is `MODULE:symbol`, or a tracepoint of any module. Where it is there already, or cannot
-/// wait, the probe is registered at once. A probe that is refused when its module is loaded does
-/// not keep the module from being loaded; one log line has the error, as [`state`](Pending::state)
-/// has.
+/// A target is `MODULE:symbol`, or a tracepoint of any module. If a target's module is already
+/// loaded, or the target belongs to no module, its probe is registered at once. A probe that is
+/// refused when its module is loaded does not keep the module from being loaded. The error is
+/// logged on one line, and [`state`](Pending::state) returns it, too.
 ///
-/// Other probes pay nothing for it, because it is a type of its own: the probes come and go, and
-/// their handler stays, which costs them one load per hit.
+/// A hit of a pending probe costs one more load, because its handler outlives each registration.
 ///
-/// Context: process context; all methods sleep. In the handler of a [`ModuleWatch`], dropping it is
-/// stopped as dropping a watch is.
+/// Context: process context; all methods sleep. It must not be dropped in the handler of a
+/// [`ModuleWatch`], where that is stopped as the drop of a watch is.
 ///
 /// C functions: `register_module_notifier()`, and those of the kind.
 #[pin_data(PinnedDrop)]
@@ -253,15 +252,15 @@ impl<K: Kind, H: Handles<K>> Pending<K, H> {
         })
     }
 
-    /// Calls `ask` with the probe at the target with this index, if it is registered. What it calls
-    /// of `self` waits forever.
+    /// Calls `ask` with the probe at the target with this index, if it is registered. `ask` must not
+    /// call methods of this `Pending`: they would deadlock.
     pub fn with<T>(&self, index: usize, ask: impl FnOnce(&Registered<K>) -> T) -> Option<T> {
         let probes = self.watch.handler().probes.lock();
         probes.get(index)?.registered().map(ask)
     }
 
-    /// Returns the sum of what its probes have [missed](Registered::missed), whenever they were
-    /// registered.
+    /// Returns how many hits its probes have [missed](Registered::missed) in all, including in
+    /// earlier registrations.
     pub fn missed(&self) -> u64 {
         let all = self.watch.handler();
         let probes = all.probes.lock();

@@ -23,7 +23,8 @@ probe::kind! {
 /// a hit nor a [miss](probe::Registered::missed). If something else redirects the function at its
 /// entry, such as a live patch, one of the two takes effect.
 ///
-/// The kernel never optimises the probe into a jump, where a handler could not redirect execution.
+/// The kernel never optimises this probe into a jump: the handler of an optimised probe could not
+/// redirect execution.
 ///
 /// C functions: `register_kprobe()`, `instruction_pointer_set()`, `unregister_kprobe()`.
 pub type Redirect<H> = probe::Probe<Kind, H>;
@@ -84,7 +85,7 @@ impl<H: Handler> RedirectSet<H> {
 
 impl<H: Handler> Pending<Kind, H> {
     probe::constructors! {
-        /// As for other kinds.
+        /// Registers `handler` as the `new` of a `Pending` of any other kind does.
         ///
         /// # Safety
         ///

@@ -35,12 +35,12 @@
 ///   entry; if it is false, the return of that call is not probed.
 /// - Conditions and bodies run in the context of the probed code, which may be an interrupt or an
 ///   NMI. They must not sleep or wait for locks.
-/// - `CX` is the [`Context`](crate::Context) of the hit. With `RESULT`, it is that of the entry in
-///   the condition and that of the return in the body. For the types of arguments and results, see
-///   [`FromWord`](crate::FromWord).
-/// - The arguments of a system call are those that
-///   [`syscall_args`](crate::Context::syscall_args) returns. `syscall!` probes the entry point of
-///   64-bit programs: where 32-bit programs have another, their calls are not hits.
+/// - `CX` is the [`Context`](crate::Context) of the hit. With `RESULT`, the condition gets the
+///   context of the entry, and the body that of the return. For the types of arguments and results,
+///   see [`FromWord`](crate::FromWord).
+/// - The arguments of a system call are those that [`syscall_args`](crate::Context::syscall_args)
+///   returns. `syscall!` probes the entry point that 64-bit programs use. If 32-bit programs use a
+///   different one for the call, their calls are not hits.
 /// - `EXPRESSION` creates the state before the probes are registered. It may use `?`: an error
 ///   fails the loading of the module. In conditions and bodies, `STATE` is a reference to the
 ///   state. Its type is a [`View`](crate::collect::View): a [`CountMap`](crate::CountMap), a

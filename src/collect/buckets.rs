@@ -26,8 +26,8 @@ impl Buckets {
         step: 0,
     };
 
-    /// Buckets of width `step` for the values from `min` to `max - 1`, as bpftrace's `lhist()`. One
-    /// more bucket counts values below `min`, and another one values from `max` on.
+    /// Buckets of width `step` for the values from `min` to `max - 1`, as bpftrace's `lhist()`. Two
+    /// more buckets count the values below `min` and the values of `max` or more.
     ///
     /// Errors: `EINVAL` unless `min < max`, `step` divides `max - min`, and `(max - min) / step` is
     /// at most 1000.

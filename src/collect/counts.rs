@@ -89,17 +89,17 @@ impl Shape for Buckets {
 ///
 /// Each CPU counts separately; reading sums all CPUs.
 ///
-/// A key occupies an entry until the map is drained or cleared. CPUs that add the same new key at
-/// the same time take an entry each, and return all but one. So add the number of CPUs to the
-/// number of keys that you expect.
+/// A key occupies an entry until the map is drained or cleared. If several CPUs add the same new
+/// key at the same time, each takes an entry, and all but one of these are then freed. So add the
+/// number of CPUs to the number of keys that you expect.
 ///
 /// In a full map, handlers can still add to the keys that are there. What they add for a new key is
 /// discarded, and [`dropped`](Keyed::dropped) counts it. So the counts that were drained, those in
 /// the map, and `dropped()` add up to what handlers have added.
 ///
-/// An entry takes 16 to 20 bytes, 8 bytes for each word of its key, and for each possible CPU 8
-/// bytes for each counter: a [`CountMap`] has one for each key, a [`HistogramMap`] one for each
-/// bucket. For example, with 1000 keys of the type [`Comm`](crate::Comm), which has two words, and
+/// The size of an entry is 16 to 20 bytes, plus 8 bytes per word of its key, plus 8 bytes per
+/// counter on each possible CPU. An entry of a [`CountMap`] has one counter, an entry of a
+/// [`HistogramMap`] one per bucket. For example, with 1000 keys of the type [`Comm`](crate::Comm), which has two words, and
 /// 8 CPUs, a `CountMap` takes 94 KiB, and a `HistogramMap` in powers of two 4 MiB.
 pub struct Keyed<K: Key, S: Shape> {
     live: Live<Table<K>>,
@@ -112,7 +112,8 @@ impl<K: Key> Keyed<K, Sum> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// Errors: `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `EINVAL` if `capacity` is out of range, `ENOMEM`, or `EDEADLK` if the caller must
+    /// not sleep.
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         Self::with_shape(capacity, Sum(()))
@@ -190,8 +191,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
         }
     }
 
-    /// Returns how much handlers could not add because the map was full: of a [`HistogramMap`], the
-    /// number of values. Draining and clearing do not reset it.
+    /// Returns the total that was discarded because the map was full: for a [`CountMap`] the sum of
+    /// the `n`, for a [`HistogramMap`] the number of values. Draining and clearing do not reset it.
     ///
     /// Context: any.
     #[inline]
@@ -201,8 +202,8 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 
     /// Returns the entries. Handlers keep adding to them.
     ///
-    /// Context: process context, also to drop the entries: that frees them if the map has been
-    /// drained meanwhile.
+    /// Context: process context. The returned `Entries` must be dropped there, too: if the map has
+    /// since been drained, dropping them frees memory.
     #[inline]
     pub fn read(&self) -> Entries<K, S> {
         Entries {

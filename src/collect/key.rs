@@ -3,7 +3,8 @@
 //! Keys of maps.
 //!
 //! A map converts a key to words of 64 bits, field by field, and hashes and compares these words.
-//! So it ignores the padding of structs, and calls no `Eq` or `Hash` of the module.
+//! So it ignores the padding of structs, and never calls an `Eq` or `Hash` implementation of the
+//! key type.
 
 use super::show::Show;
 use crate::common::*;
@@ -27,7 +28,7 @@ pub trait Key: Copy + Send + Sync + Show + 'static {
     /// Returns the key as words.
     fn words(self) -> Self::Words;
 
-    /// Returns the key with these words, which [`words`](Key::words) has returned.
+    /// Converts words back to the key. `words` must come from [`words`](Key::words).
     fn from_words(words: Self::Words) -> Self;
 }
 

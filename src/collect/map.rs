@@ -12,15 +12,16 @@ use core::hint::spin_loop;
 /// A map of a fixed capacity from keys to values. It carries a value from one hit to another.
 ///
 /// Each key belongs to a bucket, and each bucket has a lock, which an operation holds for a few
-/// dozen instructions. Other CPUs spin on the lock for a bounded time. A handler that interrupts an
-/// operation of its own CPU on the same bucket, as in an NMI, does not spin. A bucket is *busy* for
-/// an operation that does not get its lock. An operation that finds the bucket busy, or no room for
-/// a new key, does nothing, and [`dropped`](Map::dropped) counts it.
+/// dozen instructions. Other CPUs spin on the lock for a bounded time. If a handler, such as one in
+/// an NMI, interrupts an operation on the same bucket on the same CPU, it gives up at once instead
+/// of spinning. If an operation cannot get a bucket's lock, the bucket is *busy*. An operation that
+/// finds the bucket busy, or no room for a new key, does nothing, and [`dropped`](Map::dropped)
+/// counts it.
 ///
 /// Taking an entry makes room for another key. An entry that is never taken stays. To remove old
-/// entries, store a time in the value and call [`retain`](Map::retain), from process context or in
-/// a handler of a rare event, because it visits all entries. Remove the entries of a task at the
-/// tracepoint `sched_process_exit`.
+/// entries, store a time in the value and call [`retain`](Map::retain). It visits all entries, so
+/// call it only from process context or in a handler of a rare event. Remove the entries of a task
+/// at the tracepoint `sched_process_exit`.
 ///
 /// # Examples
 ///
@@ -134,7 +135,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// Errors: `EINVAL` for another capacity, `ENOMEM`, or `EDEADLK` if the caller must not sleep.
+    /// Errors: `EINVAL` if `capacity` is out of range, `ENOMEM`, or `EDEADLK` if the caller must
+    /// not sleep.
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         let hash = Hash::new(secret(capacity)?);
@@ -226,7 +228,8 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         }
     }
 
-    /// Sets the value of `key`. Returns whether it did: the map may be full, or the bucket busy.
+    /// Sets the value of `key`. Returns true on success, and false if the map is full or the bucket
+    /// is busy.
     ///
     /// Context: any.
     #[inline]
@@ -238,8 +241,9 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// whether it did either: the map may be full, or the bucket busy.
     ///
     /// `change` runs with the bucket's lock held, so no other CPU changes the value meanwhile. It
-    /// must be short, because other CPUs spin on the lock. It must not use the same map: operations
-    /// on this bucket would fail, and others could spin with the lock held.
+    /// must be short, because other CPUs spin on the lock. It must not use the same map: an
+    /// operation on this bucket would fail, and one on another bucket could spin while this
+    /// bucket's lock is held.
     ///
     /// Context: any.
     #[inline]
@@ -325,8 +329,9 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         Some(work(at, K::from_words(key), value))
     }
 
-    /// Removes the entries for which `keep` returns false, except those of busy buckets, which stay
-    /// uncounted, as with [`iter`](Map::iter). Handlers may use the map meanwhile.
+    /// Removes the entries for which `keep` returns false. Entries of busy buckets stay, and as
+    /// with [`iter`](Map::iter), `dropped()` does not count them. Handlers may use the map
+    /// meanwhile.
     ///
     /// `keep` runs with the bucket's lock held, so the rules for `change` of
     /// [`update`](Map::update) hold for it, too.

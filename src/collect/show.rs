@@ -363,7 +363,7 @@ where
     }
 }
 
-/// Shows a line for each probe, as a single probe does.
+/// Shows each probe on a line, in the format of a single probe.
 impl<K: Kind, H: Handles<K>> View for Set<K, H>
 where
     Self: 'static,
@@ -376,7 +376,8 @@ where
     }
 }
 
-/// As a set, or what state a probe is in; and what they missed whenever they were registered.
+/// Shows a line for each probe: as in a set if it is registered, else its state. Text ends with the
+/// misses over all registrations.
 impl<K: Kind, H: Handles<K>> View for Pending<K, H>
 where
     Self: 'static,

@@ -6,7 +6,7 @@
 //!
 //! `stack_trace_save()` begins within the handler. `stack_trace_save_regs()` begins at the hit, but
 //! is not exported. So on x86-64, `stack.c` calls the kernel's unwinder with the registers of the
-//! hit. On arm64, it has `stack_trace_save()` skip the frames between the hit and the handler.
+//! hit. On arm64, it tells `stack_trace_save()` to skip the frames between the hit and the handler.
 //!
 //! User stacks are not available: the kernel does not export `stack_trace_save_user()` and
 //! `arch_stack_walk_user()`.
@@ -23,7 +23,8 @@ display_by_core!([const N: usize] Stack<N>);
 const MAX_FRAMES: usize = 127;
 
 /// The calls in progress at a hit, from [`Context::stack`]: up to `N` return addresses, the
-/// innermost first. It takes `8 * N` bytes; in a handler, they are on the stack of the probed code.
+/// innermost first. A `Stack<N>` takes `8 * N` bytes. A local variable of a handler uses that much
+/// of the probed code's kernel stack.
 ///
 /// Equal stacks have equal words, so a stack can be a key of a map. Unused words are 0.
 ///
@@ -98,7 +99,7 @@ impl<At: Place> Context<'_, At> {
     /// |---|---|
     /// | at the entry of a function, by any kind of probe | the caller of the function |
     /// | at an instruction inside a function, in `pre` | the caller of the function |
-    /// | the same, in `post` | the caller of the function that runs next: after a call instruction, the probed function |
+    /// | the same, in `post` | the caller of the function that execution is then in; if the instruction was a call, that caller is the probed function |
     /// | at the return of a function | the caller of the function |
     /// | at a tracepoint | the function that has the tracepoint |
     ///
@@ -118,8 +119,9 @@ impl<At: Place> Context<'_, At> {
     /// - A function that has made a tail call has no frame.
     /// - The stack ends where the kernel's unwinder cannot continue, such as in a function of
     ///   assembly without unwind information.
-    /// - If the function graph tracer traces a function that has a return probe, the frame of its
-    ///   caller may be `return_to_handler`, and the last. In `post` of its `ret` there is no frame.
+    /// - If the function graph tracer traces a function that has a return probe, the caller's frame
+    ///   may show as `return_to_handler`, and the stack may end there. In `post` of the function's
+    ///   `ret` instruction, the stack is then empty.
     /// - On arm64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is missing where
     ///   the function has not yet set up its frame or has left it, except at the function's entry.
     /// - If the compiler does not inline a tracepoint, `__do_trace_...` is the first frame.
