@@ -99,8 +99,9 @@ impl Shape for Buckets {
 ///
 /// The size of an entry is 16 to 20 bytes, plus 8 bytes per word of its key, plus 8 bytes per
 /// counter on each possible CPU. An entry of a [`CountMap`] has one counter, an entry of a
-/// [`HistogramMap`] one per bucket. For example, with 1000 keys of the type [`Comm`](crate::Comm), which has two words, and
-/// 8 CPUs, a `CountMap` takes 94 KiB, and a `HistogramMap` in powers of two 4 MiB.
+/// [`HistogramMap`] one per bucket. For example, with 1000 keys of the type
+/// [`Comm`](crate::Comm), which has two words, and 8 CPUs, a `CountMap` takes 94 KiB, and a
+/// `HistogramMap` in powers of two 4 MiB.
 pub struct Keyed<K: Key, S: Shape> {
     live: Live<Table<K>>,
     shape: S,
