@@ -242,7 +242,7 @@ impl Saved {
         let sp = regs::get(unsafe { &*self.regs }, Register::STACK_POINTER);
         // What is jumped to pushes the registers right below the stack of the probed code. For an
         // exception, the CPU and the kernel push more.
-        let by_jump = by_jump && self.regs.wrapping_add(1) as usize == sp;
+        let by_jump = cfg!(CONFIG_OPTPROBES) && by_jump && self.regs.wrapping_add(1) as usize == sp;
         let by_breakpoint = flags & bindings::KPROBE_FLAG_FTRACE == 0 && !by_jump;
         regs::preempt_count().wrapping_sub(u32::from(by_breakpoint) * bindings::KPROBES_BREAKPOINT)
     }
@@ -292,8 +292,8 @@ impl<At: Probed> Context<'_, At> {
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address
-    /// on arm64 and riscv64. On x86-64 it is one byte further, after the breakpoint, even where the kernel uses
-    /// no breakpoint.
+    /// on arm64 and riscv64. On x86-64 it is one byte further, after the breakpoint, even where the
+    /// kernel uses no breakpoint.
     #[inline(always)]
     pub fn ip(&self) -> usize {
         regs::get(self.regs(), Register::INSTRUCTION_POINTER)
@@ -361,8 +361,8 @@ macro_rules! arguments {
             ///
             /// A struct of up to 16 bytes that is passed by value takes a register for each 8
             /// bytes. A larger struct is on the stack on x86-64. On arm64 and riscv64, one register
-            /// points at the larger struct. On x86-64, a function that returns a larger struct has a pointer
-            /// to the room for the result as its first argument.
+            /// points at the larger struct. On x86-64, a function that returns a larger struct has
+            /// a pointer to the room for the result as its first argument.
             ///
             /// After the entry of the function, that register may hold anything. x86-64 passes six
             /// arguments in registers, arm64 and riscv64 eight.

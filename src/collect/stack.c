@@ -216,7 +216,8 @@ noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsign
 				       const struct kprobes_tracepoint *tp)
 {
 	unsigned long frames[MACHINERY];
-	unsigned int i = 0, all = stack_trace_save(frames, MACHINERY, 0);
+	/* The first is here or, on riscv64, in stack_trace_save(). */
+	unsigned int i = 1, all = stack_trace_save(frames, MACHINERY, 0);
 
 	while (i < all && calls_handler(frames[i], tp))
 		i++;
