@@ -6,7 +6,7 @@
 //!
 //! `stack_trace_save()` begins within the handler. `stack_trace_save_regs()` begins at the hit, but
 //! is not exported. So on x86-64, `stack.c` calls the kernel's unwinder with the registers of the
-//! hit. On arm64, it has `stack_trace_save()` skip the frames between the hit and the handler.
+//! hit. On others, it has `stack_trace_save()` skip the frames between the hit and the handler.
 //!
 //! User stacks are not available: the kernel does not export `stack_trace_save_user()` and
 //! `arch_stack_walk_user()`.
@@ -125,7 +125,7 @@ impl<At: Place> Context<'_, At> {
     /// code. Return probes and the function graph tracer replace return addresses on the stack; the
     /// frames have the original ones.
     ///
-    /// It costs about 400 instructions for each frame. x86-64 needs no kernel option. On arm64, the
+    /// It costs about 400 instructions for each frame. x86-64 needs no kernel option. On others, the
     /// library does not compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING` selects.
     ///
     /// # Limits
@@ -135,7 +135,8 @@ impl<At: Place> Context<'_, At> {
     ///   assembly without unwind information.
     /// - If the function graph tracer traces a function that has a return probe, the frame of its
     ///   caller may be `return_to_handler`, and the last. In `post` of its `ret` there is no frame.
-    /// - On arm64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is missing where
+    /// - On riscv64, the stack of a hit in an interrupt ends in that interrupt.
+    /// - On arm64 and riscv64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is missing where
     ///   the function has not yet set up its frame or has left it, except at the function's entry.
     /// - If the compiler does not inline a tracepoint, `__do_trace_...` is the first frame.
     /// - With `CONFIG_UNWINDER_GUESS`, there may be frames of earlier calls.
