@@ -250,7 +250,7 @@ impl Saved {
         let sp = self.get(Register::STACK_POINTER);
         // What is jumped to pushes the registers right below the stack of the probed code. For an
         // exception, the CPU and the kernel push more.
-        let by_jump = by_jump && self.regs.wrapping_add(1) as usize == sp;
+        let by_jump = cfg!(CONFIG_OPTPROBES) && by_jump && self.regs.wrapping_add(1) as usize == sp;
         let by_breakpoint = flags & bindings::KPROBE_FLAG_FTRACE == 0 && !by_jump;
         regs::preempt_count().wrapping_sub(u32::from(by_breakpoint) * bindings::KPROBES_BREAKPOINT)
     }

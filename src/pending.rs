@@ -252,8 +252,8 @@ impl<K: Kind, H: Handles<K>> Pending<K, H> {
         })
     }
 
-    /// Calls `ask` with the probe at the target with this index, if it is registered. `ask` must not
-    /// call methods of this `Pending`: they would deadlock.
+    /// Calls `ask` with the probe at the target with this index, if it is registered. `ask` must
+    /// not call methods of this `Pending`: they would deadlock.
     pub fn with<T>(&self, index: usize, ask: impl FnOnce(&Registered<K>) -> T) -> Option<T> {
         let probes = self.watch.handler().probes.lock();
         probes.get(index)?.registered().map(ask)

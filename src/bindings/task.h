@@ -96,7 +96,7 @@ static const unsigned long KPROBES_TASK_TRACE_RECURSION = 0;
 static const unsigned int KPROBES_NMI = NMI_MASK;
 static const unsigned int KPROBES_HARDIRQ = NMI_MASK | HARDIRQ_MASK;
 static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET;
-/* What a breakpoint's exception adds to preempt_count(): except on arm64, it is like an NMI. */
+/* What a breakpoint adds to preempt_count(): except on arm64, it is entered like an NMI. */
 static const unsigned int KPROBES_BREAKPOINT =
 	IS_ENABLED(CONFIG_ARM64) ? 0 : NMI_OFFSET + HARDIRQ_OFFSET;
 #ifdef CONFIG_PREEMPT_RT

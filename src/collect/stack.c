@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The return addresses of the calls that are in progress at a hit, without locks. */
 #include <linux/ftrace.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/ptrace.h>
@@ -136,46 +137,72 @@ static __always_inline void save_from(unsigned long *to, unsigned int n, unsigne
 }
 
 #ifdef CONFIG_RISCV
-#define link(regs) ((regs)->ra)
-#define frame(regs) ((regs)->s0)
+#define caller(regs) ((regs)->ra)
 /*
  * The kernel's assembly that saves the registers of a call or of a return makes no frame. What it
  * calls has its return address right below the registers.
  */
 #define below(regs) (((unsigned long *)(regs))[-1])
-#else
-#define link(regs) procedure_link_pointer(regs)
-#define frame(regs) ((regs)->regs[29])
-#endif
+#define hook(node) container_of(node, struct rethook_node, llist)
 
-/* Returns where a function returns to, at its entry with this link and this frame pointer. */
-static unsigned long caller(unsigned long addr, unsigned long frame)
+/* It is not exported. Its address does not change. */
+static bool is_trampoline(unsigned long addr)
 {
-#ifdef CONFIG_RETHOOK
+	static unsigned long known;
+	char name[KSYM_SYMBOL_LEN];
+
+	if (!READ_ONCE(known)) {
+		sprint_symbol(name, addr);
+		if (strstarts(name, "arch_rethook_trampoline+0x0/"))
+			WRITE_ONCE(known, addr);
+	}
+	return addr == READ_ONCE(known);
+}
+
+/*
+ * The kernel's unwinder leaves the trampoline where return probes have replaced an address. The
+ * innermost call is the first in the list; of the probes of one call, the last has the original.
+ * The calls with this frame pointer are out of the question.
+ */
+static noinline void restore(unsigned long *to, unsigned int n, unsigned long frame)
+{
+	const struct llist_node *node = current->rethooks.first;
+
+	while (node && hook(node)->frame == frame)
+		node = node->next;
+	for (; node && n && *to; n--, to++) {
+		if (!is_trampoline(*to))
+			continue;
+		frame = hook(node)->frame;
+		for (; node && hook(node)->frame == frame; node = node->next)
+			*to = hook(node)->ret_addr;
+	}
+}
+#else
+static void restore(unsigned long *to, unsigned int n, unsigned long frame)
+{
+}
+
+/* Returns where a function returns to, at its entry. */
+static unsigned long caller(const struct pt_regs *regs)
+{
+	unsigned long addr = procedure_link_pointer(regs);
+#if defined(CONFIG_KRETPROBES) && !defined(CONFIG_KRETPROBE_ON_RETHOOK)
 	const struct llist_node *node;
 
 	/* Return probes of this call may have replaced it. The last one has the original. */
-	for (node = current->rethooks.first; node; node = node->next) {
-		const struct rethook_node *rh = container_of(node, struct rethook_node, llist);
-
-		if (rh->frame != frame)
-			break;
-		addr = rh->ret_addr;
-	}
-#elif defined(CONFIG_KRETPROBES)
-	const struct llist_node *node;
-
 	for (node = current->kretprobe_instances.first; node; node = node->next) {
 		const struct kretprobe_instance *ri =
 			container_of(node, struct kretprobe_instance, llist);
 
-		if (ri->fp != (void *)frame)
+		if (ri->fp != (void *)regs->regs[29])
 			break;
 		addr = (unsigned long)ri->ret_addr;
 	}
 #endif
 	return addr;
 }
+#endif
 
 /*
  * The kernel has the address that was hit, then what the frames have. At its entry, the function
@@ -184,11 +211,12 @@ static unsigned long caller(unsigned long addr, unsigned long frame)
 noinline void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
 				   const struct kprobe *kp, unsigned long ip)
 {
-	if (kp->flags & KPROBE_FLAG_ON_FUNC_ENTRY) {
-		*to++ = caller(link(regs), frame(regs));
-		n--;
-	}
-	save_from(to, n, above(instruction_pointer(regs)) + 1);
+	unsigned int first = !!(kp->flags & KPROBE_FLAG_ON_FUNC_ENTRY);
+
+	if (first)
+		*to = caller(regs);
+	save_from(to + first, n - first, above(instruction_pointer(regs)) + 1);
+	restore(to, n, 0);
 }
 
 noinline void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *regs)
@@ -196,6 +224,7 @@ noinline void kprobes_stack_returned(unsigned long *to, unsigned int n, struct p
 #ifdef CONFIG_RISCV
 	*to = instruction_pointer(regs);
 	save_from(to + 1, n - 1, above(below(regs)) + 1);
+	restore(to + 1, n - 1, regs->s0);
 #else
 	save_from(to, n, above(instruction_pointer(regs)));
 #endif
@@ -205,8 +234,9 @@ noinline void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftra
 				  unsigned long ip)
 {
 #ifdef CONFIG_RISCV
-	*to = caller(arch_ftrace_regs(fregs)->ra, arch_ftrace_regs(fregs)->s0);
+	*to = caller(arch_ftrace_regs(fregs));
 	save_from(to + 1, n - 1, above(below(fregs)) + 1);
+	restore(to, n, 0);
 #else
 	save_from(to, n, above(ip + MCOUNT_INSN_SIZE) + 1);
 #endif
@@ -216,10 +246,12 @@ noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsign
 				       const struct kprobes_tracepoint *tp)
 {
 	unsigned long frames[MACHINERY];
-	unsigned int i = 0, all = stack_trace_save(frames, MACHINERY, 0);
+	/* The first is here or, on riscv64, in stack_trace_save(). */
+	unsigned int i = 1, all = stack_trace_save(frames, MACHINERY, 0);
 
 	while (i < all && calls_handler(frames[i], tp))
 		i++;
 	save_from(to, n, i);
+	restore(to, n, 0);
 }
 #endif

@@ -6,7 +6,7 @@
 //!
 //! `stack_trace_save()` begins within the handler. `stack_trace_save_regs()` begins at the hit, but
 //! is not exported. So on x86-64, `stack.c` calls the kernel's unwinder with the registers of the
-//! hit. On arm64, it tells `stack_trace_save()` to skip the frames between the hit and the handler.
+//! hit. Elsewhere, it tells `stack_trace_save()` to skip the frames from the handler to the hit.
 //!
 //! User stacks are not available: the kernel does not export `stack_trace_save_user()` and
 //! `arch_stack_walk_user()`.
@@ -111,8 +111,8 @@ impl<At: Place> Context<'_, At> {
     /// code. Return probes and the function graph tracer replace return addresses on the stack; the
     /// frames have the original ones.
     ///
-    /// It costs about 400 instructions for each frame. x86-64 needs no kernel option. On arm64, the
-    /// library does not compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING` selects.
+    /// It costs about 400 instructions for each frame. x86-64 needs no kernel option. On others,
+    /// the library does not compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING` selects.
     ///
     /// # Limits
     ///
@@ -122,8 +122,9 @@ impl<At: Place> Context<'_, At> {
     /// - If the function graph tracer traces a function that has a return probe, the caller's frame
     ///   may show as `return_to_handler`, and the stack may end there. In `post` of the function's
     ///   `ret` instruction, the stack is then empty.
-    /// - On arm64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is missing where
-    ///   the function has not yet set up its frame or has left it, except at the function's entry.
+    /// - On riscv64, the stack of a hit in an interrupt ends in that interrupt.
+    /// - On arm64 and riscv64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is
+    ///   missing at a hit in the prologue, after the first instruction, or in the epilogue.
     /// - If the compiler does not inline a tracepoint, `__do_trace_...` is the first frame.
     /// - With `CONFIG_UNWINDER_GUESS`, there may be frames of earlier calls.
     ///

@@ -66,7 +66,7 @@ pub type Context<'a> = context::Context<'a, AtEntry>;
 
 impl Context<'_> {
     /// Returns the address of the ftrace call, which is at the entry of the function: a few bytes
-    /// after its symbol on arm64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
+    /// after its symbol on arm64 and riscv64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
     #[inline(always)]
     pub fn address(&self) -> Address {
         // SAFETY: By the invariant of `Hit`, `record` is valid.

@@ -19,10 +19,10 @@ use crate::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
     /// Of kprobes and of what is based on them, the ftrace call at the entry of the function. Never
-    /// on arm64, which has no `CONFIG_KPROBES_ON_FTRACE`.
+    /// on arm64 and riscv64, which have no `CONFIG_KPROBES_ON_FTRACE`.
     Ftrace,
     /// A jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The kernel writes the jump
-    /// some time after it sets the flag. Never on arm64, which has no `CONFIG_OPTPROBES`.
+    /// some time after it sets the flag. Only on x86-64 is there `CONFIG_OPTPROBES`.
     Jump,
     /// A breakpoint instruction. The kernel executes the probed instruction from a copy.
     Breakpoint,
@@ -140,7 +140,7 @@ impl<K: Kind> Registered<K> {
     /// tracepoint.
     ///
     /// Of an [`Entry`](crate::Entry), that is the ftrace call at the entry of the function: a few
-    /// bytes after its symbol on arm64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
+    /// bytes after its symbol on arm64 and riscv64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
     pub fn address(&self) -> Option<Address> {
         // SAFETY: By the type invariant.
         match unsafe { K::Raw::address(self.as_raw()) } {

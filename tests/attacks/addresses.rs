@@ -4,7 +4,7 @@
 
 // case shown: harmless
 // says: heap [0-9a-f]{16}
-// says: data (\w+\+0x\w+ \[attacks\]|[0-9a-f]{16})
+// says: data ([\w:]+\+0x\w+ \[attacks\]|[0-9a-f]{16})
 // says: stack [0-9a-f]{16}
 // says: nowhere [0-9a-f]{16}
 // says: text kernel_clone\+0x\w+

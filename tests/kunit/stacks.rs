@@ -294,7 +294,9 @@ mod tests {
             assert!(inner.to_bytes().starts_with(b"__kmalloc"));
             let ours = text(fmt!("{}", Address::new(got[1]).location()))?;
             assert!(ours.to_bytes().ends_with(b"[kprobes_kunit]"));
-            assert_eq!(got.iter().rfind(|&&word| word != 0), Some(&last));
+            // On riscv64, the kernel's unwinder does not leave the stack of interrupts.
+            let end = got.iter().rfind(|&&word| word != 0);
+            assert!(end == Some(&last) || cfg!(CONFIG_RISCV));
         }
         Ok(())
     }

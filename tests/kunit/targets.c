@@ -487,7 +487,8 @@ noinline __noclone u64 kut_chain_2(u64 a, u64 b)
 /* Runs it, and stores what is the stack of kut_chained(); how many frames that is. */
 noinline unsigned int kut_chain(unsigned long *frames, unsigned int n)
 {
-	unsigned int all = stack_trace_save(frames + 2, n - 2, 0);
+	/* On riscv64, the first would be stack_trace_save() itself. */
+	unsigned int all = stack_trace_save(frames + 2, n - 2, IS_ENABLED(CONFIG_RISCV));
 
 	kut_chain_2(all, n);
 	WRITE_ONCE(chain_known, true);
