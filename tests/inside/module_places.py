@@ -66,8 +66,9 @@ def test_probe_at_an_offset():
 def test_address_and_offset_from_another_function():
     symbols = arch.symbols()
     place = symbols[TARGET]
-    before = max((name for name in symbols if name.startswith("__do_sys_")
-                  and symbols[name] < place), key=symbols.get)
+    calls = arch.handler_of("")
+    before = max((name for name in symbols if name.startswith(calls) and symbols[name] < place),
+                 key=symbols.get)
     for definitions in f"p:x {place:#x}; r:y {place:#x}", f"r:y {before}+{place - symbols[before]}":
         with probing(definitions) as kmsg:
             match_lines(kmsg.lines(), [registered("[xy]", one.strip()[0], arch.entry(TARGET))
