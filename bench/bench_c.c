@@ -43,7 +43,7 @@ struct probe {
 
 static struct table {
 	unsigned int mask;
-	struct probe nobody;
+	struct probe sentinel;
 	struct {
 		unsigned long ip;
 		struct probe *first;
@@ -83,7 +83,7 @@ static notrace struct probe *find(unsigned long ip)
 		if (here == ip)
 			return READ_ONCE(place(t, at)->first);
 		if (!here)
-			return &t->nobody;
+			return &t->sentinel;
 	}
 }
 
@@ -255,7 +255,7 @@ static int fill(const struct ftrace_hash *functions, typeof(probes->now) now)
 	if (!probes || !table)
 		return -ENOMEM;
 	table->mask = (size - 1) * PLACE;
-	table->nobody.now = skip;
+	table->sentinel.now = skip;
 	for (b = 0; b < 1u << functions->size_bits; b++)
 		hlist_for_each_entry(entry, &functions->buckets[b], hlist) {
 			unsigned int at = hash(entry->ip) & table->mask;
