@@ -147,9 +147,9 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
     gets more of both. `echo` is called with each line of output as it comes. With `icount`, and
     `accel` tcg, the guest's nanoseconds are instructions; it should have one CPU then. With
     `threads="multi"` emulated CPUs run at once, which is good for what patches no code under fire.
-    A kernel with kmemleak is asked for `leaks` at the end; or not, because the command asks itself
-    ("watched"), or because they do not matter ("ignored"), which makes it twice as fast. With
-    `tell`, a boot that takes long is told of.
+    A kernel with kmemleak reports `leaks` at the end. It does not if the command queries kmemleak
+    itself ("watched"), or if leaks do not matter ("ignored"), which halves the time. With `tell`,
+    progress of a slow boot is printed.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):

@@ -74,7 +74,7 @@ class Results:
         that it was on until then, the guest's program checks (check_lockdep)."""
         console = outcome.console
         found = re.search(wanted, console)
-        self.add(bool(found) and then in console[found.start():], f"{name}: it is told",
+        self.add(bool(found) and then in console[found.start():], f"{name}: the log has it",
                  console.splitlines()[-40:])
         end = console.rfind("\n", 0, found.start()) + 1 if found else len(console)
         before = verdict.faults(console[:end])

@@ -193,8 +193,8 @@ impl Nop {
     fn end(&self, _what: &str, _missed: u64) {}
 }
 
-/// Counts, and tells at the end, if it has a name: the program knows how many there must be. Calls
-/// a closure at each hit, or at the end.
+/// Counts hits, and calls a closure at each hit or at the end. If it has a name, it logs the count
+/// at the end, for the program to check.
 struct Does<F> {
     name: &'static str,
     hits: Count,

@@ -49,8 +49,8 @@ def main():
     for name in "ftracetest", "test.d/functions":
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(source / name, folder / name)
-    # Without poll.c: trigger-hist-poll needs a task that exits to be gone before a program that
-    # its event wakes up runs, which it may not be where CPUs are emulated.
+    # Without poll.c, which trigger-hist-poll runs. This selftest races: the program that the event
+    # of an exiting task wakes up may run before the task is gone. Emulated CPUs lose that race.
     paths = sorted(path for part in FOLDERS for path in (source / "test.d" / part).rglob("*.tc"))
     texts = {str(path.relative_to(source)): path.read_text() for path in paths}
     texts = {name: text for name, text in texts.items()

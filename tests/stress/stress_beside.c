@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Other tracers of a probed function, chosen by `kind`. `hits` tells how often the first
- * three were called, with which ftrace has to call an entry probe, too:
+ * Other tracers of a probed function, chosen by `kind`. `hits` counts the calls of the first
+ * three; ftrace has to call an entry probe as often:
  *
  * fprobe	an fprobe
  * patch	what a live patch does: an ops that goes on in another function
