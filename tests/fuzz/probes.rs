@@ -15,6 +15,7 @@ use definition::{parse, split, Definition, Kind, MAX_ACTIVE, MAX_NAME, MAX_SYMBO
 #[derive(Debug, PartialEq)]
 struct Meant {
     kind: Kind,
+    waits: bool,
     name: String,
     symbol: String,
     offset: u32,
@@ -83,6 +84,11 @@ fn meant(text: &[u8]) -> Option<Meant> {
         },
     };
 
+    let (kind, waits) = match kind.strip_suffix('w') {
+        Some(_) if !symbol.contains(':') => return None,
+        Some(kind) => (kind, true),
+        None => (kind, false),
+    };
     let kind = match kind.split_at_checked(1)? {
         ("p", "") => Kind::Probe,
         ("r", calls) => {
@@ -103,6 +109,7 @@ fn meant(text: &[u8]) -> Option<Meant> {
     let name = name.map_or(made, str::to_string);
     Some(Meant {
         kind,
+        waits,
         name,
         symbol: symbol.to_string(),
         offset,
@@ -113,6 +120,7 @@ fn meant(text: &[u8]) -> Option<Meant> {
 fn what(parsed: &Definition<'_>) -> Meant {
     Meant {
         kind: parsed.kind,
+        waits: parsed.waits,
         name: parsed.name().to_string(),
         symbol: parsed.symbol.to_string(),
         offset: parsed.offset,
