@@ -2,57 +2,102 @@
 
 //! Kprobes for Rust kernel modules.
 //!
-//! A value of a probe type *is* a registered probe: creating it registers the probe, dropping it
-//! unregisters the probe and waits for running handlers. Handlers are methods of a type that the
-//! module defines. They take `&self`, because the kernel runs them on several CPUs at once.
+//! A probe is a value: creating it registers the probe, and dropping it unregisters the probe and
+//! waits for handlers that are running. Handlers are methods of a type that the module defines.
+//! They take `&self`, because several CPUs can run them at the same time.
 //!
-//! Since Linux 7.2. What to use for what is in [`guide`].
+//! [`guide`] teaches how to write a module, from the choice of a probe to its errors.
+//!
+//! Since Linux 7.2.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! # Which kind
-//!
-//! | where | kind | net instructions, counting per CPU |
-//! |---|---|---|
-//! | any instruction, with all CPU registers | [`Kprobe`] | 150 and more |
-//! | the entry of a function, with its arguments; up to all functions, by a pattern | [`Entry`] | 55 |
-//! | entry and return of a function | [`Kretprobe`], [`Timed`] | 400 and more |
-//! | what the kernel's developers chose | [`Tracepoint`] | 25 |
-//! | the entry of a function, to return in its place | [`Override`] | |
-//! | any instruction, to skip it or to continue elsewhere | [`Redirect`] | |
-//!
 //! # Vocabulary
 //!
-//! It is the same for every kind, alone and in a set:
-//!
-//! | what | how |
+//! | word | meaning |
 //! |---|---|
-//! | register | `new(target, handler)`, `with_options(target, options, handler)` |
-//! | several targets, one handler | [`KprobeSet`], [`EntrySet`], [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`], [`RedirectSet`] |
-//! | until its module is loaded | [`Pending`] waits, alone and for several targets |
-//! | options | `kind::Options::default()`, with [`disabled`](probe::Options::disabled), [`partial`](probe::Options::partial), [`max_active`](kretprobe::Options::max_active), [`exclusive`](entry::Options::exclusive) |
-//! | a handler's moments | `pre` and `post` an instruction, at the `entry` and the return (`ret`) of a function, a `hit` of a tracepoint; `unregistered` at the end |
-//! | a handler's context | `kind::Context`, [`kprobe::PostContext`], [`kretprobe::ReturnContext`] |
-//! | ask, enable, disable | [`Registered`] |
+//! | target | What is probed: an instruction ([`Target`]), or a tracepoint. |
+//! | handler | A type whose methods run when a CPU reaches the target. |
+//! | probe | A registered handler, of one of the [kinds](guide#1-choose-a-kind-of-probe). |
+//! | entry probe | A probe that ftrace calls at the entry of a function ([`Entry`]). |
+//! | return probe | A probe at the return of a function ([`Kretprobe`], [`Timed`]). |
+//! | set | Probes at several targets that share a handler. |
+//! | hit | A call of the handler. |
+//! | miss | A call of the target for which the handler was skipped; it is missed. |
+//! | disabled | A probe that is registered, but has no hits. |
+//! | arm, disarm | To change the kernel's code so that it calls the handler; to undo that. |
+//! | mechanism | How the kernel reaches the handler: ftrace, a jump or a breakpoint. |
+//! | optimized | A kprobe whose breakpoint the kernel replaced by a jump. |
+//! | gone | A probe whose target was in a module that was unloaded. |
+//! | pending | A probe that is registered whenever its module is loaded. |
+//! | listener | A user of a trace event: a tracefs instance, a trigger, perf or a BPF program. |
 //!
 //! # Contexts
 //!
 //! | what | context | may sleep |
 //! |---|---|---|
 //! | creating, enabling, disabling or dropping a probe | process context | yes, it does |
-//! | handlers, except those of tracepoints | probed context, preemption disabled, interrupts possibly too | no |
 //! | [`tracepoint::Handler::hit`] | that of the tracepoint; it may be preempted | no |
+//! | handlers of other kinds | probed context, preemption disabled, interrupts possibly too | no |
 //! | `emit()` of a [`trace_event!`] | any of these handlers | no |
 //! | `unregistered()` | process context, in the drop | yes |
 //! | [`module::Handler`] | process context | yes |
 //!
-//! A hit inside another handler can be missed: no handler runs for it, and it is counted, see
-//! [`Registered::missed`]. Entry probes and tracepoints count exactly.
+//! # What is checked
+//!
+//! - These do not compile: a handler that is not `Sync`, a [`Context`] that outlives its handler,
+//!   data of a return probe that has a destructor, moving a registered probe, and reading the
+//!   result before the return. `tests/compile_fail` has a program for each of these, and more.
+//! - `register_kprobe()` and `unregister_kprobe()` do not report a failure to arm or disarm. The
+//!   library checks. If arming fails, the constructor fails. If disarming fails, the probe is never
+//!   freed.
+//! - Methods that change how probed code runs are `unsafe`, and document what the caller must
+//!   ensure: [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`],
+//!   [`Redirect`], [`any_function`](kretprobe::Options::any_function).
+//!
+//! # Where not to drop a probe
+//!
+//! Do not drop a probe in a handler, under a spinlock, with interrupts or preemption disabled, or
+//! in an RCU read-side critical section. Dropping it must wait for running handlers, and cannot
+//! wait there. Such a drop logs an error and calls `BUG()` before anything is freed. `BUG()` kills
+//! the task. In an interrupt, or with `panic_on_oops`, it panics the machine.
+//!
+//! The check reads `preempt_count()`, the interrupt flag, and the task's RCU nesting depth and
+//! `trace_recursion`. It needs `CONFIG_PREEMPT_COUNT`, without which the library does not compile.
+//! From Linux 7.3 on, all supported architectures select that option.
+//!
+//! Creating, enabling and disabling a probe also wait. In these contexts, they fail with `EDEADLK`.
+//!
+//! # Where not to create a probe
+//!
+//! A probe on the stack (`stack_pin_init!`) fails with `EINVAL`. The reason is `BUG()`, which a
+//! Rust panic calls: it ends the task and frees the stack, but drops no values.
+//!
+//! # Probes that are never dropped
+//!
+//! A probe is never dropped if it is in a static, in a reference cycle, or was passed to
+//! `core::mem::forget()`. It stays registered until module exit, or until the module's init fails.
+//! The library then unregisters it before the module's code is freed, and logs one line for each
+//! address:
+//!
+//! ```text
+//! NAME: left registered: 1 at vfs_read+0x0/0x4a0; unregistered now
+//! ```
+//!
+//! The probe's memory stays allocated, and `unregistered()` is not called.
+//!
+//! # What cannot be prevented
+//!
+//! - A handler that sleeps. RCU takes the sleep for the end of the handler, so a drop does not wait
+//!   for the rest of it, and frees its code. `CONFIG_DEBUG_ATOMIC_SLEEP` reports such a sleep.
+//! - `MaybeUninit::pin_init(Kprobe::new(...))`, and the same of `Opaque`, by the trait `Wrapper` of
+//!   the `pin_init` crate. Safe code can then free the memory without dropping the probe. No type
+//!   that is initialised in place can prevent that.
 //!
 //! # The path of a hit
 //!
-//! A single probe and a member of a set have the same path: `Owner::handler` finds the handler
-//! from the C struct.
+//! For readers of the source. A probe and a member of a set take the same path: `Owner::handler`
+//! returns the handler for the C struct.
 //!
 //! ```text
 //!  ftrace call, jump, breakpoint   tracepoint     ftrace call           the kernel
@@ -68,79 +113,27 @@
 //!          Handler::{pre, post, entry, ret, hit}                        the module
 //! ```
 //!
-//! # What is checked
-//!
-//! - A handler that is not `Sync`, a [`Context`] that leaves its handler, kretprobe data with a
-//!   destructor, a probe that is moved, and a result before the return do not compile.
-//!   `tests/compile_fail` has a program for each of these, and more.
-//! - Failures to arm or disarm a probe, which `register_kprobe()` and `unregister_kprobe()` do not
-//!   report. If arming fails, `new()` fails. If disarming fails, the probe is never freed.
-//! - What changes how probed code runs is `unsafe`, and documents what the caller must ensure:
-//!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`],
-//!   [`Redirect`], [`any_function`](kretprobe::Options::any_function).
-//!
-//! # Probes that are never dropped
-//!
-//! A probe in a static, behind a reference count that never reaches zero, or passed to
-//! `core::mem::forget()`, stays registered as long as the module is loaded. When the module is
-//! unloaded, or its init fails, everything that is still registered is unregistered before the
-//! module's code is freed, with one line for each:
-//!
-//! ```text
-//! NAME: left registered: 1 at vfs_read+0x0/0x4a0; unregistered now
-//! ```
-//!
-//! Its memory stays allocated, and `unregistered()` is not called.
-//!
-//! # Where not to drop a probe
-//!
-//! Dropping a probe waits. It cannot do so in a handler, under a spinlock, with interrupts or
-//! preemption disabled, or in an RCU read-side critical section: the memory would be freed while
-//! the kernel uses it. A drop there logs a line and calls `BUG()` before anything is freed. That
-//! kills the task; in an interrupt or with `panic_on_oops`, it stops the machine.
-//!
-//! The check reads `preempt_count()`, the interrupt flag, and the task's RCU nesting depth and
-//! `trace_recursion`. It needs `CONFIG_PREEMPT_COUNT`: the library does not compile without that.
-//! From Linux 7.3 on, x86-64 and arm64 always have it.
-//!
-//! Creating, enabling and disabling a probe wait as well: there they fail with `EDEADLK`.
-//!
-//! # Where not to create a probe
-//!
-//! On the stack (`stack_pin_init!`): a task that ends in `BUG()`, as in a Rust panic, drops
-//! nothing, but its stack is freed. A probe there fails with `EINVAL`.
-//!
-//! # What cannot be prevented
-//!
-//! - A handler that sleeps. RCU takes the sleep for the end of the handler, so a drop may not wait
-//!   for it, and its code can be freed. `CONFIG_DEBUG_ATOMIC_SLEEP` reports the sleep.
-//! - `MaybeUninit::pin_init(Kprobe::new(...))`, and the same of `Opaque`, by the trait `Wrapper` of
-//!   the `pin_init` crate: safe code can free such memory without dropping the probe. No type that
-//!   is registered in place can prevent that.
-//!
 //! # Examples
 //!
 //! Count the calls of `kernel_clone()`:
 //!
 //! ```
 //! use kernel::prelude::*;
-//! use kernel::sync::atomic::{Atomic, Relaxed};
-//! use kprobes::{kprobe, Kprobe, Target};
+//! use kprobes::{kprobe, Count, Kprobe, Target};
 //!
-//! struct Clones(Atomic<u64>);
+//! struct Clones(Count);
 //!
 //! #[vtable]
 //! impl kprobe::Handler for Clones {
 //!     fn pre(&self, _cx: &kprobe::Context<'_>) {
-//!         self.0.fetch_add(1, Relaxed);
+//!         self.0.add(1);
 //!     }
 //! }
 //!
 //! # fn f() -> Result {
-//! let probe = KBox::pin_init(
-//!     Kprobe::new(Target::symbol(c"kernel_clone"), Clones(Atomic::new(0))),
-//!     GFP_KERNEL,
-//! )?;
+//! let clones = Kprobe::new(Target::symbol(c"kernel_clone"), Clones(Count::new()));
+//! let probe = KBox::pin_init(clones, GFP_KERNEL)?;
+//! pr_info!("{} calls\n", probe.handler().0.get());
 //! # Ok(()) }
 //! ```
 
