@@ -66,7 +66,7 @@ struct kprobes_tracepoint {
 void kprobes_tracepoint_watch(void);
 bool kprobes_tracepoint_exists(const char *name, const char *module);
 int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name);
-void kprobes_tracepoint_forget(struct kprobes_tracepoint *tp);
+void kprobes_tracepoint_put(struct kprobes_tracepoint *tp);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
 void kprobes_tracepoint_wait(void);
 
