@@ -11,8 +11,8 @@ use crate::file::File;
 
 /// A `struct linux_binprm *`: the program that execve(2) starts.
 ///
-/// It is the third argument of the tracepoint `sched_process_exec`, which is hit once the program
-/// is loaded: also a 32-bit program, a script, or a program that the kernel starts.
+/// The third argument of the tracepoint `sched_process_exec`, at which the program is loaded. The
+/// kernel may have started it, and it may be a 32-bit program or a script.
 ///
 /// Errors: all methods fail with `EFAULT` if the struct cannot be read.
 #[derive(Clone, Copy, PartialEq)]
@@ -74,8 +74,8 @@ impl Arguments {
 impl<At: Place> Context<'_, At> {
     /// Returns the arguments of the current task's program.
     ///
-    /// A running program can change its arguments. At the tracepoint `sched_process_exec`, the
-    /// kernel has just written them, so their pages are present unless memory is short.
+    /// A running program can change them. At the tracepoint `sched_process_exec`, the kernel has
+    /// just written them, so their pages are present unless memory is short.
     ///
     /// Errors: `EFAULT` in a kernel thread.
     pub fn program_arguments(&self) -> Result<Arguments> {

@@ -24,9 +24,6 @@ class NoField(Exception):
     """Why a path is not a field of a struct; rustc prints it at the `field!`."""
 
 
-# ---------------------------------------------------------------------------
-# Structs and paths in the module's source.
-
 TEXT = re.compile(r"""//[^\n]*|/\*.*?\*/|[bc]?r(\#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])'""",
                   re.DOTALL)
 
@@ -71,24 +68,20 @@ def key(path):
     return number
 
 
-# ---------------------------------------------------------------------------
-# Debug information, as readelf prints it.
-
-
 @dataclass
 class Entry:
     """A DWARF entry: its tag, such as `structure_type`, its attributes, and its children."""
 
     tag: str
-    has: dict = field(default_factory=dict)
+    attrs: dict = field(default_factory=dict)
     children: list = field(default_factory=list)
 
     def number(self, attribute):
-        return int(self.has[attribute].split()[0], 0) if attribute in self.has else None
+        return int(self.attrs[attribute].split()[0], 0) if attribute in self.attrs else None
 
 
 def debug_info(text):
-    """The top-level entries of all units. The value of an attribute `type` is an Entry."""
+    """Parses the output of readelf. Returns the top-level entries of all units."""
     entries, parents = {}, [Entry("root")]
     line = re.compile(r"^ <(\d+)><(\w+)>: Abbrev Number: \d+ \((?:DW_TAG_)?(.*)\)$"
                       r"|^ +<\w+> +DW_AT_(\w+) *: (?:\([^)]*\):? *)?(.*?)\s*$", re.MULTILINE)
@@ -99,15 +92,12 @@ def debug_info(text):
             parents[-1].children.append(entry)
             parents.append(entry)
         else:
-            entry.has[attribute] = value
+            entry.attrs[attribute] = value
     for entry in entries.values():
-        if "type" in entry.has:
-            entry.has["type"] = entries[int(re.match("<0x(.*?)>", entry.has["type"])[1], 16)]
+        if "type" in entry.attrs:
+            entry.attrs["type"] = entries[int(re.match("<0x(.*?)>", entry.attrs["type"])[1], 16)]
     return [top for unit in parents[0].children for top in unit.children]
 
-
-# ---------------------------------------------------------------------------
-# Types.
 
 VOID = "__k::c_void"
 LONG = {"long int": "isize", "long": "isize", "long unsigned int": "usize",
@@ -145,7 +135,7 @@ def bare(entry):
     """`entry` without typedefs and qualifiers; None for void."""
     while entry and entry.tag in ("typedef", "const_type", "volatile_type", "restrict_type",
                                   "atomic_type"):
-        entry = entry.has.get("type")
+        entry = entry.attrs.get("type")
     return entry
 
 
@@ -155,9 +145,9 @@ class Types:
     def __init__(self, top):
         self.named, self.structs, self.aliases = {}, {}, {}
         for entry in top:
-            name = "typedef" if entry.tag == "typedef" else "tag", entry.has.get("name")
+            name = "typedef" if entry.tag == "typedef" else "tag", entry.attrs.get("name")
             if entry.tag in ("structure_type", "union_type", "typedef") and name[1]:
-                if "declaration" not in entry.has or name not in self.named:
+                if "declaration" not in entry.attrs or name not in self.named:
                     self.named[name] = entry
                 if entry.tag == "typedef":
                     self.aliases.setdefault(id(bare(entry)), name[1])
@@ -174,8 +164,8 @@ class Types:
         """The type of a struct. `place` is a C expression of it, for a struct without a name."""
         if id(entry) not in self.structs:
             rust = c = self.aliases.get(id(entry))
-            if "name" in entry.has:
-                rust = entry.has["name"]
+            if "name" in entry.attrs:
+                rust = entry.attrs["name"]
                 c = f"{'union' if entry.tag == 'union_type' else 'struct'} {rust}"
             elif not rust:
                 words = re.findall(r"\b(?!struct\b|union\b|typeof\b|0\b)\w+", place)
@@ -191,12 +181,12 @@ class Types:
         if entry.tag in ("structure_type", "union_type"):
             return self.struct(entry, place)
         if entry.tag == "pointer_type":
-            to = self.of(entry.has.get("type"), f"*({place})")
+            to = self.of(entry.attrs.get("type"), f"*({place})")
             rust = f"__k::KernelPtr<{to.pointee}>"
             return Type(8, rust, rust, ("sizeof(@) == 8", *to.checks_at("*(@)")), to=to)
         if entry.tag == "array_type":
             bounds = [bound for bound in entry.children if bound.tag == "subrange_type"]
-            of = self.of(entry.has["type"], f"({place}){'[0]' * len(bounds)}")
+            of = self.of(entry.attrs["type"], f"({place}){'[0]' * len(bounds)}")
             for bound in reversed(bounds):
                 last = bound.number("upper_bound")
                 count = bound.number("count") or (0 if last in (None, 2**64 - 1) else last + 1)
@@ -205,32 +195,28 @@ class Types:
                           of.pointee, (*checks, *[f"sizeof(@) == {size}"] * (count > 0)),
                           of=of, count=count)
             return of
-        basis = bare(entry.has.get("type")) if entry.tag == "enumeration_type" else entry
+        basis = bare(entry.attrs.get("type")) if entry.tag == "enumeration_type" else entry
         encoding, size = basis and basis.number("encoding"), entry.number("byte_size")
         if entry.tag not in ("base_type", "enumeration_type") or size > 8 or encoding == 4:
             return Type()
         # DW_ATE_signed and DW_ATE_signed_char; DW_ATE_boolean.
         signed, is_bool = encoding in (5, 6), encoding == 2
-        rust = LONG.get(entry.has.get("name"), f"{'ui'[signed]}{size * 8}")
+        rust = LONG.get(entry.attrs.get("name"), f"{'ui'[signed]}{size * 8}")
         return Type(size, rust, rust, (
             f"sizeof(@) == {size}", f"((typeof(@))-1 < (typeof(@))1) == {int(signed)}",
             f"__builtin_types_compatible_p(typeof(@), _Bool) == {int(is_bool)}",
         ), signed, is_bool)
 
 
-# ---------------------------------------------------------------------------
-# A path from a struct.
-
-
 def members_of(entry):
     """The named members and their offsets, including those of anonymous structs and unions."""
     for member in entry.children:
         offset = member.number("data_member_location") or 0
-        if member.tag == "member" and "name" in member.has:
+        if member.tag == "member" and "name" in member.attrs:
             yield member, offset
         elif member.tag == "member":
             yield from ((inner, offset + more) for inner, more in
-                        members_of(bare(member.has["type"])))
+                        members_of(bare(member.attrs["type"])))
 
 
 class Member:
@@ -276,9 +262,9 @@ class Member:
             self.begin(self.of.to)
         if not self.of.entry:
             self.refuse("is not a struct, nor a pointer to one")
-        if "declaration" in self.of.entry.has:
+        if "declaration" in self.of.entry.attrs:
             raise NoField(f"`{self.of.c}` is only declared in the headers that the Kbuild names")
-        members = {member.has["name"]: (member, at) for member, at in members_of(self.of.entry)}
+        members = {member.attrs["name"]: (member, at) for member, at in members_of(self.of.entry)}
         if name not in members:
             near = difflib.get_close_matches(name, members, 1, 0.75)
             raise NoField(f"`{self.of.c}` has no member `{name}`"
@@ -286,8 +272,8 @@ class Member:
         member, offset = members[name]
         self.offset += offset
         self.place += f".{name}" if self.place else name
-        self.of = self.types.of(member.has["type"], self.in_c())
-        if "bit_size" in member.has:
+        self.of = self.types.of(member.attrs["type"], self.in_c())
+        if "bit_size" in member.attrs:
             first = 8 * self.offset + (member.number("data_bit_offset") or 0)
             self.bits = first, member.number("bit_size")
 
@@ -336,9 +322,6 @@ class Member:
         """The bytes of a struct in which only this bit field is set."""
         first, count = self.bits
         return (2**count - 1 << first).to_bytes(self.base.size, "little")
-
-
-# ---------------------------------------------------------------------------
 
 
 class Build:

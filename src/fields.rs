@@ -10,18 +10,16 @@
 //! ```
 //!
 //! [`c_structs!`](crate::c_structs) declares a Rust module with the structs, and
-//! [`field!`](crate::field) reads a field. A pointer has the type of the struct that it points at:
-//! a `struct sock *` is a `KernelPtr<c::sock>`. `p.field::<c::sock>(0)` casts a pointer, see
-//! [`KernelPtr::field`].
+//! [`field!`](crate::field) reads a field. A `struct sock *` is a `KernelPtr<c::sock>`, and
+//! `p.field::<c::sock>(0)` casts a pointer to one.
 //!
 //! The build needs Python 3 and `readelf`. `src/fields.py` compiles the headers with the kernel's
 //! compiler and flags and reads the layout of the structs from the debug information. Static
 //! assertions then check the offset, size and sign of each field that the module reads.
 //!
-//! Offsets and types are those of one kernel build. A kernel with other structs may still load the
-//! module, and its fields then have wrong values: the kernel only compares the vermagic, which is
-//! the release and a few options. With `CONFIG_MODVERSIONS`, it compares the checksums of imported
-//! symbols instead of the release.
+//! Offsets and types are those of one kernel build. On a kernel with other structs, the module
+//! reads wrong values, and insmod may not refuse it: insmod compares the release and a few options
+//! (vermagic), or, with `CONFIG_MODVERSIONS`, checksums of imported symbols and these options.
 //!
 //! # Types
 //!
@@ -103,9 +101,9 @@ macro_rules! field {
 /// of the kernel module. See [`fields`](self).
 ///
 /// The Rust module has the types that the source names, as `c::sock` or in `use c::{sock, socket}`,
-/// and those of the fields that the source reads. An anonymous struct has the name of its
-/// `typedef`, such as `c::atomic_t`. No value of these types can be created: they are only the
-/// target type of a [`KernelPtr`].
+/// and the types of the fields that it reads. An anonymous struct has the name of its `typedef`,
+/// such as `c::atomic_t`. No value of these types can be created; they are targets of a
+/// [`KernelPtr`].
 #[macro_export]
 macro_rules! c_structs {
     ($vis:vis $name:ident) => {

@@ -5,8 +5,8 @@
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
 //! Context: probed context, preemption disabled. Handlers must not sleep. They run on several CPUs
-//! at once, and may interrupt any code, as an NMI does, including the holder of a lock: use
-//! `try_lock`, atomics or per-CPU counters.
+//! at once. They must not wait for a lock, because they may interrupt its holder, as an NMI may.
+//! Use `try_lock`, atomics or per-CPU counters.
 //!
 //! # Errors
 //!
@@ -100,8 +100,8 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 impl Target<'_> {
-    /// Checks that a kprobe can be registered here: registers and unregisters one that is disabled
-    /// and has no handler.
+    /// Checks that a kprobe can be registered at this target: registers a disabled one without a
+    /// handler, and unregisters it.
     ///
     /// Context: process context; it sleeps.
     ///
@@ -127,15 +127,13 @@ unsafe impl Kprobes for bindings::kprobe {
     const RETURNS: bool = false;
 }
 
-/// `kprobe_pre_handler_t`.
 pub(crate) type PreCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs) -> c_int;
-/// `kprobe_post_handler_t`.
 type PostCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs, c_ulong);
 
 /// The target of a kprobe and its callbacks.
 ///
-/// At an ftrace call, the kernel would claim `FTRACE_OPS_FL_IPMODIFY` for a probe with a
-/// `post_handler`. There, `pre_and_post` is the `pre_handler` and the `post_handler` is `NULL`.
+/// At an ftrace call, `pre_handler` is `pre_and_post`, and `post_handler` is `NULL`: with a
+/// `post_handler`, the kernel would claim `FTRACE_OPS_FL_IPMODIFY` for the probe.
 #[derive(Clone, Copy)]
 #[doc(hidden)]
 pub struct Calls<'a> {
@@ -188,8 +186,7 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
         if self.post.is_none() {
             return Ok(Round::First);
         }
-        // SAFETY: By the safety requirements, `kp` is registered. The kernel may set
-        // `KPROBE_FLAG_GONE` concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `kp` is registered. Volatile, as flags may change.
         let flags = unsafe { ptr::read_volatile(&raw const (*kp).flags) };
         if self.function_entry && flags & bindings::KPROBE_FLAG_ON_FUNC_ENTRY == 0 {
             return Err(EINVAL);
@@ -243,14 +240,12 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
         }
         // SAFETY: `kp` is registered, so its `addr` does not change.
         let next = unsafe { (*kp).addr } as usize + regs::FTRACE_CALL;
-        // SAFETY: `regs` are the saved registers. Only `post` reads the new value, because the old
-        // one is restored below.
+        // SAFETY: `regs` are the saved registers. Only `post` reads `next`; `old` is restored.
         let (ip, old) = unsafe {
             let ip = regs::register(regs, Register::INSTRUCTION_POINTER);
             (ip, ip.replace(next))
         };
-        // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel would pass these
-        // arguments to its `post_handler`.
+        // SAFETY: The kernel would pass these arguments to the `post_handler`.
         unsafe { Self::post(kp, regs, 0) };
         // SAFETY: `ip` is a field of the saved registers.
         unsafe { ip.write(old) };

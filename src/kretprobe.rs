@@ -10,8 +10,7 @@
 //!
 //! - `ENOENT`: no such symbol, or its module is being unloaded;
 //! - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text), or is not the entry
-//!   of a function that ftrace knows, see [`Options::any_function`]. At other targets, the kernel
-//!   may take another word for the return address;
+//!   of a function that ftrace knows, see [`Options::any_function`];
 //! - `ENODEV`: the kernel has disabled ftrace after an error;
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, by which the
 //!   library recognises functions.
@@ -61,10 +60,10 @@ impl Options {
     ///
     /// # Safety
     ///
-    /// The target must be the entry of a function that is entered only by calls. The function must
-    /// return through the return address where the architecture puts it: on top of the stack, or in
-    /// the link register. The kernel replaces this address and stores the original in the task, so
-    /// the function must return in the same task and on the same stack.
+    /// The target must be the entry of a function that is entered only by calls, so that the return
+    /// address is on top of the stack or in the link register. The kernel replaces this address and
+    /// stores the original in the task, so the function must return through it, in the same task
+    /// and on the same stack.
     #[inline]
     pub const unsafe fn any_function(mut self) -> Self {
         self.specific.any_function = true;
@@ -76,8 +75,7 @@ context::places! {
     /// The moment at the return of the probed function.
     Return: Saved, |hit, _frame, to| {
         let len = to.len() as c_uint;
-        // SAFETY: `to` has `len` words, at least one. By the invariant of `Saved`, `regs` are those
-        // of this hit.
+        // SAFETY: `to` has `len` words. By the invariant of `Saved`, `regs` are those of this hit.
         unsafe { bindings::kprobes_stack_returned(to.as_mut_ptr().cast(), len, hit.regs) };
     };
 }
@@ -144,16 +142,14 @@ impl Registered<Kind> {
     /// Returns how many calls in flight the probe can follow.
     #[inline]
     pub fn max_active(&self) -> usize {
-        // SAFETY: By the type invariant, the kretprobe is registered, and the kernel does not write
-        // `maxactive` after registration.
+        // SAFETY: By the type invariant, the kretprobe is registered, so `maxactive` is constant.
         unsafe { (*self.as_raw()).maxactive as usize }
     }
 }
 
 const _: () = assert!(offset_of!(bindings::kretprobe, kp) == 0);
 
-// SAFETY: A `struct kretprobe` consists of integers and nullable pointers, and its first field is a
-// kprobe, as asserted above.
+// SAFETY: A `struct kretprobe` consists of integers and nullable pointers. See the assertion above.
 unsafe impl Kprobes for bindings::kretprobe {
     type Plan<'a> = Calls<'a>;
     const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::register_kretprobe;
@@ -161,13 +157,11 @@ unsafe impl Kprobes for bindings::kretprobe {
 
     #[inline(always)]
     unsafe fn missed_returns(this: *const Self) -> u32 {
-        // SAFETY: By the safety requirements, `this` is valid. The kernel may write the field
-        // concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it.
         unsafe { ptr::read_volatile(&raw const (*this).nmissed) as u32 }
     }
 }
 
-/// `kretprobe_handler_t`.
 type Callback = unsafe extern "C" fn(*mut kretprobe_instance, *mut pt_regs) -> c_int;
 
 /// The target of a kretprobe and its callbacks.
@@ -225,8 +219,7 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
     #[inline(always)]
     unsafe fn check(&self, rp: *mut bindings::kretprobe) -> Result<Round> {
         if !self.options.specific.any_function {
-            // SAFETY: By the safety requirements, `rp` is registered, so its `addr` is set and does
-            // not change.
+            // SAFETY: By the safety requirements, `rp` is registered, so `addr` does not change.
             to_result(unsafe { bindings::kprobes_function_entry((*rp).kp.addr.cast()) })?;
         }
         Ok(Round::First)
@@ -248,21 +241,19 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
 unsafe fn kretprobe_of(ri: *mut kretprobe_instance) -> Option<*mut bindings::kretprobe> {
     #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
     {
-        // SAFETY: By the safety requirements, `ri` is valid, and so is its rethook, whose `data` is
-        // the kretprobe and never changes.
+        // SAFETY: By the safety requirements, `ri` and its rethook are valid; `data` is constant.
         Some(unsafe { (*(*ri).node.rethook).data }.cast())
     }
 
     #[cfg(not(CONFIG_KRETPROBE_ON_RETHOOK))]
     {
-        // SAFETY: By the safety requirements, `ri` is valid, and so is its holder. The kernel may
-        // write `rp` concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `ri` and its holder are valid. Volatile, as `rp` may
+        // change.
         let rp = unsafe { ptr::read_volatile(&raw const (*(*ri).rph).rp) };
         (!rp.is_null()).then_some(rp)
     }
 }
 
-/// The data that the handler of `O` keeps from the entry to the return.
 type Data<O> = <<O as Owner<bindings::kretprobe>>::Handler as Handler>::Data;
 
 /// The callbacks for probes of `O`.
@@ -280,8 +271,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         // SAFETY: By the safety requirements, `rp` is a probe of `O` that is hit with `regs`.
         match unsafe { context::call::<O, _, _, _>(rp, regs, O::Handler::entry) } {
             Some(data) => {
-                // SAFETY: The instance has room for `data_size` bytes, the size of `Data`, at
-                // `data`, and `Calls::of` checks the alignment.
+                // SAFETY: `data` has `data_size` bytes, and `Calls::of` checks the alignment.
                 unsafe { (&raw mut (*ri).data).cast::<Data<O>>().write(data) };
                 0
             }
@@ -297,8 +287,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 0;
         };
-        // SAFETY: Either `entry` has written the data of this instance, or there is no entry
-        // handler and `Calls::of` has checked that `Data` is `()`.
+        // SAFETY: `entry` has written `data`; without it, `Calls::of` checks that `Data` is `()`.
         let data = unsafe { (&raw const (*ri).data).cast::<Data<O>>().read() };
         let ret = |handler: &O::Handler, cx: &ReturnContext<'_>| handler.ret(cx, data);
         // SAFETY: As in `entry`.

@@ -58,7 +58,7 @@ static int call(struct notifier_block *block, unsigned long event, void *module)
 	return NOTIFY_DONE;
 }
 
-static void __kprobes end_watch(void **watches, unsigned int count)
+static void __kprobes unregister_watch(void **watches, unsigned int count)
 {
 	struct kprobes_watch *watch = *watches;
 
@@ -81,7 +81,7 @@ int kprobes_watch_register(struct kprobes_watch *watch)
 	errno = register_module_notifier(&watch->block);
 	if (errno)
 		return errno;
-	watch->reg.unregister = end_watch;
+	watch->reg.unregister = unregister_watch;
 	watch->reg.name = "the module notifier";
 	watch->reg.probes = &watch->reg.single;
 	watch->reg.single = watch;

@@ -74,8 +74,7 @@ impl<H: Handler> ModuleWatch<H> {
                     ptr::write_bytes(watch, 0, 1);
                     (*watch).call = Some(Self::call);
                 }
-                // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
-                // freed.
+                // SAFETY: `watch` is initialised and pinned, and is unregistered when dropped.
                 // INVARIANT: This also adds it to the list.
                 to_result(unsafe { bindings::kprobes_watch_register(watch) })
             }),
@@ -94,8 +93,7 @@ impl<H: Handler> ModuleWatch<H> {
         let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
         // SAFETY: By the safety requirements, `watch` is a field of a `ModuleWatch<H>`.
         let this = unsafe { container_of!(watch, Self, watch) };
-        // SAFETY: `handler` was initialised before the registration, and dropping the watch waits
-        // for this call.
+        // SAFETY: `handler` is initialised first, and dropping the watch waits for this call.
         let handler = unsafe { &(*this).handler };
         match loaded.is_null() {
             true => handler.gone(),

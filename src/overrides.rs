@@ -15,7 +15,7 @@ probe::kind! {
     Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
     |O, target, options| kprobe::Calls::changing_path(target, options, true, entry::<O>),
     unsafe fn unregister(probes: &[*mut bindings::kprobe]) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, the probes are registered.
         unsafe { Raw::unregister(probes) };
         regs::wait_for_overridden();
     }
@@ -29,10 +29,9 @@ probe::kind! {
 /// neither hit nor [missed](probe::Registered::missed). If a live patch, for example, redirects the
 /// same function, only one of the two takes effect.
 ///
-/// An override of `syscall!("openat")` does not affect 32-bit calls on x86-64, for which an
-/// [`OverrideSet`] of [`syscall!(all "openat")`](crate::syscall) is needed. It does not affect
-/// open(2), io_uring and the kernel's internal calls either: all of these share
-/// `security_file_open()`.
+/// An override of `syscall!("openat")` affects neither open(2), nor io_uring, nor the kernel's
+/// internal calls, nor 32-bit calls on x86-64 (see [`syscall!(all "openat")`](crate::syscall)). All
+/// of these call `security_file_open()`.
 ///
 /// The kernel does not optimize this probe, because the handler of an optimized probe cannot change
 /// the execution path.
@@ -117,9 +116,9 @@ unsafe extern "C" fn entry<O: Owner<bindings::kprobe, Handler: Handler>>(
     // SAFETY: By the safety requirements, `kp` is a probe of `O` that is hit with `regs`.
     let result = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::entry) };
     let Some(result) = result else { return 0 };
-    // SAFETY: `kprobe::Calls::check` checks that the probe is at a function's entry, and by the
-    // safety requirements of `Override::new`, the function need not run. With the result 1, the
-    // kernel returns to the address in `regs`. `Kind::unregister` waits for such returns.
+    // SAFETY: By `kprobe::Calls::check`, this is the entry of a function, which need not run by the
+    // safety requirements of `Override::new`. The kernel continues at `regs`, because this returns
+    // 1. `Kind::unregister` waits for it.
     unsafe { regs::override_function(regs, result) };
     1
 }

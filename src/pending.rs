@@ -141,7 +141,7 @@ impl<K: Kind, H: Handles<K>> PendingProbe<K, H> {
 impl<K: Kind, H: Handles<K>> Probes<K, H> {
     /// Registers the probes whose module is loaded.
     fn register(&self, targets: &[K::Target<'_>], mut options: Options<K::Specific>) -> Result {
-        // The first lock() registers a module notifier, which the handler of the watch cannot do.
+        // The first lock() may register a module notifier, which `loaded` cannot do.
         drop(K::Raw::lock()?);
         let mut probes = self.probes.lock();
         for (index, &target) in targets.iter().enumerate() {
@@ -166,7 +166,7 @@ impl<K: Kind, H: Handles<K>> Probes<K, H> {
     }
 }
 
-/// The `OwnerModule` of the handler below, which nothing uses.
+/// An `OwnerModule`, which nothing uses.
 #[cfg(kprobes_linux_7_3)]
 struct NoModule;
 
@@ -214,9 +214,9 @@ impl<K: Safe, H: Handles<K>> Pending<K, H> {
     constructors! {
         /// Registers `handler` at the targets whose module is loaded, and waits for the others.
         ///
-        /// Errors: unless the options are [`partial`](Options::partial), those of [`Probe::new`]
-        /// for a target that is in a loaded module or in none; `EDEADLK` in the handler of a
-        /// [`ModuleWatch`] and in a KUnit suite; `ENOMEM`.
+        /// Errors: `EDEADLK` in the handler of a [`ModuleWatch`] and in a KUnit suite; `ENOMEM`.
+        /// Unless the options are [`partial`](Options::partial), those of [`Probe::new`] for a
+        /// target that does not wait.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }

@@ -20,8 +20,8 @@ probe::kind! {
 /// [`Probe`] for its methods.
 ///
 /// If the handler returns an address, probes that were registered earlier at the same target are
-/// neither hit nor [missed](probe::Registered::missed). If the target is the entry of a function
-/// that a live patch, for example, redirects, too, only one of the two takes effect.
+/// neither hit nor [missed](probe::Registered::missed). If a live patch, for example, redirects the
+/// same function at its entry, only one of the two takes effect.
 ///
 /// The kernel does not optimize this probe, because the handler of an optimized probe cannot change
 /// the execution path.
@@ -111,9 +111,8 @@ unsafe extern "C" fn pre<O: Owner<bindings::kprobe, Handler: Handler>>(
     // SAFETY: By the safety requirements, `kp` is a probe of `O` that is hit with `regs`.
     let address = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::pre) };
     let Some(address) = address else { return 0 };
-    // SAFETY: `regs` are the saved registers, to which there are no references. By the safety
-    // requirements of `Redirect::new`, the probed code can continue at `address`. With the result
-    // 1, the kernel skips the probed instruction.
+    // SAFETY: `regs` are the saved registers. By the safety requirements of `Redirect::new`, the
+    // probed code can continue at `address`. The kernel does so, because this returns 1.
     unsafe { regs::register(regs, Register::INSTRUCTION_POINTER).write(address.as_usize()) };
     1
 }

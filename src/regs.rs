@@ -17,9 +17,9 @@ pub(crate) fn get(regs: &pt_regs, name: Register) -> usize {
     unsafe { register(ptr::from_ref(regs).cast_mut(), name).read() }
 }
 
-/// Sets the bit of the current softirq, interrupt or NMI, which is `bit` + 1, 2 or 3, after
-/// [`enter_in_task`] has returned [`Entry::Interrupt`]. Returns the old value of the word, for
-/// [`leave_in_interrupt`], or `None` if the bit was set.
+/// As [`enter_in_task`], after that has returned [`Entry::Interrupt`]: sets the first, second or
+/// third bit after `bit`, in a softirq, an interrupt or an NMI. Returns the old value of the word,
+/// for [`leave_in_interrupt`], or `None` if the bit was set.
 ///
 /// # Safety
 ///
@@ -36,8 +36,7 @@ pub(crate) unsafe fn enter_in_interrupt(
         + u32::from(count & bindings::KPROBES_HARDIRQ != 0)
         + u32::from(count & bindings::KPROBES_NMI != 0);
     let bit = 1 << (bit + level);
-    // SAFETY: By the safety requirements, the word exists. Only its task writes it, and interrupts
-    // restore it.
+    // SAFETY: By the safety requirements, the word exists. Interrupts restore it.
     let bits = unsafe {
         let word = task.byte_add(at).cast::<u32>();
         let bits = word.read_volatile();
@@ -85,7 +84,7 @@ pub(crate) use generic::*;
 /// `struct task_struct` must have a `T` at `offset`, for which all bit patterns are valid.
 #[inline(always)]
 pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
-    // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
-    // `offset`. The field may be written concurrently, hence volatile.
+    // SAFETY: By the safety requirements, `current` has a `T` at `offset`. Volatile, as others may
+    // write it.
     unsafe { current().byte_add(offset).cast::<T>().read_volatile() }
 }

@@ -147,7 +147,7 @@ macro_rules! probes {
                 $crate::macro_paths::kernel::error::Error,
             > {
                 let state = $crate::probes!(@create $module $state);
-                // The order of initialisation. They are dropped in the order of the struct.
+                // Initialised in this order, but dropped in the order of the struct.
                 $crate::macro_paths::kernel::prelude::try_pin_init!(Self {
                     __end: $crate::__short::End::new(
                         state.clone()?,
@@ -396,8 +396,8 @@ macro_rules! probes {
     (@handler $how:tt $($rest:tt)*) => {};
 
     (@condition $condition:expr, $otherwise:expr) => {
-        let wanted: $crate::macro_paths::bool = $condition;
-        if !wanted {
+        let holds: $crate::macro_paths::bool = $condition;
+        if !holds {
             return $otherwise;
         }
     };
@@ -520,7 +520,7 @@ pub mod __short {
         Scope::dir(state, name, |state, dir| add(state.get(), dir))
     }
 
-    /// `probes!` looks here for any other word than `at`, `entry` or `on`.
+    /// `probes!` looks up any other word than `at`, `entry` or `on` here.
     pub mod at_entry_or_on_expected {}
 
     // Errors are trait bounds that no type satisfies. rustc reports such a bound at the tokens in

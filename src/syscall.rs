@@ -23,8 +23,8 @@ use crate::common::*;
 /// one target, or each call has a hit for each name. Some system calls of 32-bit programs have
 /// other names, such as `mmap2`.
 ///
-/// For the arguments, see [`Context::syscall_args`](crate::Context::syscall_args). Other paths may
-/// lead to the same effect as a system call, see [`Override`](crate::Override).
+/// For the arguments, see [`Context::syscall_args`](crate::Context::syscall_args). Other calls may
+/// have the same effect, see [`Override`](crate::Override).
 ///
 /// # Examples
 ///
@@ -50,8 +50,8 @@ macro_rules! syscall {
 }
 
 impl<At: Place> Context<'_, At> {
-    /// Returns whether the current task is in a 32-bit system call. A 64-bit program makes one by
-    /// `int $0x80`. An x32 call is not a 32-bit call.
+    /// Returns whether the current task is in a 32-bit system call, which a 64-bit program can make
+    /// by `int $0x80`. An x32 call is not a 32-bit call.
     ///
     /// C functions: `in_ia32_syscall()`, or `is_compat_task()`.
     #[inline(always)]

@@ -65,8 +65,7 @@ impl<'a> Target<'a> {
         self
     }
 
-    /// Sets the target of `kp`, which is all zeroes. `kp` may point at the name of the symbol, so
-    /// this must stay valid until the registration.
+    /// Sets the target of `kp`, which is all zeroes and borrows the name until it is registered.
     pub(crate) fn fill(&self, kp: &mut bindings::kprobe) {
         match self.at {
             At::Symbol(name) => kp.symbol_name = name.as_char_ptr(),

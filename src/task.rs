@@ -82,9 +82,9 @@ impl<At: Place> Context<'_, At> {
         pid.and_then(number_of).unwrap_or(0)
     }
 
-    /// Returns the ID of the current task's cgroup in the default hierarchy (cgroup v2), which
-    /// identifies a container: the inode number of its directory, like
-    /// `bpf_get_current_cgroup_id()`. It is 0 without `CONFIG_CGROUPS`.
+    /// Returns the ID of the current task's cgroup in the default hierarchy (cgroup v2), like
+    /// `bpf_get_current_cgroup_id()`: the inode number of its directory, by which a container can
+    /// be identified. It is 0 without `CONFIG_CGROUPS`.
     ///
     /// If the task is moved to another cgroup concurrently, this is the ID of either, or any number
     /// if the kernel frees the old cgroup.
@@ -141,9 +141,8 @@ impl<At: Place> Context<'_, At> {
 unsafe fn credential(offset: usize) -> u32 {
     // SAFETY: `cred` is a pointer, and that is its offset.
     let cred: *const u8 = unsafe { current_field(bindings::KPROBES_TASK_CRED) };
-    // SAFETY: `cred` points at a `struct cred`, which does not change while a task uses it, and
-    // which only the current task itself can replace. By the safety requirements, it has a `u32` at
-    // `offset`.
+    // SAFETY: A `struct cred` in use does not change, and only the task itself can replace it. By
+    // the safety requirements, it has a `u32` at `offset`.
     unsafe { cred.byte_add(offset).cast::<u32>().read() }
 }
 
@@ -159,8 +158,7 @@ fn number_of(pid: KernelPtr) -> Result<Pid> {
     pid.field(bindings::KPROBES_PID_NUMBERS + number).read()
 }
 
-/// Reads the field at offset `field` of a struct to which the current task points at offset
-/// `pointer`. Returns 0 if it cannot be read.
+/// Reads `current->pointer->field`, each given by its offset, or returns 0 if it cannot be read.
 ///
 /// # Safety
 ///
@@ -227,8 +225,7 @@ impl Comm {
     }
 }
 
-/// In double quotes, and with `"` and `\` escaped, so that the end of a name with spaces is visible
-/// in a line.
+/// In double quotes, with `"` and `\` escaped, too: a name may contain spaces.
 impl fmt::Debug for Comm {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -66,8 +66,8 @@ static bool is_of_syscall(const char *event)
 }
 
 /*
- * Returns whether the tracepoint exists in module, or if that is NULL, anywhere. Then true also
- * means that no module to be loaded can have it.
+ * Returns whether module has the tracepoint. If module is NULL, returns false only if a module that
+ * is loaded later may have it.
  */
 bool kprobes_tracepoint_exists(const char *name, const char *module)
 {
@@ -166,7 +166,7 @@ static int __kprobes enable(struct kprobes_tracepoint *tp, bool on)
 /* Adds the handler to the tracepoint, or removes it. Does nothing if it is gone. */
 int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 {
-	/* At the module's end, the lock may never have been used, see unregister_all(). */
+	/* Do not take the lock first at the module's end, see unregister_all(). */
 	if (READ_ONCE(tp->enabled) == on)
 		return 0;
 	guard(mutex)(&lock);

@@ -53,8 +53,7 @@ context::places! {
     /// The moment of a hit of a tracepoint.
     Trace: Hit, |hit, frame, to| {
         let len = to.len() as c_uint;
-        // SAFETY: `to` has `len` words. `run` creates a `Hit` of the registered tracepoint that was
-        // hit.
+        // SAFETY: `to` has `len` words. `run` creates a `Hit` of the registered tracepoint.
         unsafe { bindings::kprobes_stack_tracepoint(to.as_mut_ptr().cast(), len, frame, hit.0) };
     };
 }
@@ -156,8 +155,7 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         for i in 0..probes.len() {
             let tp = probes[i];
             let plan = plan(tp);
-            // SAFETY: By the safety requirements, `tp` is valid for writes. All zeroes is a valid
-            // value.
+            // SAFETY: By the safety requirements, `tp` is valid for writes.
             unsafe {
                 ptr::write_bytes(tp, 0, 1);
                 (*tp).hit = Some(plan.hit);
@@ -254,8 +252,7 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
 
     #[inline]
     unsafe fn is_enabled(this: *const Self) -> bool {
-        // SAFETY: By the safety requirements, `this` is valid. C may write the field concurrently,
-        // hence volatile.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as C writes the field.
         unsafe { ptr::read_volatile(&raw const (*this).enabled) }
     }
 
@@ -295,8 +292,8 @@ callback! {
     /// The callback of the tracepoint. Arguments that the tracepoint does not have are the values
     /// of CPU registers.
     ///
-    /// The handler is not called within a handler of any module, in the same context of the same
-    /// task. A handler may be preempted, so the task, and not the CPU, has a bit for each context.
+    /// A hit within a handler of any module, in the same context of the same task, is missed. The
+    /// task has a bit for each context. The CPU cannot have it, as handlers may be preempted.
     ///
     /// # Safety
     ///

@@ -38,7 +38,7 @@ bool kprobes_module_is_missing(const char *symbol);
 int kprobes_enable(struct kprobe *kp);
 int kprobes_enable_all(void *const *probes, unsigned int n, bool on);
 void kprobes_unregister(void **probes, unsigned int n, bool returns);
-u32 kprobes_place_flags(const struct kprobe *kp);
+u32 kprobes_hashed_flags(const struct kprobe *kp);
 int kprobes_function_entry(void *addr);
 bool kprobes_function_missing(unsigned long addr);
 void kprobes_just_return(void);

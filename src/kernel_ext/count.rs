@@ -2,9 +2,9 @@
 
 //! An atomic counter that compiles to a single instruction.
 //!
-//! `kernel::sync::atomic::Atomic<u64>` would replace it once the kernel inlines Rust helpers by
-//! default: without `CONFIG_RUST_INLINE_HELPERS`, its `fetch_add()` calls a C helper, which costs
-//! six more instructions.
+//! `kernel::sync::atomic::Atomic<u64>` would replace this file once the kernel inlines Rust helpers
+//! by default: without `CONFIG_RUST_INLINE_HELPERS`, its `fetch_add()` calls a C helper, which
+//! costs six more instructions.
 
 use crate::prelude::*;
 

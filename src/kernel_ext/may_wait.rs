@@ -2,7 +2,7 @@
 
 //! Checks whether the caller may sleep.
 //!
-//! A `might_sleep()` that returns an error would replace it: that of the kernel only warns.
+//! `might_sleep()` only warns, and only in kernels that are configured for it.
 
 use crate::prelude::*;
 

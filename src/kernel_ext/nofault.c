@@ -36,7 +36,7 @@ static bool is_memory(unsigned long addr)
 						     _PAGE_CACHE_MASK : _PAGE_LARGE_CACHE_MASK));
 }
 
-/* noinline: else all reads would save its registers. */
+/* noinline, so that the fast path saves no CPU registers. */
 static noinline int read_checked(void *to, unsigned long from, size_t len)
 {
 	unsigned long page, flags;
@@ -45,9 +45,9 @@ static noinline int read_checked(void *to, unsigned long from, size_t len)
 	if (from + len < from)
 		return -EFAULT;
 	/*
-	 * Disabled interrupts delay the TLB flush that precedes another mapping at this address,
-	 * except on CPUs with INVLPGB, which flush without an interrupt. A fault in between would
-	 * confuse lockdep: after it, lockdep would take interrupts for disabled.
+	 * The kernel reuses an address after a TLB flush on all CPUs, which waits for this one
+	 * while interrupts are disabled. (With INVLPGB, it does not wait.) The read must not fault:
+	 * afterwards, lockdep would believe that interrupts are still disabled.
 	 */
 	raw_local_irq_save(flags);
 	for (page = from & PAGE_MASK; !err && page < from + len; page += PAGE_SIZE)

@@ -9,8 +9,8 @@
 //!
 //! Context: any.
 //!
-//! Non-faulting readers in `kernel::uaccess` would replace it; `UserSlice` of Linux 7.3 may sleep
-//! and reads only user memory.
+//! Non-faulting readers in `kernel::uaccess` would replace this file. `UserSlice` of Linux 7.3 may
+//! sleep, and reads only user memory.
 
 use crate::args::{from_address, FromWord, OrErrno};
 use crate::kernel_ext::symbol::Address;
@@ -55,23 +55,23 @@ type CopyFn = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long;
 trait Space {
     const COPY: CopyFn;
 
-    /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`, also where
-    /// `copy_from_kernel_nofault()` fails with `ERANGE`.
+    /// Copies `len` bytes from `addr` to `to`. Any error is `EFAULT`.
     ///
     /// # Safety
     ///
-    /// `to` must be valid for writing `len` bytes.
+    /// `to` must be valid for writes of `len` bytes.
     #[inline(always)]
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `to` is valid. The function checks `addr`.
         match unsafe { Self::COPY(to.cast(), addr as *const c_void, len) } {
             0 => Ok(()),
+            // `copy_from_kernel_nofault()` may fail with `ERANGE`.
             _ => Err(EFAULT),
         }
     }
 
-    /// Reads a string up to its NUL or to the end of `buf` and returns its length. No access
-    /// crosses a page boundary, so a string that ends before an unmapped page can be read.
+    /// Reads a string up to its NUL or the end of `buf`, and returns its length. Reads page by
+    /// page, because the page after the NUL may not be present.
     #[inline(always)]
     fn copy_str(mut addr: usize, buf: &mut [u8]) -> Result<usize> {
         let mut done = 0;
@@ -278,7 +278,7 @@ macro_rules! string {
 
             /// Returns the length of the string without its NUL, or `max` if it is longer.
             ///
-            /// Errors: `EFAULT` if a part of that length cannot be read.
+            /// Errors: `EFAULT` if a part of the string cannot be read.
             #[inline]
             pub fn length(self, max: usize) -> Result<usize> {
                 $space::str_len(self.0, max)
@@ -302,11 +302,10 @@ string! {
     /// A C string in user memory of the current task.
     ///
     /// Reading a page that is not present fails with `EFAULT`. At the entry of a system call, the
-    /// kernel has not read the arguments yet: a path in a page that the program has not touched, or
-    /// that was paged out, cannot be read, and is displayed as `(fault)`. Another thread can also
-    /// change the string before the kernel reads it. Read the kernel's copy instead, a
-    /// [`Filename`](crate::Filename) or an [`Exec`](crate::Exec), or read at the return, when the
-    /// page is present.
+    /// kernel has not read the arguments yet, so a path may be in a page that the program has not
+    /// touched, or that was paged out. Another thread can also change the path before the kernel
+    /// reads it. Read the kernel's copy instead, a [`Filename`](crate::Filename) or an
+    /// [`Exec`](crate::Exec), or read at the return, when the page is present.
     UserStr, User
 }
 

@@ -4,9 +4,8 @@
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 //!
-//! A string type in `kernel::module_param` would replace it, as proposed in "rust: module_param:
-//! add StringParam type for C string parameters". `module!` of Linux 7.3 has only integers and
-//! `bool`.
+//! A string type in `kernel::module_param` would replace this file, as proposed in "rust:
+//! module_param: add StringParam type for C string parameters".
 
 use crate::prelude::*;
 use kernel::module_param::ModuleParamAccess;
@@ -67,8 +66,7 @@ impl<const SIZE: usize> StringParam<SIZE> {
     /// Returns the value, or `None` if the parameter was not set.
     pub fn value(&self) -> Option<&CStr> {
         self.is_set.as_ref()?;
-        // SAFETY: By the type invariant, this is a C string that does not change while `self` is
-        // borrowed.
+        // SAFETY: By the type invariant, this is a C string that does not change.
         Some(unsafe { CStr::from_char_ptr(self.value.get().cast()) })
     }
 

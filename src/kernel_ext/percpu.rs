@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 //!
-//! The proposed "rust: Add Per-CPU Variable API" would replace it.
+//! The proposed "rust: Add Per-CPU Variable API" would replace this file.
 
 use crate::kernel_ext::may_wait::may_wait;
 use crate::prelude::*;

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/ratelimit.h`](srctree/include/linux/ratelimit.h)
 //!
-//! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace it.
+//! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace this file.
 
 use crate::prelude::*;
 use kernel::sync::atomic::Atomic;

@@ -15,8 +15,8 @@ use crate::prelude::*;
 #[doc(hidden)]
 pub type ArmCall = unsafe extern "C" fn(*const *mut c_void, c_uint, bool) -> c_int;
 
-/// A probe or set that an [`Armed`](crate::event::Armed) enables while its event has listeners. An
-/// `Armed` is one itself, so that several events can share a probe.
+/// A probe or set that an [`Armed`](crate::event::Armed) enables while its event has listeners.
+/// `Armed` implements this, too, so that several events can share a probe.
 ///
 /// # Safety
 ///

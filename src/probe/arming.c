@@ -9,11 +9,11 @@
 #include "../bindings/probe.h"
 
 /*
- * Returns the flags of the probe that is in the kernel's hash table for the address of kp, which is
- * registered. This is kp itself, or an aggregate probe if kp shares its address or can be
- * optimized. Then kp is on a list of which only the aggregate probe is hashed.
+ * Returns the flags of the probe that the kernel hashes for the address of kp, a registered probe.
+ * This is kp, or, if kp shares its address or can be optimized, an aggregate probe. The aggregate
+ * probe is on a list with the probes at the address.
  */
-u32 kprobes_place_flags(const struct kprobe *kp)
+u32 kprobes_hashed_flags(const struct kprobe *kp)
 {
 	const struct list_head *at, *next;
 	u32 flags = READ_ONCE(kp->flags);
@@ -45,15 +45,14 @@ u32 kprobes_place_flags(const struct kprobe *kp)
  * Enables a registered probe.
  *
  * While kprobes are disabled globally (kprobes/enabled in debugfs), enable_kprobe() returns 0, but
- * does not clear KPROBE_FLAG_DISABLED of the hashed probe, which is then not armed when kprobes are
- * enabled globally. register_kprobe() clears the flag, so register another probe at the address
- * temporarily. If kprobes have been enabled meanwhile, it arms the address or returns the error.
+ * leaves KPROBE_FLAG_DISABLED of the hashed probe set. Enabling kprobes globally would then not arm
+ * it. register_kprobe() clears the flag, so this temporarily registers another probe there.
  */
 int kprobes_enable(struct kprobe *kp)
 {
 	int ret = enable_kprobe(kp);
 
-	if (!ret && unlikely(kprobes_place_flags(kp) & KPROBE_FLAG_DISABLED)) {
+	if (!ret && unlikely(kprobes_hashed_flags(kp) & KPROBE_FLAG_DISABLED)) {
 		struct kprobe another = { .addr = kp->addr };
 		void *probe = &another;
 
@@ -106,7 +105,7 @@ void __kprobes kprobes_unregister(void **probes, unsigned int n, bool returns)
 		if (errno)
 			cannot_disarm(*probe, errno);
 	}
-	/* Before the kernel frees its memory, and after, before the caller frees the probes. */
+	/* Before the kernel frees memory here, and before the caller does. */
 	wait_for_cpus();
 	if (returns)
 		unregister_kretprobes((struct kretprobe **)probes, n);

@@ -5,8 +5,8 @@
 #include "../bindings/probe.h"
 
 /*
- * Enables or disables registered kprobes, except those that are gone. If one fails, the change of
- * those before it is undone.
+ * Enables or disables registered kprobes, except those that are gone. If one fails, restores those
+ * before it.
  */
 int kprobes_enable_all(void *const *probes, unsigned int n, bool on)
 {

@@ -151,8 +151,8 @@ pub unsafe trait Raw: Sized {
     /// That of [`Kind::unregister`].
     unsafe fn unregister(probes: &[*mut Self]);
 
-    /// Enables or disables `probes`, except those that are gone. If one fails, the change of those
-    /// before it is undone.
+    /// Enables or disables `probes`, except those that are gone. If one fails, restores those
+    /// before it.
     ///
     /// Errors: that of the probe that fails; `EINVAL` for enabling probes that are all gone.
     ///
@@ -213,9 +213,8 @@ pub(crate) const fn optional<T: Copy>(has: bool, callback: T) -> Option<T> {
     }
 }
 
-/// Declares the types `Kind` and `Options` of a module, with the type of the targets, the C struct
-/// and the options of this kind, and implements [`Handles`] for its `Handler`s. `$new` returns the
-/// plan.
+/// Declares `Kind` and `Options` of a module, and implements [`Handles`] for its `Handler`s. `$new`
+/// returns the plan.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
@@ -260,7 +259,7 @@ macro_rules! kind {
 }
 pub(crate) use kind;
 
-/// Declares a constructor whose last argument is the handler, the initialisation of which may fail.
+/// Declares a constructor whose last argument is an initialiser of the handler.
 macro_rules! constructor {
     (
         $(#[$meta:meta])*

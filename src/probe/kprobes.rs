@@ -54,7 +54,7 @@ pub unsafe trait Kprobes: Sized {
     }
 }
 
-/// The first or the second registration of a probe: [`Plan::check`] may require a second one.
+/// A probe is registered once, or again if [`Plan::check`] requires it.
 #[allow(unreachable_pub, reason = "sealed")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Round {
@@ -94,18 +94,16 @@ pub unsafe trait Plan<K> {
 /// `probe` must be valid for writes, pinned, and not registered.
 #[inline(always)]
 unsafe fn register_disabled<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Result {
-    // The compiler would inline `memset()`, as larger code.
+    // The call is smaller than the stores to which the compiler expands `memset()`.
     //
     // SAFETY: By the safety requirements, `probe` is valid for writes.
     unsafe { bindings::__memset(probe.cast(), 0, size_of::<R>()) };
-    // SAFETY: All zeroes is a valid value, by the safety requirements of `Kprobes`. Only this
-    // function accesses a probe that is not registered.
+    // SAFETY: All zeroes is a valid value. Nothing else accesses a probe that is not registered.
     plan.fill(unsafe { &mut *probe }, round);
     let kp: *mut bindings::kprobe = probe.cast();
     // SAFETY: `kp` is the first field of `probe`, which is not registered yet.
     unsafe { (*kp).flags = bindings::KPROBE_FLAG_DISABLED };
-    // SAFETY: By the safety requirements, `probe` is pinned and not registered; it was filled in
-    // above.
+    // SAFETY: `probe` is filled in, and by the safety requirements pinned and not registered.
     to_result(unsafe { R::REGISTER(probe) })?;
     // The caller may free the name now. Only `dump_kprobe()` would read it, before a panic, and
     // prints "(null)".
@@ -130,13 +128,11 @@ pub(crate) fn check_target<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
 
 fn flags<R: Kprobes>(this: *const R) -> u32 {
     let kp: *const bindings::kprobe = this.cast();
-    // SAFETY: The callers pass registered probes, which begin with a kprobe. The kernel may write
-    // `flags` concurrently, hence volatile.
+    // SAFETY: Callers pass registered probes. Volatile, as the kernel may write `flags`.
     unsafe { ptr::read_volatile(&raw const (*kp).flags) }
 }
 
-// SAFETY: Registered probes are unregistered on every error path, and fields that the kernel may
-// write are read by volatile accesses.
+// SAFETY: Registered probes are unregistered on every error path.
 unsafe impl<R: Kprobes> Raw for R {
     type Plan<'a> = <R as Kprobes>::Plan<'a>;
     type Guard = ();
@@ -270,8 +266,7 @@ unsafe impl<R: Kprobes> Raw for R {
 
     unsafe fn missed(this: *const Self) -> u64 {
         let kp: *const bindings::kprobe = this.cast();
-        // SAFETY: By the safety requirements, `this` is initialised. The kernel may write `nmissed`
-        // concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it.
         let nested = unsafe { ptr::read_volatile(&raw const (*kp).nmissed) };
         // SAFETY: As above.
         nested as u64 + u64::from(unsafe { R::missed_returns(this) })
@@ -279,7 +274,7 @@ unsafe impl<R: Kprobes> Raw for R {
 
     unsafe fn mechanism(this: *const Self) -> Mechanism {
         // SAFETY: By the safety requirements, `this` is registered, and begins with a kprobe.
-        let flags = unsafe { bindings::kprobes_place_flags(this.cast()) };
+        let flags = unsafe { bindings::kprobes_hashed_flags(this.cast()) };
         if flags & bindings::KPROBE_FLAG_FTRACE != 0 {
             Mechanism::Ftrace
         } else if flags & bindings::KPROBE_FLAG_OPTIMIZED != 0 {

@@ -39,8 +39,8 @@ impl ModuleEntry {
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             reg <- Opaque::ffi_init(move |reg: *mut bindings::kprobes_registration| {
-                // SAFETY: `reg` is valid for writes and pinned. By the safety requirements, `first`
-                // is registered.
+                // SAFETY: `reg` is valid for writes, and by the safety requirements, `first` is
+                // registered.
                 unsafe {
                     (*reg).unregister = Some(unregister::<K>);
                     (*reg).address = K::Raw::address(first);
@@ -73,8 +73,7 @@ impl ModuleEntry {
     }
 }
 
-/// `kprobes_registration::unregister`, for probes of the kind `K`. Why it is NOKPROBE is in
-/// `registrations.c`.
+/// `kprobes_registration::unregister`, for probes of the kind `K`. NOKPROBE, see `registrations.c`.
 ///
 /// # Safety
 ///

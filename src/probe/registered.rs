@@ -76,8 +76,8 @@ pub(crate) unsafe fn index_of<R: Raw>(raw: *const R) -> usize {
 
 const RAW_OFFSET: usize = size_of::<u32>() + size_of::<Option<Error>>();
 
-// SAFETY: Fields that the kernel may write concurrently are read with volatile or atomic accesses,
-// and locks of the kernel and of the library serialise enabling and disabling.
+// SAFETY: Fields that the kernel writes are read by volatile or atomic accesses, and locks
+// serialise enabling and disabling.
 unsafe impl<K: Kind> Sync for Registered<K> {}
 
 /// Declares methods of [`Raw`] as methods of [`Registered`].
@@ -159,18 +159,16 @@ impl<K: Kind> Registered<K> {
         /// follows as many calls as it can (`kretprobe::nmissed`, which wraps to 0 after 2³² - 1).
         /// This is the kernel's figure, and a lower bound:
         ///
-        /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count
-        ///   only one, so hits and misses add up to the number of calls or slightly less. The
-        ///   handler can count its hits exactly, see [`Count`](crate::Count).
+        /// - The kernel does not count atomically, so hits and misses may add up to slightly less
+        ///   than the calls. The handler can count hits exactly, see [`Count`](crate::Count).
         /// - The kernel counts a miss for all probes at the address, including disabled ones.
         /// - The kernel does not count a call from which an [`Override`](crate::Override) at this
         ///   address returned.
         ///
         /// **Entry probes:** A hit is missed within the handler of any entry probe, also of another
-        /// module, in the same context of the same task. A hit in a softirq, interrupt or NMI that
-        /// interrupts a handler is not missed, except in the first instructions of an interrupt,
-        /// before the kernel updates `preempt_count()`. Hits and misses add up to the calls of the
-        /// function while the probe was enabled, except for [calls that ftrace leaves
+        /// module, in the same context of the same task. A softirq, interrupt or NMI is another
+        /// context once the kernel has updated `preempt_count()`. Hits and misses add up to the
+        /// calls of the function while the probe was enabled, except for [calls that ftrace leaves
         /// out](crate::entry#calls-that-ftrace-leaves-out).
         ///
         /// **Tracepoints:** A hit is missed within a handler of any tracepoint, in the same context

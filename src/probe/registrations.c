@@ -63,9 +63,8 @@ void __kprobes kprobes_block_forever(void)
 }
 
 /*
- * Functions that run at the module's end are __kprobes. By then, kill_kprobe() has freed the slots
- * of kprobes in this module, in which the probed instructions are executed, but the breakpoints
- * remain.
+ * Functions that run at the module's end are __kprobes: by then, kill_kprobe() has freed the copies
+ * of probed instructions of this module, but the breakpoints remain.
  */
 
 /*
@@ -86,13 +85,12 @@ void __kprobes kprobes_remove_registration(struct kprobes_registration *reg)
 
 /*
  * Unregisters and reports probes that are still registered after the module's exit or its failed
- * init. By then only handlers of watches use the list: they may create and drop probes until the
- * watches are unregistered. So unregister watches first. They are at the end of the list, to which
- * handlers add nothing.
+ * init. Watches are first, because their handlers may still create and drop probes. Watches are at
+ * the end of the list, where nothing else is added.
  *
- * Do not take the lock if the list is empty. (It then stays empty, because watches are on it, too.)
- * The module is UNFORMED, so its addresses belong to no module, and lockdep would disable itself at
- * the first use of a static lock there. If the list has an entry, the lock has been used before.
+ * If the list is empty, this does not take the lock: the module is UNFORMED, so its addresses
+ * belong to no module, and lockdep would disable itself at the first use of a static lock there.
+ * Without watches, nothing adds to the list.
  */
 static void __kprobes unregister_all(void *arg)
 {
@@ -108,10 +106,7 @@ static void __kprobes unregister_all(void *arg)
 		if (reg->address) {
 			name = symbol;
 			sprint_symbol(symbol, reg->address);
-			/*
-			 * In this module, or in one that was unloaded, there is no symbol. The raw
-			 * address must not be logged.
-			 */
+			/* No symbol, as in an unloaded module: do not log the raw address. */
 			if (symbol[0] == '0')
 				scnprintf(symbol, sizeof(symbol), "%p", (void *)reg->address);
 		}
@@ -131,10 +126,7 @@ static const struct kernel_param_ops registered_ops = {
 	.free = unregister_all,
 };
 
-/*
- * insmod cannot set this parameter, because the name in an argument of insmod ends at the first "="
- * after its first character.
- */
+/* insmod cannot set a parameter whose name contains "=" after the first character. */
 static const struct kernel_param registered_param
 	__used __section("__param") __aligned(__alignof__(struct kernel_param)) = {
 	.name = "left=",

@@ -106,8 +106,8 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
                 let guard = K::Raw::lock()?;
                 let (count, plan) = resolve(&guard)?;
                 *members = Member::all(count, handler)?;
-                // SAFETY: The handler is initialised and pinned, and the members do not move. Both
-                // are dropped after the probes are unregistered.
+                // SAFETY: The handler is initialised, and neither it nor the members move. Both are
+                // dropped after the probes are unregistered.
                 unsafe { Member::register(guard, members, partial, explain, plan)? }
             },
             // SAFETY: Each of `pointers`, which do not move, points at a registered probe.
@@ -153,8 +153,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
 
     /// Returns the sum of [missed](Registered::missed) hits of all probes.
     pub fn missed(&self) -> u64 {
-        // SAFETY: By the type invariant, the members that were not refused are registered; in
-        // `drop`, they were registered until now.
+        // SAFETY: By the type invariant, these are registered, or in `drop`, were until now.
         let missed = |raw: &*mut K::Raw| unsafe { K::Raw::missed(*raw) };
         self.pointers.iter().map(missed).sum()
     }
@@ -187,8 +186,7 @@ impl<K: Kind, H: Handles<K>> fmt::Debug for Set<K, H> {
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Set<K, H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
-        // `remove`.
+        // SAFETY: This is the only call of `remove`.
         unsafe { self.entry.remove() };
         self.handler.unregistered(self.missed());
     }
@@ -250,7 +248,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         };
         let error = match registered {
             Ok(0) => None,
-            // Not that of a target, because a partial set skips those that are refused.
+            // A partial set skips targets that are refused, so this is not the error of a target.
             Err(error) if partial => return Err(error),
             Err(error) => Some(error),
             Ok(registered) => {
@@ -280,8 +278,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
     }
 }
 
-// SAFETY: A registered `raw` is that of a member, which points at a handler that was initialised
-// before it.
+// SAFETY: `handler` of a member is initialised before the member is registered.
 unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Member<K, H> {
     type Handler = H;
 

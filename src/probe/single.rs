@@ -10,12 +10,10 @@ use crate::probe::{
 };
 use core::ops::Deref;
 
-/// A registered probe of the kind `K` and its handler.
+/// A registered probe of the kind `K` and its handler. It dereferences to [`Registered`].
 ///
 /// Initialising it registers the probe. Dropping it unregisters the probe and waits for running
 /// handlers, so it must not be dropped in a handler. Both sleep.
-///
-/// It dereferences to [`Registered`], which has the methods of all kinds.
 ///
 /// # Invariants
 ///
@@ -63,8 +61,7 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
             try_pin_init!(&this in Self {
                 // First: the kernel may call it before the registration returns.
                 handler <- handler,
-                // SAFETY: If the closure returns `Ok`, `registered` is initialised. The handler is
-                // initialised, and the fields are pinned.
+                // SAFETY: If the closure returns `Ok`, `registered` is initialised. All is pinned.
                 registered <- unsafe {
                     pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
                         registered.write(Registered::uninit(options.pending.unwrap_or(0)));
@@ -82,7 +79,7 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
 
     /// # Safety
     ///
-    /// `raw` must be that of a `Self`, pinned and not registered. The handler of the `Self` must be
+    /// `raw` must be the C struct of a `Self`, pinned and not registered. The handler must be
     /// initialised, and must not be dropped before the probe is unregistered.
     #[inline(always)]
     unsafe fn try_register(
@@ -93,8 +90,8 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
         may_register(raw)?;
         let guard = K::Raw::lock()?;
         let plan = |_| H::plan::<Self>(target, options);
-        // SAFETY: By the safety requirements, `raw` and the handler, which the callbacks for probes
-        // of this type use, are valid until the probe is unregistered.
+        // SAFETY: By the safety requirements, `raw` and the handler, which the callbacks use, are
+        // valid until the probe is unregistered.
         let done = unsafe { K::Raw::register::<K>(guard, &mut [raw], plan, |_, error| Err(error)) };
         done.map(|_| ()).inspect_err(|&error| {
             if options.pending.is_none() {
@@ -127,8 +124,7 @@ impl<K: Kind, H: Handles<K>> fmt::Debug for Probe<K, H> {
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Probe<K, H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
-        // `remove`.
+        // SAFETY: This is the only call of `remove`.
         unsafe { self.entry.remove() };
         // SAFETY: The probe was registered until now.
         let missed = unsafe { K::Raw::missed(self.registered.as_raw()) };
@@ -136,7 +132,7 @@ impl<K: Kind, H: Handles<K>> PinnedDrop for Probe<K, H> {
     }
 }
 
-// SAFETY: A registered `raw` is that of a probe whose handler was initialised before it.
+// SAFETY: The handler is initialised before the probe is registered.
 unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Probe<K, H> {
     type Handler = H;
 
@@ -144,8 +140,8 @@ unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Probe<K, H> {
     unsafe fn handler<'a>(raw: *mut K::Raw) -> &'a H {
         // SAFETY: By the safety requirements, `raw` is the `registered` of a `Probe<K, H>`.
         let probe = unsafe { container_of!(Registered::<K>::from_raw(raw), Self, registered) };
-        // SAFETY: The probe is valid for `'a`, because dropping it waits for running handlers. This
-        // borrows only the handler, because `entry` may not be initialised yet.
+        // SAFETY: The handler is valid for `'a`, because dropping the probe waits for running
+        // handlers. The probe is not borrowed, because `entry` may not be initialised yet.
         unsafe { &(*probe).handler }
     }
 }

@@ -6,10 +6,9 @@
 #include "../bindings/probe.h"
 
 /*
- * Waits for running handlers. They run with preemption disabled while they read the table of entry
- * probes and the listeners of events. synchronize_rcu_tasks_rude() waits for handlers at functions
- * that RCU does not watch, if the kernel lets ftrace trace such functions. The hotplug lock waits
- * for CPUs that go offline or come online, see wait_for_cpus() in arming.c.
+ * Waits for running handlers, which have preemption disabled. synchronize_rcu_tasks_rude() waits
+ * for handlers where RCU does not watch, if the kernel lets ftrace trace such functions. The
+ * hotplug lock waits for CPUs that go offline or come online, see wait_for_cpus() in arming.c.
  */
 void __kprobes kprobes_wait(void)
 {

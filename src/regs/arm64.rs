@@ -102,9 +102,9 @@ pub(crate) fn current() -> *mut task_struct {
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     compiler_fence(Ordering::SeqCst);
-    // SAFETY: By the safety requirements, this decrements a count that the caller has incremented.
-    // As in `__preempt_count_dec_and_test()`, the other half of the word is 0 if a reschedule is
-    // due, which an interrupt may change in between.
+    // SAFETY: By the safety requirements, the count is not 0. As in
+    // `__preempt_count_dec_and_test()`, the upper half of the word is 0 if a reschedule is due,
+    // which an interrupt may write in between.
     unsafe {
         let both = current()
             .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)

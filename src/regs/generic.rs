@@ -97,8 +97,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
     if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
         return Entry::Interrupt;
     }
-    // SAFETY: By the safety requirements, only the task itself writes the word. Interrupts restore
-    // it.
+    // SAFETY: By the safety requirements, the word exists. Interrupts restore it.
     unsafe {
         let word = task.byte_add(AT).cast::<u32>();
         let bits = word.read_volatile();

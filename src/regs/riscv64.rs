@@ -46,8 +46,7 @@ pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut us
         Register::X(n) => n.clamp(1, 31),
         Register::Status => 32,
     };
-    // SAFETY: By the safety requirements, `regs` is valid. It begins with `epc`, the registers by
-    // number, and `status`.
+    // SAFETY: `regs` is valid. It begins with `epc`, the registers by number, and `status`.
     unsafe { regs.cast::<usize>().add(n.into()) }
 }
 
@@ -101,8 +100,7 @@ pub(crate) fn current() -> *mut task_struct {
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     compiler_fence(Ordering::SeqCst);
-    // SAFETY: By the safety requirements, this decrements a count that the caller has incremented.
-    // A flag of the `thread_info` is set if a reschedule is due.
+    // SAFETY: By the safety requirements, the count is not 0. A `thread_info` begins with flags.
     unsafe {
         let count = current()
             .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)

@@ -53,8 +53,7 @@ macro_rules! registers {
         /// `regs` must be valid.
         #[inline(always)]
         pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
-            // SAFETY: By the safety requirements, `regs` is valid; this only computes addresses of
-            // fields.
+            // SAFETY: `regs` is valid; this only computes addresses of fields.
             unsafe {
                 match register {
                     $(Register::$register => &raw mut (*regs).$field,)*
@@ -136,8 +135,7 @@ pub(crate) fn wait_for_overridden() {
 #[inline(always)]
 pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     #[cfg(CONFIG_SMP)]
-    // SAFETY: By the safety requirements, each CPU has this word, relative to `gs`. A single
-    // instruction cannot be interrupted or migrated.
+    // SAFETY: By the safety requirements, each CPU has this word, relative to `gs`.
     unsafe {
         asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
     }
@@ -216,8 +214,7 @@ pub(crate) fn preempt_count() -> u32 {
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
     task: *mut task_struct,
 ) -> Entry {
-    // SAFETY: By the safety requirements, only the task itself writes the word. Interrupts restore
-    // it.
+    // SAFETY: By the safety requirements, the word exists. Interrupts restore it.
     unsafe {
         asm!(
             "test dword ptr gs:[rip + {count}], {interrupts}",
@@ -291,8 +288,8 @@ macro_rules! preempt_count_size {
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     #[cfg(CONFIG_PREEMPTION)]
-    // SAFETY: By the safety requirements, this decrements a count that the caller has incremented.
-    // It becomes 0 if preemption is enabled and a reschedule is due, whose bit is inverted.
+    // SAFETY: By the safety requirements, the count is not 0. The word becomes 0 if preemption is
+    // enabled and a reschedule is due, because `PREEMPT_NEED_RESCHED` is inverted.
     unsafe {
         asm!(
             concat!("dec ", preempt_count_size!(), " ptr gs:[rip + {}]"),
