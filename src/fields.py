@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Writes the Rust that `field!` and `c_structs!` of a module stand for; see fields.rs.
+"""Generates the Rust code behind `field!` and `c_structs!`; see fields.rs.
 
-The compiler lays the structs of the headers out, with the kernel's own flags, in its debug
-information. The offset, size and signedness of each member that the module names go back to the
-compiler, as assertions in C, before a line of Rust is written.
+The layout of the structs is read from debug information, for which the kernel's compiler compiles
+the headers with the kernel's flags. Static assertions in C then check the offset, size and
+signedness of each member that the module names.
 
 usage: fields.py OUT.rs SOURCE.rs 'HEADERS' DEPFILE READELF CC FLAG...
 """
@@ -16,23 +16,20 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What KernelPtr::read() reads at once.
+# The limit of KernelPtr::read() in bytes.
 MAX_AT_ONCE = 1024
 
 
-class Wrong(Exception):
-    """Why a path is not a field of a struct: rustc's message at the `field!` that has it."""
+class NoField(Exception):
+    """Why a path is not a field of a struct; rustc prints it at the `field!`."""
 
-
-# ---------------------------------------------------------------------------
-# The module: the structs and paths that it names.
 
 TEXT = re.compile(r"""//[^\n]*|/\*.*?\*/|[bc]?r(\#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])'""",
                   re.DOTALL)
 
 
 def sources(path, folder):
-    """The files of a crate, by their `mod NAME;`, each with its text without comments."""
+    """The files of a crate, found by `mod NAME;`, and their text without comments and literals."""
     if not path.exists():
         return
     whole = path.read_text()
@@ -57,38 +54,34 @@ def paths(text):
 
 
 def structs(text):
-    """The names in the module of `c_structs!`: `c::NAME`, `c::{NAME, ...}`."""
+    """The structs that the source names: `c::NAME`, `c::{NAME, ...}` after `c_structs!(c)`."""
     for name in re.findall(r"\bc_structs!\s*[(\[{].*?(\w+)\s*[)\]}]", text):
         for group, one in re.findall(rf"\b{name}::(?:\{{([^}}]*)\}}|(?:r#)?(\w+))", text):
             yield from re.findall(r"\w+", group) or [one]
 
 
 def key(path):
-    """The same as path() of fields.rs."""
+    """The same hash as path() of fields.rs."""
     number = 0xcbf29ce484222325
     for byte in path.encode():
         number = (number ^ byte) * 0x100000001b3 % 2**64
     return number
 
 
-# ---------------------------------------------------------------------------
-# The compiler's debug information, as readelf shows it.
-
-
 @dataclass
 class Entry:
-    """One entry: its tag, such as `structure_type`, its attributes, and the entries in it."""
+    """A DWARF entry: its tag, such as `structure_type`, its attributes, and its children."""
 
     tag: str
-    has: dict = field(default_factory=dict)
-    inside: list = field(default_factory=list)
+    attrs: dict = field(default_factory=dict)
+    children: list = field(default_factory=list)
 
     def number(self, attribute):
-        return int(self.has[attribute].split()[0], 0) if attribute in self.has else None
+        return int(self.attrs[attribute].split()[0], 0) if attribute in self.attrs else None
 
 
 def debug_info(text):
-    """The entries of the outermost level. The attribute `type` is an entry."""
+    """Parses the output of readelf. Returns the top-level entries of all units."""
     entries, parents = {}, [Entry("root")]
     line = re.compile(r"^ <(\d+)><(\w+)>: Abbrev Number: \d+ \((?:DW_TAG_)?(.*)\)$"
                       r"|^ +<\w+> +DW_AT_(\w+) *: (?:\([^)]*\):? *)?(.*?)\s*$", re.MULTILINE)
@@ -96,18 +89,15 @@ def debug_info(text):
         if tag:
             entry = entries[int(offset, 16)] = Entry(tag)
             del parents[int(depth) + 1:]
-            parents[-1].inside.append(entry)
+            parents[-1].children.append(entry)
             parents.append(entry)
         else:
-            entry.has[attribute] = value
+            entry.attrs[attribute] = value
     for entry in entries.values():
-        if "type" in entry.has:
-            entry.has["type"] = entries[int(re.match("<0x(.*?)>", entry.has["type"])[1], 16)]
-    return [top for unit in parents[0].inside for top in unit.inside]
+        if "type" in entry.attrs:
+            entry.attrs["type"] = entries[int(re.match("<0x(.*?)>", entry.attrs["type"])[1], 16)]
+    return [top for unit in parents[0].children for top in unit.children]
 
-
-# ---------------------------------------------------------------------------
-# Types.
 
 VOID = "__k::c_void"
 LONG = {"long int": "isize", "long": "isize", "long unsigned int": "usize",
@@ -116,10 +106,10 @@ LONG = {"long int": "isize", "long": "isize", "long unsigned int": "usize",
 
 @dataclass
 class Type:
-    """A type as C and Rust have it; by itself void, a function, or what else cannot be read.
+    """A type in C and in Rust. The default is a type that cannot be read, such as void.
 
-    `value` is what is read, or None where the place is only pointed at, by a pointer to `pointee`.
-    C has to confirm `checks` for a place, which is `@` there.
+    `value` is the Rust type of a read. If it is None, `field!` returns a pointer to `pointee`.
+    `checks` are assertions in C, in which `@` stands for an expression of this type.
     """
 
     size: int = 0
@@ -133,7 +123,7 @@ class Type:
     to: "Type" = None
     of: "Type" = None
     count: int = 0
-    # Of a struct or union: the entry, and the name in C.
+    # Of a struct or union: its entry and its name in C.
     entry: Entry = None
     c: str = ""
 
@@ -142,28 +132,28 @@ class Type:
 
 
 def bare(entry):
-    """The type without typedefs and qualifiers; None for void."""
+    """`entry` without typedefs and qualifiers; None for void."""
     while entry and entry.tag in ("typedef", "const_type", "volatile_type", "restrict_type",
                                   "atomic_type"):
-        entry = entry.has.get("type")
+        entry = entry.attrs.get("type")
     return entry
 
 
 class Types:
-    """The types of the debug information. `structs` are those that the module has to do with."""
+    """The types of the debug information. `structs` are those that the module uses."""
 
     def __init__(self, top):
         self.named, self.structs, self.aliases = {}, {}, {}
         for entry in top:
-            name = "typedef" if entry.tag == "typedef" else "tag", entry.has.get("name")
+            name = "typedef" if entry.tag == "typedef" else "tag", entry.attrs.get("name")
             if entry.tag in ("structure_type", "union_type", "typedef") and name[1]:
-                if "declaration" not in entry.has or name not in self.named:
+                if "declaration" not in entry.attrs or name not in self.named:
                     self.named[name] = entry
                 if entry.tag == "typedef":
                     self.aliases.setdefault(id(bare(entry)), name[1])
 
     def find(self, name):
-        """The struct or union with that name, or whose typedef has it, if there is one."""
+        """The struct or union with this tag or typedef, or None."""
         for kind in "tag", "typedef":
             entry = bare(self.named.get((kind, name)))
             if entry and entry.tag in ("structure_type", "union_type"):
@@ -171,11 +161,11 @@ class Types:
         return None
 
     def struct(self, entry, place):
-        """One without a name is the type of `place`."""
+        """The type of a struct. `place` is a C expression of it, for a struct without a name."""
         if id(entry) not in self.structs:
             rust = c = self.aliases.get(id(entry))
-            if "name" in entry.has:
-                rust = entry.has["name"]
+            if "name" in entry.attrs:
+                rust = entry.attrs["name"]
                 c = f"{'union' if entry.tag == 'union_type' else 'struct'} {rust}"
             elif not rust:
                 words = re.findall(r"\b(?!struct\b|union\b|typeof\b|0\b)\w+", place)
@@ -186,17 +176,17 @@ class Types:
         return self.structs[id(entry)]
 
     def of(self, entry, place):
-        """The type of `entry` at `place`, in C."""
+        """The type of `entry`. `place` is a C expression of it."""
         entry = bare(entry) or Entry("void")
         if entry.tag in ("structure_type", "union_type"):
             return self.struct(entry, place)
         if entry.tag == "pointer_type":
-            to = self.of(entry.has.get("type"), f"*({place})")
+            to = self.of(entry.attrs.get("type"), f"*({place})")
             rust = f"__k::KernelPtr<{to.pointee}>"
             return Type(8, rust, rust, ("sizeof(@) == 8", *to.checks_at("*(@)")), to=to)
         if entry.tag == "array_type":
-            bounds = [bound for bound in entry.inside if bound.tag == "subrange_type"]
-            of = self.of(entry.has["type"], f"({place}){'[0]' * len(bounds)}")
+            bounds = [bound for bound in entry.children if bound.tag == "subrange_type"]
+            of = self.of(entry.attrs["type"], f"({place}){'[0]' * len(bounds)}")
             for bound in reversed(bounds):
                 last = bound.number("upper_bound")
                 count = bound.number("count") or (0 if last in (None, 2**64 - 1) else last + 1)
@@ -205,38 +195,34 @@ class Types:
                           of.pointee, (*checks, *[f"sizeof(@) == {size}"] * (count > 0)),
                           of=of, count=count)
             return of
-        basis = bare(entry.has.get("type")) if entry.tag == "enumeration_type" else entry
+        basis = bare(entry.attrs.get("type")) if entry.tag == "enumeration_type" else entry
         encoding, size = basis and basis.number("encoding"), entry.number("byte_size")
         if entry.tag not in ("base_type", "enumeration_type") or size > 8 or encoding == 4:
             return Type()
         # DW_ATE_signed and DW_ATE_signed_char; DW_ATE_boolean.
         signed, is_bool = encoding in (5, 6), encoding == 2
-        rust = LONG.get(entry.has.get("name"), f"{'ui'[signed]}{size * 8}")
+        rust = LONG.get(entry.attrs.get("name"), f"{'ui'[signed]}{size * 8}")
         return Type(size, rust, rust, (
             f"sizeof(@) == {size}", f"((typeof(@))-1 < (typeof(@))1) == {int(signed)}",
             f"__builtin_types_compatible_p(typeof(@), _Bool) == {int(is_bool)}",
         ), signed, is_bool)
 
 
-# ---------------------------------------------------------------------------
-# One path, from one struct.
-
-
 def members_of(entry):
-    """The members with names, also of unnamed structs and unions, each with its offset."""
-    for member in entry.inside:
+    """The named members and their offsets, including those of anonymous structs and unions."""
+    for member in entry.children:
         offset = member.number("data_member_location") or 0
-        if member.tag == "member" and "name" in member.has:
+        if member.tag == "member" and "name" in member.attrs:
             yield member, offset
         elif member.tag == "member":
             yield from ((inner, offset + more) for inner, more in
-                        members_of(bare(member.has["type"])))
+                        members_of(bare(member.attrs["type"])))
 
 
 class Member:
-    """The field that `path` leads to from `struct`.
+    """The field at `path` in `struct`.
 
-    `code` reads it in Rust, from the pointer `p`, and gives a `rust`; C has to confirm `checks`.
+    `code` is the Rust expression that reads it through the pointer `p`, and `rust` is its type.
     """
 
     def __init__(self, types, struct, path):
@@ -244,7 +230,7 @@ class Member:
         self.begin(struct)
         parts = re.fullmatch(r"(&?)((?!\d)\w+(?:\.\w+|\[\d+\])*)", path)
         if not parts:
-            raise Wrong("a path is names with `.` between them, and `[NUMBER]`")
+            raise NoField("a path is names with `.` between them, and `[NUMBER]`")
         for index, name in re.findall(r"\[(\d+)\]|(\w+)", parts[2]):
             if name:
                 self.member(name)
@@ -256,14 +242,14 @@ class Member:
             self.read(parts[1])
 
     def begin(self, struct):
-        """Sets out from a pointer to `struct`: `place` and `offset` are those in `base`."""
+        """Starts at a pointer to `struct`: `place` and `offset` are relative to `base`."""
         self.base, self.place, self.offset, self.of = struct, "", 0, struct
 
     def in_c(self):
         return f"(({self.base.c} *)0)->{self.place}"
 
     def refuse(self, why):
-        raise Wrong(f"`{self.place}` of `{self.base.c}` {why}")
+        raise NoField(f"`{self.place}` of `{self.base.c}` {why}")
 
     def check(self):
         self.checks.append(f"__builtin_offsetof({self.base.c}, {self.place}) == {self.offset}")
@@ -276,18 +262,18 @@ class Member:
             self.begin(self.of.to)
         if not self.of.entry:
             self.refuse("is not a struct, nor a pointer to one")
-        if "declaration" in self.of.entry.has:
-            raise Wrong(f"`{self.of.c}` is only declared in the headers that the Kbuild names")
-        members = {member.has["name"]: (member, at) for member, at in members_of(self.of.entry)}
+        if "declaration" in self.of.entry.attrs:
+            raise NoField(f"`{self.of.c}` is only declared in the headers that the Kbuild names")
+        members = {member.attrs["name"]: (member, at) for member, at in members_of(self.of.entry)}
         if name not in members:
             near = difflib.get_close_matches(name, members, 1, 0.75)
-            raise Wrong(f"`{self.of.c}` has no member `{name}`"
+            raise NoField(f"`{self.of.c}` has no member `{name}`"
                         + "".join(f"; there is `{other}`" for other in near))
         member, offset = members[name]
         self.offset += offset
         self.place += f".{name}" if self.place else name
-        self.of = self.types.of(member.has["type"], self.in_c())
-        if "bit_size" in member.has:
+        self.of = self.types.of(member.attrs["type"], self.in_c())
+        if "bit_size" in member.attrs:
             first = 8 * self.offset + (member.number("data_bit_offset") or 0)
             self.bits = first, member.number("bit_size")
 
@@ -318,7 +304,7 @@ class Member:
 
     def read_bits(self, address):
         first, count = self.bits
-        # The smallest aligned integer that has all of them.
+        # The smallest aligned integer that contains all bits.
         fitting = [(size, at) for size in (1, 2, 4, 8) for at in [first // 8 // size * size]
                    if first + count <= 8 * (at + size) and at + size <= self.base.size]
         if address or not fitting:
@@ -338,17 +324,14 @@ class Member:
         return (2**count - 1 << first).to_bytes(self.base.size, "little")
 
 
-# ---------------------------------------------------------------------------
-
-
 class Build:
-    """The files that are written, and the compiler."""
+    """The generated files, and the compiler."""
 
     def __init__(self, out, source, headers, depfile, readelf, *compiler):
         self.out, self.source, self.depfile = Path(out), Path(source), Path(depfile)
         self.readelf, self.compiler = readelf, compiler
         self.c, self.object = self.out.with_suffix(".c"), self.out.with_suffix(".o")
-        # Also one of the module's own.
+        # A header may be the module's own file.
         self.includes = [f"#include <{Path(name).resolve() if Path(name).is_file() else name}>"
                          for name in headers.split()]
 
@@ -365,12 +348,12 @@ class Build:
             sys.exit(f"error: there is no {self.readelf}; the package binutils has it")
 
     def confirm(self, structs, members):
-        """Has the compiler confirm what was read from its debug information."""
+        """Compiles assertions about all that was read from the debug information."""
         checks = [f"sizeof({struct.c}) == {struct.size}" for struct in structs if struct.size]
         checks += [check for member in members for check in member.checks]
         lines = [f'_Static_assert({check}, "kprobes");' for check in dict.fromkeys(checks)]
         lines += ['void __attribute__((error("the sign of a bit field"))) kprobes_sign(void);']
-        # Objects whose bit field is ~0. Its sign is known once the compiler has optimized.
+        # An object whose bit field is ~0 shows its position. Its sign is constant when optimized.
         bits = {(m.base.c, m.place): m for m in members if m.bits}
         for number, ((struct, place), member) in enumerate(bits.items()):
             lines += [
@@ -396,7 +379,7 @@ class Build:
         named = {name: types.find(name) for name in structs(text)}
         wanted = sorted(set(paths(text)))
         rust, members, refusals, done = ["// Made by fields.py."], [], {}, 0
-        # The fields of these structs lead to more.
+        # Member() adds structs to this dict.
         while done < len(types.structs):
             struct = list(types.structs.values())[done]
             done += 1
@@ -406,8 +389,8 @@ class Build:
                     member = Member(types, struct, path)
                     members.append(member)
                     bound, value, code = "__k::Any", member.rust, member.code
-                except Wrong as wrong:
-                    bound = refusals.setdefault(str(wrong), f"No{len(refusals)}")
+                except NoField as reason:
+                    bound = refusals.setdefault(str(reason), f"No{len(refusals)}")
                     value, code = "()", "Ok(())"
                 rust.append(
                     f"// {path}\nimpl<X: {bound}> __k::Member<{key(path):#x}, X> for "
@@ -420,7 +403,7 @@ class Build:
                  if struct and struct.pointee != f"r#{name}"]
         self.confirm(types.structs.values(), members)
         self.out.write_text("\n".join([*rust, ""]))
-        # fixdep does not list the first one, which it takes for the source.
+        # fixdep takes the first prerequisite for the source and does not list it.
         with open(self.depfile, "a", encoding="utf-8") as file:
             print(f"{self.out}: -", *texts, file=file)
 

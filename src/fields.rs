@@ -2,26 +2,24 @@
 
 //! Fields of the kernel's structs, by their names in C.
 //!
-//! The arguments of most kernel functions are pointers to structs. To read the fields of such a
-//! struct, name its header in the module's `Kbuild`, before `kprobes.mk` is included:
+//! To read the fields of a struct, name its header in the module's `Kbuild`, before `kprobes.mk` is
+//! included:
 //!
 //! ```text
 //! opens-headers := linux/fs.h net/sock.h
 //! ```
 //!
 //! [`c_structs!`](crate::c_structs) declares a Rust module with the structs, and
-//! [`field!`](crate::field) reads a field. A pointer has the type of the struct that it points at:
-//! a `struct sock *` is a `KernelPtr<c::sock>`. `p.field::<c::sock>(0)` casts a pointer, see
-//! [`KernelPtr::field`].
+//! [`field!`](crate::field) reads a field. A `struct sock *` is a `KernelPtr<c::sock>`, and
+//! `p.field::<c::sock>(0)` casts a pointer to one.
 //!
 //! The build needs Python 3 and `readelf`. `src/fields.py` compiles the headers with the kernel's
-//! compiler and flags, and takes the layout of the structs from the debug information. The compiler
-//! then confirms the offset, the size and the sign of each field that the module reads.
+//! compiler and flags and reads the layout of the structs from the debug information. Static
+//! assertions then check the offset, size and sign of each field that the module reads.
 //!
-//! So offsets and types are those of one kernel build. insmod compares the vermagic: the release
-//! and a few options. With `CONFIG_MODVERSIONS`, it compares checksums of the symbols that the
-//! module uses instead of the release. If a kernel with other structs loads the module, fields have
-//! wrong values.
+//! Offsets and types are those of one kernel build. On a kernel with other structs, the module
+//! reads wrong values, and insmod may not refuse it: insmod compares the release and a few options
+//! (vermagic), or, with `CONFIG_MODVERSIONS`, checksums of imported symbols and these options.
 //!
 //! # Types
 //!
@@ -32,41 +30,40 @@
 //! | `enum` | the integer that the compiler chooses for it |
 //! | `__be16`, `__le32` | `u16`, `u32` in the byte order of the field: see [`u16::from_be`] |
 //! | array of integers or pointers, of up to 1024 bytes | array; an array of `bool` becomes an array of `u8` |
-//! | larger array of these | error of rustc; read an element, or take `&` of the array |
+//! | larger array of these | does not compile; read an element, or take `&` of the array |
 //! | pointer to a struct or an integer | [`KernelPtr`] to that type |
 //! | any other pointer | `KernelPtr` |
 //! | struct, union | a `KernelPtr` to it; nothing is read |
 //! | array of structs, array without a length | a `KernelPtr` to its first element |
 //!
-//! A pointer to user memory (`__user`) has the type `KernelPtr`, too, and reads through it fail
-//! with `EFAULT`. Pass its address to [`UserPtr::new`](crate::nofault::UserPtr::new).
+//! A `__user` pointer is a `KernelPtr`, too, and reads through it fail with `EFAULT`. Pass its
+//! address to [`UserPtr::new`](crate::nofault::UserPtr::new).
 //!
-//! To see the type of a field, write `let n: () = field!(sk, sk_backlog.len)?;`: the error of rustc
+//! To see the type of a field, write `let n: () = field!(sk, sk_backlog.len)?;`: rustc's error
 //! names it.
 //!
-//! `src/fields.py` finds the field paths, such as `f_path.dentry`, in the module's source text,
-//! before macros are expanded. So write each path in full: a macro of the module cannot pass one to
-//! `field!`.
+//! Write each path, such as `f_path.dentry`, in full: `src/fields.py` searches the source text,
+//! where macros are not expanded, so a macro of the module cannot pass a path to `field!`.
 //!
-//! Context: any; nothing here sleeps, locks or faults. Another CPU may meanwhile change a field or
-//! a pointer on the path, or free what the pointer points at. Then any value may be read.
+//! Context: any; nothing here sleeps, locks or faults. If another CPU concurrently changes a field
+//! or a pointer on the path, or frees the memory that it points at, any value may be read.
 
 use crate::nofault::KernelPtr;
 use kernel::prelude::*;
 
 /// Reads a field of a struct in kernel memory: `field!(POINTER, PATH)` returns a `Result`.
 ///
-/// The path is as in C, but with `.` also for `->`. It names members, also those of anonymous
-/// structs and unions. `[NUMBER]` selects an element of an array, by a literal. A name that Rust
-/// reserves may be written as it is, or as `r#type`.
+/// The path is written as in C, with `.` also in place of `->`. Members of anonymous structs and
+/// unions need no prefix. `[NUMBER]`, a literal, selects an element of an array. A Rust keyword may
+/// be written as it is, or as `r#type`.
 ///
-/// `field!(file, &f_path)` returns a [`KernelPtr`] to the field instead of its value; of an array,
-/// to its first element, and [`element`](KernelPtr::element) of that takes any index.
+/// `field!(file, &f_path)` returns a [`KernelPtr`] to the field instead of its value. For an array,
+/// it points at the first element, and [`element`](KernelPtr::element) takes any index.
 ///
 /// It costs one [`KernelPtr::read`] for each pointer on the path, and one for the field.
 ///
-/// Errors: `EFAULT` if the field or a pointer on the path cannot be read, for example if a pointer
-/// is NULL. With `&`, the field itself is not read.
+/// Errors: `EFAULT` if the field or a pointer on the path cannot be read, for example because a
+/// pointer is NULL. With `&`, the field itself is not read.
 ///
 /// # Examples
 ///
@@ -104,9 +101,9 @@ macro_rules! field {
 /// of the kernel module. See [`fields`](self).
 ///
 /// The Rust module has the types that the source names, as `c::sock` or in `use c::{sock, socket}`,
-/// and those of the fields that the source reads. An anonymous struct has the name of its
-/// `typedef`, as `c::atomic_t`. These types serve only as the target type of a [`KernelPtr`]; no
-/// value of them can be created.
+/// and the types of the fields that it reads. An anonymous struct has the name of its `typedef`,
+/// such as `c::atomic_t`. No value of these types can be created; they are targets of a
+/// [`KernelPtr`].
 #[macro_export]
 macro_rules! c_structs {
     ($vis:vis $name:ident) => {
@@ -122,10 +119,10 @@ macro_rules! c_structs {
     };
 }
 
-/// A struct in which `PATH` leads to a field.
+/// A struct with a field at `PATH`.
 ///
-/// `field!` uses it with `()` as `X`. For a wrong path, `fields.py` writes an `impl` that requires
-/// a certain trait of `X`. `()` lacks that trait, so rustc reports the error text of the trait.
+/// `field!` uses it with `()` as `X`. For a wrong path, `fields.py` generates an `impl` that bounds
+/// `X` by a trait. `()` lacks this trait, so rustc reports the trait's error message.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no struct of `c_structs!`",
@@ -155,7 +152,7 @@ pub const fn path(text: &str) -> u64 {
     number
 }
 
-/// What the file that `fields.py` writes uses.
+/// Names for the generated file.
 #[doc(hidden)]
 pub mod generated {
     pub use super::Member;

@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Paths, files and directories, as the kernel's own pointers lead to them.
+//! Files, directory entries and paths in kernel memory.
 //!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
 //!
-//! At the entry of a system call, a path is in user memory, which may not be present. The kernel
-//! copies it into a `struct filename`, which it passes on: see [`Filename`].
-//!
-//! All of this reads without locks and faults. What another CPU changes meanwhile may read as it
-//! was, as it is, or as a mix of both.
-//!
-//! Context: any; nothing here sleeps, locks or faults.
+//! Context: any; nothing here sleeps, locks or faults. If another CPU concurrently changes a path
+//! or a file, a method may return the old state, the new state, or a mix of both.
 
 use crate::common::*;
 
-/// How many names [`Dentry::path`] has at most.
+/// The limit of names in [`Dentry::path`].
 const MAX_NAMES: usize = 16;
-/// What a path begins with that is cut.
-const CUT: &[u8] = b"...";
-/// The longest name in a directory, with its NUL.
+/// The beginning of a truncated path.
+const ELLIPSIS: &[u8] = b"...";
+/// The size of the longest name in a directory, with its NUL.
 const NAME_SIZE: usize = bindings::NAME_MAX as usize + 1;
 
 macro_rules! pointer {
@@ -33,31 +28,32 @@ macro_rules! pointer {
 
 pointer! {
     /// A `struct filename *`: the kernel's copy of a path that a program has passed to a system
-    /// call.
+    /// call. At the entry of the system call, the path is only in user memory, which may not be
+    /// present.
     Filename
 }
 
 impl Filename {
     /// Returns the path.
     ///
-    /// Errors: `EFAULT` if there is none: the pointer is an error, because the kernel could not
-    /// read the path, or it was empty or too long.
+    /// Errors: `EFAULT` if the pointer is an error pointer, because the path was empty, too long or
+    /// not readable.
     #[inline]
     pub fn name(self) -> Result<KernelStr> {
         self.0.field(bindings::KPROBES_FILENAME_NAME).read()
     }
 }
 
-/// Which file it is: its device, as in `/proc/PID/maps`, and its inode.
+/// Identifies a file by its device, as in `/proc/PID/maps`, and its inode number.
 ///
-/// stat(2) reports another device on file systems with subvolumes, such as Btrfs.
+/// On file systems with subvolumes, such as Btrfs, stat(2) reports another device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileId {
     /// The major number of the device.
     pub major: u32,
     /// The minor number of the device.
     pub minor: u32,
-    /// The number of the inode.
+    /// The inode number.
     pub inode: u64,
 }
 
@@ -75,18 +71,18 @@ impl FileId {
 }
 
 pointer! {
-    /// A `struct file *`: an open file. Its methods fail with `EFAULT` if it cannot be read.
+    /// A `struct file *`: an open file. Methods fail with `EFAULT` if it cannot be read.
     File
 }
 
 impl File {
-    /// Returns which file is open.
+    /// Returns the device and inode number.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_FILE_INODE).read()?)
     }
 
-    /// Returns the entry of a directory through which it was opened.
+    /// Returns the directory entry through which the file was opened.
     #[inline]
     pub fn dentry(self) -> Result<Dentry> {
         self.0.field(bindings::KPROBES_FILE_DENTRY).read()
@@ -94,13 +90,12 @@ impl File {
 }
 
 pointer! {
-    /// A `struct dentry *`: an entry of a directory. Its methods fail with `EFAULT` if it cannot be
-    /// read.
+    /// A `struct dentry *`: a directory entry. Methods fail with `EFAULT` if it cannot be read.
     Dentry
 }
 
 impl Dentry {
-    /// Returns that directory of the current task's `struct fs_struct`.
+    /// Returns the directory at `offset` in the current task's `struct fs_struct`.
     #[inline]
     fn of_task(offset: usize) -> Result<Self> {
         // SAFETY: `fs` is a pointer, and that is its offset.
@@ -108,42 +103,43 @@ impl Dentry {
         fs.field(offset).read()
     }
 
-    /// Returns which file or directory it is.
+    /// Returns the device and inode number.
     ///
-    /// Errors: `EFAULT` if it cannot be read, or there is no such file.
+    /// Errors: `EFAULT`, also for a negative dentry: the file does not exist.
     #[inline]
     pub fn id(self) -> Result<FileId> {
         FileId::of(self.0.field(bindings::KPROBES_DENTRY_INODE).read()?)
     }
 
-    /// Reads its name into `buf`. It is at most 255 bytes long; that of a root is `/`.
+    /// Reads the name into `buf`. It has at most 255 bytes; the name of a root is `/`.
     #[inline]
     pub fn name(self, buf: &mut [u8]) -> Result<Text<'_>> {
         let name: KernelStr = self.0.field(bindings::KPROBES_DENTRY_NAME).read()?;
         name.read(buf)
     }
 
-    /// Returns the directory that it is in, or `None` if it is the root of its file system, or of
-    /// what has no name.
+    /// Returns the parent directory, or `None` for the root of a file system, and for a file that
+    /// is in no directory, such as a pipe.
     #[inline]
     pub fn parent(self) -> Result<Option<Self>> {
         let parent = self.0.field(bindings::KPROBES_DENTRY_PARENT).read()?;
         Ok((parent != self).then_some(parent))
     }
 
-    /// Writes the path from the root of its file system to the end of `buf`, and returns it.
+    /// Writes the path to the end of `buf`, and returns it.
     ///
-    /// It has 16 names at most, and begins with `...` if there are more, or if they do not fit.
-    /// What the file system is mounted on, it does not have. Unlike `d_path()`, this takes no lock.
+    /// The path starts at the root of the file system: the mount point is not part of it. It has 16
+    /// names at most, and begins with `...` if there are more, or if they do not fit. Unlike
+    /// `d_path()`, this takes no lock.
     ///
     /// Errors: `EFAULT` if a name cannot be read.
     #[inline]
     pub fn path<const SIZE: usize>(self, buf: &mut [u8; SIZE]) -> Result<&BStr> {
-        const { assert!(SIZE > CUT.len(), "room for at least 4 bytes") };
+        const { assert!(SIZE > ELLIPSIS.len(), "room for at least 4 bytes") };
         let mut start = SIZE;
-        let mut here = self;
+        let mut dentry = self;
         for names in 0.. {
-            let Some(parent) = here.parent()? else {
+            let Some(parent) = dentry.parent()? else {
                 if start == SIZE {
                     start -= 1;
                     buf[start] = b'/';
@@ -151,19 +147,18 @@ impl Dentry {
                 break;
             };
             let mut name = [0; NAME_SIZE];
-            let name = here.name(&mut name)?.as_bytes();
-            // There is always room for the mark.
-            let room = &mut buf[CUT.len()..start];
+            let name = dentry.name(&mut name)?.as_bytes();
+            let room = &mut buf[ELLIPSIS.len()..start];
             if names == MAX_NAMES || room.len() <= name.len() {
-                start -= CUT.len();
-                buf[start..][..CUT.len()].copy_from_slice(CUT);
+                start -= ELLIPSIS.len();
+                buf[start..][..ELLIPSIS.len()].copy_from_slice(ELLIPSIS);
                 break;
             }
             start -= name.len();
             buf[start..][..name.len()].copy_from_slice(name);
             start -= 1;
             buf[start] = b'/';
-            here = parent;
+            dentry = parent;
         }
         Ok(BStr::from_bytes(&buf[start..]))
     }
@@ -172,24 +167,21 @@ impl Dentry {
 impl<At: Place> Context<'_, At> {
     /// Returns the current task's working directory.
     ///
-    /// Errors: `EFAULT` if it has none, as an exiting task.
+    /// Errors: `EFAULT` after an exiting task has released it.
     pub fn working_directory(&self) -> Result<Dentry> {
         Dentry::of_task(bindings::KPROBES_FS_PWD)
     }
 
     /// Returns the current task's root directory.
     ///
-    /// Errors: `EFAULT` if it has none, as an exiting task.
+    /// Errors: `EFAULT` after an exiting task has released it.
     pub fn root_directory(&self) -> Result<Dentry> {
         Dentry::of_task(bindings::KPROBES_FS_ROOT)
     }
 
-    /// Returns the file of the program that the current task runs, as `/proc/PID/exe` has it.
+    /// Returns the file of the program that the current task runs: that of `/proc/PID/exe`.
     ///
-    /// # Errors
-    ///
-    /// - `ENOENT`: a kernel thread has none;
-    /// - `EFAULT`: it cannot be read, as that of an exiting task.
+    /// Errors: `ENOENT` in a kernel thread; `EFAULT` after an exiting task has released it.
     #[inline]
     pub fn exe_file(&self) -> Result<File> {
         if self.is_kernel_thread() {
@@ -198,8 +190,8 @@ impl<At: Place> Context<'_, At> {
         self.mm().field(bindings::KPROBES_MM_EXE_FILE).read()
     }
 
-    /// Reads the name of that file into `buf`, without its directory. Unlike
-    /// [`comm`](Context::comm), the program cannot change it, and it is not cut to 15 bytes.
+    /// Reads the name of the [`exe_file`](Context::exe_file) into `buf`, without its directory.
+    /// Unlike [`comm`](Context::comm), a program cannot change it, and it may exceed 15 bytes.
     ///
     /// Errors: those of [`exe_file`](Context::exe_file).
     #[inline]
@@ -207,10 +199,9 @@ impl<At: Place> Context<'_, At> {
         self.exe_file()?.dentry()?.name(buf)
     }
 
-    /// Returns the current task's open file with this descriptor.
+    /// Returns the current task's open file with the descriptor `fd`.
     ///
-    /// Errors: `EBADF` if there is none; `EFAULT` if the table of files cannot be read, as that of
-    /// an exiting task.
+    /// Errors: `EBADF` if no such file is open; `EFAULT` after an exiting task has released it.
     pub fn file(&self, fd: i32) -> Result<File> {
         // SAFETY: `files` is a pointer, and that is its offset.
         let files: KernelPtr = unsafe { current_field(bindings::KPROBES_TASK_FILES) };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the `kernel` crate lacks. Each file names the upstream API that would replace it.
+//! Extensions of the `kernel` crate. Each file names the upstream API that would replace it.
 
 pub(crate) mod count;
 mod demangle;

@@ -4,19 +4,17 @@
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Context: probed context, preemption disabled. Handlers must not sleep. They may run on several
-//! CPUs at once, and may interrupt any code, as an NMI does, including the holder of a lock. So a
-//! handler must not wait for a lock; it uses `try_lock`, atomics or per-CPU counters.
+//! Context: probed context, preemption disabled. Handlers must not sleep. They run on several CPUs
+//! at once. They must not wait for a lock, because they may interrupt its holder, as an NMI may.
+//! Use `try_lock`, atomics or per-CPU counters.
 //!
 //! # Errors
-//!
-//! Registering a kprobe fails with an error of the kernel's:
 //!
 //! - `ENOENT`: no such symbol, or its module is being unloaded;
 //! - `EILSEQ`: the target is not at an instruction boundary; on arm64, this is `EINVAL`;
 //! - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text, next to the ftrace
 //!   call at a function's entry);
-//! - `ENODEV`: the probe needs ftrace, which the kernel has disabled after an error;
+//! - `ENODEV`: the target is an ftrace call, and the kernel has disabled ftrace after an error;
 //! - the error of arming the probe, which `register_kprobe()` does not report.
 
 use crate::common::*;
@@ -32,17 +30,17 @@ probe::kind! {
             function_entry: false,
             pre: probe::optional(H::HAS_PRE, Callbacks::<O>::pre),
             post: probe::optional(H::HAS_POST, Callbacks::<O>::post),
-            both: probe::optional(H::HAS_POST, Callbacks::<O>::both),
+            pre_and_post: probe::optional(H::HAS_POST, Callbacks::<O>::pre_and_post),
         }
     }
 }
 
-/// A registered kprobe and its handler. See [`Probe`] for what it can do.
+/// A registered kprobe and its handler. See [`Probe`] for its methods.
 ///
 /// C functions: `register_kprobe()`, `unregister_kprobe()`.
 pub type Kprobe<H> = probe::Probe<Kind, H>;
 
-/// Kprobes at several targets that share a handler. See [`Set`] for what it can do.
+/// Kprobes at several targets that share a handler. See [`Set`] for its methods.
 ///
 /// C functions: `register_kprobe()`, `unregister_kprobes()`.
 pub type KprobeSet<H> = probe::Set<Kind, H>;
@@ -69,15 +67,15 @@ unsafe impl AtCall for Pre {
     }
 }
 
-/// What [`Handler::pre`] can find out.
+/// The context of [`Handler::pre`].
 pub type Context<'a> = context::Context<'a, Pre>;
-/// What [`Handler::post`] can find out.
+/// The context of [`Handler::post`].
 pub type PostContext<'a> = context::Context<'a, Post>;
 
 /// Callbacks of a [`Kprobe`] or a [`KprobeSet`].
 ///
-/// The callback of a method that is not implemented is `NULL` in C. Implement
-/// [`post`](Handler::post) only where it is needed: it rules out jump optimisation.
+/// A method that is not implemented is `NULL` in C. A kprobe with [`post`](Handler::post) cannot be
+/// optimized.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Called before the probed instruction.
@@ -94,29 +92,30 @@ pub trait Handler: Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called once, after the probe is unregistered and all handlers have finished, with the final
-    /// [`missed`](probe::Registered::missed), of a set the sum. Use it to report totals.
+    /// Called once, after the probe or the set is unregistered and all handlers have finished, with
+    /// the total of [missed](probe::Registered::missed) hits.
     ///
     /// Context: process context, in the drop; it may sleep.
     fn unregistered(&self, _missed: u64) {}
 }
 
 impl Target<'_> {
-    /// Registers a kprobe here, disabled and without a handler, and unregisters it.
+    /// Checks that a kprobe can be registered at this target: registers a disabled one without a
+    /// handler, and unregisters it.
     ///
     /// Context: process context; it sleeps.
     ///
-    /// Errors: those of a [kprobe](crate::kprobe#errors), but for that of arming it; `EDEADLK` if
+    /// Errors: those of a [kprobe](crate::kprobe#errors), except that of arming it; `EDEADLK` if
     /// the caller must not sleep; `ENOMEM`.
     #[inline]
     pub fn check(self) -> Result {
-        probe::try_out::<bindings::kprobe>(&Calls {
+        probe::check_target::<bindings::kprobe>(&Calls {
             target: self,
             disabled: true,
             function_entry: false,
             pre: None,
             post: None,
-            both: None,
+            pre_and_post: None,
         })
     }
 }
@@ -128,33 +127,30 @@ unsafe impl Kprobes for bindings::kprobe {
     const RETURNS: bool = false;
 }
 
-/// `kprobe_pre_handler_t`.
 pub(crate) type PreCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs) -> c_int;
-/// `kprobe_post_handler_t`.
 type PostCall = unsafe extern "C" fn(*mut bindings::kprobe, *mut pt_regs, c_ulong);
 
 /// The target of a kprobe and its callbacks.
 ///
-/// At an ftrace call, the probed instruction has no effect of its own, so `both` calls the post
-/// handler right after the pre handler. `post_handler` is `NULL` there, so the kernel does not
-/// claim `FTRACE_OPS_FL_IPMODIFY` for the probe.
+/// At an ftrace call, `pre_handler` is `pre_and_post`, and `post_handler` is `NULL`: with a
+/// `post_handler`, the kernel would claim `FTRACE_OPS_FL_IPMODIFY` for the probe.
 #[derive(Clone, Copy)]
 #[doc(hidden)]
 pub struct Calls<'a> {
     target: Target<'a>,
     disabled: bool,
-    /// Whether the probe is refused unless it is at the entry of a function.
+    /// Whether only the entry of a function is accepted as target.
     function_entry: bool,
     pre: Option<PreCall>,
     post: Option<PostCall>,
-    both: Option<PreCall>,
+    pre_and_post: Option<PreCall>,
 }
 
 impl<'a> Calls<'a> {
-    /// The callbacks of a probe whose pre handler lets the probed code continue elsewhere. With a
-    /// post handler, the kernel does not optimise the probe.
+    /// The callbacks of a probe whose pre handler changes the execution path. The post handler
+    /// keeps the kernel from optimizing the probe.
     #[inline(always)]
-    pub(crate) fn diverting(
+    pub(crate) fn changing_path(
         target: Target<'a>,
         options: Options,
         function_entry: bool,
@@ -169,12 +165,12 @@ impl<'a> Calls<'a> {
             function_entry,
             pre: Some(pre),
             post: Some(post),
-            both: Some(pre),
+            pre_and_post: Some(pre),
         }
     }
 }
 
-// SAFETY: `Handles::plan` has the callbacks for the type that owns the probe.
+// SAFETY: `Handles::plan` chooses the callbacks for the type that owns the probe.
 unsafe impl Plan<bindings::kprobe> for Calls<'_> {
     #[inline(always)]
     fn fill(&self, kp: &mut bindings::kprobe, round: Round) {
@@ -186,12 +182,11 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
     }
 
     #[inline(always)]
-    unsafe fn settle(&self, kp: *mut bindings::kprobe) -> Result<Round> {
+    unsafe fn check(&self, kp: *mut bindings::kprobe) -> Result<Round> {
         if self.post.is_none() {
             return Ok(Round::First);
         }
-        // SAFETY: By the safety requirements, `kp` is registered. The kernel may set
-        // `KPROBE_FLAG_GONE` concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `kp` is registered. Volatile, as flags may change.
         let flags = unsafe { ptr::read_volatile(&raw const (*kp).flags) };
         if self.function_entry && flags & bindings::KPROBE_FLAG_ON_FUNC_ENTRY == 0 {
             return Err(EINVAL);
@@ -199,10 +194,9 @@ unsafe impl Plan<bindings::kprobe> for Calls<'_> {
         if flags & bindings::KPROBE_FLAG_FTRACE == 0 {
             return Ok(Round::Again);
         }
-        // SAFETY: By the safety requirements, `kp` is registered and disabled. The kernel may look
-        // at it concurrently, because of other probes at this address, but does not call a disabled
-        // one.
-        unsafe { ptr::write_volatile(&raw mut (*kp).pre_handler, self.both) };
+        // SAFETY: By the safety requirements, `kp` is registered and disabled. A hit of another
+        // probe at this address may read it concurrently, but does not call a disabled probe.
+        unsafe { ptr::write_volatile(&raw mut (*kp).pre_handler, self.pre_and_post) };
         Ok(Round::First)
     }
 
@@ -220,7 +214,7 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
     ///
     /// To be called only as the `pre_handler` of a probe of `O`.
     unsafe extern "C" fn pre(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
-        // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
+        // SAFETY: By the safety requirements, `kp` is a probe of `O` that is hit with `regs`.
         unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::pre) };
         0
     }
@@ -233,30 +227,28 @@ impl<O: Owner<bindings::kprobe, Handler: Handler>> Callbacks<O> {
         unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::post) };
     }
 
-    /// Calls the post handler right after the pre handler, as `kprobe_ftrace_handler()` in
-    /// `arch/x86/kernel/kprobes/ftrace.c` does: with the instruction pointer after the ftrace call.
+    /// Calls both handlers at an ftrace call, where the probed instruction has no effect. As in
+    /// `kprobe_ftrace_handler()` of x86, `post` gets the instruction pointer after the call.
     ///
     /// # Safety
     ///
     /// To be called only as the `pre_handler` of a probe of `O` at an ftrace call.
-    unsafe extern "C" fn both(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
+    unsafe extern "C" fn pre_and_post(kp: *mut bindings::kprobe, regs: *mut pt_regs) -> c_int {
         if O::Handler::HAS_PRE {
             // SAFETY: By the safety requirements, which are those of `pre`.
             unsafe { Self::pre(kp, regs) };
         }
         // SAFETY: `kp` is registered, so its `addr` does not change.
-        let behind = unsafe { (*kp).addr } as usize + regs::FTRACE_CALL;
-        // SAFETY: `regs` are the saved registers. Only the handler sees the new value: it is
-        // restored before this call returns.
-        let (at, ip) = unsafe {
-            let at = regs::register(regs, Register::INSTRUCTION_POINTER);
-            (at, at.replace(behind))
+        let next = unsafe { (*kp).addr } as usize + regs::FTRACE_CALL;
+        // SAFETY: `regs` are the saved registers. Only `post` reads `next`; `old` is restored.
+        let (ip, old) = unsafe {
+            let ip = regs::register(regs, Register::INSTRUCTION_POINTER);
+            (ip, ip.replace(next))
         };
-        // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel would pass these
-        // arguments to its `post_handler`.
+        // SAFETY: The kernel would pass these arguments to the `post_handler`.
         unsafe { Self::post(kp, regs, 0) };
-        // SAFETY: As above; this restores the old value.
-        unsafe { at.write(ip) };
+        // SAFETY: `ip` is a field of the saved registers.
+        unsafe { ip.write(old) };
         0
     }
 }

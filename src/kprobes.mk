@@ -6,32 +6,30 @@
 #	kprobes-modules := my_probe
 #	include /path/to/src/kprobes.mk
 #
-# Each module NAME of kprobes-modules is made from NAME.rs beside that Kbuild
-# file. The library's sources stay where they are; their objects go to kprobes/
-# in the module's folder, because they are valid for one kernel only.
+# Each module NAME of kprobes-modules is built from NAME.rs beside the Kbuild file.
+# The library's objects are built for one kernel, in kprobes/ of the module's folder.
 #
-# NAME-headers, before the include, names the C headers of the structs whose fields
+# NAME-headers, before the include, lists the C headers of the structs whose fields
 # NAME.rs reads: see fields.rs.
 
 kprobes-src := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 kprobes-obj := $(obj)/kprobes
 
-# What Rust and C objects depend on besides their sources. rustc does not list the
-# kernel crate as a dependency, and for a module outside of the kernel's tree
-# kbuild does not notice a change of the configuration.
+# Further dependencies of Rust and C objects. rustc does not list the kernel crate, and
+# for an out-of-tree module, kbuild does not notice a change of the configuration.
 kprobes-rust-deps := $(objtree)/rust/libkernel.rmeta $(objtree)/include/generated/rustc_cfg
 kprobes-c-deps := $(objtree)/include/generated/autoconf.h
 
-# kprobes_linux_7_3 is set from Linux 7.3 on. kernel_ext/param.rs and timed.rs use it.
+# kprobes_linux_7_3 is set from Linux 7.3 on.
 kprobes-since = $(if $(filter $(VERSION).$(PATCHLEVEL),$(shell printf '%s\n' \
 	$(1).$(2) $(VERSION).$(PATCHLEVEL) | sort -V | tail -n1)),--cfg kprobes_linux_$(1)_$(2))
 kprobes-cfg := $(call kprobes-since,7,3)
 
 # ---------------------------------------------------------------------------
-# Bindings. Like those of the kernel crate in rust/Makefile, which distributions'
-# header packages do not ship.
+# Bindings, generated as in rust/Makefile, which distributions' header packages do not
+# ship.
 
-# Their fields are of no interest, or of too many types.
+# Types whose fields are not used, or use too many other types.
 kprobes-opaque-types := trace_event_file trace_event_fields trace_event_functions
 kprobes-allow-types := kprobe kprobe_opcode_t kprobe_pre_handler_t \
 	kprobe_post_handler_t kretprobe kretprobe_handler_t kretprobe_holder \
@@ -48,7 +46,7 @@ kprobes-allow-functions := (un)?register_k(ret)?probes? \
 kprobes-allow-vars := KPROBE_FLAG_.* KRETPROBE_MAX_DATA_SIZE KPROBES_.* kprobes_entries \
 	const_current_task __preempt_count cpu_number
 
-# What matters for the bindings: libclang does not know all flags of gcc.
+# The flags that libclang gets: it does not know all flags of gcc.
 kprobes-clang-flags := -Wp,-M% -nostdinc -I% -include %.h -D% -U% -std=% -O% -fshort-wchar \
 	-funsigned-char -fms-% -fno-PI%
 
@@ -76,11 +74,11 @@ $(kprobes-obj)/bindings_generated.rs: $(kprobes-src)/bindings/helper.h $(kprobes
 	$(call if_changed_dep,kprobes_bindgen)
 
 # ---------------------------------------------------------------------------
-# The library: one run of rustc makes the object that is linked into each module
-# and the metadata that the modules are compiled against.
+# The library: rustc writes the object that is linked into each module, and the metadata
+# that the modules are compiled against.
 
-# kbuild's own rule for a Rust object does not quote RUST_MODFILE=, which the names
-# of several modules would break.
+# kbuild's rule for a Rust object does not quote RUST_MODFILE=, whose default is the
+# names of all modules, with spaces.
 $(kprobes-obj)/kprobes.o: private modfile = $(kprobes-obj)/kprobes
 $(kprobes-obj)/kprobes.o: export KPROBES_BINDINGS = $(abspath $(kprobes-obj)/bindings_generated.rs)
 $(kprobes-obj)/kprobes.o: $(kprobes-src)/kprobes.rs \
@@ -89,13 +87,13 @@ $(kprobes-obj)/kprobes.o: $(kprobes-src)/kprobes.rs \
 RUSTFLAGS_kprobes/kprobes.o += --emit=metadata=$(kprobes-obj)/libkprobes.rmeta $(kprobes-cfg)
 
 $(kprobes-obj)/libkprobes.rmeta: $(kprobes-obj)/kprobes.o ;
-# If it was removed, remove the object, too, so that both are made again.
+# Removes the object if the metadata is missing, so that both are built again.
 ifeq ($(wildcard $(kprobes-obj)/libkprobes.rmeta),)
 $(shell rm -f $(kprobes-obj)/kprobes.o)
 endif
 
-# The C half, which lies beside its Rust, in an archive with an object for each file, so that a
-# module gets only those that it calls.
+# The C files, in an archive with an object for each, so that a module is linked only
+# with those that it calls.
 kprobes-helpers-c := $(filter-out $(kprobes-src)/regs/%,\
 	$(wildcard $(kprobes-src)/*.c $(kprobes-src)/*/*.c)) \
 	$(if $(CONFIG_X86_64),$(kprobes-src)/regs/x86_64.c)
@@ -114,9 +112,8 @@ $(foreach c,$(kprobes-helpers-c),$(eval $(call kprobes-helper,$(c))))
 $(kprobes-obj)/helpers.a: $(addprefix $(kprobes-obj)/,$(kprobes-helpers)) FORCE
 	$(call if_changed,ar)
 
-# `make KPROBES_DOC=1`: the documentation. A broken link is an error. Links to items of
-# the kernel's crates and to its sources (srctree/, as rust/Makefile has it) lead to
-# what kernel.org has for this release.
+# `make KPROBES_DOC=1` builds the documentation. A broken link is an error. Links to the
+# kernel's crates and sources (srctree/, as in rust/Makefile) lead to kernel.org.
 kprobes-docs := https://rust.docs.kernel.org/$(VERSION).$(PATCHLEVEL)
 kprobes-tag := v$(VERSION).$(PATCHLEVEL)
 kprobes-tree := https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree
@@ -147,8 +144,8 @@ clean-files += kprobes
 # ---------------------------------------------------------------------------
 # The modules.
 
-# The structs of NAME-headers in Rust, without the flags that reduce or split the debug
-# information, or make bitcode.
+# The structs of NAME-headers in Rust, without compiler flags that reduce or split the
+# debug information, or produce bitcode.
 quiet_cmd_kprobes_fields = FIELDS $(quiet_modtag) $@
       cmd_kprobes_fields = $(PYTHON3) $(kprobes-src)/fields.py $@ $< '$(kprobes-headers)' \
 	$(depfile) $(if $(CONFIG_CC_IS_CLANG),readelf,$(READELF)) $(CC) \

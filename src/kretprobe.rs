@@ -4,21 +4,16 @@
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Context: that of the probed function, preemption disabled. Handlers must not sleep, and must not
-//! wait for locks, see [`crate::kprobe`]. They may run on several CPUs at once.
+//! Context: probed context, preemption disabled, see [`crate::kprobe`].
 //!
 //! # Errors
 //!
-//! Registering a return probe fails with an error of the kernel's:
-//!
 //! - `ENOENT`: no such symbol, or its module is being unloaded;
 //! - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text), or is not the entry
-//!   of a function that ftrace knows. At a symbol of assembly or at a part of a function, the word
-//!   that the kernel takes for the return address may be something else. See
-//!   [`Options::any_function`];
-//! - `ENODEV`: ftrace is disabled, see [`crate::kprobe`];
-//! - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, without which
-//!   it is not known what is a function.
+//!   of a function that ftrace knows, see [`Options::any_function`];
+//! - `ENODEV`: the kernel has disabled ftrace after an error;
+//! - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, by which the
+//!   library recognises functions.
 
 use crate::common::*;
 use crate::kprobe;
@@ -30,17 +25,16 @@ probe::kind! {
     |O, target, options| Calls::of::<O>(target, options)
 }
 
-/// A registered return probe and its handler. See [`Probe`] for what it can do.
+/// A registered return probe and its handler. See [`Probe`] for its methods.
 ///
 /// By default, it follows as many calls in flight as the larger of 10 and twice the number of
-/// possible CPUs; [`Options::max_active`] sets another limit. Dropping it does not
-/// wait for the calls in flight: `ret` is not called for them.
+/// possible CPUs; [`Options::max_active`] sets another limit. Dropping it does not wait for calls
+/// in flight: `ret` is not called for them.
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobe()`.
 pub type Kretprobe<H> = probe::Probe<Kind, H>;
 
-/// Return probes at several functions that share a handler. See [`Set`] for what it can
-/// do.
+/// Return probes at several functions that share a handler. See [`Set`] for its methods.
 ///
 /// C functions: `register_kretprobe()`, `unregister_kretprobes()`.
 pub type KretprobeSet<H> = probe::Set<Kind, H>;
@@ -54,7 +48,7 @@ pub struct Specific {
 
 impl Options {
     /// Follows up to `calls` calls in flight of each function; 0 is the kernel's default. Further
-    /// calls are not followed, but counted as [`missed`](Registered::missed).
+    /// calls are [missed](Registered::missed).
     #[inline]
     pub const fn max_active(mut self, calls: u16) -> Self {
         self.specific.max_active = calls;
@@ -66,11 +60,10 @@ impl Options {
     ///
     /// # Safety
     ///
-    /// The target must be the entry of a function that is only ever called, never jumped to or
-    /// fallen into from elsewhere, and that returns through the return address where the
-    /// architecture puts it: on top of the stack, or in the link register. The kernel replaces that
-    /// address and keeps the original with the task, so the function must also return in the task
-    /// and on the stack on which it was called.
+    /// The target must be the entry of a function that is entered only by calls, so that the return
+    /// address is on top of the stack or in the link register. The kernel replaces this address and
+    /// stores the original in the task, so the function must return through it, in the same task
+    /// and on the same stack.
     #[inline]
     pub const unsafe fn any_function(mut self) -> Self {
         self.specific.any_function = true;
@@ -82,15 +75,14 @@ context::places! {
     /// The moment at the return of the probed function.
     Return: Saved, |hit, _frame, to| {
         let len = to.len() as c_uint;
-        // SAFETY: `to` is `len` words long, one at least. By the invariant of `Saved`, `regs` are
-        // those of this hit.
+        // SAFETY: `to` has `len` words. By the invariant of `Saved`, `regs` are those of this hit.
         unsafe { bindings::kprobes_stack_returned(to.as_mut_ptr().cast(), len, hit.regs) };
     };
 }
 
-/// What [`Handler::entry`] can find out.
+/// The context of [`Handler::entry`].
 pub type Context<'a> = kprobe::Context<'a>;
-/// What [`Handler::ret`] can find out.
+/// The context of [`Handler::ret`].
 pub type ReturnContext<'a> = context::Context<'a, Return>;
 
 impl ReturnContext<'_> {
@@ -98,7 +90,7 @@ impl ReturnContext<'_> {
     /// convention returns it.
     ///
     /// `T` should be the type that the function returns; a `Result` decodes the kernel's errors,
-    /// see [`FromWord`]. The value is meaningless if the function returns nothing.
+    /// see [`FromWord`]. The value is meaningless for a `void` function.
     #[doc(alias = "return_value")]
     #[inline(always)]
     pub fn ret<T: FromWord>(&self) -> T {
@@ -119,20 +111,19 @@ impl ReturnContext<'_> {
 
 /// Callbacks of a [`Kretprobe`] or a [`KretprobeSet`].
 ///
-/// If only the return matters, do not implement [`entry`](Handler::entry), and set
-/// [`Data`](Handler::Data) to `()`.
+/// Without [`entry`](Handler::entry), [`Data`](Handler::Data) must be `()`.
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
     /// Data that `entry` passes to `ret` of the same call.
     ///
-    /// The kernel discards it when the task dies in the call, or when the probe is unregistered
-    /// before the call returns, so it cannot have a destructor. It is at most 4096 bytes long and
-    /// aligned to at most 8; anything larger does not compile.
+    /// The kernel discards it if the task dies in the call, or if the probe is unregistered before
+    /// the call returns, so it cannot have a destructor. A type of more than 4096 bytes or an
+    /// alignment of more than 8 does not compile.
     type Data: Copy + Send + 'static;
 
     /// Called at the entry of the probed function. `None` ignores the return of this call.
     ///
-    /// Context: that of the function, preemption disabled.
+    /// Context: probed context, preemption disabled.
     fn entry(&self, _cx: &Context<'_>) -> Option<Self::Data> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -140,7 +131,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Called when the probed function returns, before its caller continues, with the data that
     /// `entry` of this call returned. [`cx.ret()`](ReturnContext::ret) is the function's result.
     ///
-    /// Context: that of the function, preemption disabled.
+    /// Context: probed context, preemption disabled.
     fn ret(&self, cx: &ReturnContext<'_>, data: Self::Data);
 
     /// As [`kprobe::Handler::unregistered`].
@@ -151,16 +142,14 @@ impl Registered<Kind> {
     /// Returns how many calls in flight the probe can follow.
     #[inline]
     pub fn max_active(&self) -> usize {
-        // SAFETY: By the type invariant, the kretprobe is registered, and the kernel does not write
-        // `maxactive` after registration.
+        // SAFETY: By the type invariant, the kretprobe is registered, so `maxactive` is constant.
         unsafe { (*self.as_raw()).maxactive as usize }
     }
 }
 
 const _: () = assert!(offset_of!(bindings::kretprobe, kp) == 0);
 
-// SAFETY: A `struct kretprobe` consists of integers and nullable pointers, and its first field is a
-// kprobe, as asserted above.
+// SAFETY: A `struct kretprobe` consists of integers and nullable pointers. See the assertion above.
 unsafe impl Kprobes for bindings::kretprobe {
     type Plan<'a> = Calls<'a>;
     const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::register_kretprobe;
@@ -168,15 +157,11 @@ unsafe impl Kprobes for bindings::kretprobe {
 
     #[inline(always)]
     unsafe fn missed_returns(this: *const Self) -> u32 {
-        // `int` in C, so negative from 2³¹ on.
-        //
-        // SAFETY: By the safety requirements, `this` is valid. The kernel may write the field
-        // concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it.
         unsafe { ptr::read_volatile(&raw const (*this).nmissed) as u32 }
     }
 }
 
-/// `kretprobe_handler_t`.
 type Callback = unsafe extern "C" fn(*mut kretprobe_instance, *mut pt_regs) -> c_int;
 
 /// The target of a kretprobe and its callbacks.
@@ -205,10 +190,10 @@ impl<'a> Calls<'a> {
                 align_of::<Data<O>>() <= align_of::<kretprobe_instance>(),
                 "kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has"
             );
-            // So `data` of an instance has the alignment of the instance.
+            // `data` of an instance has the alignment of the instance.
             assert!(offset_of!(kretprobe_instance, data) % align_of::<kretprobe_instance>() == 0);
         };
-        // Without an entry handler the data is not initialised, so it must be `()`.
+        // Without an entry handler, the data is uninitialised, so it must be `()`.
         build_assert!(O::Handler::HAS_ENTRY || TypeId::of::<Data<O>>() == TypeId::of::<()>());
         Self {
             target,
@@ -232,10 +217,9 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
     }
 
     #[inline(always)]
-    unsafe fn settle(&self, rp: *mut bindings::kretprobe) -> Result<Round> {
+    unsafe fn check(&self, rp: *mut bindings::kretprobe) -> Result<Round> {
         if !self.options.specific.any_function {
-            // SAFETY: By the safety requirements, `rp` is registered, so its `addr` is set and does
-            // not change.
+            // SAFETY: By the safety requirements, `rp` is registered, so `addr` does not change.
             to_result(unsafe { bindings::kprobes_function_entry((*rp).kp.addr.cast()) })?;
         }
         Ok(Round::First)
@@ -247,10 +231,8 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
     }
 }
 
-/// Returns the kretprobe of an instance, like `get_kretprobe()`.
-///
-/// Returns `None` if the probe is being unregistered concurrently, which is visible only without
-/// `CONFIG_KRETPROBE_ON_RETHOOK`.
+/// Returns the kretprobe of an instance, like `get_kretprobe()`. Without
+/// `CONFIG_KRETPROBE_ON_RETHOOK`, returns `None` if the probe is being unregistered concurrently.
 ///
 /// # Safety
 ///
@@ -259,21 +241,19 @@ unsafe impl Plan<bindings::kretprobe> for Calls<'_> {
 unsafe fn kretprobe_of(ri: *mut kretprobe_instance) -> Option<*mut bindings::kretprobe> {
     #[cfg(CONFIG_KRETPROBE_ON_RETHOOK)]
     {
-        // SAFETY: By the safety requirements, `ri` is valid, and so is its rethook, whose `data` is
-        // the kretprobe and never changes.
+        // SAFETY: By the safety requirements, `ri` and its rethook are valid; `data` is constant.
         Some(unsafe { (*(*ri).node.rethook).data }.cast())
     }
 
     #[cfg(not(CONFIG_KRETPROBE_ON_RETHOOK))]
     {
-        // SAFETY: By the safety requirements, `ri` is valid, and so is its holder. The kernel may
-        // write `rp` concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `ri` and its holder are valid. Volatile, as `rp` may
+        // change.
         let rp = unsafe { ptr::read_volatile(&raw const (*(*ri).rph).rp) };
         (!rp.is_null()).then_some(rp)
     }
 }
 
-/// The data that the handler of `O` keeps from the entry to the return.
 type Data<O> = <<O as Owner<bindings::kretprobe>>::Handler as Handler>::Data;
 
 /// The callbacks for probes of `O`.
@@ -288,12 +268,10 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 1;
         };
-        // SAFETY: By the safety requirements, `rp` is a probe of `O`, that of the instance that the
-        // kernel has passed with the registers.
+        // SAFETY: By the safety requirements, `rp` is a probe of `O` that is hit with `regs`.
         match unsafe { context::call::<O, _, _, _>(rp, regs, O::Handler::entry) } {
             Some(data) => {
-                // SAFETY: `data` of the instance has room for `data_size` bytes, the size of
-                // `Data`, and `Calls::of` checks the alignment.
+                // SAFETY: `data` has `data_size` bytes, and `Calls::of` checks the alignment.
                 unsafe { (&raw mut (*ri).data).cast::<Data<O>>().write(data) };
                 0
             }
@@ -309,8 +287,7 @@ impl<O: Owner<bindings::kretprobe, Handler: Handler>> Callbacks<O> {
         let Some(rp) = (unsafe { kretprobe_of(ri) }) else {
             return 0;
         };
-        // SAFETY: Either `entry` has written the data of this instance, or there is no entry
-        // handler and `Calls::of` has checked that `Data` is `()`.
+        // SAFETY: `entry` has written `data`; without it, `Calls::of` checks that `Data` is `()`.
         let data = unsafe { (&raw const (*ri).data).cast::<Data<O>>().read() };
         let ret = |handler: &O::Handler, cx: &ReturnContext<'_>| handler.ret(cx, data);
         // SAFETY: As in `entry`.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the macros name in a user's module, by a path through this crate.
+//! Paths for macros, which expand in the user's module.
 //!
-//! There, a name of the prelude may be the user's own type or macro, and `::core` may be the user's
-//! own crate (`extern crate self as core`). `$crate` is always this crate.
+//! The user may shadow names of the prelude, and even `::core` (`extern crate self as core`).
+//! `$crate` is always this crate.
 
 pub use ::core;
 pub use ::core::primitive::bool;
@@ -13,8 +13,8 @@ pub use ::core::primitive::u8;
 pub use ::core::primitive::usize;
 pub use ::kernel;
 
-/// Refuses all attributes but those that leave an item as it is. Without `cfg`, for example, the
-/// item is always there, so the user cannot replace it.
+/// Accepts only attributes that do not change an item. With `cfg`, for example, a user could remove
+/// the item and define another one of that name.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __attribute {

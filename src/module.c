@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A watch for modules that come and go: its registration, its calls and its end. */
+/* Watches: module notifiers that Rust code registers. */
 #include <linux/bug.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -11,9 +11,9 @@
 #include "bindings/task.h"
 
 /*
- * The kernel holds a semaphore while it calls a watch, for which (un)registering one waits: in a
- * handler that waits for itself. The task remembers that it is in one, as it does for tracepoints.
- * Without CONFIG_TRACING it has no room to.
+ * The kernel holds the semaphore of the notifier chain while it calls a watch. A handler that
+ * registers or unregisters a watch would deadlock, so a bit in the task marks running handlers.
+ * Without CONFIG_TRACING, there is no such bit.
  */
 static bool in_watch(void)
 {
@@ -25,8 +25,8 @@ static bool in_watch(void)
 }
 
 /*
- * Whether the kernel calls the chain of module notifiers, and waits for us: in the handler of a
- * watch, and in the KUnit suites of a module, which run while it loads.
+ * Returns true if the current task runs a module notifier: in the handler of a watch, and in a
+ * KUnit suite, which a notifier runs while the module loads.
  */
 bool kprobes_in_chain(void)
 {
@@ -58,14 +58,14 @@ static int call(struct notifier_block *block, unsigned long event, void *module)
 	return NOTIFY_DONE;
 }
 
-static void __kprobes end_watch(void **watches, unsigned int count)
+static void __kprobes unregister_watch(void **watches, unsigned int count)
 {
 	struct kprobes_watch *watch = *watches;
 
 	unregister_module_notifier(&watch->block);
 }
 
-/* The watch has its handler; all else is 0. */
+/* watch->call is set, and all other fields are 0. */
 int kprobes_watch_register(struct kprobes_watch *watch)
 {
 	int errno;
@@ -74,14 +74,14 @@ int kprobes_watch_register(struct kprobes_watch *watch)
 		return -EDEADLK;
 	watch->block.notifier_call = call;
 	/*
-	 * Behind the kernel's own callbacks, of priority 0, which add a module's blacklist and its
-	 * tracepoints, and mark kprobes as gone.
+	 * After the kernel's callbacks, which have priority 0: they add a module's kprobe blacklist
+	 * and its tracepoints, and mark kprobes as gone.
 	 */
 	watch->block.priority = -1;
 	errno = register_module_notifier(&watch->block);
 	if (errno)
 		return errno;
-	watch->reg.unregister = end_watch;
+	watch->reg.unregister = unregister_watch;
 	watch->reg.name = "the module notifier";
 	watch->reg.probes = &watch->reg.single;
 	watch->reg.single = watch;
@@ -92,7 +92,7 @@ int kprobes_watch_register(struct kprobes_watch *watch)
 	return 0;
 }
 
-/* As kprobes_remove_registration(). It stays on the list where it is stopped. */
+/* Like kprobes_remove_registration(). If it ends in BUG(), the watch stays registered. */
 void kprobes_drop_watch(struct kprobes_watch *watch)
 {
 	if (unlikely(in_watch())) {

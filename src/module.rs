@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Notification when a module is loaded or unloaded.
+//! Callbacks when a module is loaded or unloaded.
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
@@ -12,11 +12,11 @@ use crate::{
 /// Callbacks of a [`ModuleWatch`].
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
-    /// Called when a module is being unloaded, or has been initialised and its init code is being
-    /// freed.
+    /// Called when the kernel frees the code of a module that is being unloaded, or the init code
+    /// of a module that has been initialised.
     ///
-    /// Probes in that code are already [gone](crate::probe::Registered::is_gone), and stay so even
-    /// if a module of the same name is loaded again.
+    /// Probes in this code are already [gone](crate::probe::Registered::is_gone), and stay gone if
+    /// the module is loaded again.
     ///
     /// Context: process context; it may sleep.
     fn gone(&self);
@@ -30,9 +30,9 @@ pub trait Handler: Send + Sync + 'static {
 
 /// A registered handler for modules that are loaded and unloaded.
 ///
-/// Dropping it unregisters the handler and waits for it to finish. In the handler of a watch this
-/// is stopped, as that of a [probe in a handler](crate#where-not-to-drop-a-probe). If it is never
-/// dropped, it is unregistered when its module is unloaded, as probes are.
+/// Dropping it unregisters the handler and waits for it to finish. A drop in the handler of a watch
+/// ends in a `BUG()`, like that of a [probe in a handler](crate#where-not-to-drop-a-probe). A watch
+/// that is never dropped is unregistered when its module is unloaded, as probes are.
 ///
 /// C functions: `register_module_notifier()`, `unregister_module_notifier()`.
 ///
@@ -48,9 +48,9 @@ pub struct ModuleWatch<H: Handler> {
     handler: H,
 }
 
-// SAFETY: A notifier may be unregistered by any task, and `H` is `Send`.
+// SAFETY: Any task may unregister a notifier, and `H` is `Send`.
 unsafe impl<H: Handler> Send for ModuleWatch<H> {}
-// SAFETY: `&ModuleWatch` gives access to nothing. The kernel calls `H`, which is `Sync`.
+// SAFETY: `&ModuleWatch` gives access only to `&H`, and `H` is `Sync`.
 unsafe impl<H: Handler> Sync for ModuleWatch<H> {}
 
 impl<H: Handler> ModuleWatch<H> {
@@ -58,25 +58,24 @@ impl<H: Handler> ModuleWatch<H> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// Errors: those of `handler`, and `EDEADLK` where one must not wait, or in the handler of a
-    /// watch.
+    /// Errors: those of `handler`; `EDEADLK` if the caller must not sleep, in the handler of a
+    /// watch, and in a KUnit suite; `EINVAL` if the watch would be on the stack.
     pub fn new<E>(handler: impl PinInit<H, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
     {
         try_pin_init!(Self {
-            // First, because the kernel may call it before the registration returns.
+            // First: the kernel may call it before the registration returns.
             handler <- handler,
             watch <- Opaque::try_ffi_init(|watch: *mut bindings::kprobes_watch| -> Result {
                 may_register(watch)?;
-                // SAFETY: `watch` is valid for writing, and all zeroes is a valid value.
+                // SAFETY: `watch` is valid for writes, and all zeroes is a valid value.
                 unsafe {
                     ptr::write_bytes(watch, 0, 1);
                     (*watch).call = Some(Self::call);
                 }
-                // SAFETY: `watch` is initialised and pinned, and is unregistered before it is
-                // freed.
-                // INVARIANT: This also puts it on the list.
+                // SAFETY: `watch` is initialised and pinned, and is unregistered when dropped.
+                // INVARIANT: This also adds it to the list.
                 to_result(unsafe { bindings::kprobes_watch_register(watch) })
             }),
         })
@@ -94,12 +93,11 @@ impl<H: Handler> ModuleWatch<H> {
         let watch = Opaque::cast_from(watch.cast_const()).cast_mut();
         // SAFETY: By the safety requirements, `watch` is a field of a `ModuleWatch<H>`.
         let this = unsafe { container_of!(watch, Self, watch) };
-        // SAFETY: `handler` was initialised before the registration, and dropping the watch waits
-        // for this call.
+        // SAFETY: `handler` is initialised first, and dropping the watch waits for this call.
         let handler = unsafe { &(*this).handler };
         match loaded.is_null() {
             true => handler.gone(),
-            // SAFETY: It is the name of a module.
+            // SAFETY: `loaded` is the name of a module, a C string.
             false => handler.loaded(unsafe { CStr::from_char_ptr(loaded) }),
         }
     }
@@ -108,7 +106,7 @@ impl<H: Handler> ModuleWatch<H> {
 #[pinned_drop]
 impl<H: Handler> PinnedDrop for ModuleWatch<H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, it is on the list, and only this call takes it off.
+        // SAFETY: By the type invariant, `watch` is registered, and only this call unregisters it.
         unsafe { bindings::kprobes_drop_watch(self.watch.get()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Overrides: a handler at a function's entry returns in its place.
+//! Overrides: a handler at the entry of a function returns to its caller.
 //!
 //! C header: [`include/linux/error-injection.h`](srctree/include/linux/error-injection.h)
 //!
@@ -13,40 +13,39 @@ use crate::pending::Pending;
 probe::kind! {
     /// The kind of an [`Override`].
     Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
-    |O, target, options| kprobe::Calls::diverting(target, options, true, entry::<O>),
+    |O, target, options| kprobe::Calls::changing_path(target, options, true, entry::<O>),
     unsafe fn unregister(probes: &[*mut bindings::kprobe]) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, the probes are registered.
         unsafe { Raw::unregister(probes) };
         regs::wait_for_overridden();
     }
 }
 
-/// A registered kprobe at the entry of a function whose handler may return from the function, like
-/// `bpf_override_return()` and fault injection. The function need not be marked with
-/// `ALLOW_ERROR_INJECTION()`. See [`Probe`] for what else it can do.
+/// A registered kprobe at the entry of a function, whose handler may return from the function
+/// before it runs, like `bpf_override_return()` and fault injection. The function need not be
+/// marked with `ALLOW_ERROR_INJECTION()`. See [`Probe`] for its methods.
 ///
-/// If an override returns from a call, probes that were registered earlier at the same address have
-/// neither a hit nor a [miss](probe::Registered::missed). If something else, like a live patch,
-/// redirects the function at its entry, one of the two takes effect.
+/// If an override returns from a call, probes that were registered earlier at the same address are
+/// neither hit nor [missed](probe::Registered::missed). If a live patch, for example, redirects the
+/// same function, only one of the two takes effect.
 ///
-/// An override of `syscall!("openat")` leaves alone: 32-bit calls on x86-64, unless it is an
-/// [`OverrideSet`] of [`syscall!(all "openat")`](crate::syscall); open(2), which does the same;
-/// io_uring; the kernel's own calls of what is behind. `security_file_open()` is common to all.
+/// An override of `syscall!("openat")` affects neither open(2), nor io_uring, nor the kernel's
+/// internal calls, nor 32-bit calls on x86-64 (see [`syscall!(all "openat")`](crate::syscall)). All
+/// of these call `security_file_open()`.
 ///
-/// The kernel never optimises this probe into a jump: the handler of an optimised probe could not
-/// redirect execution.
+/// The kernel does not optimize this probe, because the handler of an optimized probe cannot change
+/// the execution path.
 ///
-/// Dropping it unregisters the probe, and waits for running handlers and, on x86-64, for tasks that
-/// are returning from the function. A handler must not drop it.
+/// On x86-64, dropping it also waits for tasks that are returning from the function.
 ///
 /// C functions: `register_kprobe()`, `override_function_with_return()`, `unregister_kprobe()`,
 /// `synchronize_rcu_tasks()`.
 pub type Override<H> = probe::Probe<Kind, H>;
 
-/// Overrides of several functions that share a handler. See [`Set`] for what it can do.
+/// Overrides of several functions that share a handler. See [`Set`] for its methods.
 pub type OverrideSet<H> = probe::Set<Kind, H>;
 
-/// What [`Handler::entry`] can find out.
+/// The context of [`Handler::entry`].
 pub type Context<'a> = kprobe::Context<'a>;
 
 /// Callbacks of an [`Override`] or an [`OverrideSet`].
@@ -73,17 +72,17 @@ impl<H: Handler> Override<H> {
         ///
         /// # Safety
         ///
-        /// Whatever `handler` returns, the callers of the function must work as if the function had
-        /// run and returned that. This includes locks, references and memory that the function
-        /// acquires or releases, what it writes, and what callers conclude from the result.
+        /// Callers of the function must work as if the function had run and returned the value that
+        /// `handler` returns. This includes locks, references and memory that the function acquires
+        /// or releases, and all that callers conclude from the value.
         [unsafe] for<'a> Target<'a>, Options, register
     }
 }
 
 impl<H: Handler> OverrideSet<H> {
     probe::constructors! {
-        /// Registers `handler` at the entries of all of the functions, or at none of them. With
-        /// [`Options::partial`](probe::Options::partial), at those that are not refused.
+        /// Registers `handler` at the entries of all of the functions, or of none. With
+        /// [`Options::partial`](probe::Options::partial), skips functions that are refused.
         ///
         /// Context: process context; it sleeps.
         ///
@@ -98,7 +97,7 @@ impl<H: Handler> OverrideSet<H> {
 
 impl<H: Handler> Pending<Kind, H> {
     probe::constructors! {
-        /// Registers `handler` as the `new` of a `Pending` of any other kind does.
+        /// Registers `handler` like `Pending::new` of the safe kinds.
         ///
         /// # Safety
         ///
@@ -114,12 +113,12 @@ unsafe extern "C" fn entry<O: Owner<bindings::kprobe, Handler: Handler>>(
     kp: *mut bindings::kprobe,
     regs: *mut pt_regs,
 ) -> c_int {
-    // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
+    // SAFETY: By the safety requirements, `kp` is a probe of `O` that is hit with `regs`.
     let result = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::entry) };
     let Some(result) = result else { return 0 };
-    // SAFETY: The registers are those at a function's entry, as `kprobe::Calls::settle` checks. By
-    // the safety requirements of `Override::new`, the function need not run. Returning 1 tells the
-    // kernel that execution was redirected, and `Kind::unregister` waits for it.
+    // SAFETY: By `kprobe::Calls::check`, this is the entry of a function, which need not run by the
+    // safety requirements of `Override::new`. The kernel continues at `regs`, because this returns
+    // 1. `Kind::unregister` waits for it.
     unsafe { regs::override_function(regs, result) };
     1
 }

@@ -18,60 +18,60 @@ use kernel::{
 pub enum State {
     /// Its module has not been loaded yet.
     Waiting,
-    /// Its module is loaded.
+    /// It is registered, because its module is loaded.
     Registered,
     /// Its module was unloaded.
     Gone,
-    /// The probe was refused the last time its module was loaded.
+    /// It was refused when its module was loaded.
     Refused(Error),
 }
 
-/// Probes of the kind `K` at one or several targets, which share a handler as those of a [`Set`].
-/// Each is registered when its module is loaded, before the module's init runs, unregistered when
-/// the module is unloaded, and registered again when that is loaded again.
+/// Probes that are registered whenever their module is loaded. They are of the kind `K`, at one or
+/// several targets, and share a handler like those of a [`Set`].
 ///
-/// A target is `MODULE:symbol`, or a tracepoint of any module. If a target's module is already
-/// loaded, or the target belongs to no module, its probe is registered at once. A probe that is
-/// refused when its module is loaded does not keep the module from being loaded. The error is
-/// logged on one line, and [`state`](Pending::state) returns it, too.
+/// A target is `MODULE:symbol`, or a tracepoint of any module. The probe is registered before the
+/// module's init runs, and unregistered when the module is unloaded. If the module is already
+/// loaded, or the target is not in a module, the probe is registered at once. If the probe is
+/// refused when the module is loaded, the error is logged and [`state`](Pending::state) returns it;
+/// the module is loaded all the same.
 ///
 /// A hit of a pending probe costs one more load, because its handler outlives each registration.
 ///
-/// Context: process context; all methods sleep. It must not be dropped in the handler of a
-/// [`ModuleWatch`], where that is stopped as the drop of a watch is.
+/// Context: process context; all methods sleep. A drop in the handler of a [`ModuleWatch`] ends in
+/// a `BUG()`.
 ///
 /// C functions: `register_module_notifier()`, and those of the kind.
 #[pin_data(PinnedDrop)]
 #[must_use = "dropping it unregisters the probes"]
 pub struct Pending<K: Kind, H: Handles<K>> {
     #[pin]
-    watch: ModuleWatch<All<K, H>>,
+    watch: ModuleWatch<Probes<K, H>>,
 }
 
-/// What the watch calls.
+/// The handler of the watch.
 ///
-/// The lock is taken within the chain of module notifiers. It is not held when the watch is
-/// registered or unregistered.
+/// The kernel holds the semaphore of the module notifiers when it calls this handler, which takes
+/// the lock of `probes`. So this lock is not held while the watch is registered or unregistered.
 #[pin_data]
-struct All<K: Kind, H: Handles<K>> {
+struct Probes<K: Kind, H: Handles<K>> {
     shared: Arc<Shared<H>>,
     #[pin]
-    probes: Mutex<KVVec<One<K, H>>>,
+    probes: Mutex<KVVec<PendingProbe<K, H>>>,
 }
 
-struct One<K: Kind, H: Handles<K>> {
-    /// Empty if it cannot wait.
+struct PendingProbe<K: Kind, H: Handles<K>> {
+    /// `MODULE:symbol` or the name of a tracepoint. Empty for other targets, which do not wait.
     name: CString,
     offset: u32,
     options: Options<K::Specific>,
-    /// While there is no probe.
+    /// The state while `probe` is `None`.
     state: State,
     probe: Option<Registration<K, H>>,
 }
 
-type Registration<K, H> = Pin<KBox<Probe<K, Through<H>>>>;
+type Registration<K, H> = Pin<KBox<Probe<K, SharedHandler<H>>>>;
 
-/// The handler, and what was missed by probes that are not registered any more.
+/// The handler, and the missed hits of former registrations.
 #[pin_data]
 struct Shared<H> {
     #[pin]
@@ -79,31 +79,31 @@ struct Shared<H> {
     missed: AtomicU64,
 }
 
-/// The handler of each probe, which has that of all.
-struct Through<H>(Arc<Shared<H>>);
+/// The handler of each registration.
+struct SharedHandler<H>(Arc<Shared<H>>);
 
-/// As the owner `O`, but with the handler of all.
-struct Inner<O>(PhantomData<O>);
+/// The owner `O`, but with the handler behind its [`SharedHandler`].
+struct SharedOwner<O>(PhantomData<O>);
 
-// SAFETY: As the safety requirements of `O` are those of this.
-unsafe impl<R, H: 'static, O: Owner<R, Handler = Through<H>>> Owner<R> for Inner<O> {
+// SAFETY: `handler` has the safety requirements of that of `O`.
+unsafe impl<R, H: 'static, O: Owner<R, Handler = SharedHandler<H>>> Owner<R> for SharedOwner<O> {
     type Handler = H;
 
     #[inline(always)]
     unsafe fn handler<'a>(raw: *mut R) -> &'a H {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `raw` is a registered probe of `O`.
         &unsafe { O::handler(raw) }.0.handler
     }
 }
 
-// SAFETY: The callbacks are for probes of `Inner<O>`, which are those of `O`.
-unsafe impl<K: Kind, H: Handles<K>> Handles<K> for Through<H> {
+// SAFETY: The callbacks are for probes of `SharedOwner<O>`, which are those of `O`.
+unsafe impl<K: Kind, H: Handles<K>> Handles<K> for SharedHandler<H> {
     #[inline(always)]
     fn plan<'a: 'a, O: Owner<K::Raw, Handler = Self>>(
         target: K::Target<'a>,
         options: Options<K::Specific>,
     ) -> <K::Raw as Raw>::Plan<'a> {
-        H::plan::<Inner<O>>(target, options)
+        H::plan::<SharedOwner<O>>(target, options)
     }
 
     fn unregistered(&self, missed: u64) {
@@ -111,95 +111,100 @@ unsafe impl<K: Kind, H: Handles<K>> Handles<K> for Through<H> {
     }
 }
 
-impl<K: Kind, H: Handles<K>> One<K, H> {
-    /// Registers it at `target`.
-    fn come(&self, target: K::Target<'_>, shared: &Arc<Shared<H>>) -> Result<Registration<K, H>> {
-        let probe = Probe::register(target, self.options, Through(shared.clone()));
+impl<K: Kind, H: Handles<K>> PendingProbe<K, H> {
+    fn register(
+        &self,
+        target: K::Target<'_>,
+        shared: &Arc<Shared<H>>,
+    ) -> Result<Registration<K, H>> {
+        let probe = Probe::register(target, self.options, SharedHandler(shared.clone()));
         KBox::pin_init(probe, GFP_KERNEL)
     }
 
-    /// Returns the probe, unless it is gone.
+    /// Returns the probe if it is registered and not gone.
     fn registered(&self) -> Option<&Registered<K>> {
         let probe: &Probe<K, _> = self.probe.as_deref()?;
         (!probe.is_gone()).then_some(probe)
     }
 
-    fn turn(&mut self, on: bool) -> Result {
+    fn enable(&mut self, on: bool) -> Result {
         if let Some(probe) = self.registered() {
-            let turned = if on { probe.enable() } else { probe.disable() };
-            // One that is gone meanwhile waits.
-            turned.or_else(|error| probe.is_gone().then_some(()).ok_or(error))?;
+            let done = if on { probe.enable() } else { probe.disable() };
+            // Its module may be unloaded concurrently.
+            done.or_else(|error| probe.is_gone().then_some(()).ok_or(error))?;
         }
         self.options.disabled = !on;
         Ok(())
     }
 }
 
-impl<K: Kind, H: Handles<K>> All<K, H> {
-    /// Registers those that are there.
-    fn start(&self, targets: &[K::Target<'_>], mut options: Options<K::Specific>) -> Result {
-        // Entry probes register a notifier of their own, which they cannot do in ours.
+impl<K: Kind, H: Handles<K>> Probes<K, H> {
+    /// Registers the probes whose module is loaded.
+    fn register(&self, targets: &[K::Target<'_>], mut options: Options<K::Specific>) -> Result {
+        // The first lock() may register a module notifier, which `loaded` cannot do.
         drop(K::Raw::lock()?);
         let mut probes = self.probes.lock();
         for (index, &target) in targets.iter().enumerate() {
             options.pending = Some(index as u32);
             let (name, offset) = target.name();
-            let mut one = One {
+            let mut pending = PendingProbe {
                 name: name.try_into()?,
                 offset,
                 options,
                 state: State::Waiting,
                 probe: None,
             };
-            match one.come(target, &self.shared) {
-                Ok(probe) => one.probe = Some(probe),
+            match pending.register(target, &self.shared) {
+                Ok(probe) => pending.probe = Some(probe),
                 Err(error) if may_come::<K::Target<'_>>(name, error) => {}
-                Err(error) if options.partial => one.state = State::Refused(error),
+                Err(error) if options.partial => pending.state = State::Refused(error),
                 Err(error) => return Err(error),
             }
-            probes.push(one, GFP_KERNEL)?;
+            probes.push(pending, GFP_KERNEL)?;
         }
         Ok(())
     }
 }
 
-/// Only this file can name [`All`], so nothing uses its owner.
+/// An `OwnerModule`, which nothing uses.
 #[cfg(kprobes_linux_7_3)]
 struct NoModule;
 
 #[cfg(kprobes_linux_7_3)]
 impl kernel::ModuleMetadata for NoModule {
     const NAME: &'static CStr = c"kprobes";
-    // SAFETY: The kernel ignores the null pointer where it counts references.
+    // SAFETY: A null pointer is a valid `struct module *`: that of built-in code.
     const THIS_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
 }
 
 #[vtable]
-impl<K: Kind, H: Handles<K>> module::Handler for All<K, H> {
+impl<K: Kind, H: Handles<K>> module::Handler for Probes<K, H> {
     #[cfg(kprobes_linux_7_3)]
     type OwnerModule = NoModule;
 
     fn loaded(&self, module: &CStr) {
-        for one in self.probes.lock().iter_mut() {
-            if !K::Target::is_in(&one.name, Some(module)) || one.registered().is_some() {
+        for pending in self.probes.lock().iter_mut() {
+            let name = &pending.name;
+            if !K::Target::is_in(name, Some(module)) || pending.registered().is_some() {
                 continue;
             }
-            one.probe = None;
-            match one.come(K::Target::at(&one.name, one.offset), &self.shared) {
-                Ok(probe) => one.probe = Some(probe),
+            pending.probe = None;
+            match pending.register(K::Target::at(name, pending.offset), &self.shared) {
+                Ok(probe) => pending.probe = Some(probe),
                 Err(error) => {
-                    one.state = State::Refused(error);
-                    report(&one.name, c"whose module is loaded", error);
+                    pending.state = State::Refused(error);
+                    report(name, c"whose module is loaded", error);
                 }
             }
         }
     }
 
     fn gone(&self) {
-        for one in self.probes.lock().iter_mut() {
-            if !one.name.is_empty() && one.probe.is_some() && one.registered().is_none() {
-                one.state = State::Gone;
-                one.probe = None;
+        for pending in self.probes.lock().iter_mut() {
+            let registered = pending.registered().is_some();
+            if !pending.name.is_empty() && pending.probe.is_some() && !registered {
+                pending.state = State::Gone;
+                pending.probe = None;
             }
         }
     }
@@ -207,11 +212,11 @@ impl<K: Kind, H: Handles<K>> module::Handler for All<K, H> {
 
 impl<K: Safe, H: Handles<K>> Pending<K, H> {
     constructors! {
-        /// Registers `handler` at all of the targets that are there, and waits for the others.
+        /// Registers `handler` at the targets whose module is loaded, and waits for the others.
         ///
-        /// Errors: those of [`Probe::new`] for a target that is there, or cannot wait, unless the
-        /// options are [`partial`](Options::partial); `EDEADLK` in the handler of a
-        /// [`ModuleWatch`], and in a KUnit suite while the module loads; `ENOMEM`.
+        /// Errors: `EDEADLK` in the handler of a [`ModuleWatch`] and in a KUnit suite; `ENOMEM`.
+        /// Unless the options are [`partial`](Options::partial), those of [`Probe::new`] for a
+        /// target that does not wait.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }
@@ -224,14 +229,14 @@ impl<K: Kind, H: Handles<K>> Pending<K, H> {
             options: Options<K::Specific>,
         ) {
             let shared = try_pin_init!(Shared { handler <- handler, missed: AtomicU64::new(0) });
-            let all = try_pin_init!(All {
+            let probes = try_pin_init!(Probes {
                 shared: Arc::pin_init::<Error>(shared, GFP_KERNEL)?,
                 probes <- new_mutex!(KVVec::new()),
             });
             try_pin_init!(Self {
-                // First, because a module may be loaded at this moment.
-                watch <- ModuleWatch::new::<Error>(all),
-                _: { watch.handler().start(targets, options)? },
+                // First, so as not to miss a module that is loaded concurrently.
+                watch <- ModuleWatch::new::<Error>(probes),
+                _: { watch.handler().register(targets, options)? },
             })
         }
     }
@@ -244,51 +249,51 @@ impl<K: Kind, H: Handles<K>> Pending<K, H> {
     /// Returns the state of the probe at the target with this index.
     pub fn state(&self, index: usize) -> Option<State> {
         let probes = self.watch.handler().probes.lock();
-        let one = probes.get(index)?;
-        Some(match (&one.probe, one.registered()) {
+        let pending = probes.get(index)?;
+        Some(match (&pending.probe, pending.registered()) {
             (_, Some(_)) => State::Registered,
             (Some(_), None) => State::Gone,
-            (None, None) => one.state,
+            (None, None) => pending.state,
         })
     }
 
-    /// Calls `ask` with the probe at the target with this index, if it is registered. `ask` must
-    /// not call methods of this `Pending`: they would deadlock.
-    pub fn with<T>(&self, index: usize, ask: impl FnOnce(&Registered<K>) -> T) -> Option<T> {
+    /// Calls `f` with the probe at the target with this index, if the probe is registered. `f` must
+    /// not call methods of this `Pending`, which would deadlock.
+    pub fn with<T>(&self, index: usize, f: impl FnOnce(&Registered<K>) -> T) -> Option<T> {
         let probes = self.watch.handler().probes.lock();
-        probes.get(index)?.registered().map(ask)
+        probes.get(index)?.registered().map(f)
     }
 
-    /// Returns how many hits its probes have [missed](Registered::missed) in all, including in
-    /// earlier registrations.
+    /// Returns the sum of [missed](Registered::missed) hits of all probes, including former
+    /// registrations.
     pub fn missed(&self) -> u64 {
-        let all = self.watch.handler();
-        let probes = all.probes.lock();
+        let handler = self.watch.handler();
+        let probes = handler.probes.lock();
         let now = probes
             .iter()
-            .filter_map(|one| Some(one.probe.as_ref()?.missed()));
-        all.shared.missed.load(Ordering::Relaxed) + now.sum::<u64>()
+            .filter_map(|pending| Some(pending.probe.as_ref()?.missed()));
+        handler.shared.missed.load(Ordering::Relaxed) + now.sum::<u64>()
     }
 
-    /// Enables the probes, or disables them, now and when they are registered again.
+    /// Enables or disables the probes, including those that are registered later.
     ///
-    /// Errors: those of [`Registered::enable`] and [`Registered::disable`] for the first probe for
-    /// which it fails; the probes after that stay as they are.
+    /// Errors: that of [`Registered::enable`] or [`Registered::disable`] for the first probe that
+    /// fails. Probes after it do not change.
     pub fn turn(&self, on: bool) -> Result {
         may_wait()?;
         let mut probes = self.watch.handler().probes.lock();
-        probes.iter_mut().try_for_each(|one| one.turn(on))
+        probes.iter_mut().try_for_each(|pending| pending.enable(on))
     }
 }
 
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Pending<K, H> {
     fn drop(self: Pin<&mut Self>) {
-        // Where one must not wait, dropping the watch stops the task.
+        // In atomic context, dropping the watch ends in `BUG()`.
         if may_wait().is_ok() {
-            let all = self.watch.handler();
-            drop(core::mem::take(&mut *all.probes.lock()));
-            all.shared.handler.unregistered(self.missed());
+            let handler = self.watch.handler();
+            drop(core::mem::take(&mut *handler.probes.lock()));
+            handler.shared.handler.unregistered(self.missed());
         }
     }
 }

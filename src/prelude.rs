@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What most files of the library use of the kernel crate, of `core` and of the bindings.
+//! Names of the kernel crate, of `core` and of the bindings that most files use.
 
 pub(crate) use crate::bindings;
 pub(crate) use crate::bindings::ftrace_regs;
@@ -23,7 +23,7 @@ pub(crate) use kernel::prelude::*;
 pub(crate) use kernel::str::BStr;
 pub(crate) use kernel::types::Opaque;
 
-/// Implements `Display` of `core` for types that have that of the kernel crate.
+/// Implements `core::fmt::Display` by `kernel::fmt::Display`.
 macro_rules! display_by_core {
     ($([$($param:tt)*] $type:ty),* $(,)?) => {
         $(impl<$($param)*> core::fmt::Display for $type {

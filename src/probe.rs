@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The life of a probe, the same for every kind: it is registered, it has hits, it can be disabled
-//! and enabled, and dropping it unregisters it.
+//! Registration of probes, the same for every kind.
 //!
 //! [`Kprobe`](crate::Kprobe) is a [`Probe`] of the kind [`kprobe::Kind`](crate::kprobe::Kind),
-//! [`KprobeSet`](crate::KprobeSet) a [`Set`] of that kind, and so on for every kind. What a
-//! registered probe can be asked is in [`Registered`].
-//!
-//! States of a probe:
+//! [`KprobeSet`](crate::KprobeSet) a [`Set`] of that kind, and so on for every kind.
+//! [`Registered`] has the methods of a registered probe. The states of a probe are:
 //!
 //! ```text
 //!                new()        disable()
@@ -19,8 +16,7 @@
 //!                               gone
 //! ```
 //!
-//! A [`Pending`](crate::Pending) registers probes when their module is loaded, and again whenever
-//! it comes back.
+//! A [`Pending`](crate::Pending) registers probes whenever their module is loaded.
 
 mod arm;
 mod kind;
@@ -49,7 +45,7 @@ pub use kind::{
     Safe, //
 };
 pub(crate) use kprobes::{
-    try_out,
+    check_target,
     Kprobes,
     Plan,
     Round, //

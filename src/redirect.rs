@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Redirects: a handler at an instruction lets the probed code continue elsewhere.
+//! Redirects: a handler at an instruction changes the execution path.
 //!
 //! C documentation: "Changing Execution Path" in `Documentation/trace/kprobes.rst`.
 //!
@@ -13,34 +13,33 @@ use crate::pending::Pending;
 probe::kind! {
     /// The kind of a [`Redirect`].
     Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
-    |O, target, options| kprobe::Calls::diverting(target, options, false, pre::<O>)
+    |O, target, options| kprobe::Calls::changing_path(target, options, false, pre::<O>)
 }
 
-/// A registered kprobe whose handler may have the probed code continue at another instruction. See
-/// [`Probe`] for what else it can do.
+/// A registered kprobe whose handler may make the probed code continue at another instruction. See
+/// [`Probe`] for its methods.
 ///
-/// If a redirect takes effect, probes that were registered earlier at the same address have neither
-/// a hit nor a [miss](probe::Registered::missed). If something else redirects the function at its
-/// entry, such as a live patch, one of the two takes effect.
+/// If the handler returns an address, probes that were registered earlier at the same target are
+/// neither hit nor [missed](probe::Registered::missed). If a live patch, for example, redirects the
+/// same function at its entry, only one of the two takes effect.
 ///
-/// The kernel never optimises this probe into a jump: the handler of an optimised probe could not
-/// redirect execution.
+/// The kernel does not optimize this probe, because the handler of an optimized probe cannot change
+/// the execution path.
 ///
 /// C functions: `register_kprobe()`, `instruction_pointer_set()`, `unregister_kprobe()`.
 pub type Redirect<H> = probe::Probe<Kind, H>;
 
-/// Redirects at several places that share a handler. See [`Set`] for what it can do.
+/// Redirects at several targets that share a handler. See [`Set`] for its methods.
 pub type RedirectSet<H> = probe::Set<Kind, H>;
 
-/// What [`Handler::pre`] can find out.
+/// The context of [`Handler::pre`].
 pub type Context<'a> = kprobe::Context<'a>;
 
 /// Callbacks of a [`Redirect`] or a [`RedirectSet`].
 #[vtable]
 pub trait Handler: Send + Sync + 'static {
-    /// Called before the probed instruction. `None` runs it; `Some(address)` continues there
-    /// instead. [`next_instruction`](crate::Context::next_instruction) is the address that skips
-    /// the instruction.
+    /// Called before the probed instruction. `None` runs it; `Some(address)` continues at `address`
+    /// instead. [`next_instruction`](crate::Context::next_instruction) skips the instruction.
     ///
     /// Context: probed context, preemption disabled.
     fn pre(&self, cx: &Context<'_>) -> Option<Address>;
@@ -59,18 +58,17 @@ impl<H: Handler> Redirect<H> {
         ///
         /// # Safety
         ///
-        /// Each address that `handler` returns must be that of an instruction of the kernel, and
-        /// stay so until the probe is dropped. The probed code must be able to continue there, with
-        /// its CPU registers and its stack as they are, and without the effects of the instructions
-        /// that are left out.
+        /// Each address that `handler` returns must be that of a kernel instruction, until the
+        /// probe is dropped. The probed code must be able to continue there with its current CPU
+        /// registers and stack, and without the effects of the skipped instructions.
         [unsafe] for<'a> Target<'a>, Options, register
     }
 }
 
 impl<H: Handler> RedirectSet<H> {
     probe::constructors! {
-        /// Registers `handler` at all of the targets, or at none of them. With
-        /// [`Options::partial`](probe::Options::partial), at those that are not refused.
+        /// Registers `handler` at all of the targets, or at none. With
+        /// [`Options::partial`](probe::Options::partial), skips targets that are refused.
         ///
         /// Context: process context; it sleeps.
         ///
@@ -85,7 +83,7 @@ impl<H: Handler> RedirectSet<H> {
 
 impl<H: Handler> Pending<Kind, H> {
     probe::constructors! {
-        /// Registers `handler` as the `new` of a `Pending` of any other kind does.
+        /// Registers `handler` like `Pending::new` of the safe kinds.
         ///
         /// # Safety
         ///
@@ -110,12 +108,11 @@ unsafe extern "C" fn pre<O: Owner<bindings::kprobe, Handler: Handler>>(
     kp: *mut bindings::kprobe,
     regs: *mut pt_regs,
 ) -> c_int {
-    // SAFETY: By the safety requirements, `kp` is a probe of `O`; the kernel has passed both.
+    // SAFETY: By the safety requirements, `kp` is a probe of `O` that is hit with `regs`.
     let address = unsafe { context::call::<O, _, _, _>(kp, regs, O::Handler::pre) };
     let Some(address) = address else { return 0 };
-    // SAFETY: `regs` are the saved registers, to which there are no references. By the safety
-    // requirements of `Redirect::new`, the probed code can continue there. Returning 1 makes the
-    // kernel return to it without the probed instruction.
+    // SAFETY: `regs` are the saved registers. By the safety requirements of `Redirect::new`, the
+    // probed code can continue at `address`. The kernel does so, because this returns 1.
     unsafe { regs::register(regs, Register::INSTRUCTION_POINTER).write(address.as_usize()) };
     1
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Differences between architectures: the use of CPU registers, system calls, per-CPU memory.
-//!
-//! Nothing outside of this module names a CPU register or an instruction.
+//! Code that depends on the architecture: CPU registers, system calls, per-CPU memory.
 
 use crate::prelude::*;
 
@@ -19,27 +17,26 @@ pub(crate) fn get(regs: &pt_regs, name: Register) -> usize {
     unsafe { register(ptr::from_ref(regs).cast_mut(), name).read() }
 }
 
-/// As [`enter_in_task`], where it has returned [`Entry::Interrupt`]: sets the bit of the context,
-/// the first to third after `bit`. Returns the word as it was, for [`leave_in_interrupt`], or
-/// `None` if the bit was set.
+/// As [`enter_in_task`], after that has returned [`Entry::Interrupt`]: sets the first, second or
+/// third bit after `bit`, in a softirq, an interrupt or an NMI. Returns the old value of the word,
+/// for [`leave_in_interrupt`], or `None` if the bit was set.
 ///
 /// # Safety
 ///
-/// `task` must be the current one and have such a word at `at`. Those bits must be the caller's.
+/// `task` must be the current one, with a 32-bit word at `at` of which the caller owns these bits.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_interrupt(
     task: *mut task_struct,
     at: usize,
     bit: u32,
 ) -> Option<u32> {
-    // As `interrupt_context_level()`, of which 0 is out of the question.
+    // `interrupt_context_level()`, which is not 0.
     let count = preempt_count();
     let level = 1
         + u32::from(count & bindings::KPROBES_HARDIRQ != 0)
         + u32::from(count & bindings::KPROBES_NMI != 0);
     let bit = 1 << (bit + level);
-    // SAFETY: By the safety requirements, the word is there. Only its task writes it, and what
-    // interrupts us leaves it as it found it.
+    // SAFETY: By the safety requirements, the word exists. Interrupts restore it.
     let bits = unsafe {
         let word = task.byte_add(at).cast::<u32>();
         let bits = word.read_volatile();
@@ -52,7 +49,7 @@ pub(crate) unsafe fn enter_in_interrupt(
     (bits & bit == 0).then_some(bits)
 }
 
-/// Makes the word what it was.
+/// Restores the word.
 ///
 /// # Safety
 ///
@@ -60,18 +57,17 @@ pub(crate) unsafe fn enter_in_interrupt(
 #[inline(always)]
 pub(crate) unsafe fn leave_in_interrupt(task: *mut task_struct, at: usize, bits: u32) {
     compiler_fence(Ordering::SeqCst);
-    // SAFETY: By the safety requirements, the word is there. What was interrupted finds it as it
-    // was.
+    // SAFETY: By the safety requirements, the word exists, and `bits` is its old value.
     unsafe { task.byte_add(at).cast::<u32>().write_volatile(bits) };
 }
 
-/// What became of [`enter_in_task`].
+/// The result of [`enter_in_task`].
 pub(crate) enum Entry {
-    /// The bit was clear, and is set.
+    /// The bit was clear, and is now set.
     Entered,
-    /// The bit was set.
+    /// The bit was already set.
     Within,
-    /// The CPU serves a softirq, an interrupt or an NMI: the bit was not looked at.
+    /// The CPU serves a softirq, an interrupt or an NMI. The bit was not tested.
     Interrupt,
 }
 
@@ -80,15 +76,15 @@ pub(crate) use arch::*;
 #[cfg(not(CONFIG_X86_64))]
 pub(crate) use generic::*;
 
-/// Reads a field of the current task. What a pointer there points at, another CPU may free
-/// meanwhile, unless it is the task's own.
+/// Reads a field of the current task. If it is a pointer, another CPU may free its target
+/// concurrently, unless the task holds a reference.
 ///
 /// # Safety
 ///
 /// `struct task_struct` must have a `T` at `offset`, for which all bit patterns are valid.
 #[inline(always)]
 pub(crate) unsafe fn current_field<T: Copy>(offset: usize) -> T {
-    // SAFETY: `current` is valid while it runs, and by the safety requirements, it has a `T` at
-    // that offset. It may be written concurrently, hence volatile.
+    // SAFETY: By the safety requirements, `current` has a `T` at `offset`. Volatile, as others may
+    // write it.
     unsafe { current().byte_add(offset).cast::<T>().read_volatile() }
 }

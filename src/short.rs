@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The short form: probes written as functions, with the parameters of the functions that they
-//! probe.
+//! The short form: probes that are declared like functions.
 
-/// Declares a module's probes, each as a function with a target, typed arguments and a body.
+/// Declares a module and its probes. A probe is a function with a target, typed arguments and a
+/// body.
 ///
 /// ```text
 /// probes! {
@@ -23,37 +23,36 @@
 ///
 /// - `TARGET` is a C string, `c"do_sys_openat2"` or `c"MODULE:SYMBOL"`, or a system call,
 ///   `syscall!("execve")`. `OFFSET` is in bytes. `TRACEPOINT` is a C string, the name of a
-///   tracepoint without its system: `c"sched_switch"`.
+///   tracepoint: `c"sched_switch"`.
 /// - `at` registers a [`Kprobe`](crate::Kprobe); with `RESULT`, a [`Kretprobe`](crate::Kretprobe);
 ///   with `RESULT` and `NS`, a [`Timed`](crate::Timed). `entry` registers an
-///   [`Entry`](crate::Entry), which costs a third of a kprobe and has the arguments, but no other
-///   registers. `on` registers a [`Tracepoint`](crate::Tracepoint).
+///   [`Entry`](crate::Entry), which costs a third of a kprobe, but provides only arguments, no
+///   other registers. `on` registers a [`Tracepoint`](crate::Tracepoint).
 /// - Without `RESULT`, the body runs before the probed instruction. With `RESULT`, it runs when the
-///   function returns, with the arguments as they were at the entry. `NS` is the duration of the
-///   call in nanoseconds. The body may use `return`.
+///   function returns, with the arguments of the entry. `NS` is the duration of the call in
+///   nanoseconds. The body may use `return`.
 /// - The body runs only if the condition is true. With `RESULT`, the condition is evaluated at the
-///   entry; if it is false, the return of that call is not probed.
+///   entry; if it is false, the return of the call is ignored.
 /// - Conditions and bodies run in the context of the probed code, which may be an interrupt or an
 ///   NMI. They must not sleep or wait for locks.
 /// - `CX` is the [`Context`](crate::Context) of the hit. With `RESULT`, the condition gets the
 ///   context of the entry, and the body that of the return. For the types of arguments and results,
 ///   see [`FromWord`](crate::FromWord).
-/// - The arguments of a system call are those that [`syscall_args`](crate::Context::syscall_args)
-///   returns. `syscall!` probes the entry point that 64-bit programs use. If 32-bit programs use a
-///   different one for the call, their calls are not hits.
-/// - `EXPRESSION` creates the state before the probes are registered. It may use `?`: an error
-///   fails the loading of the module. In conditions and bodies, `STATE` is a reference to the
+/// - For a system call, the arguments are those of
+///   [`syscall_args`](crate::Context::syscall_args). `syscall!` probes only the entry point that
+///   64-bit programs use.
+/// - `EXPRESSION` creates the state before the probes are registered. It may use `?`; loading the
+///   module then fails with the error. In conditions and bodies, `STATE` is a reference to the
 ///   state. Its type is a [`View`](crate::collect::View): a [`CountMap`](crate::CountMap), a
 ///   [`Map`](crate::Map), a [`Histogram`](crate::Histogram), a [`Count`](crate::Count). The file
 ///   `/sys/kernel/debug/MODULE/STATE` shows the state as text, and `STATE.json` as JSON lines,
-///   where `MODULE` is the name of the module. Any write to `STATE` clears it. Without `let`, there
-///   is no directory.
-/// - When the module is unloaded, its probes are unregistered, and each logs its misses, if any.
-///   Then the body of `drop` runs. It may use the states and may sleep. If loading has failed, the
-///   body of `drop` does not run.
+///   where `MODULE` is the name of the module. Writing to `STATE` clears it.
+/// - When the module is unloaded, its probes are unregistered, and each logs its missed hits, if
+///   any. Then the body of `drop` runs, unless loading has failed. It may use the states and may
+///   sleep.
 ///
-/// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the module registers the
-/// probes in the order of their declaration, all or none.
+/// `MODULE_TYPE` implements `kernel::InPlaceModule`, for `module!`. Loading the module registers
+/// all probes, in the order of their declaration, or fails.
 ///
 /// # Examples
 ///
@@ -126,7 +125,7 @@ macro_rules! probes {
         $(drop $drop:block)?
     ) => {
         $(#[$attr])*
-        #[allow(dead_code, reason = "the probes are held to stay registered")]
+        #[allow(dead_code, reason = "the probes are registered until they are dropped")]
         #[$crate::macro_paths::kernel::prelude::pin_data]
         $vis struct $module {
             $(#[pin] $name: $crate::probes!(@type $how $name $($ret $($ns)?)?),)+
@@ -148,7 +147,7 @@ macro_rules! probes {
                 $crate::macro_paths::kernel::error::Error,
             > {
                 let state = $crate::probes!(@create $module $state);
-                // Initialised in this order, and dropped in that of the struct.
+                // Initialised in this order, but dropped in the order of the struct.
                 $crate::macro_paths::kernel::prelude::try_pin_init!(Self {
                     __end: $crate::__short::End::new(
                         state.clone()?,
@@ -166,7 +165,7 @@ macro_rules! probes {
 
         $(
             $(#[$doc])*
-            // With braces, so that the name is not also a value that shadows an argument.
+            // No unit struct, whose value could shadow an argument of this name.
             #[allow(non_camel_case_types)]
             struct $name {
                 state: $crate::__short::Shared<$module>,
@@ -197,7 +196,7 @@ macro_rules! probes {
         );
     };
 
-    // What is declared by `let`: its types, how it is created, shown, and used.
+    // The state, which is declared by `let`.
     (@types [$($state:ident: $ty:ty = $init:expr;)*]) => { ($($ty,)*) };
     (@create $module:ident [$($state:ident: $ty:ty = $init:expr;)*]) => {
         (|| {
@@ -207,7 +206,7 @@ macro_rules! probes {
     };
     (@drop [$($state:ident: $ty:ty = $init:expr;)*] $($drop:block)?) => {
         |state| {
-            #[allow(unused_variables, reason = "the body need not use all")]
+            #[allow(unused_variables, reason = "the body may ignore some")]
             let ($($state,)*) = state;
             $($drop)?
         }
@@ -230,11 +229,11 @@ macro_rules! probes {
         })
     };
     (@use $handler:ident [$($state:ident: $ty:ty = $init:expr;)*]) => {
-        #[allow(unused_variables, reason = "the body need not use all")]
+        #[allow(unused_variables, reason = "the body may ignore some")]
         let ($($state,)*) = $handler.state.get();
     };
 
-    // The entry point of a system call has a pointer to the arguments.
+    // Refuses arguments at the entry point of a system call, which takes a pointer to them.
     (@check at $target:literal [] $($ty:ty,)+) => {
         const _: () = $crate::__short::arguments_of_a_system_call($target);
     };
@@ -306,7 +305,6 @@ macro_rules! probes {
             @impl ($trait) $name
             #[inline(always)]
             fn $method(&self, $cx: &$context) {
-                // The body need not use it.
                 let _ = $cx;
                 $crate::probes!(@use self $state);
                 $(let $ret = $crate::__short::result_at_entry::<$ret_ty>();)?
@@ -354,7 +352,7 @@ macro_rules! probes {
                     @args $syscall $cx [$($ty,)*]
                     (return $crate::macro_paths::core::option::Option::None)
                 );
-                #[allow(unused_variables, reason = "the condition need not use all")]
+                #[allow(unused_variables, reason = "the condition may ignore some")]
                 let ($($arg,)*) = data;
                 $($crate::probes!(
                     @condition $condition, $crate::macro_paths::core::option::Option::None
@@ -370,7 +368,7 @@ macro_rules! probes {
                 $($ns)*
             ) {
                 $crate::probes!(@use self $state);
-                #[allow(unused_variables, reason = "the condition may be what needs it")]
+                #[allow(unused_variables, reason = "some may be used only in the condition")]
                 let ($($arg,)*) = data;
                 let $ret = $cx.ret::<$ret_ty>();
                 $body
@@ -398,8 +396,8 @@ macro_rules! probes {
     (@handler $how:tt $($rest:tt)*) => {};
 
     (@condition $condition:expr, $otherwise:expr) => {
-        let wanted: $crate::macro_paths::bool = $condition;
-        if !wanted {
+        let holds: $crate::macro_paths::bool = $condition;
+        if !holds {
             return $otherwise;
         }
     };
@@ -430,7 +428,7 @@ macro_rules! probes {
         $crate::probes!(@each $cx [arg0 arg1 arg2 arg3 arg4 arg5] [] $($ty,)*)
     };
 
-    // The arguments of a function, each of them read by its type, so that an error is at the type.
+    // Reads the arguments of a function, one by one, so that rustc reports an error at the type.
     (@each $cx:ident [$($left:tt)*] [$($arg:expr,)*]) => { ($($arg,)*) };
     (@each $cx:ident [$n:tt $($left:tt)*] [$($arg:expr,)*] $ty:ty, $($rest:tt)*) => {
         $crate::probes!(@each $cx [$($left)*] [$($arg,)* $cx.$n::<$ty>(),] $($rest)*)
@@ -439,7 +437,7 @@ macro_rules! probes {
         ($($arg,)* $($crate::__short::seventh_argument::<$ty>(),)+)
     };
 
-    // The same for those of a tracepoint, which are read together.
+    // Checks the types of the arguments of a tracepoint, which are read together.
     (@argument [$($left:tt)*]) => {};
     (@argument [$n:tt $($left:tt)*] $ty:ty, $($rest:tt)*) => {
         $crate::__short::argument::<$ty>();
@@ -450,7 +448,7 @@ macro_rules! probes {
     };
 }
 
-/// What `probes!` uses, and the mistakes that it refuses.
+/// Items for `probes!`, and the errors that it reports.
 #[doc(hidden)]
 pub mod __short {
     use crate::event::has_at;
@@ -460,18 +458,18 @@ pub mod __short {
     use kernel::debugfs::ScopedDir;
     use kernel::sync::Arc;
 
-    /// A module, with the types of what it declares by `let`.
+    /// A module; `State` is a tuple of the types that it declares by `let`.
     pub trait Module {
         type State;
     }
 
-    /// What the module `M` declares by `let`.
+    /// The state of the module `M`.
     pub struct State<M: Module> {
         state: M::State,
         loaded: AtomicBool,
     }
 
-    /// The state, as each handler has it.
+    /// The state, which all handlers share.
     pub type Shared<M> = Arc<State<M>>;
 
     impl<M: Module> State<M> {
@@ -492,7 +490,7 @@ pub mod __short {
         }
     }
 
-    /// Runs the body of `drop` when it is dropped, if all probes were registered.
+    /// Dropping it runs the body of `drop`, unless loading has failed.
     pub struct End<M: Module>(Shared<M>, fn(&M::State));
 
     impl<M: Module> End<M> {
@@ -511,7 +509,7 @@ pub mod __short {
         }
     }
 
-    /// Shows the state in a debugfs directory with the name of the module, which is `prefix`.
+    /// Shows the state in a debugfs directory. `prefix` is the name of the module.
     #[inline]
     pub fn show<M: Module<State: Send + Sync> + 'static>(
         prefix: &'static [u8],
@@ -522,11 +520,11 @@ pub mod __short {
         Scope::dir(state, name, |state, dir| add(state.get(), dir))
     }
 
-    /// Where `probes!` looks for what is neither `at`, `entry` nor `on`.
+    /// `probes!` looks up any other word than `at`, `entry` or `on` here.
     pub mod at_entry_or_on_expected {}
 
-    // What is refused are bounds that nothing satisfies. rustc reports such a bound at the tokens
-    // that the module's author wrote, but a `compile_error!` at the whole call of the macro.
+    // Errors are trait bounds that no type satisfies. rustc reports such a bound at the tokens in
+    // the module, but a `compile_error!` at the whole macro call.
     macro_rules! refused {
         ($(
             $name:ident$(($value:ty))? $(-> $ret:ty)?,
@@ -577,7 +575,7 @@ pub mod __short {
             "only a probe `at` a function has";
     }
 
-    /// Refuses the names that the kernel's `SYSCALL_DEFINE()` makes.
+    /// Refuses the names of functions that `SYSCALL_DEFINEx()` defines.
     #[inline]
     pub const fn arguments_of_a_system_call(target: &core::ffi::CStr) {
         const PREFIXES: [&[u8]; 8] = [

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The place to probe: a symbol, an offset into it, or an address.
+//! The target of a probe: a symbol, an offset from a symbol, or an address.
 
 use crate::prelude::*;
 use crate::probe::Named;
 
-/// An instruction in the text of the kernel or a module.
+/// The target of a probe: an instruction of the kernel or a module.
 ///
-/// It borrows the symbol's name only until the probe is registered.
+/// The probe uses the name of the symbol only until it is registered.
 ///
-/// If several symbols have the same name, the kernel takes the first. Use the address for a static
-/// function whose name is not [unique](Target::is_unique).
+/// If several symbols have the same name, the kernel silently uses the first one. For a static
+/// function whose name is not [unique](Target::is_unique), use the address.
 ///
 /// # Examples
 ///
@@ -36,8 +36,8 @@ pub(crate) enum At<'a> {
 impl<'a> Target<'a> {
     /// The entry of the function `name`, or `MODULE:name`.
     ///
-    /// Registration fails with `ENOENT` if there is no such symbol. One log line says if the module
-    /// is not loaded; a [`Pending`](crate::Pending) waits for it.
+    /// Registration fails with `ENOENT` if there is no such symbol. If `MODULE` is not loaded, this
+    /// is logged. A [`Pending`](crate::Pending) waits for the module.
     pub const fn symbol(name: &'a CStr) -> Self {
         Self {
             at: At::Symbol(name),
@@ -65,9 +65,7 @@ impl<'a> Target<'a> {
         self
     }
 
-    /// Sets the target of `kp`, which is all zeroes.
-    ///
-    /// `kp` may point at the symbol's name; the caller keeps it alive until registration.
+    /// Sets the target of `kp`, which is all zeroes and borrows the name until it is registered.
     pub(crate) fn fill(&self, kp: &mut bindings::kprobe) {
         match self.at {
             At::Symbol(name) => kp.symbol_name = name.as_char_ptr(),
@@ -80,7 +78,7 @@ impl<'a> Target<'a> {
 }
 
 impl<'a> Named<'a> for Target<'a> {
-    /// For a name that is known at compile time, the compiler does this.
+    /// Always inlined, so that the compiler evaluates it for a constant name.
     #[inline(always)]
     fn name(self) -> (&'a CStr, u32) {
         match self.at {
@@ -104,8 +102,8 @@ impl<'a> Named<'a> for Target<'a> {
     }
 }
 
-/// Converts a Rust string that ends with a NUL, for the macros. The kernel crate's `c_str!` would
-/// use a `concat!` that the user has defined.
+/// Converts a string that ends with a NUL, for the macros. `kernel::c_str!` would use a `concat!`
+/// that the user has defined.
 #[doc(hidden)]
 #[inline]
 pub const fn __c_str(name: &'static str) -> &'static CStr {

@@ -4,10 +4,8 @@
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 //!
-//! What other CPUs may change or free meanwhile, such as the parent, is read without locks by
-//! non-faulting reads: a stale value can be wrong, but does no harm.
-//!
-//! Context: any; nothing here sleeps, locks or faults.
+//! Context: any; nothing here sleeps, locks or faults. Structs that other CPUs may change or free
+//! concurrently, such as the parent, are read by non-faulting reads, so a value may be wrong.
 
 use crate::context::{Context, Place};
 use crate::kernel_ext::nofault::KernelPtr;
@@ -15,14 +13,14 @@ use crate::prelude::*;
 use crate::regs::current_field;
 use kernel::task::Pid;
 
-/// Methods that return a field of the current task or of its credentials.
+/// Declares methods that return a field of the current task or of its credentials.
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $read:ident($offset:ident);)*) => {
         $(
             $(#[$doc])*
             #[inline(always)]
             pub fn $name(&self) -> $type {
-                // SAFETY: The struct has a field of this name and size at that offset.
+                // SAFETY: The struct has a field of this type at this offset.
                 unsafe { $read(bindings::$offset) }
             }
         )*
@@ -31,15 +29,15 @@ macro_rules! fields {
 
 impl<At: Place> Context<'_, At> {
     fields! {
-        /// Returns the current task's `task_struct::pid` in the initial namespace, which user space
-        /// calls the thread ID.
+        /// Returns the current task's `task_struct::pid` in the initial namespace, which is the
+        /// thread ID in user space.
         pid: Pid = current_field(KPROBES_TASK_PID);
-        /// Returns the current task's `task_struct::tgid` in the initial namespace, which user
-        /// space calls the process ID.
+        /// Returns the current task's `task_struct::tgid` in the initial namespace, which is the
+        /// process ID in user space.
         tgid: Pid = current_field(KPROBES_TASK_TGID);
         /// Returns the current task's name.
         ///
-        /// If another thread changes it concurrently, the copy may be a mix of both.
+        /// If another thread changes the name concurrently, the copy may be a mix of both.
         comm: Comm = current_field(KPROBES_TASK_COMM);
         /// Returns the current task's effective user ID in the initial namespace
         /// (`current_euid()`).
@@ -53,17 +51,17 @@ impl<At: Place> Context<'_, At> {
     /// Returns the process ID of the current process' parent in the initial namespace, as `PPid:`
     /// in `/proc/PID/status`: `real_parent->tgid`.
     ///
-    /// The task whose parent exits at this moment may be given another one. Then this is the
-    /// former or the new parent; it may be any number if the kernel frees the former meanwhile.
+    /// If the parent exits concurrently, this is the ID of the old or the new parent, or any number
+    /// if the kernel frees the old parent.
     #[inline]
     pub fn ppid(&self) -> Pid {
-        // SAFETY: `real_parent` is a pointer, and that is its offset.
-        unsafe { field_behind(bindings::KPROBES_TASK_PARENT, bindings::KPROBES_TASK_TGID) }
+        // SAFETY: `real_parent` is a pointer, and this is its offset.
+        unsafe { read_through(bindings::KPROBES_TASK_PARENT, bindings::KPROBES_TASK_TGID) }
     }
 
-    /// Returns the current task's `pid` in its own PID namespace, as in a container: the last
-    /// number of `NSpid:` in `/proc/PID/status`. It is 0 for a task that the kernel has taken out
-    /// of its lists, at the end of its exit.
+    /// Returns the current task's `pid` in its own PID namespace, which may be that of a container:
+    /// the last number of `NSpid:` in `/proc/PID/status`. It is 0 at the end of a task's exit, when
+    /// the kernel has detached the number.
     ///
     /// C function: `task_pid_vnr()`.
     #[inline]
@@ -73,7 +71,7 @@ impl<At: Place> Context<'_, At> {
     }
 
     /// Returns the current task's `tgid` in its own PID namespace: the last number of `NStgid:` in
-    /// `/proc/PID/status`. It is 0 as for [`pid_vnr`](Context::pid_vnr).
+    /// `/proc/PID/status`. It may be 0, like [`pid_vnr`](Context::pid_vnr).
     ///
     /// C function: `task_tgid_vnr()`.
     #[inline]
@@ -84,11 +82,12 @@ impl<At: Place> Context<'_, At> {
         pid.and_then(number_of).unwrap_or(0)
     }
 
-    /// Returns the ID of the current task's cgroup in the default hierarchy, cgroup v2, by which a
-    /// container is known: the inode of its directory, as `bpf_get_current_cgroup_id()` has it.
+    /// Returns the ID of the current task's cgroup in the default hierarchy (cgroup v2), like
+    /// `bpf_get_current_cgroup_id()`: the inode number of its directory, by which a container can
+    /// be identified. It is 0 without `CONFIG_CGROUPS`.
     ///
-    /// It is 0 without `CONFIG_CGROUPS`. While the task is moved to another cgroup, it may be that
-    /// of either; it may be any number if the former is removed and freed at this moment.
+    /// If the task is moved to another cgroup concurrently, this is the ID of either, or any number
+    /// if the kernel frees the old cgroup.
     #[inline]
     pub fn cgroup_id(&self) -> u64 {
         #[cfg(CONFIG_CGROUPS)]
@@ -107,18 +106,17 @@ impl<At: Place> Context<'_, At> {
         0
     }
 
-    /// Returns when the current process started: the time since boot of its first thread, suspend
-    /// included, in nanoseconds, see [`boot_ns`](Context::boot_ns). `/proc/PID/stat` has it as
-    /// `starttime`, in hundredths of a second. With [`tgid`](Context::tgid), it is the name of a
-    /// process that no other one is given.
+    /// Returns when the current process started, in nanoseconds since boot including suspend, see
+    /// [`boot_ns`](Context::boot_ns). It is `starttime` of `/proc/PID/stat`, there in hundredths of
+    /// a second. Together with [`tgid`](Context::tgid), it identifies a process uniquely.
     #[inline]
     pub fn start_time_ns(&self) -> u64 {
-        // SAFETY: `group_leader` is a pointer, and that is its offset.
-        unsafe { field_behind(bindings::KPROBES_TASK_LEADER, bindings::KPROBES_TASK_START) }
+        // SAFETY: `group_leader` is a pointer, and this is its offset.
+        unsafe { read_through(bindings::KPROBES_TASK_LEADER, bindings::KPROBES_TASK_START) }
     }
 
     /// Returns the current task's address space, `task_struct::mm`, which is null in a kernel
-    /// thread. A program that is executed gets a new one.
+    /// thread. execve(2) creates a new one.
     #[inline(always)]
     pub fn mm(&self) -> KernelPtr<bindings::mm_struct> {
         // SAFETY: `mm` is a pointer, and that is its offset.
@@ -143,17 +141,16 @@ impl<At: Place> Context<'_, At> {
 unsafe fn credential(offset: usize) -> u32 {
     // SAFETY: `cred` is a pointer, and that is its offset.
     let cred: *const u8 = unsafe { current_field(bindings::KPROBES_TASK_CRED) };
-    // SAFETY: It points at a `struct cred`, which stays valid because only the task itself can
-    // replace it, and which does not change while a task uses it. The field by the safety
-    // requirements.
+    // SAFETY: A `struct cred` in use does not change, and only the task itself can replace it. By
+    // the safety requirements, it has a `u32` at `offset`.
     unsafe { cred.byte_add(offset).cast::<u32>().read() }
 }
 
-/// Returns the number of a `struct pid` in the innermost namespace that it is in.
+/// Returns the number of a `struct pid` in its innermost namespace.
 #[inline]
 fn number_of(pid: KernelPtr) -> Result<Pid> {
     let level: u32 = pid.field(bindings::KPROBES_PID_LEVEL).read()?;
-    // What has been freed may have another.
+    // The memory may have been freed and reused.
     if level > bindings::KPROBES_PID_MAX_LEVEL {
         return Err(EFAULT);
     }
@@ -161,27 +158,26 @@ fn number_of(pid: KernelPtr) -> Result<Pid> {
     pid.field(bindings::KPROBES_PID_NUMBERS + number).read()
 }
 
-/// Reads the field at offset `field` of what the pointer at offset `pointer` of the current task
-/// points at, or returns 0 if it cannot be read.
+/// Reads `current->pointer->field`, each given by its offset, or returns 0 if it cannot be read.
 ///
 /// # Safety
 ///
 /// `struct task_struct` must have a pointer at `pointer`.
-unsafe fn field_behind<T: kernel::transmute::FromBytes + Default>(
+unsafe fn read_through<T: kernel::transmute::FromBytes + Default>(
     pointer: usize,
     field: usize,
 ) -> T {
-    // SAFETY: By the safety requirements.
-    let struct_behind: KernelPtr = unsafe { current_field(pointer) };
-    struct_behind.field(field).read().unwrap_or_default()
+    // SAFETY: By the safety requirements, there is a pointer at this offset.
+    let target: KernelPtr = unsafe { current_field(pointer) };
+    target.field(field).read().unwrap_or_default()
 }
 
 display_by_core!([] Comm);
 
 /// The name of a task (`task_struct::comm`).
 ///
-/// `Display` escapes all that is not printable ASCII, because a program chooses its name, and could
-/// otherwise write lines and terminal codes into the log.
+/// `Display` escapes all but printable ASCII, because a program can choose its name, and could put
+/// newlines and terminal escape codes into the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Comm(pub(crate) [u8; bindings::TASK_COMM_LEN as usize]);
@@ -189,16 +185,16 @@ pub struct Comm(pub(crate) [u8; bindings::TASK_COMM_LEN as usize]);
 impl Comm {
     pub(crate) const SIZE: usize = bindings::TASK_COMM_LEN as usize;
 
-    /// Reads the name of a task: of one that a tracepoint passes, for example. If the task changes
-    /// it concurrently, this may be a mix of both.
+    /// Reads the name of another task, for example an argument of a tracepoint. If the task changes
+    /// its name concurrently, the copy may be a mix of both.
     ///
-    /// Errors: `EFAULT` if it cannot be read.
+    /// Errors: `EFAULT` if the name cannot be read.
     #[inline]
     pub fn of<Task>(task: KernelPtr<Task>) -> Result<Self> {
         task.field(bindings::KPROBES_TASK_COMM).read().map(Self)
     }
 
-    /// Returns the name as two words, without what is after its NUL.
+    /// Returns the name as two words. Bytes after the NUL are 0.
     #[inline(always)]
     pub(crate) fn into_words(self) -> (u64, u64) {
         const { assert!(Self::SIZE == 16) };
@@ -206,7 +202,7 @@ impl Comm {
         const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
         let name = u128::from_le_bytes(self.0);
         let (first, second) = (name as u64, (name >> 64) as u64);
-        // The lowest bit that is set is that of the first NUL; what is below it stays.
+        // The lowest set bit is in the byte of the first NUL; the bits below it are kept.
         let nul = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
         let before = |word: u64| word & (nul(word) & nul(word).wrapping_neg()).wrapping_sub(1);
         (
@@ -215,7 +211,7 @@ impl Comm {
         )
     }
 
-    /// Returns the name with these words.
+    /// The inverse of [`Comm::into_words`].
     #[inline]
     pub(crate) fn from_words((first, second): (u64, u64)) -> Self {
         Self((u128::from(first) | u128::from(second) << 64).to_le_bytes())
@@ -229,8 +225,7 @@ impl Comm {
     }
 }
 
-/// In double quotes, with `"` and `\` escaped, too: a name with spaces cannot be taken for what
-/// follows it in a line.
+/// In double quotes, with `"` and `\` escaped, too: a name may contain spaces.
 impl fmt::Debug for Comm {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,9 +2,9 @@
 
 //! Return probes whose handlers get the duration of the call.
 //!
-//! Context: that of the probed function, preemption disabled, see [`crate::kretprobe`].
+//! Context: probed context, preemption disabled, see [`crate::kprobe`].
 //!
-//! [`Histogram`](crate::Histogram) has an example.
+//! For an example, see [`Histogram`](crate::Histogram).
 
 use crate::common::*;
 use crate::kretprobe;
@@ -17,11 +17,11 @@ probe::kind! {
     |O, target, options| kretprobe::Calls::of::<Measured<O>>(target, options)
 }
 
-/// A return probe that measures the duration of each call. See [`Probe`] for what it
-/// can do, and [`Kretprobe`](crate::Kretprobe) for what else holds.
+/// A return probe that measures the duration of each call. See [`Probe`] for its methods, and
+/// [`Kretprobe`](crate::Kretprobe) for its limits.
 pub type Timed<H> = probe::Probe<Kind, H>;
 
-/// The same at several functions that share a handler. See [`Set`] for what it can do.
+/// Timed return probes at several functions that share a handler. See [`Set`] for its methods.
 pub type TimedSet<H> = probe::Set<Kind, H>;
 
 pub use kretprobe::Context;
@@ -41,17 +41,17 @@ pub trait Handler: Send + Sync + 'static {
     /// Called when the probed function returns, `ns` nanoseconds after its entry, with the data
     /// that `entry` of this call returned.
     ///
-    /// Context: that of the function, preemption disabled.
+    /// Context: probed context, preemption disabled.
     fn ret(&self, cx: &ReturnContext<'_>, data: Self::Data, ns: u64);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
     fn unregistered(&self, _missed: u64) {}
 }
 
-/// An owner whose handler measures the time.
+/// The owner `O`, but with a handler that measures the time.
 struct Measured<O>(PhantomData<O>);
 
-// SAFETY: As the safety requirements of `O` are those of this.
+// SAFETY: `handler` has the safety requirements of that of `O`.
 unsafe impl<O: Owner<bindings::kretprobe, Handler: Handler + 'static>> Owner<bindings::kretprobe>
     for Measured<O>
 {
@@ -59,14 +59,14 @@ unsafe impl<O: Owner<bindings::kretprobe, Handler: Handler + 'static>> Owner<bin
 
     #[inline(always)]
     unsafe fn handler<'a>(raw: *mut bindings::kretprobe) -> &'a Self::Handler {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `raw` is a registered probe of `O`.
         let handler = ptr::from_ref(unsafe { O::handler(raw) });
         // SAFETY: `Measures` is transparent, and the handler is valid for `'a`.
         unsafe { &*handler.cast() }
     }
 }
 
-/// The handler of a return probe that measures the time for `H`.
+/// A handler that measures the time for `H`.
 #[repr(transparent)]
 struct Measures<H>(H);
 

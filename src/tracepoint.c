@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A tracepoint's handler: it is added and removed. Where tracepoints are, also in modules. */
+/* Finds tracepoints, also in modules, and adds and removes their handlers. */
 #include <linux/errno.h>
 #include <linux/err.h>
 #include <linux/kallsyms.h>
@@ -15,7 +15,7 @@
 
 /* Serialises changes of handlers and of the lists below. */
 static DEFINE_MUTEX(lock);
-/* The modules with tracepoints, and the handlers at those. */
+/* The modules with tracepoints, and the handlers of these tracepoints. */
 static LIST_HEAD(modules);
 static LIST_HEAD(in_modules);
 
@@ -37,13 +37,13 @@ static void visit(struct tracepoint *tracepoint, void *data)
 		search->found = tracepoint;
 }
 
-/* The name without the system of its event, as in sched:sched_switch. */
+/* Returns the name without the system of the event: sched_switch of sched:sched_switch. */
 static const char *event_of(const char *name)
 {
 	return strchr(name, ':') ? strchr(name, ':') + 1 : name;
 }
 
-/* Returns the tracepoint, and its module, unless it is the kernel's. Under the lock. */
+/* Returns the tracepoint, and sets *mod to its module or NULL. To be called under the lock. */
 static struct tracepoint *find(const char *name, struct module **mod)
 {
 	struct search search = { .name = event_of(name) };
@@ -59,13 +59,16 @@ static struct tracepoint *find(const char *name, struct module **mod)
 	return search.found;
 }
 
-/* Events of one system call, which are no tracepoints. */
+/* Returns true for the events of a single system call, which are not tracepoints. */
 static bool is_of_syscall(const char *event)
 {
 	return strstarts(event, "sys_enter_") || strstarts(event, "sys_exit_");
 }
 
-/* Whether the module has it; without a module, whether none that comes later may have it. */
+/*
+ * Returns whether module has the tracepoint. If module is NULL, returns false only if a module that
+ * is loaded later may have it.
+ */
 bool kprobes_tracepoint_exists(const char *name, const char *module)
 {
 	struct module *mod;
@@ -76,7 +79,7 @@ bool kprobes_tracepoint_exists(const char *name, const char *module)
 	return find(name, &mod) && mod && !strcmp(mod->name, module);
 }
 
-/* Whether the tracepoint has an event in the system of its name, if there is one. */
+/* Returns whether the tracepoint has an event in the system that name begins with, if any. */
 static bool is_in_system(const char *name)
 {
 	const char *event = event_of(name);
@@ -94,8 +97,8 @@ static bool is_in_system(const char *name)
 }
 
 /*
- * Finds the tracepoint of a handler, which is all zeroes. From here on, the handler is gone if the
- * module of the tracepoint is unloaded. ENOENT if there is none.
+ * Finds the tracepoint of a handler, of which only hit is set. From here on, unloading the module
+ * of the tracepoint marks the handler as gone.
  */
 int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 {
@@ -122,8 +125,8 @@ int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 	return 0;
 }
 
-/* Forgets what was found, when the handler is unregistered. */
-void __kprobes kprobes_tracepoint_forget(struct kprobes_tracepoint *tp)
+/* Releases a tracepoint found by kprobes_tracepoint_find(). */
+void __kprobes kprobes_tracepoint_put(struct kprobes_tracepoint *tp)
 {
 	if (!tp->mod)
 		return;
@@ -133,7 +136,7 @@ void __kprobes kprobes_tracepoint_forget(struct kprobes_tracepoint *tp)
 	kfree(tp->name);
 }
 
-/* The size of a function, which is the last number that a symbol is printed with; 0 if unknown. */
+/* Returns the size of a function, which sprint_symbol() prints at the end; 0 if unknown. */
 static unsigned long size_of(void *function)
 {
 	char symbol[KSYM_SYMBOL_LEN];
@@ -160,17 +163,17 @@ static int __kprobes enable(struct kprobes_tracepoint *tp, bool on)
 	return ret;
 }
 
-/* The handler is added to the tracepoint, or removed from it, unless that is gone. */
+/* Adds the handler to the tracepoint, or removes it. Does nothing if it is gone. */
 int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 {
-	/* At the module's end, the lock may not have been taken yet, see unregister_all(). */
+	/* Do not take the lock first at the module's end, see unregister_all(). */
 	if (READ_ONCE(tp->enabled) == on)
 		return 0;
 	guard(mutex)(&lock);
 	return enable(tp, on);
 }
 
-/* Before the tracepoints of a module are freed, the kernel checks that they have no handlers. */
+/* Removes handlers from a module that is unloaded; the kernel warns of those that remain. */
 static int __kprobes notify(struct notifier_block *block, unsigned long event, void *data)
 {
 	struct module *mod = ((struct tp_module *)data)->mod;
@@ -201,11 +204,11 @@ static struct notifier_block block = { .notifier_call = notify };
 
 static void __kprobes unregister_watch(void **none, unsigned int count)
 {
-	/* Calls it for all modules, as if they were unloaded. */
+	/* This calls notify() for all modules, as if they were unloaded. */
 	unregister_tracepoint_module_notifier(&block);
 }
 
-/* Begins to watch modules with tracepoints, with the first handler, until the module's end. */
+/* The first handler registers the notifier, until the module's end. */
 void kprobes_tracepoint_watch(void)
 {
 	static struct kprobes_registration reg = { .unregister = unregister_watch };
@@ -213,7 +216,7 @@ void kprobes_tracepoint_watch(void)
 
 	guard(mutex)(&once);
 	if (!reg.list.next) {
-		/* Calls it for all modules that are there. */
+		/* This calls notify() for all loaded modules. */
 		register_tracepoint_module_notifier(&block);
 		kprobes_add_registration(&reg);
 	}

@@ -4,17 +4,15 @@
 //!
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 //!
-//! Context: that of the tracepoint, which may be an interrupt. Handlers must not sleep. They may
-//! run on several CPUs at once.
+//! Context: that of the tracepoint, which may be an interrupt. Handlers must not sleep. They run on
+//! several CPUs at once.
 //!
 //! # Errors
 //!
-//! Registering a handler fails with:
-//!
-//! - `ENOENT`: no such tracepoint; it is in another system, or the name of the event of a system
-//!   call, as `sys_enter_openat`, which one log line says;
-//! - `EOPNOTSUPP`: the kernel lacks `CONFIG_TRACING`, or has `CONFIG_CFI`, with which a tracepoint
-//!   requires the exact prototype.
+//! - `ENOENT`: no such tracepoint. An error is logged if it is in another system, or if the name is
+//!   that of the event of a system call, such as `sys_enter_openat`;
+//! - `EOPNOTSUPP`: the kernel lacks `CONFIG_TRACING`, or has `CONFIG_CFI`, which requires the exact
+//!   prototype of a tracepoint.
 
 use crate::{
     common::*,
@@ -22,9 +20,9 @@ use crate::{
 };
 
 probe::kind! {
-    /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint of the kernel or of a
-    /// loaded module, alone, `c"sched_switch"`, or with the system of its event,
-    /// `c"sched:sched_switch"`. A [`Pending`](crate::Pending) waits for one.
+    /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint, `c"sched_switch"`,
+    /// optionally with the system of its event, `c"sched:sched_switch"`. A
+    /// [`Pending`](crate::Pending) waits for a module with the tracepoint.
     Kind: Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
     |O, name, options| {
         const {
@@ -41,27 +39,26 @@ probe::kind! {
     }
 }
 
-/// A registered handler of a tracepoint. See [`Probe`] for what it can do.
+/// A registered handler of a tracepoint. See [`Probe`] for its methods.
 ///
 /// C functions: `tracepoint_probe_register()`, `tracepoint_probe_unregister()`,
 /// `tracepoint_synchronize_unregister()`, `register_tracepoint_module_notifier()`,
 /// `trace_get_event_file()`.
 pub type Tracepoint<H> = probe::Probe<Kind, H>;
 
-/// A handler of several tracepoints. See [`Set`] for what it can do.
+/// A handler of several tracepoints. See [`Set`] for its methods.
 pub type TracepointSet<H> = probe::Set<Kind, H>;
 
 context::places! {
-    /// The moment at which a tracepoint is passed.
+    /// The moment of a hit of a tracepoint.
     Trace: Hit, |hit, frame, to| {
         let len = to.len() as c_uint;
-        // SAFETY: `to` is `len` words long, and it is the registered tracepoint that was hit, as
-        // `run` has it.
+        // SAFETY: `to` has `len` words. `run` creates a `Hit` of the registered tracepoint.
         unsafe { bindings::kprobes_stack_tracepoint(to.as_mut_ptr().cast(), len, frame, hit.0) };
     };
 }
 
-/// What is known of a hit at a tracepoint.
+/// A hit of a tracepoint.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Hit(*const bindings::kprobes_tracepoint);
@@ -90,12 +87,12 @@ impl context::Hit for Hit {
 
     #[inline(always)]
     fn index(self) -> usize {
-        // SAFETY: `run` has made it of the registered tracepoint that was hit.
+        // SAFETY: `run` creates a `Hit` of the registered tracepoint that was hit.
         unsafe { probe::index_of(self.0) }
     }
 }
 
-/// What [`Handler::hit`] can find out.
+/// The context of [`Handler::hit`].
 pub type Context<'a> = context::Context<'a, Trace>;
 
 /// Callbacks of a [`Tracepoint`] or a [`TracepointSet`].
@@ -106,21 +103,21 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// Those of `signal_generate`, for example, are `(i32, KernelPtr, KernelPtr, i32, i32)`:
     /// `TP_PROTO(int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int
-    /// result)`. With a wrong type, the value is meaningless, but this is still safe: pointers
-    /// cannot be dereferenced.
+    /// result)`. With a wrong type, the value is meaningless, but safe: pointers cannot be
+    /// dereferenced.
     type Args: FromWords;
 
-    /// Called at the tracepoint, except within the handler of a tracepoint, see
-    /// [`missed`](probe::Registered::missed).
+    /// Called at the tracepoint. A hit within the handler of a tracepoint is
+    /// [missed](probe::Registered::missed).
     ///
-    /// Context: that of the tracepoint; it must not sleep. It may be preempted and migrated.
+    /// Context: that of the tracepoint. It must not sleep, but may be preempted and migrated.
     fn hit(&self, cx: &Context<'_>, args: Self::Args);
 
     /// As [`kprobe::Handler::unregistered`](crate::kprobe::Handler::unregistered).
     fn unregistered(&self, _missed: u64) {}
 }
 
-/// How a handler is registered.
+/// The target, callback and options of a handler.
 #[derive(Clone, Copy)]
 #[doc(hidden)]
 pub struct Plan<'a> {
@@ -129,14 +126,14 @@ pub struct Plan<'a> {
     hit: unsafe extern "C" fn(*mut bindings::kprobes_tracepoint, usize, usize, usize, usize, usize),
 }
 
-// SAFETY: The methods do as they say: registered handlers are unregistered on every error path.
+// SAFETY: Registered handlers are unregistered on every error path.
 unsafe impl Raw for bindings::kprobes_tracepoint {
     type Plan<'a> = Plan<'a>;
     type Guard = ();
 
     #[inline]
     fn lock() -> Result {
-        // The kernel crate of Linux 7.2 has no name for it.
+        // `kernel::error::code` has no `EOPNOTSUPP` in Linux 7.2.
         let unsupported = Error::from_errno(-(bindings::EOPNOTSUPP as c_int));
         if cfg!(all(CONFIG_TRACING, not(CONFIG_CFI))) {
             // SAFETY: The function only registers a notifier.
@@ -158,12 +155,12 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
         for i in 0..probes.len() {
             let tp = probes[i];
             let plan = plan(tp);
-            // SAFETY: By the safety requirements, `tp` is valid for writing; all zeroes is a value.
+            // SAFETY: By the safety requirements, `tp` is valid for writes.
             unsafe {
                 ptr::write_bytes(tp, 0, 1);
                 (*tp).hit = Some(plan.hit);
             }
-            // SAFETY: `tp` is all zeroes, and `name` a C string.
+            // SAFETY: Only `hit` of `tp` is set, and `name` is a C string.
             let mut done = to_result(unsafe {
                 bindings::kprobes_tracepoint_find(tp, plan.name.as_char_ptr())
             });
@@ -171,8 +168,8 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
                 // SAFETY: `tp` is filled in, and stays valid until it is unregistered.
                 done = unsafe { Self::arm(&[tp], true) };
                 if done.is_err() {
-                    // SAFETY: It was found, and is not enabled.
-                    unsafe { bindings::kprobes_tracepoint_forget(tp) };
+                    // SAFETY: The tracepoint was found, and `tp` is not enabled.
+                    unsafe { bindings::kprobes_tracepoint_put(tp) };
                 }
             }
             match done {
@@ -192,15 +189,14 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
     #[inline]
     unsafe fn unregister(probes: &[*mut Self]) {
         for &tp in probes {
-            // SAFETY: By the safety requirements, `tp` is registered, and cannot be enabled any
-            // more.
+            // SAFETY: By the safety requirements, `tp` is registered.
             let _ = unsafe { Self::arm(&[tp], false) };
         }
         // SAFETY: The function only waits.
         unsafe { bindings::kprobes_tracepoint_wait() };
         for &tp in probes {
-            // SAFETY: It was registered until now.
-            unsafe { bindings::kprobes_tracepoint_forget(tp) };
+            // SAFETY: `tp` was registered until now.
+            unsafe { bindings::kprobes_tracepoint_put(tp) };
         }
     }
 
@@ -211,8 +207,8 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
             return Err(EINVAL);
         }
         for (n, &tp) in probes.iter().enumerate() {
-            // SAFETY: By the safety requirements, `tp` is registered. Removing an added handler
-            // always succeeds: without memory, the kernel replaces it by `tp_stub_func()`.
+            // SAFETY: By the safety requirements, `tp` is registered. Removing a handler always
+            // succeeds: without memory, the kernel replaces it by `tp_stub_func()`.
             to_result(unsafe { bindings::kprobes_tracepoint_enable(tp, on) }).inspect_err(
                 |_| {
                     for &tp in &probes[..n] {
@@ -232,19 +228,19 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
 
     #[inline]
     unsafe fn name(this: *const Self) -> *const c_char {
-        // SAFETY: By the safety requirements, it is registered.
+        // SAFETY: By the safety requirements, `this` is registered.
         unsafe { (*this).name }
     }
 
     #[inline]
     unsafe fn location(this: *const Self) -> Location {
-        // SAFETY: By the safety requirements, it is registered; the name is a C string.
+        // SAFETY: By the safety requirements, `this` is registered, and its name is a C string.
         Location::of_name(unsafe { CStr::from_char_ptr(Self::name(this)) })
     }
 
     #[inline]
     unsafe fn missed(this: *const Self) -> u64 {
-        // SAFETY: By the safety requirements, it is valid; all accesses of the counter are atomic.
+        // SAFETY: By the safety requirements, `this` is valid. The counter is only used atomically.
         let missed = unsafe { AtomicU64::from_ptr((&raw const (*this).missed).cast_mut().cast()) };
         missed.load(Ordering::Relaxed)
     }
@@ -256,20 +252,19 @@ unsafe impl Raw for bindings::kprobes_tracepoint {
 
     #[inline]
     unsafe fn is_enabled(this: *const Self) -> bool {
-        // SAFETY: By the safety requirements, it is valid; C writes the field under a lock, hence
-        // volatile.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as C writes the field.
         unsafe { ptr::read_volatile(&raw const (*this).enabled) }
     }
 
     #[inline]
     unsafe fn is_gone(this: *const Self) -> bool {
-        // SAFETY: As of `is_enabled`.
+        // SAFETY: As in `is_enabled`.
         unsafe { ptr::read_volatile(&raw const (*this).gone) }
     }
 }
 
-/// The word of the current task that records, for each context, whether a handler runs, and the
-/// first bit for that.
+/// The word of the current task that has a bit for each context in which a handler runs, and the
+/// first of these bits.
 const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 const BIT: u32 = bindings::KPROBES_IN_TRACEPOINT_BIT;
 
@@ -286,21 +281,19 @@ macro_rules! callback {
             e: usize,
         ) {
             let $args = [a, b, c, d, e];
-            // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours;
-            // the tracepoint and the bit by the safety requirements.
+            // SAFETY: `task_struct` has `trace_recursion` at `AT`, of which the library owns the
+            // bits from `BIT` on. By the safety requirements, `tp` is a registered tracepoint.
             unsafe { $body }
         }
     };
 }
 
 callback! {
-    /// The callback of the tracepoint. Arguments that it does not have are whatever the CPU
-    /// registers hold.
+    /// The callback of the tracepoint. Arguments that the tracepoint does not have are the values
+    /// of CPU registers.
     ///
-    /// The kernel runs this callback at each pass of the tracepoint, within handlers too. The
-    /// callback skips the handler if one runs already, of this or another module, in the same
-    /// context of the same task. An interrupt of a handler is another context. A handler may be
-    /// preempted, so the task records that it runs, as for ftrace.
+    /// A hit within a handler of any module, in the same context of the same task, is missed. The
+    /// task has a bit for each context. The CPU cannot have it, as handlers may be preempted.
     ///
     /// # Safety
     ///
@@ -322,7 +315,7 @@ callback! {
 }
 
 callback! {
-    /// [`hit`], where an interrupt, a softirq or an NMI is served.
+    /// [`hit`], in a softirq, an interrupt or an NMI.
     ///
     /// # Safety
     ///
@@ -349,11 +342,10 @@ unsafe fn run<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
     tp: *mut bindings::kprobes_tracepoint,
     args: [usize; 5],
 ) {
-    // SAFETY: By the safety requirements, `tp` is one of `O`, and unregistering it waits for this
-    // call.
+    // SAFETY: By the safety requirements, `tp` is a registered tracepoint of `O`.
     let handler = unsafe { O::handler(tp) };
     let args = <O::Handler as Handler>::Args::from_words(|n| args.get(n).copied().unwrap_or(0));
-    // SAFETY: This is what is known of this hit.
+    // SAFETY: `tp` is the tracepoint that was hit.
     handler.hit(&unsafe { Context::new(Hit(tp)) }, args);
 }
 
@@ -364,7 +356,7 @@ unsafe fn run<O: Owner<bindings::kprobes_tracepoint, Handler: Handler>>(
 /// `tp` must be valid.
 #[inline(always)]
 unsafe fn miss(tp: *mut bindings::kprobes_tracepoint) {
-    // SAFETY: By the safety requirements, `tp` is valid; all accesses of the counter are atomic.
+    // SAFETY: By the safety requirements, `tp` is valid. The counter is only used atomically.
     let missed = unsafe { AtomicU64::from_ptr((&raw mut (*tp).missed).cast()) };
     missed.fetch_add(1, Ordering::Relaxed);
 }

@@ -38,7 +38,7 @@ bool kprobes_module_is_missing(const char *symbol);
 int kprobes_enable(struct kprobe *kp);
 int kprobes_enable_all(void *const *probes, unsigned int n, bool on);
 void kprobes_unregister(void **probes, unsigned int n, bool returns);
-u32 kprobes_place_flags(const struct kprobe *kp);
+u32 kprobes_hashed_flags(const struct kprobe *kp);
 int kprobes_function_entry(void *addr);
 bool kprobes_function_missing(unsigned long addr);
 void kprobes_just_return(void);
@@ -66,7 +66,7 @@ struct kprobes_tracepoint {
 void kprobes_tracepoint_watch(void);
 bool kprobes_tracepoint_exists(const char *name, const char *module);
 int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name);
-void kprobes_tracepoint_forget(struct kprobes_tracepoint *tp);
+void kprobes_tracepoint_put(struct kprobes_tracepoint *tp);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
 void kprobes_tracepoint_wait(void);
 

@@ -2,13 +2,13 @@
 
 //! An atomic counter that compiles to a single instruction.
 //!
-//! `kernel::sync::atomic::Atomic<u64>` would replace it once the kernel's Rust helpers are inlined
-//! by default: without `CONFIG_RUST_INLINE_HELPERS`, its `fetch_add()` calls a C helper, measured
-//! as six instructions more for each hit.
+//! `kernel::sync::atomic::Atomic<u64>` would replace this file once the kernel inlines Rust helpers
+//! by default: without `CONFIG_RUST_INLINE_HELPERS`, its `fetch_add()` calls a C helper, which
+//! costs six more instructions.
 
 use crate::prelude::*;
 
-/// A counter that any CPU may add to, with relaxed ordering.
+/// An atomic counter with relaxed ordering.
 ///
 /// Context: any.
 #[derive(Default)]

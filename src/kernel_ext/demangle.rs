@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The names of Rust functions, from their symbols: `_RNvNtCs1_6kernel3foo3bar` is
-//! `kernel::foo::bar`.
+//! Demangles Rust symbols: `_RNvNtCs1_6kernel3foo3bar` is `kernel::foo::bar`.
 //!
-//! Only "v0" symbols, which the kernel's rustc makes. Generic arguments, constants and hashes are
-//! left out. A handler may print a symbol, so nothing here allocates, and the depth is limited.
+//! It knows the "v0" scheme, which the kernel's rustc uses, and omits generic arguments, constants
+//! and hashes. It runs in handlers, so it does not allocate and limits its depth.
 //!
 //! The grammar: <https://doc.rust-lang.org/rustc/symbol-mangling/v0.html>.
 
@@ -12,8 +11,8 @@
 const MAX_DEPTH: u32 = 16;
 const MAX_PARTS: u32 = 500;
 
-/// Calls `out` with the parts of the function's name. `None` is a symbol that is not one of a Rust
-/// function, or too deep; it may have had parts.
+/// Calls `out` with each part of the function's path. Returns `None`, possibly after some calls, if
+/// the symbol is not that of a Rust function or exceeds the limits.
 #[inline]
 pub(super) fn demangle(symbol: &[u8], out: &mut dyn FnMut(&str)) -> Option<()> {
     Reader {
@@ -27,7 +26,6 @@ pub(super) fn demangle(symbol: &[u8], out: &mut dyn FnMut(&str)) -> Option<()> {
     .path()
 }
 
-/// Reads a symbol.
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
@@ -45,7 +43,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a part that may contain others.
+    /// Reads a part that may be nested.
     #[inline]
     fn part(&mut self, read: fn(&mut Self) -> Option<()>) -> Option<()> {
         self.depth += 1;
@@ -72,7 +70,7 @@ impl Reader<'_> {
         found
     }
 
-    /// Reads a number in base 62, which ends with `_`.
+    /// Reads a base-62 number.
     #[inline]
     fn number(&mut self) -> Option<usize> {
         let mut number = 0_usize;
@@ -91,7 +89,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a name, after the number that makes it unique.
+    /// Reads a name and the disambiguator before it.
     #[inline]
     fn name(&mut self) -> Option<()> {
         if self.eat(b's') {
@@ -130,9 +128,9 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Reads what stands earlier in the symbol.
+    /// Follows a backref, a position in the symbol.
     #[inline]
-    fn back(&mut self, read: fn(&mut Self) -> Option<()>) -> Option<()> {
+    fn backref(&mut self, read: fn(&mut Self) -> Option<()>) -> Option<()> {
         let to = self.number()?;
         let after = core::mem::replace(&mut self.at, to);
         self.part(read)?;
@@ -153,7 +151,7 @@ impl Reader<'_> {
             }
             b'M' | b'X' | b'Y' => {
                 if tag != b'Y' {
-                    // The module with the `impl`.
+                    // The path of the `impl`.
                     self.skip(|this| {
                         if this.eat(b's') {
                             this.number()?;
@@ -173,7 +171,7 @@ impl Reader<'_> {
                 self.part(Self::path)?;
                 self.skip(|this| this.until_end(Self::argument))?;
             }
-            b'B' => self.back(Self::path)?,
+            b'B' => self.backref(Self::path)?,
             _ => return None,
         }
         Some(())
@@ -199,7 +197,7 @@ impl Reader<'_> {
     fn constant(&mut self) -> Option<()> {
         match self.next()? {
             b'p' => Some(()),
-            b'B' => self.back(Self::constant),
+            b'B' => self.backref(Self::constant),
             _ => {
                 while self.next()? != b'_' {}
                 Some(())
@@ -215,7 +213,7 @@ impl Reader<'_> {
         ];
         match self.next()? {
             basic @ b'a'..=b'z' => self.print(BASIC[usize::from(basic - b'a')]),
-            b'B' => self.back(Self::ty)?,
+            b'B' => self.backref(Self::ty)?,
             tag @ (b'A' | b'S') => {
                 self.print("[");
                 self.part(Self::ty)?;
@@ -244,7 +242,7 @@ impl Reader<'_> {
                 }
                 self.part(Self::ty)?;
             }
-            // Functions and trait objects are rare, and their form is long.
+            // Function pointers and trait objects are rare.
             b'F' | b'D' => return None,
             _ => {
                 self.at -= 1;

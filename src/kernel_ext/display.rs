@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `pr_info!` takes `Display` of the kernel crate, `core::write!` that of `core`.
+//! Prints values of `core::fmt::Display` by `pr_info!`, which requires `kernel::fmt::Display`.
 //!
 //! C header: [`include/linux/printk.h`](srctree/include/linux/printk.h)
 //!
-//! `impl_display_forward!` of `kernel::fmt` would replace [`ByCore`], with the types of `core::net`
-//! in its list, as `upstream/linux/0001-*.patch` adds them.
+//! `impl_display_forward!` of `kernel::fmt` would replace [`ByCore`] once its list includes the
+//! types of `core::net`, as `upstream/linux/0001-*.patch` proposes.
 //!
 //! Context: any.
 
 use crate::prelude::*;
 
-/// Prints in `pr_info!` what prints itself in `core::write!` only, such as an address of
-/// `core::net`, with the same width and flags.
+/// Prints a value that implements only `core::fmt::Display`, such as an address of `core::net`, by
+/// `pr_info!`. Width and flags are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct ByCore<T>(pub T);
 

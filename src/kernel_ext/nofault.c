@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Reads of kernel addresses that may be wrong. */
+/* Non-faulting reads of kernel memory. */
 #include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -13,8 +13,8 @@
 
 #ifdef CONFIG_X86_64
 /*
- * Whether a device may be mapped at that address: by ioremap() or in the fixmap. The stack of the
- * current task is where ioremap() maps, too, and often read.
+ * Returns whether addr is in an area of device mappings: vmalloc (ioremap()) or the fixmap. The
+ * stack of the current task, which is in the vmalloc area and often read, is excluded.
  */
 static bool may_be_device(unsigned long addr)
 {
@@ -23,10 +23,7 @@ static bool may_be_device(unsigned long addr)
 	return addr - (unsigned long)task_stack_page(current) >= THREAD_SIZE;
 }
 
-/*
- * Whether that page is mapped as write-back cached memory, which has no cache bits. It can be read
- * without a fault then.
- */
+/* Returns whether the page at addr is present and write-back cached, which means no cache bits. */
 static bool is_memory(unsigned long addr)
 {
 	unsigned int level;
@@ -39,7 +36,7 @@ static bool is_memory(unsigned long addr)
 						     _PAGE_CACHE_MASK : _PAGE_LARGE_CACHE_MASK));
 }
 
-/* Not inlined, so that other reads need not save CPU registers. */
+/* noinline, so that the fast path saves no CPU registers. */
 static noinline int read_checked(void *to, unsigned long from, size_t len)
 {
 	unsigned long page, flags;
@@ -48,9 +45,9 @@ static noinline int read_checked(void *to, unsigned long from, size_t len)
 	if (from + len < from)
 		return -EFAULT;
 	/*
-	 * An address is used again only after all CPUs have flushed it from their TLBs, for which
-	 * they are interrupted. (Those that can flush the others' are not.) There must be no fault
-	 * meanwhile: lockdep would take interrupts for disabled when they are enabled again.
+	 * The kernel reuses an address after a TLB flush on all CPUs, which waits for this one
+	 * while interrupts are disabled. (With INVLPGB, it does not wait.) The read must not fault:
+	 * afterwards, lockdep would believe that interrupts are still disabled.
 	 */
 	raw_local_irq_save(flags);
 	for (page = from & PAGE_MASK; !err && page < from + len; page += PAGE_SIZE)
@@ -70,8 +67,9 @@ long kprobes_read_kernel(void *to, const void *from, size_t len)
 }
 #else
 /*
- * On arm64, bit 55 selects the translation table. copy_from_kernel_nofault() does not check that,
- * and without PAN (before ARMv8.1) the kernel could read user memory through it.
+ * On arm64, bit 55 of an address selects the user's or the kernel's translation table.
+ * copy_from_kernel_nofault() does not check this bit, so that without PAN (before ARMv8.1) it would
+ * read user memory.
  */
 long kprobes_read_kernel(void *to, const void *from, size_t len)
 {

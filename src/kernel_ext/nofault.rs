@@ -4,14 +4,13 @@
 //!
 //! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
 //!
-//! A pointer in a CPU register may be wrong, so these types cannot be dereferenced. Reading through
-//! them never faults and never sleeps. It fails with `EFAULT` if the memory is not mapped or has
-//! been paged out.
+//! A pointer in a CPU register may be invalid, so these types can only be read by a copy, which
+//! never faults and never sleeps. It fails with `EFAULT` if the memory is not present.
 //!
 //! Context: any.
 //!
-//! Non-faulting readers in `kernel::uaccess` would replace it; those of Linux 7.3 (`UserSlice`) may
-//! sleep, and are for user memory only.
+//! Non-faulting readers in `kernel::uaccess` would replace this file. `UserSlice` of Linux 7.3 may
+//! sleep, and reads only user memory.
 
 use crate::args::{from_address, FromWord, OrErrno};
 use crate::kernel_ext::symbol::Address;
@@ -23,11 +22,11 @@ display_by_core!([T] KernelPtr<T>, [] Text<'_>, [const MAX: usize] Shown<MAX>);
 
 /// The largest value that is read onto the stack, in bytes.
 ///
-/// Handlers run on the stack of the probed code, of 16 KiB or less, and the kernel warns of
+/// Handlers run on the stack of the probed code, of 16 KiB or less, and the compiler warns of
 /// functions that use 1 or 2 KiB of it (`CONFIG_FRAME_WARN`).
-const MAX_AT_ONCE: usize = 1024;
+const MAX_SIZE: usize = 1024;
 
-/// Returns the index of the first NUL, which it looks for in eight bytes at a time.
+/// Returns the index of the first NUL. Checks eight bytes at a time.
 #[inline]
 fn find_nul(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
@@ -38,7 +37,7 @@ fn find_nul(bytes: &[u8]) -> Option<usize> {
     for word in &mut words {
         let Ok(word) = word.try_into() else { break };
         let word = u64::from_le_bytes(word);
-        // The lowest bit that is set is that of the first NUL.
+        // The lowest set bit is in the byte of the first NUL.
         let nul = word.wrapping_sub(ONES) & !word & HIGH;
         if nul != 0 {
             return Some(at + nul.trailing_zeros() as usize / 8);
@@ -49,30 +48,30 @@ fn find_nul(bytes: &[u8]) -> Option<usize> {
     nul.map(|n| at + n)
 }
 
-/// Copies bytes to the first from the second pointer, which it checks; 0 if it has.
+/// `copy(to, from, len)`, which returns 0 on success.
 type CopyFn = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_long;
 
 /// An address space: user or kernel.
 trait Space {
     const COPY: CopyFn;
 
-    /// Copies `len` bytes from `addr` to `to`, or fails with `EFAULT`. (For an address that is not
-    /// the kernel's, the kernel has ERANGE.)
+    /// Copies `len` bytes from `addr` to `to`. Any error is `EFAULT`.
     ///
     /// # Safety
     ///
-    /// `to` must be valid for writing `len` bytes.
+    /// `to` must be valid for writes of `len` bytes.
     #[inline(always)]
     unsafe fn copy(to: *mut u8, addr: usize, len: usize) -> Result {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `to` is valid. The function checks `addr`.
         match unsafe { Self::COPY(to.cast(), addr as *const c_void, len) } {
             0 => Ok(()),
+            // `copy_from_kernel_nofault()` may fail with `ERANGE`.
             _ => Err(EFAULT),
         }
     }
 
-    /// Reads a string up to its NUL or to the end of `buf` and returns its length. No access
-    /// crosses a page boundary, so a string that ends before an unmapped page can be read.
+    /// Reads a string up to its NUL or the end of `buf`, and returns its length. Reads page by
+    /// page, because the page after the NUL may not be present.
     #[inline(always)]
     fn copy_str(mut addr: usize, buf: &mut [u8]) -> Result<usize> {
         let mut done = 0;
@@ -92,22 +91,22 @@ trait Space {
         Ok(done)
     }
 
-    /// Reads a string with [`Space::copy_str`]. Returns how much of it is in `buf`, and whether
-    /// there is more.
+    /// Reads a string with [`Space::copy_str`]. Returns its length in `buf`, and whether it is
+    /// truncated.
     #[inline(always)]
     fn read_str(addr: usize, buf: &mut [u8]) -> Result<(usize, bool)> {
         let len = Self::copy_str(addr, buf)?;
-        let cut = len == buf.len() && Self::goes_on(addr.wrapping_add(len));
+        let cut = len == buf.len() && !Self::is_nul(addr.wrapping_add(len));
         Ok((len, cut))
     }
 
-    /// Returns whether a string that fills its buffer goes on at `addr`, where its NUL may be.
+    /// Returns whether a NUL can be read at `addr`.
     #[cold]
     #[inline]
-    fn goes_on(addr: usize) -> bool {
+    fn is_nul(addr: usize) -> bool {
         let mut next = 0;
         // SAFETY: `next` is one byte long.
-        unsafe { Self::copy(&raw mut next, addr, 1) }.is_err() || next != 0
+        unsafe { Self::copy(&raw mut next, addr, 1) }.is_ok() && next == 0
     }
 
     /// Returns the length of a string, or `max` if it is longer.
@@ -142,7 +141,7 @@ macro_rules! pointer {
         pub struct $name<T = c_void>(usize, PhantomData<fn() -> T>);
 
         impl<T> $name<T> {
-            /// Creates a pointer to that address.
+            /// Creates a pointer to the address `addr`.
             pub const fn new(addr: usize) -> Self {
                 Self(addr, PhantomData)
             }
@@ -157,7 +156,7 @@ macro_rules! pointer {
                 self.0 == 0
             }
 
-            /// Returns a pointer to the field at offset `bytes`, of another type.
+            /// Returns a pointer to the field of type `U` at offset `bytes`.
             pub const fn field<U>(self, bytes: usize) -> $name<U> {
                 $name::new(self.0.wrapping_add(bytes))
             }
@@ -168,8 +167,8 @@ macro_rules! pointer {
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
 
-            /// Reads the value. It is at most 1024 bytes large, because it is on the stack of the
-            /// probed code; anything larger does not compile.
+            /// Reads the value onto the stack of the probed code. A type of more than 1024 bytes
+            /// does not compile.
             ///
             /// Errors: `EFAULT` if it cannot be read.
             #[inline(always)]
@@ -179,14 +178,14 @@ macro_rules! pointer {
             {
                 const {
                     assert!(
-                        size_of::<T>() <= MAX_AT_ONCE,
+                        size_of::<T>() <= MAX_SIZE,
                         "at most 1024 bytes are read at once"
                     )
                 };
                 let mut value = MaybeUninit::<T>::uninit();
                 // SAFETY: `value` is `size_of::<T>()` bytes long.
                 unsafe { $space::copy(value.as_mut_ptr().cast(), self.0, size_of::<T>())? };
-                // SAFETY: It has been copied, and all bit patterns are valid for `FromBytes` types.
+                // SAFETY: The copy has written it, and any bytes are a valid `T: FromBytes`.
                 Ok(unsafe { value.assume_init() })
             }
         }
@@ -204,7 +203,7 @@ macro_rules! pointer {
             }
         }
 
-        // SAFETY: It is an address, and each address is a valid value.
+        // SAFETY: Any address is a valid value.
         unsafe impl<T> FromBytes for $name<T> {}
 
         impl<T> FromWord for $name<T> {
@@ -219,21 +218,21 @@ macro_rules! pointer {
 pointer! {
     /// A pointer to user memory of the current task.
     ///
-    /// Reading does not fetch a page that is not present, and fails with `EFAULT` there. That
-    /// happens most often at the entry of a system call, before the kernel has read its arguments,
-    /// see [`UserStr`]. Probe a function that has the kernel's copy, such as
-    /// `security_socket_connect()` for the address of connect(2), or read at the return.
+    /// Reading a page that is not present fails with `EFAULT`. This is frequent at the entry of a
+    /// system call, before the kernel has read the arguments, see [`UserStr`]. Probe a function
+    /// that gets the kernel's copy, such as `security_socket_connect()` for the address of
+    /// connect(2), or read at the return.
     UserPtr, User
 }
 
 pointer! {
     /// A pointer to kernel memory.
     ///
-    /// Reading a device's registers can have effects. On x86-64, a read fails with `EFAULT` where a
-    /// device may be mapped (the vmalloc area and the fixmap) and the page is not write-back
-    /// cached. This check costs 206 instructions there, for each page, 17 on the stack of the
-    /// current task, and 6 elsewhere. It does not find a device that is mapped as cached memory. On
-    /// arm64 there is no such check, so do not read an address that may be a device's.
+    /// Reading the registers of a device can have side effects. On x86-64, reads of the vmalloc
+    /// area and the fixmap, where devices are mapped, therefore fail with `EFAULT` unless the page
+    /// is write-back cached. A device that is mapped as cached memory is not recognised. The check
+    /// costs 206 instructions for each page there, 17 on the stack of the current task, and 6
+    /// elsewhere. Other architectures have no check: do not read an address that may be a device's.
     KernelPtr, Kernel
 }
 
@@ -267,9 +266,9 @@ macro_rules! string {
 
             /// Reads the string into `buf` and returns it without its NUL.
             ///
-            /// A string that does not fit is cut to the length of `buf`, see [`Text::is_cut`].
+            /// A string that does not fit is truncated, see [`Text::is_cut`].
             ///
-            /// Errors: `EFAULT` if a part of what fits cannot be read.
+            /// Errors: `EFAULT` if a part that fits cannot be read.
             #[inline(always)]
             pub fn read(self, buf: &mut [u8]) -> Result<Text<'_>> {
                 let (len, cut) = $space::read_str(self.0, buf)?;
@@ -279,19 +278,18 @@ macro_rules! string {
 
             /// Returns the length of the string without its NUL, or `max` if it is longer.
             ///
-            /// Errors: `EFAULT` if a part of these bytes cannot be read.
+            /// Errors: `EFAULT` if a part of the string cannot be read.
             #[inline]
             pub fn length(self, max: usize) -> Result<usize> {
                 $space::str_len(self.0, max)
             }
 
-            /// Reads up to `MAX` bytes of the string for display: followed by `...` if it is
-            /// longer, and as `(fault)` if it cannot be read, like tracefs. `MAX` is at most 1024,
-            /// because the bytes are on the stack of the probed code; anything larger does not
-            /// compile.
+            /// Reads up to `MAX` bytes of the string for display, onto the stack of the probed
+            /// code. A longer string is followed by `...`; one that cannot be read is displayed as
+            /// `(fault)`, as in tracefs. A `MAX` of more than 1024 does not compile.
             #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
-                const { assert!(MAX <= MAX_AT_ONCE, "at most 1024 bytes are shown at once") };
+                const { assert!(MAX <= MAX_SIZE, "at most 1024 bytes are shown at once") };
                 let mut bytes = [0; MAX];
                 let read = $space::read_str(self.0, &mut bytes).ok();
                 Shown { bytes, read }
@@ -303,12 +301,11 @@ macro_rules! string {
 string! {
     /// A C string in user memory of the current task.
     ///
-    /// Reading does not fetch a page that is not present. At the entry of a system call, the kernel
-    /// has not read its arguments yet: a path in a page that the program has not touched, or that
-    /// was paged out, cannot be read, and is displayed as `(fault)`. Another thread can also change
-    /// the string before the kernel reads it. Read the kernel's own copy instead, a
-    /// [`Filename`](crate::Filename) or an [`Exec`](crate::Exec), or read at the return, when the
-    /// kernel has fetched the page.
+    /// Reading a page that is not present fails with `EFAULT`. At the entry of a system call, the
+    /// kernel has not read the arguments yet, so a path may be in a page that the program has not
+    /// touched, or that was paged out. Another thread can also change the path before the kernel
+    /// reads it. Read the kernel's copy instead, a [`Filename`](crate::Filename) or an
+    /// [`Exec`](crate::Exec), or read at the return, when the page is present.
     UserStr, User
 }
 
@@ -317,9 +314,9 @@ string! {
     KernelStr, Kernel
 }
 
-/// A string that was read, or as much of it as fits into the buffer.
+/// A string that was read, truncated if it did not fit into the buffer.
 ///
-/// Displaying it escapes unprintable characters; `...` follows if it is cut.
+/// `Display` escapes unprintable characters and appends `...` to a truncated string.
 #[derive(Clone, Copy)]
 pub struct Text<'a> {
     bytes: &'a [u8],
@@ -327,13 +324,13 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Returns whether the string is longer.
+    /// Returns whether the string is truncated.
     #[inline(always)]
     pub fn is_cut(&self) -> bool {
         self.cut
     }
 
-    /// Returns its bytes, without the NUL.
+    /// Returns the bytes of the string, without the NUL.
     #[inline(always)]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
@@ -348,10 +345,10 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A string that was read, for display. Unprintable characters are escaped.
+/// A string that was read for display. `Display` escapes unprintable characters.
 pub struct Shown<const MAX: usize> {
     bytes: [u8; MAX],
-    /// How many of them were read, and whether the string is longer.
+    /// The length of the string in `bytes`, and whether it is truncated; `None` after a fault.
     read: Option<(usize, bool)>,
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parameters of a module, strings among them.
+//! Module parameters.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 //!
-//! A string type in `kernel::module_param` would replace it, as proposed in "rust: module_param:
-//! add StringParam type for C string parameters". `module!` of Linux 7.3 takes integers and `bool`.
+//! A string type in `kernel::module_param` would replace this file, as proposed in "rust:
+//! module_param: add StringParam type for C string parameters".
 
 use crate::prelude::*;
 use kernel::module_param::ModuleParamAccess;
@@ -36,8 +36,6 @@ pub fn param<T: Copy>(param: &ModuleParamAccess<T>) -> T {
 /// A parameter declared with [`string_param!`](crate::string_param), of up to `SIZE - 1`
 /// characters.
 ///
-/// The value is part of the module, like a string literal.
-///
 /// # Invariants
 ///
 /// Once `is_set` is populated, `value` is a C string that does not change.
@@ -46,7 +44,7 @@ pub struct StringParam<const SIZE: usize = 1025> {
     value: UnsafeCell<[u8; SIZE]>,
 }
 
-// SAFETY: By the type invariant, a value that can be read does not change.
+// SAFETY: By the type invariant, `value` does not change once `value()` returns it.
 unsafe impl<const SIZE: usize> Sync for StringParam<SIZE> {}
 
 impl<const SIZE: usize> StringParam<SIZE> {
@@ -68,8 +66,7 @@ impl<const SIZE: usize> StringParam<SIZE> {
     /// Returns the value, or `None` if the parameter was not set.
     pub fn value(&self) -> Option<&CStr> {
         self.is_set.as_ref()?;
-        // SAFETY: By the type invariant, this is a C string that does not change while `self` is
-        // borrowed.
+        // SAFETY: By the type invariant, this is a C string that does not change.
         Some(unsafe { CStr::from_char_ptr(self.value.get().cast()) })
     }
 
@@ -80,15 +77,15 @@ impl<const SIZE: usize> StringParam<SIZE> {
     ///
     /// # Safety
     ///
-    /// To be called only as the `set` of a `kernel_param` whose `arg` is a `Self`, and whose `perm`
-    /// is 0, so that the kernel sets it only while it loads the module, in one thread.
+    /// To be called only as the `set` of a `kernel_param` whose `arg` points at a static `Self`,
+    /// and whose `perm` is 0, so that the kernel calls it only while it loads the module.
     unsafe extern "C" fn set(val: *const c_char, kp: *const bindings::kernel_param) -> c_int {
         if val.is_null() {
             return EINVAL.to_errno();
         }
         // SAFETY: The kernel passes a C string that is valid for this call.
         let val = unsafe { CStr::from_char_ptr(val) }.to_bytes_with_nul();
-        // SAFETY: By the safety requirements, `arg` points at a `Self`, which is a static.
+        // SAFETY: By the safety requirements, `arg` points at a static `Self`.
         let param = unsafe { &*(*kp).__bindgen_anon_1.arg.cast::<Self>() };
         if param.is_set.as_ref().is_some() {
             return EEXIST.to_errno();
@@ -98,9 +95,8 @@ impl<const SIZE: usize> StringParam<SIZE> {
             unsafe { bindings::kprobes_param_too_long((*kp).name, SIZE - 1) };
             return ENOSPC.to_errno();
         }
-        // SAFETY: `val` fits. It is a copy of a part of the module's arguments, so it does not
-        // overlap. Nothing reads `value` before `is_set` is populated, and by the safety
-        // requirements nothing else writes it.
+        // SAFETY: `val` fits, and is in another allocation. Nothing reads `value` before `is_set`
+        // is populated, and by the safety requirements no other call writes it concurrently.
         unsafe {
             val.as_ptr()
                 .copy_to_nonoverlapping(param.value.get().cast(), val.len())
@@ -151,9 +147,9 @@ pub const fn bytes<const N: usize>(s: &str) -> [u8; N] {
 /// Declares a string parameter of this module: a static [`StringParam`](crate::StringParam) of that
 /// name, and its description for `modinfo`.
 ///
-/// A value is at most 1024 characters long, as with the kernel's `charp`, or as many as a third
-/// argument says. insmod fails with `ENOSPC` if it is longer, and with `EEXIST` if it is given
-/// twice. The parameter is not visible in sysfs.
+/// A value has at most 1024 characters, like the kernel's `charp`; a third argument sets another
+/// limit. insmod fails with `ENOSPC` if the value is longer, and with `EEXIST` if the parameter is
+/// set twice. The parameter is not visible in sysfs.
 ///
 /// # Examples
 ///
@@ -177,7 +173,7 @@ macro_rules! string_param {
         #[allow(non_upper_case_globals)]
         static $name: $crate::StringParam<{ $max + 1 }> = $crate::StringParam::new();
 
-        // Items are not hygienic; in blocks of their own, these cannot collide with `$name`.
+        // Items are not hygienic. In their own blocks, these cannot collide with `$name`.
         const _: () = {
             $crate::string_param!(
                 @modinfo __KPROBES_PARM "parm=", $crate::macro_paths::core::stringify!($name),

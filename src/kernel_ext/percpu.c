@@ -5,8 +5,8 @@
 #include "../bindings/helper.h"
 
 /*
- * With CONFIG_USE_X86_SEG_SUPPORT, the compiler warns of casts between address spaces, but not of
- * casts through an integer.
+ * The cast is through an integer because, with CONFIG_USE_X86_SEG_SUPPORT, the compiler warns of
+ * casts between address spaces.
  */
 static u64 __percpu *percpu(void *count)
 {

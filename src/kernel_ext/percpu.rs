@@ -4,18 +4,17 @@
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 //!
-//! The proposed "rust: Add Per-CPU Variable API" would replace it; Linux 7.3 has no per-CPU
-//! variables in Rust.
+//! The proposed "rust: Add Per-CPU Variable API" would replace this file.
 
 use crate::kernel_ext::may_wait::may_wait;
 use crate::prelude::*;
 use crate::regs;
 use core::ops::Deref;
 
-/// `N` counters on each CPU. Incrementing one does not touch memory of another CPU.
+/// `N` counters on each CPU, so that CPUs do not share cache lines.
 ///
-/// On x86-64, an increment is a single instruction, as `this_cpu_inc()` is in C. Counters that live
-/// as long as the module are cheaper as statics, see [`per_cpu_counts!`](crate::per_cpu_counts).
+/// On x86-64, an increment is a single instruction, like `this_cpu_inc()` in C. For counters that
+/// live as long as the module, [`per_cpu_counts!`](crate::per_cpu_counts) is cheaper.
 ///
 /// C functions: `__alloc_percpu()`, `free_percpu()`.
 ///
@@ -33,20 +32,20 @@ use core::ops::Deref;
 pub struct PerCpuCounts<const N: usize>(CountsAt<N>);
 
 impl<const N: usize> PerCpuCounts<N> {
-    /// Allocates counters at zero. Fails with `ENOMEM`, and with `EDEADLK` where the caller must
-    /// not sleep, as in a handler.
+    /// Allocates the counters, at zero.
     ///
     /// Context: process context; it sleeps.
+    ///
+    /// Errors: `ENOMEM`; `EDEADLK` if the caller must not sleep.
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
         may_wait()?;
-        // SAFETY: The function may be called with any size and a power of two. Alignment to a cache
-        // line avoids false sharing.
+        // SAFETY: The alignment, to a cache line, is a power of two.
         let counts = unsafe { bindings::kprobes_alloc_percpu(N * size_of::<u64>(), 64) };
         if counts.is_null() {
             return Err(ENOMEM);
         }
-        // SAFETY: It was allocated for `N` words.
+        // SAFETY: `counts` was allocated for `N` words.
         Ok(Self(unsafe { CountsAt::new(counts.cast()) }))
     }
 }
@@ -62,13 +61,13 @@ impl<const N: usize> Deref for PerCpuCounts<N> {
 
 impl<const N: usize> Drop for PerCpuCounts<N> {
     fn drop(&mut self) {
-        // SAFETY: `new` has allocated them.
+        // SAFETY: `new` has allocated `words`.
         unsafe { bindings::kprobes_free_percpu(self.0.words.cast()) };
     }
 }
 
-/// `N` counters on each CPU, in memory that others have allocated: those of a [`PerCpuCounts`], or
-/// a static that [`per_cpu_counts!`](crate::per_cpu_counts) declares.
+/// A pointer to `N` counters on each CPU: those of a [`PerCpuCounts`], or a static that
+/// [`per_cpu_counts!`](crate::per_cpu_counts) declares.
 ///
 /// # Invariants
 ///
@@ -77,10 +76,9 @@ pub struct CountsAt<const N: usize> {
     words: *mut u64,
 }
 
-// SAFETY: Per-CPU memory may be used and freed by any task.
+// SAFETY: Any task may use and free per-CPU memory.
 unsafe impl<const N: usize> Send for CountsAt<N> {}
-// SAFETY: Each CPU writes only its own words, as `this_cpu_inc()` does. Other CPUs read them with
-// `READ_ONCE()`.
+// SAFETY: Each CPU writes only its own words, and other CPUs read them by `READ_ONCE()`.
 unsafe impl<const N: usize> Sync for CountsAt<N> {}
 
 impl<const N: usize> CountsAt<N> {
@@ -93,7 +91,7 @@ impl<const N: usize> CountsAt<N> {
         Self { words }
     }
 
-    /// Increments counter `n` of this CPU. Does nothing if there is no such counter.
+    /// Increments counter `n` of this CPU. Ignores an `n` of `N` or more.
     ///
     /// Context: any.
     #[inline(always)]
@@ -104,7 +102,7 @@ impl<const N: usize> CountsAt<N> {
         }
     }
 
-    /// Returns the sum of counter `n` over all CPUs, or 0 if there is no such counter.
+    /// Returns the sum of counter `n` over all CPUs, or 0 if `n` is `N` or more.
     ///
     /// Context: any.
     pub fn get(&self, n: usize) -> u64 {
@@ -139,10 +137,10 @@ macro_rules! per_cpu_counts {
         $(#[$attribute $($arguments)*])*
         #[allow(non_upper_case_globals)]
         $vis static $name: $crate::CountsAt<{ $n }> = {
-            // The kernel copies it for each CPU; this original is never accessed.
+            // The initial values, which the kernel copies for each CPU.
             #[link_section = ".data..percpu"]
             static mut __KPROBES_WORDS: [$crate::macro_paths::u64; $n] = [0; $n];
-            // SAFETY: It is a per-CPU pointer to that many words.
+            // SAFETY: The pointer is a per-CPU pointer, by its section, to `$n` words.
             unsafe { $crate::CountsAt::new((&raw mut __KPROBES_WORDS).cast()) }
         };
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Rate limiting whose user reports what was suppressed. */
+/* Rate limiting. */
 #include <linux/ratelimit.h>
 
 #include "../bindings/helper.h"
@@ -7,6 +7,6 @@
 void kprobes_ratelimit_init(struct ratelimit_state *rs, int interval, int burst)
 {
 	ratelimit_state_init(rs, interval, burst);
-	/* Or ___ratelimit() would print a line of its own. */
+	/* Keeps ___ratelimit() from logging; the caller reports suppressed events. */
 	ratelimit_set_flags(rs, RATELIMIT_MSG_ON_RELEASE);
 }

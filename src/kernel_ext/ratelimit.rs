@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rate limiting, with a count of what was suppressed.
+//! Rate limiting with a count of suppressed events.
 //!
 //! C header: [`include/linux/ratelimit.h`](srctree/include/linux/ratelimit.h)
 //!
-//! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace it; Linux 7.3 has
-//! none.
+//! A safe wrapper of `struct ratelimit_state` in the `kernel` crate would replace this file.
 
 use crate::prelude::*;
 use kernel::sync::atomic::Atomic;
@@ -14,7 +13,7 @@ use kernel::time::msecs_to_jiffies;
 
 /// Lets a burst of events pass in each interval and counts the rest.
 ///
-/// A handler that prints should use one: a probed function may be called a million times a second.
+/// Use one in each handler that prints: a probed function may be called a million times a second.
 #[pin_data]
 pub struct RateLimit {
     #[pin]
@@ -23,7 +22,7 @@ pub struct RateLimit {
     suppressed: Atomic<u64>,
 }
 
-// SAFETY: A `struct ratelimit_state` may be used by any task.
+// SAFETY: Any task may use a `struct ratelimit_state`.
 unsafe impl Send for RateLimit {}
 // SAFETY: `___ratelimit()` may be called concurrently.
 unsafe impl Sync for RateLimit {}
@@ -31,17 +30,16 @@ unsafe impl Sync for RateLimit {}
 impl RateLimit {
     /// Creates a limit of `burst` events in each `interval_ms` milliseconds.
     ///
-    /// With an interval of 0, all events pass; with a burst of 0, none does. The kernel stores the
-    /// interval in jiffies. Both are limited to `INT_MAX`, which for the interval is 24 days with
-    /// `HZ=1000`.
+    /// With an interval of 0, all events pass; with a burst of 0, none does. The burst is at most
+    /// `INT_MAX`, and the interval `INT_MAX` jiffies, which is 24 days with `HZ=1000`.
     #[inline]
     pub fn new(interval_ms: u32, burst: u32) -> impl PinInit<Self> {
-        // The kernel warns of negative values.
+        // ___ratelimit() warns of negative values.
         let interval = c_int::try_from(msecs_to_jiffies(interval_ms)).unwrap_or(c_int::MAX);
         let burst = c_int::try_from(burst).unwrap_or(c_int::MAX);
         pin_init!(Self {
             state <- Opaque::ffi_init(move |state| {
-                // SAFETY: `state` is valid for writing and pinned.
+                // SAFETY: `state` is valid for writes and pinned.
                 unsafe { bindings::kprobes_ratelimit_init(state, interval, burst) };
             }),
             pending: Atomic::new(0),
@@ -49,8 +47,8 @@ impl RateLimit {
         })
     }
 
-    /// Returns `None` if the event must be suppressed, or `Some(n)` if it may pass, after `n`
-    /// suppressed events.
+    /// Returns `None` if the event must be suppressed, or else `Some(n)`, where `n` is the number
+    /// of events suppressed since the last one that passed.
     ///
     /// Context: any. C function: `___ratelimit()`.
     #[inline]
@@ -67,7 +65,7 @@ impl RateLimit {
         })
     }
 
-    /// Returns how many events have been suppressed in total.
+    /// Returns the total number of suppressed events.
     #[inline]
     pub fn suppressed(&self) -> u64 {
         self.suppressed.load(Relaxed)

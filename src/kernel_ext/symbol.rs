@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kernel addresses, printed hashed, like `%p`, or as symbols.
+//! Kernel addresses, displayed hashed, like `%p`, or as symbols.
 //!
 //! C header: [`include/linux/kallsyms.h`](srctree/include/linux/kallsyms.h)
 //!
-//! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace [`Address`]. The `kernel`
-//! crate has no `sprint_symbol()`.
+//! `{:p}` of `kernel::fmt`, which hashes from Linux 7.3 on, would replace [`Address`]. A wrapper of
+//! `sprint_symbol()` would replace [`Location`].
 
 use super::demangle::demangle;
 use crate::prelude::*;
@@ -14,7 +14,7 @@ display_by_core!([] Address, [] Location, [] Symbol<'_>);
 
 /// A kernel address.
 ///
-/// It is printed hashed, like `%p`, unless the machine was booted with `no_hash_pointers`.
+/// It is displayed hashed, like `%p`, unless the kernel was booted with `no_hash_pointers`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Address(usize);
@@ -32,8 +32,8 @@ impl Address {
         self.0
     }
 
-    /// Returns the address as symbol and offset. If there is no symbol, as for a probe whose module
-    /// has been unloaded, it is printed hashed.
+    /// Returns the address as symbol and offset. An address without a symbol, such as that of a
+    /// gone probe, is displayed hashed.
     ///
     /// Context: any. C function: `sprint_symbol()`, by `%pS`.
     #[inline]
@@ -41,8 +41,8 @@ impl Address {
         self.print(c"%pS")
     }
 
-    /// As [`location`](Address::location), of a return address: the symbol of the call before it,
-    /// which may be the last instruction of its function.
+    /// As [`location`](Address::location), for a return address: displays the symbol of the call
+    /// before it, which may be the last instruction of a function.
     #[inline]
     pub(crate) fn call(self) -> Location {
         self.print(c"%pB")
@@ -52,17 +52,17 @@ impl Address {
     fn print(self, format: &CStr) -> Location {
         let mut buf = [0; Location::SIZE];
         let mut len = self.write(&mut buf, format);
-        // No symbol begins with a digit: that is the address as it is.
+        // No symbol begins with a digit: this is the raw address.
         if buf[0] == b'0' {
             len = self.write(&mut buf, c"%p");
         }
         Location { buf, len }
     }
 
-    /// Writes it into `buf` by `%p`, `%pS` or `%pB`; returns how many bytes that took.
+    /// Writes the address into `buf` by `%p`, `%pS` or `%pB`, and returns the length.
     #[inline]
     fn write(self, buf: &mut [u8], format: &CStr) -> usize {
-        // SAFETY: `buf` is as long as stated, and these formats take one pointer.
+        // SAFETY: `buf` has this length, and the formats take one pointer.
         let len = unsafe {
             bindings::scnprintf(
                 buf.as_mut_ptr().cast(),
@@ -78,17 +78,17 @@ impl Address {
 impl fmt::Display for Address {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Room for 16 digits, or for "(____ptrval____)" early in the boot, and a NUL.
+        // Room for 16 digits, or "(____ptrval____)" during early boot, and a NUL.
         let mut buf = [0u8; 24];
         let len = self.write(&mut buf, c"%p");
         fmt::Display::fmt(BStr::from_bytes(buf.get(..len).unwrap_or_default()), f)
     }
 }
 
-/// A place: an address as symbol and offset, or the name of a tracepoint.
+/// Where a probe is: symbol and offset, or the name of a tracepoint.
 ///
-/// An address is displayed without the size of the function: `kernel_clone+0x4`, or `veth_xmit+0x4
-/// [veth]`. The symbol of a Rust function is displayed as its path, without generic arguments.
+/// It is displayed without the size of the function: `kernel_clone+0x4`, or `veth_xmit+0x4 [veth]`.
+/// A Rust symbol is displayed as the path of the function, without generic arguments.
 #[derive(Clone, Copy)]
 pub struct Location {
     buf: [u8; Self::SIZE],
@@ -98,7 +98,7 @@ pub struct Location {
 impl Location {
     const SIZE: usize = bindings::KPROBES_KSYM_SYMBOL_LEN;
 
-    /// Returns a place that has only a name.
+    /// Returns the location of a tracepoint.
     #[inline]
     pub(crate) fn of_name(name: &CStr) -> Self {
         let mut buf = [0; Self::SIZE];
@@ -108,13 +108,13 @@ impl Location {
         Self { buf, len }
     }
 
-    /// Returns the symbol alone, with its module: `kernel_clone`, or `veth_xmit [veth]`.
+    /// Returns the symbol without the offset: `kernel_clone`, or `veth_xmit [veth]`.
     #[inline]
     pub fn symbol(&self) -> Symbol<'_> {
         Symbol(self)
     }
 
-    /// Writes it up to the first `end`, and the module.
+    /// Writes the text up to the first `end`, and the module.
     #[inline]
     fn write(&self, f: &mut fmt::Formatter<'_>, end: u8) -> fmt::Result {
         let text = self.buf.get(..self.len).unwrap_or_default();
@@ -133,10 +133,10 @@ impl Location {
     }
 }
 
-/// Writes the path of a Rust function, or any other symbol as it is.
+/// Writes the path of a Rust function, or any other symbol unchanged.
 #[inline]
 fn write_symbol(symbol: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // First without output, because the symbol may be wrong at any place.
+    // Without output first, because demangling may fail after some parts.
     if demangle(symbol, &mut |_| {}).is_none() {
         return fmt::Display::fmt(BStr::from_bytes(symbol), f);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an event with listeners enables: a probe or a set.
+//! Probes and sets that are enabled while an event has listeners.
 
 use super::{
     Handles,
@@ -15,13 +15,13 @@ use crate::prelude::*;
 #[doc(hidden)]
 pub type ArmCall = unsafe extern "C" fn(*const *mut c_void, c_uint, bool) -> c_int;
 
-/// What an [event](crate::event::Armed) can arm: probes, sets of probes, and
-/// [`Armed`](crate::event::Armed) itself, for several events.
+/// A probe or set that an [`Armed`](crate::event::Armed) enables while its event has listeners.
+/// `Armed` implements this, too, so that several events can share a probe.
 ///
 /// # Safety
 ///
-/// `registration()` must point at an entry of the module's list of registrations, which is on the
-/// list until this is dropped, and which `ARM` can enable and disable.
+/// `registration()` must point at an entry of the module's list of registrations, which stays on
+/// the list until the value is dropped, and whose probes `ARM` can enable and disable.
 pub unsafe trait Arm {
     #[doc(hidden)]
     const ARM: ArmCall;
@@ -34,10 +34,10 @@ pub unsafe trait Arm {
 ///
 /// # Safety
 ///
-/// To be called, under the lock of the events, with the probes of an entry of the module's list,
-/// from a context that may sleep.
+/// To be called from a context that may sleep, under the lock of the events, with the probes of an
+/// entry of the module's list.
 unsafe extern "C" fn arm<K: Kind>(probes: *const *mut c_void, count: c_uint, on: bool) -> c_int {
-    // SAFETY: By the safety requirements. They are registered as long as they are on the list.
+    // SAFETY: By the safety requirements, the probes are on the list, so they are registered.
     let done = unsafe { K::Raw::arm(slice::from_raw_parts(probes.cast(), count as usize), on) };
     done.map_or_else(Error::to_errno, |()| 0)
 }
@@ -45,7 +45,7 @@ unsafe extern "C" fn arm<K: Kind>(probes: *const *mut c_void, count: c_uint, on:
 macro_rules! impl_arm {
     ($($type:ident),*) => {
         $(
-            // SAFETY: By the type invariant, it is on the list until it is dropped.
+            // SAFETY: By the type invariant, `entry` is on the list until the value is dropped.
             unsafe impl<K: Kind, H: Handles<K>> Arm for $type<K, H> {
                 const ARM: ArmCall = arm::<K>;
 

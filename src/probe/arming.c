@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Kprobes: enabling and unregistering them, and which one the kernel has at a place. */
+/* Kprobes: enabling and unregistering them, and their mechanism. */
 #include <linux/cpu.h>
 #include <linux/kprobes.h>
 #include <linux/printk.h>
@@ -9,29 +9,29 @@
 #include "../bindings/probe.h"
 
 /*
- * Returns the flags of the hashed probe at the place of a registered probe: the probe itself, or
- * the aggregate probe that has the probe on its list, because the probe shares the place or can be
- * optimised. Of that list, only the aggregate probe is hashed.
+ * Returns the flags of the probe that the kernel hashes for the address of kp, a registered probe.
+ * This is kp, or, if kp shares its address or can be optimized, an aggregate probe. The aggregate
+ * probe is on a list with the probes at the address.
  */
-u32 kprobes_place_flags(const struct kprobe *kp)
+u32 kprobes_hashed_flags(const struct kprobe *kp)
 {
 	const struct list_head *at, *next;
 	u32 flags = READ_ONCE(kp->flags);
 
-	/* Members that leave the list are freed only after a grace period. */
+	/* Probes that are removed from the list are freed only after a grace period. */
 	rcu_read_lock();
 	for (at = READ_ONCE(kp->list.next); at != &kp->list; at = next) {
 		const struct kprobe *other = list_entry(at, struct kprobe, list);
 		unsigned long pprev = (unsigned long)READ_ONCE(other->hlist.pprev);
 
-		/* Where it is not hashed, this is NULL, or LIST_POISON2, which is not aligned. */
+		/* If it is not hashed, pprev is NULL or LIST_POISON2, which is unaligned. */
 		if (pprev && IS_ALIGNED(pprev, sizeof(pprev))) {
 			flags = READ_ONCE(other->flags);
 			break;
 		}
 		/*
-		 * The first member points at the new aggregate probe, which does not point back
-		 * yet. Stop: the kernel may not continue before this function returns.
+		 * A new aggregate probe still points at itself while the first probe already points
+		 * at it. Do not spin: the task that links them may not run before this one.
 		 */
 		next = READ_ONCE(at->next);
 		if (next == at)
@@ -45,25 +45,24 @@ u32 kprobes_place_flags(const struct kprobe *kp)
  * Enables a registered probe.
  *
  * While kprobes are disabled globally (kprobes/enabled in debugfs), enable_kprobe() returns 0, but
- * a place at which all probes are disabled stays disabled, also once kprobes are enabled globally.
- * Registering an enabled probe enables its place, so this registers another probe for a moment. If
- * kprobes are enabled meanwhile, register_kprobe() arms the place, and returns the error.
+ * leaves KPROBE_FLAG_DISABLED of the hashed probe set. Enabling kprobes globally would then not arm
+ * it. register_kprobe() clears the flag, so this temporarily registers another probe there.
  */
 int kprobes_enable(struct kprobe *kp)
 {
 	int ret = enable_kprobe(kp);
 
-	if (!ret && unlikely(kprobes_place_flags(kp) & KPROBE_FLAG_DISABLED)) {
+	if (!ret && unlikely(kprobes_hashed_flags(kp) & KPROBE_FLAG_DISABLED)) {
 		struct kprobe another = { .addr = kp->addr };
 		void *probe = &another;
 
 		ret = register_kprobe(&another);
 		if (!ret) {
-			/* It shares the place, and is not disabled: this is only the flag. */
+			/* The hashed probe is enabled, so this only clears the flag of kp. */
 			ret = enable_kprobe(kp);
 			kprobes_unregister(&probe, 1, false);
 		} else {
-			/* It may be half enabled. */
+			/* enable_kprobe() may have cleared the flag of kp. */
 			disable_kprobe(kp);
 		}
 	}
@@ -71,9 +70,9 @@ int kprobes_enable(struct kprobe *kp)
 }
 
 /*
- * RCU ignores a CPU from rcutree_report_cpu_dead() to rcutree_report_cpu_starting(), and both ends
- * of that can be probed. The lock waits for a CPU that goes offline or comes online. It does not
- * wait for the last steps of a CPU after cpuhp_ap_report_dead(), such as hlt_play_dead().
+ * RCU does not watch a CPU between rcutree_report_cpu_dead() and rcutree_report_cpu_starting(), but
+ * code on both sides can be probed. The hotplug lock waits for a CPU that goes offline or comes
+ * online, up to cpuhp_ap_report_dead(): later steps, such as hlt_play_dead(), are not covered.
  */
 static void __kprobes wait_for_cpus(void)
 {
@@ -89,12 +88,12 @@ static void __kprobes noinline cannot_disarm(const struct kprobe *kp, int errno)
 }
 
 /*
- * Disables n probes, of which each begins with a struct kprobe, so that unregistering them cannot
- * fail, and unregisters them: kretprobes if returns.
+ * Unregisters n kprobes, or kretprobes if returns is true. Disables them first, so that
+ * unregistering cannot fail.
  *
  * If the kernel cannot disarm a probe, it keeps using the struct, whose memory the caller would
- * free. So this reports it and blocks forever. It does not try again: each attempt of the kernel's
- * decrements its count of armed probes.
+ * free. So this logs the error and blocks forever. A second attempt would do harm: each one
+ * decrements the kernel's count of armed probes.
  */
 void __kprobes kprobes_unregister(void **probes, unsigned int n, bool returns)
 {
@@ -106,7 +105,7 @@ void __kprobes kprobes_unregister(void **probes, unsigned int n, bool returns)
 		if (errno)
 			cannot_disarm(*probe, errno);
 	}
-	/* RCU ignores a CPU that goes offline. The kernel frees some, the caller the rest. */
+	/* Before the kernel frees memory here, and before the caller does. */
 	wait_for_cpus();
 	if (returns)
 		unregister_kretprobes((struct kretprobe **)probes, n);

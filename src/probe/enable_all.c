@@ -5,8 +5,8 @@
 #include "../bindings/probe.h"
 
 /*
- * Enables or disables registered kprobes, except those that are gone. If one fails, the change is
- * undone for those before it.
+ * Enables or disables registered kprobes, except those that are gone. If one fails, restores those
+ * before it.
  */
 int kprobes_enable_all(void *const *probes, unsigned int n, bool on)
 {
@@ -20,7 +20,7 @@ int kprobes_enable_all(void *const *probes, unsigned int n, bool on)
 			if (!ret)
 				continue;
 		}
-		/* One of a set may be gone with its module, also meanwhile. */
+		/* The probed module may be unloaded concurrently. */
 		if (!(READ_ONCE(kps[i]->flags) & KPROBE_FLAG_GONE))
 			break;
 		ret = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What differs between the kinds of probes, as traits.
+//! Traits for what differs between the kinds of probes.
 
 use crate::kernel_ext::symbol::{Address, Location};
 use crate::prelude::*;
@@ -24,23 +24,22 @@ use crate::probe::{
 /// | [`overrides`](crate::overrides) | `entry(&self, &Context) -> Option<usize>` | |
 /// | [`redirect`](crate::redirect) | `pre(&self, &Context) -> Option<Address>` | |
 ///
-/// The target comes first, then the options, then the handler: `new(target, handler)`,
-/// `with_options(target, options, handler)`; of a set, `new(&[target, ...], handler)`.
+/// All kinds have the constructors `new(target, handler)` and
+/// `with_options(target, options, handler)`; those of a set take `&[target, ...]`.
 ///
 /// # Safety
 ///
-/// `unregister` must leave no callback running.
+/// When `unregister` returns, no callback must be running.
 pub unsafe trait Kind: Sized + 'static {
-    /// The place of a probe: a [`Target`](crate::Target), as `Target::symbol(c"vfs_read")`, or the
-    /// name of a tracepoint, `c"sched_switch"`.
+    /// The target of a probe: a [`Target`](crate::Target), such as `Target::symbol(c"vfs_read")`,
+    /// or the name of a tracepoint, such as `c"sched_switch"`.
     type Target<'a>: Named<'a>;
     /// The [`Options`] that only this kind has.
     type Specific: Copy + Default + Send;
     /// The C struct of a registered probe.
     type Raw: Raw;
 
-    /// Unregisters all of `probes`, in one grace period of each sort, and waits until no callback
-    /// runs.
+    /// Unregisters all of `probes` together, and waits for running callbacks.
     ///
     /// # Safety
     ///
@@ -48,12 +47,12 @@ pub unsafe trait Kind: Sized + 'static {
     #[doc(hidden)]
     #[inline(always)]
     unsafe fn unregister(probes: &[*mut Self::Raw]) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, the probes are registered.
         unsafe { Self::Raw::unregister(probes) };
     }
 }
 
-/// A kind whose probes do not change what the probed code does.
+/// A kind whose probes do not change the execution of the probed code.
 pub trait Safe: Kind {}
 
 /// A handler of probes of the kind `K`. The library implements this for each type with the
@@ -61,9 +60,9 @@ pub trait Safe: Kind {}
 ///
 /// # Safety
 ///
-/// `plan` must have callbacks for probes of `O`.
+/// `plan` must return callbacks for probes of `O`.
 pub unsafe trait Handles<K: Kind>: Send + Sync + 'static {
-    /// Returns how to register a probe, with the callbacks for probes of `O`.
+    /// Returns the plan of a probe, with callbacks for probes of `O`.
     #[doc(hidden)]
     fn plan<'a: 'a, O: Owner<K::Raw, Handler = Self>>(
         target: K::Target<'a>,
@@ -75,7 +74,7 @@ pub unsafe trait Handles<K: Kind>: Send + Sync + 'static {
     fn unregistered(&self, missed: u64);
 }
 
-/// How probes are registered. `S` has what only some kinds have, for example
+/// Options of a registration. `S` has those of one kind, for example
 /// [`max_active`](crate::kretprobe::Options::max_active).
 ///
 /// # Examples
@@ -89,29 +88,28 @@ pub unsafe trait Handles<K: Kind>: Send + Sync + 'static {
 pub struct Options<S = ()> {
     pub(crate) disabled: bool,
     pub(crate) partial: bool,
-    /// Its index, if it is one of a [`Pending`](crate::Pending).
+    /// The index of the probe in a [`Pending`](crate::Pending).
     pub(crate) pending: Option<u32>,
     pub(crate) specific: S,
 }
 
 impl<S: Copy> Options<S> {
-    /// Registers the probes disabled. They have no hits, and cost nothing, until they are enabled,
-    /// by [`enable`](super::Registered::enable) or by an [event](crate::event::Armed).
+    /// Registers the probes disabled. They have no hits, and cost nothing, until
+    /// [`enable`](super::Registered::enable) or an [event](crate::event::Armed) enables them.
     pub const fn disabled(mut self) -> Self {
         self.disabled = true;
         self
     }
 
-    /// Lets a set skip the targets that are refused; [`refused`](super::Set::refused) lists them.
-    /// If all targets are refused, the set fails with the first error. Has no effect on a single
-    /// probe.
+    /// Lets a set skip targets that are refused; [`refused`](super::Set::refused) lists them. If
+    /// all are refused, the set fails with the first error. A single probe ignores this option.
     pub const fn partial(mut self) -> Self {
         self.partial = true;
         self
     }
 }
 
-/// The C struct of a registered probe, and what the kernel can do with it.
+/// The C struct of a registered probe, and its operations.
 ///
 /// # Safety
 ///
@@ -121,24 +119,24 @@ impl<S: Copy> Options<S> {
     reason = "`address` has that of the methods below it"
 )]
 pub unsafe trait Raw: Sized {
-    /// How to register a probe.
+    /// The target, callbacks and options of a probe.
     type Plan<'a>;
-    /// A lock that is held from finding the places until the probes are registered.
+    /// A lock that is held from resolving the targets until the probes are registered.
     type Guard;
 
     fn lock() -> Result<Self::Guard>;
 
-    /// Registers `probes` as `plan` says, enables them unless it says otherwise, moves those that
-    /// succeed to the front of the slice, and returns how many they are.
+    /// Registers and enables `probes` according to `plan`. Moves the registered ones to the front
+    /// of the slice, and returns their number.
     ///
-    /// `refused` is called for each of the others. If it returns an error, none of `probes` stays
-    /// registered and that error is returned. `K` is their kind.
+    /// Calls `refused` for each of the others. If `refused` returns an error, all of `probes` are
+    /// unregistered and this error is returned. `K` is their kind.
     ///
     /// # Safety
     ///
-    /// The probes must be valid for writing, pinned, and not registered. They and what the
-    /// callbacks of the plans use must stay valid until they are unregistered. The caller must have
-    /// asked [`may_register`](super::may_register).
+    /// The probes must be valid for writes, pinned, and not registered. They, and all that the
+    /// callbacks use, must stay valid until they are unregistered. The caller must have called
+    /// [`may_register`](super::may_register).
     unsafe fn register<'a, K: Kind<Raw = Self>>(
         guard: Self::Guard,
         probes: &mut [*mut Self],
@@ -153,29 +151,29 @@ pub unsafe trait Raw: Sized {
     /// That of [`Kind::unregister`].
     unsafe fn unregister(probes: &[*mut Self]);
 
-    /// Enables or disables `probes`. One that is gone is left out, unless all are. If the change
-    /// fails for one, it is undone for those before it.
+    /// Enables or disables `probes`, except those that are gone. If one fails, restores those
+    /// before it.
     ///
-    /// Errors: `EINVAL` if all are gone and are to be enabled; otherwise that of one.
+    /// Errors: that of the probe that fails; `EINVAL` for enabling probes that are all gone.
     ///
     /// # Safety
     ///
-    /// All of `probes` must be registered, and the caller be allowed to sleep.
+    /// All of `probes` must be registered, and the caller may sleep.
     unsafe fn arm(probes: &[*mut Self], on: bool) -> Result;
 
-    /// Returns the address of a probe, 0 if it has none.
+    /// Returns the address of a probe, or 0 if it has none.
     ///
     /// # Safety
     ///
-    /// `this` must be registered. So for the methods below.
+    /// `this` must be registered. This holds for all methods below.
     unsafe fn address(this: *const Self) -> usize;
 
     unsafe fn location(this: *const Self) -> Location {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `this` is registered.
         Address::new(unsafe { Self::address(this) }).location()
     }
 
-    /// `this` may also have been registered until now.
+    /// `this` may also be an unregistered probe.
     unsafe fn missed(this: *const Self) -> u64;
 
     unsafe fn mechanism(this: *const Self) -> Mechanism;
@@ -184,13 +182,13 @@ pub unsafe trait Raw: Sized {
 
     unsafe fn is_gone(this: *const Self) -> bool;
 
-    /// Returns the name of the place of a probe that has no address, or null.
+    /// Returns the name of a tracepoint, or null for a probe with an address.
     unsafe fn name(_this: *const Self) -> *const c_char {
         core::ptr::null()
     }
 }
 
-/// A type that contains the C struct of a probe: a single probe, or a member of a set.
+/// A type that contains the C struct of a probe: a [`Probe`](super::Probe), or a member of a set.
 ///
 /// # Safety
 ///
@@ -206,7 +204,7 @@ pub unsafe trait Owner<R> {
     unsafe fn handler<'a>(raw: *mut R) -> &'a Self::Handler;
 }
 
-/// Returns a callback, if the handler has the method that it calls.
+/// Returns `callback` if the handler has the method that it calls.
 pub(crate) const fn optional<T: Copy>(has: bool, callback: T) -> Option<T> {
     if has {
         Some(callback)
@@ -215,9 +213,8 @@ pub(crate) const fn optional<T: Copy>(has: bool, callback: T) -> Option<T> {
     }
 }
 
-/// Declares the types `Kind` and `Options` of a module, and that its `Handler`s handle that kind of
-/// probe: at `$target`, with the C struct `$raw` and the options `$specific`. `$new` returns the
-/// plan.
+/// Declares `Kind` and `Options` of a module, and implements [`Handles`] for its `Handler`s. `$new`
+/// returns the plan.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
@@ -230,10 +227,10 @@ macro_rules! kind {
 
         $(impl crate::probe::$safe for Kind {})?
 
-        /// How such probes are registered.
+        /// Options of a registration.
         pub type Options = crate::probe::Options<$specific>;
 
-        // SAFETY: `unregister` waits for the callbacks, and for what they have redirected.
+        // SAFETY: `unregister` waits for running callbacks.
         unsafe impl crate::probe::Kind for Kind {
             type Target<$a> = $target;
             type Specific = $specific;
@@ -244,7 +241,7 @@ macro_rules! kind {
             )?
         }
 
-        // SAFETY: The callbacks of the plan are for probes of `$owner`.
+        // SAFETY: `$new` returns callbacks for probes of `$owner`.
         unsafe impl<H: Handler> crate::probe::Handles<Kind> for H {
             #[inline(always)]
             fn plan<$a: $a, $owner: crate::probe::Owner<$raw, Handler = H>>(
@@ -262,8 +259,7 @@ macro_rules! kind {
 }
 pub(crate) use kind;
 
-/// Declares a constructor, with the bounds of a handler that may fail to be made. The
-/// handler is its last argument.
+/// Declares a constructor whose last argument is an initialiser of the handler.
 macro_rules! constructor {
     (
         $(#[$meta:meta])*

@@ -4,21 +4,21 @@
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
-//! Context: process context, sleeps; for queries: any.
+//! Context: process context; it sleeps. For queries: any.
 //!
-//! Used as they are, `register_kprobe()` and `unregister_kprobe()` of Linux 7.2 can each end in a
-//! use after free:
+//! This file works around problems of `register_kprobe()` and `unregister_kprobe()` in Linux 7.2,
+//! which can end in a use after free:
 //!
-//! - `register_kprobe()` returns 0 although arming the probe failed. So a probe is registered
-//!   disabled, where nothing has to be armed, and then enabled, which reports the error.
-//! - When a probe with a post handler joins one without at an ftrace call, the kernel later disarms
-//!   both with the wrong `ftrace_ops`: it warns, miscounts, and keeps a freed probe on its list. So
-//!   the library never sets `post_handler` there, see `kprobe.rs`.
-//! - `unregister_kprobe()` returns nothing although disarming failed and the kernel keeps the
-//!   probe. So a probe is disabled first, which reports the error.
-//! - `unregister_kprobe()` waits for RCU, which ignores a CPU in the last steps of going offline
-//!   and in the first steps of coming online. That CPU may use what the kernel or the caller frees,
-//!   so the library takes the hotplug lock, too, before and after.
+//! - `register_kprobe()` returns 0 although arming the probe failed. So the probe is registered
+//!   disabled, which does not arm it, and then enabled, which returns the error.
+//! - If a probe with a post handler is registered at an ftrace call that has a probe without one,
+//!   the kernel later disarms both with the wrong `ftrace_ops`: it warns, miscounts, and keeps a
+//!   freed probe on its list. So the library does not set `post_handler` there, see `kprobe.rs`.
+//! - `unregister_kprobe()` returns `void` although disarming may fail and the kernel then keeps the
+//!   probe. So the probe is disabled first, which returns the error.
+//! - `unregister_kprobe()` waits for RCU, which does not watch a CPU in the last steps of going
+//!   offline and in the first steps of coming online. A handler on this CPU may use memory that the
+//!   kernel or the caller frees. So the library takes the hotplug lock, before and after.
 
 use super::{
     Kind,
@@ -36,13 +36,14 @@ use crate::prelude::*;
 pub unsafe trait Kprobes: Sized {
     type Plan<'a>: Plan<Self>;
 
-    /// Registers a probe, which must be filled in, pinned, and not registered.
+    /// `register_kprobe()` or `register_kretprobe()`. The probe must be filled in, pinned, and not
+    /// registered.
     const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int;
 
-    /// Whether it is a `struct kretprobe`.
+    /// Whether `Self` is `struct kretprobe`.
     const RETURNS: bool;
 
-    /// Returns how many hits were missed, besides `kprobe::nmissed`.
+    /// Returns the number of missed calls that `kprobe::nmissed` does not include.
     ///
     /// # Safety
     ///
@@ -53,7 +54,7 @@ pub unsafe trait Kprobes: Sized {
     }
 }
 
-/// A probe is registered once, or twice if [`Plan::settle`] asks for it.
+/// A probe is registered once, or again if [`Plan::check`] requires it.
 #[allow(unreachable_pub, reason = "sealed")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Round {
@@ -61,7 +62,7 @@ pub enum Round {
     Again,
 }
 
-/// How a probe is registered.
+/// The target, callbacks and options of a probe.
 ///
 /// # Safety
 ///
@@ -71,14 +72,14 @@ pub unsafe trait Plan<K> {
     /// Fills in `probe`, which is all zeroes, for registration.
     fn fill(&self, probe: &mut K, round: Round);
 
-    /// Decides, after the first registration, whether the probe can be enabled ([`Round::First`]),
-    /// has to be registered again ([`Round::Again`]), or is refused.
+    /// Decides, after a registration, whether the probe can be enabled ([`Round::First`]), has to
+    /// be registered again ([`Round::Again`]), or is refused.
     ///
     /// # Safety
     ///
     /// `probe` must be registered and disabled.
     #[inline(always)]
-    unsafe fn settle(&self, _probe: *mut K) -> Result<Round> {
+    unsafe fn check(&self, _probe: *mut K) -> Result<Round> {
         Ok(Round::First)
     }
 
@@ -90,52 +91,48 @@ pub unsafe trait Plan<K> {
 ///
 /// # Safety
 ///
-/// `probe` must be valid for writing, pinned, and not registered.
+/// `probe` must be valid for writes, pinned, and not registered.
 #[inline(always)]
-unsafe fn add<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Result {
-    // This call takes less room than the stores that the compiler makes of `memset()`.
+unsafe fn register_disabled<R: Kprobes>(probe: *mut R, plan: &R::Plan<'_>, round: Round) -> Result {
+    // The call is smaller than the stores to which the compiler expands `memset()`.
     //
-    // SAFETY: By the safety requirements, `probe` is valid for writing.
+    // SAFETY: By the safety requirements, `probe` is valid for writes.
     unsafe { bindings::__memset(probe.cast(), 0, size_of::<R>()) };
-    // SAFETY: All zeroes is a valid value, by the safety requirements of `Kprobes`. Only this
-    // function accesses a probe that is not registered.
+    // SAFETY: All zeroes is a valid value. Nothing else accesses a probe that is not registered.
     plan.fill(unsafe { &mut *probe }, round);
     let kp: *mut bindings::kprobe = probe.cast();
     // SAFETY: `kp` is the first field of `probe`, which is not registered yet.
     unsafe { (*kp).flags = bindings::KPROBE_FLAG_DISABLED };
-    // SAFETY: By the safety requirements, `probe` is pinned and not registered; it was filled in
-    // above.
+    // SAFETY: `probe` is filled in, and by the safety requirements pinned and not registered.
     to_result(unsafe { R::REGISTER(probe) })?;
-    // The caller owns the name and need not keep it. Only `dump_kprobe()` would read it, before a
-    // panic; it prints "(null)".
+    // The caller may free the name now. Only `dump_kprobe()` would read it, before a panic, and
+    // prints "(null)".
     //
     // SAFETY: `kp` is valid, and no other code writes this field.
     unsafe { (*kp).symbol_name = ptr::null() };
     Ok(())
 }
 
-/// Registers a probe as `plan` says, disabled, and unregisters it.
+/// Registers a disabled probe according to `plan`, and unregisters it.
 ///
-/// Errors: that of registering it, or of [`may_wait`]; `ENOMEM`.
-pub(crate) fn try_out<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
+/// Errors: that of the registration, or of [`may_wait`]; `ENOMEM`.
+pub(crate) fn check_target<R: Kprobes>(plan: &R::Plan<'_>) -> Result {
     may_wait()?;
     let mut probe = KBox::new_uninit(GFP_KERNEL)?;
-    // SAFETY: The probe is valid for writing, not registered, and in a box that stays where it is.
-    unsafe { add::<R>(probe.as_mut_ptr(), plan, Round::First) }?;
-    // SAFETY: It has just been registered, disabled.
+    // SAFETY: The probe is valid for writes, not registered, and in a box that does not move.
+    unsafe { register_disabled::<R>(probe.as_mut_ptr(), plan, Round::First) }?;
+    // SAFETY: `probe` is registered.
     unsafe { <R as Raw>::unregister(&[probe.as_mut_ptr()]) };
     Ok(())
 }
 
 fn flags<R: Kprobes>(this: *const R) -> u32 {
     let kp: *const bindings::kprobe = this.cast();
-    // SAFETY: The callers pass registered probes, which begin with a kprobe. The kernel may write
-    // `flags` concurrently, hence volatile.
+    // SAFETY: Callers pass registered probes. Volatile, as the kernel may write `flags`.
     unsafe { ptr::read_volatile(&raw const (*kp).flags) }
 }
 
-// SAFETY: The methods do as they say: registered probes are unregistered on every error path, and
-// fields that the kernel may write are read by volatile accesses.
+// SAFETY: Registered probes are unregistered on every error path.
 unsafe impl<R: Kprobes> Raw for R {
     type Plan<'a> = <R as Kprobes>::Plan<'a>;
     type Guard = ();
@@ -146,13 +143,13 @@ unsafe impl<R: Kprobes> Raw for R {
     }
 
     /// ```text
-    /// fill -> register disabled -> settle -> enable -> registered
-    ///              |                 | |        |
-    ///              |    unregister <-+ |        |
-    ///              |         |         |        |
-    ///              |   fill again, register -> enable -> registered
-    ///              |         |                  |
-    ///              +---------+------------------+------> refused
+    /// fill -> register disabled -> check -> enable -> registered
+    ///              |                | |        |
+    ///              |   unregister <-+ |        |
+    ///              |        |         |        |
+    ///              |  fill again, register -> enable -> registered
+    ///              |        |                  |
+    ///              +--------+------------------+------> refused
     /// ```
     #[inline(always)]
     unsafe fn register<'a, K: Kind<Raw = Self>>(
@@ -161,64 +158,64 @@ unsafe impl<R: Kprobes> Raw for R {
         plan: impl Fn(*mut Self) -> <R as Kprobes>::Plan<'a>,
         mut refused: impl FnMut(*mut Self, Error) -> Result,
     ) -> Result<usize> {
-        // Registers a probe, disabled, and returns what `settle` says of it.
-        let admit = |probe, round| {
+        // Registers a probe, disabled, and checks it.
+        let register = |probe, round| {
             let plan = plan(probe);
             // SAFETY: By the safety requirements, `probe` is valid, pinned and not registered.
-            unsafe { add(probe, &plan, round)? };
-            // SAFETY: `add` has registered `probe`, disabled.
-            let settled = match unsafe { plan.settle(probe) } {
-                // Other code may have come to that place in between.
+            unsafe { register_disabled(probe, &plan, round)? };
+            // SAFETY: `register_disabled` has registered `probe`, disabled.
+            let checked = match unsafe { plan.check(probe) } {
+                // Another module may have been loaded at this address in between.
                 Ok(Round::First) if round == Round::Again => Err(ENOENT),
-                settled => settled,
+                checked => checked,
             };
             // SAFETY: As above.
-            settled.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
+            checked.inspect_err(|_| unsafe { Self::unregister(&[probe]) })
         };
 
-        // The first `registered` probes are registered. The first `settled` of them can be enabled,
+        // The first `registered` probes are registered. The first `ready` of them can be enabled,
         // the others have to be registered again.
         let mut registered = 0;
-        let mut settled = 0;
+        let mut ready = 0;
         for i in 0..probes.len() {
             let probe = probes[i];
-            match admit(probe, Round::First) {
+            match register(probe, Round::First) {
                 Ok(round) => {
                     probes.swap(registered, i);
                     if round == Round::First {
-                        probes.swap(settled, registered);
-                        settled += 1;
+                        probes.swap(ready, registered);
+                        ready += 1;
                     }
                     registered += 1;
                 }
                 Err(error) => refused(probe, error).inspect_err(|_| {
-                    // SAFETY: These are registered, and none has been enabled.
+                    // SAFETY: These are registered. No callback has run, as none is enabled.
                     unsafe { Self::unregister(&probes[..registered]) }
                 })?,
             }
         }
 
-        if settled < registered {
-            let again = settled..registered;
-            // SAFETY: These are registered, and none has been enabled.
+        if ready < registered {
+            let again = ready..registered;
+            // SAFETY: These are registered. No callback has run, as none is enabled.
             unsafe { Self::unregister(&probes[again.clone()]) };
             for i in again {
                 let probe = probes[i];
-                match admit(probe, Round::Again) {
+                match register(probe, Round::Again) {
                     Ok(_) => {
-                        probes.swap(settled, i);
-                        settled += 1;
+                        probes.swap(ready, i);
+                        ready += 1;
                     }
                     Err(error) => refused(probe, error).inspect_err(|_| {
-                        // SAFETY: These are registered, and none has been enabled.
-                        unsafe { Self::unregister(&probes[..settled]) }
+                        // SAFETY: These are registered. No callback has run, as none is enabled.
+                        unsafe { Self::unregister(&probes[..ready]) }
                     })?,
                 }
             }
         }
 
         let mut enabled = 0;
-        while enabled < settled {
+        while enabled < ready {
             let probe = probes[enabled];
             if plan(probe).disabled() {
                 enabled += 1;
@@ -231,21 +228,19 @@ unsafe impl<R: Kprobes> Raw for R {
             };
             if let Err(error) = refused(probe, error) {
                 // SAFETY: These are registered.
-                unsafe { K::unregister(&probes[..settled]) };
+                unsafe { K::unregister(&probes[..ready]) };
                 return Err(error);
             }
-            // SAFETY: `probe` is registered, and could not be enabled, or only half.
+            // SAFETY: `probe` is still registered.
             unsafe { K::unregister(&[probe]) };
-            settled -= 1;
-            probes.swap(enabled, settled);
+            ready -= 1;
+            probes.swap(enabled, ready);
         }
-        Ok(settled)
+        Ok(ready)
     }
 
     #[inline(always)]
     unsafe fn unregister(probes: &[*mut Self]) {
-        // Blocks forever if the kernel cannot disarm one, because its memory must not be freed.
-        //
         // SAFETY: By the safety requirements, these are registered, and begin with a kprobe.
         unsafe {
             bindings::kprobes_unregister(
@@ -265,22 +260,21 @@ unsafe impl<R: Kprobes> Raw for R {
 
     unsafe fn address(this: *const Self) -> usize {
         let kp: *const bindings::kprobe = this.cast();
-        // SAFETY: By the safety requirements, it is registered, so its `addr` does not change.
+        // SAFETY: By the safety requirements, `this` is registered, so `addr` does not change.
         unsafe { (*kp).addr as usize }
     }
 
     unsafe fn missed(this: *const Self) -> u64 {
         let kp: *const bindings::kprobe = this.cast();
-        // SAFETY: By the safety requirements, it is initialised. The kernel may write `nmissed`
-        // concurrently, hence volatile.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it.
         let nested = unsafe { ptr::read_volatile(&raw const (*kp).nmissed) };
         // SAFETY: As above.
         nested as u64 + u64::from(unsafe { R::missed_returns(this) })
     }
 
     unsafe fn mechanism(this: *const Self) -> Mechanism {
-        // SAFETY: By the safety requirements, it is registered, and begins with a kprobe.
-        let flags = unsafe { bindings::kprobes_place_flags(this.cast()) };
+        // SAFETY: By the safety requirements, `this` is registered, and begins with a kprobe.
+        let flags = unsafe { bindings::kprobes_hashed_flags(this.cast()) };
         if flags & bindings::KPROBE_FLAG_FTRACE != 0 {
             Mechanism::Ftrace
         } else if flags & bindings::KPROBE_FLAG_OPTIMIZED != 0 {

@@ -2,9 +2,9 @@
 
 //! The module's list of registrations.
 //!
-//! Whatever is still on the list when the module is unloaded, or when its init fails, is
-//! unregistered. So a probe that is never dropped, because it is in a static or was forgotten, does
-//! not call code that has been freed.
+//! When the module is unloaded, or its init fails, probes that are still on the list are
+//! unregistered: for example those in a static, which are never dropped. Else they would call code
+//! that has been freed.
 
 use super::{
     Kind,
@@ -24,12 +24,12 @@ pub(super) struct ModuleEntry {
 }
 
 impl ModuleEntry {
-    /// Puts probes of the kind `K` on the list: `first` alone if `count` is 0, else those in the
+    /// Adds probes of the kind `K` to the list: only `first` if `count` is 0, else those in the
     /// array of `count` pointers, of which `first` is one.
     ///
     /// # Safety
     ///
-    /// The probes must be registered. They and the array must not move before
+    /// The probes must be registered. They and the array must not move until
     /// [`ModuleEntry::remove`] or the end of the module.
     #[inline]
     pub(super) unsafe fn add<K: Kind>(
@@ -39,8 +39,8 @@ impl ModuleEntry {
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             reg <- Opaque::ffi_init(move |reg: *mut bindings::kprobes_registration| {
-                // SAFETY: `reg` is valid for writing and pinned. By the safety requirements, the
-                // probes are registered.
+                // SAFETY: `reg` is valid for writes, and by the safety requirements, `first` is
+                // registered.
                 unsafe {
                     (*reg).unregister = Some(unregister::<K>);
                     (*reg).address = K::Raw::address(first);
@@ -54,14 +54,14 @@ impl ModuleEntry {
                     (*reg).users = 0;
                 }
                 // SAFETY: `reg` is pinned and filled in.
-                // INVARIANT: This puts it on the list.
+                // INVARIANT: This adds it to the list.
                 unsafe { bindings::kprobes_add_registration(reg) };
             }),
         })
     }
 
-    /// Takes the probes off the list, unregisters them, and waits for running handlers. Calls
-    /// `BUG()` in atomic context: in a handler, or under a lock.
+    /// Removes the probes from the list, unregisters them, and waits for running handlers. Ends in
+    /// a `BUG()` in atomic context.
     ///
     /// # Safety
     ///
@@ -73,14 +73,13 @@ impl ModuleEntry {
     }
 }
 
-/// `kprobes_registration::unregister`, for probes of the kind `K`. It runs at the module's end, so
-/// it refuses kprobes, as what it calls does: see `registrations.c`.
+/// `kprobes_registration::unregister`, for probes of the kind `K`. NOKPROBE, see `registrations.c`.
 ///
 /// # Safety
 ///
-/// To be called once, with the probes of an entry that has been taken off the list.
+/// To be called once, with the probes of an entry that was removed from the list.
 #[link_section = ".kprobes.text"]
 unsafe extern "C" fn unregister<K: Kind>(probes: *mut *mut c_void, count: c_uint) {
-    // SAFETY: By the safety requirements, `probes` has so many, which are registered.
+    // SAFETY: By the safety requirements, `probes` has `count` probes, which are registered.
     unsafe { K::unregister(slice::from_raw_parts(probes.cast(), count as usize)) };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a registered probe of any kind can be asked.
+//! Methods of a registered probe of any kind.
 
 use super::{
     Kind,
@@ -15,20 +15,21 @@ use crate::kernel_ext::{
 };
 use crate::prelude::*;
 
-/// How the kernel diverts the probed code to the handler.
+/// How the probed code calls the handler. The first three are those of kprobes, and of all kinds
+/// that are based on kprobes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// Of kprobes and of what is based on them, the ftrace call at the entry of the function. Never
-    /// on arm64 and riscv64, which have no `CONFIG_KPROBES_ON_FTRACE`.
+    /// The ftrace call at the entry of the function. Only on x86-64, which has
+    /// `CONFIG_KPROBES_ON_FTRACE`.
     Ftrace,
     /// A jump in place of the instruction (`KPROBE_FLAG_OPTIMIZED`). The kernel writes the jump
-    /// some time after it sets the flag. Only on x86-64 is there `CONFIG_OPTPROBES`.
+    /// some time after it sets the flag. Only on x86-64, which has `CONFIG_OPTPROBES`.
     Jump,
     /// A breakpoint instruction. The kernel executes the probed instruction from a copy.
     Breakpoint,
-    /// Of an [`Entry`](crate::Entry): ftrace calls the library directly.
+    /// ftrace calls the library directly, for an [`Entry`](crate::Entry).
     Entry,
-    /// Of a [`Tracepoint`](crate::Tracepoint): the kernel calls the library directly.
+    /// The tracepoint calls the library directly, for a [`Tracepoint`](crate::Tracepoint).
     Tracepoint,
 }
 
@@ -45,18 +46,18 @@ impl Mechanism {
     }
 }
 
-/// A registered probe of the kind `K`, alone or in a set.
+/// A registered probe of the kind `K`: a [`Probe`](super::Probe) or a member of a set.
 ///
-/// Context: any, unless a method says otherwise.
+/// Context: any, unless a method documents another one.
 ///
 /// # Invariants
 ///
 /// It is registered as long as there is a reference to it.
 #[repr(C)]
 pub struct Registered<K: Kind> {
-    /// The index of its target in a set; 0 for a single probe.
+    /// The index of its target in a set or a `Pending`; 0 for a single probe.
     pub(super) index: u32,
-    /// The error, if it was refused.
+    /// The error if the probe was refused.
     pub(super) refused: Cell<Option<Error>>,
     pub(super) raw: Opaque<K::Raw>,
 }
@@ -68,16 +69,15 @@ pub struct Registered<K: Kind> {
 /// `raw` must be the C struct of a registered probe.
 #[inline(always)]
 pub(crate) unsafe fn index_of<R: Raw>(raw: *const R) -> usize {
-    // SAFETY: By the safety requirements, `raw` is a field of a `Registered`, which begins with the
-    // index, two words of 4 bytes before it.
-    unsafe { raw.byte_sub(INDEX_SIZE).cast::<u32>().read() as usize }
+    // SAFETY: By the safety requirements, `raw` is the field at `RAW_OFFSET` of a `Registered`,
+    // which begins with the index.
+    unsafe { raw.byte_sub(RAW_OFFSET).cast::<u32>().read() as usize }
 }
 
-/// The size of what is before the C struct.
-const INDEX_SIZE: usize = size_of::<u32>() + size_of::<Option<Error>>();
+const RAW_OFFSET: usize = size_of::<u32>() + size_of::<Option<Error>>();
 
-// SAFETY: Fields that the kernel may write concurrently are read with volatile or atomic accesses,
-// and locks of the kernel and of the library serialise enabling and disabling.
+// SAFETY: Fields that the kernel writes are read by volatile or atomic accesses, and locks
+// serialise enabling and disabling.
 unsafe impl<K: Kind> Sync for Registered<K> {}
 
 /// Declares methods of [`Raw`] as methods of [`Registered`].
@@ -86,14 +86,14 @@ macro_rules! queries {
         $(
             $(#[$doc])*
             pub fn $name(&self) -> $type {
-                // SAFETY: By the type invariant.
+                // SAFETY: By the type invariant, the probe is registered.
                 unsafe { K::Raw::$name(self.as_raw()) }
             }
         )*
     };
 }
 
-/// Declares `enable` and `disable` for these probes.
+/// Declares `enable` and `disable` for `$probes`.
 macro_rules! switches {
     (|$this:ident| $probes:expr; $($(#[$doc:meta])* $name:ident = $on:literal;)*) => {
         $(
@@ -101,7 +101,7 @@ macro_rules! switches {
             pub fn $name(&self) -> Result {
                 may_wait()?;
                 let $this = self;
-                // SAFETY: By the type invariant, and the caller may sleep.
+                // SAFETY: By the type invariant, the probes are registered. The caller may sleep.
                 unsafe { K::Raw::arm($probes, $on) }
             }
         )*
@@ -111,7 +111,7 @@ pub(super) use switches;
 
 impl<K: Kind> Registered<K> {
     pub(super) const fn uninit(index: u32) -> Self {
-        const { assert!(offset_of!(Self, raw) == INDEX_SIZE) };
+        const { assert!(offset_of!(Self, raw) == RAW_OFFSET) };
         Self {
             index,
             refused: Cell::new(None),
@@ -124,7 +124,7 @@ impl<K: Kind> Registered<K> {
         self.raw.get()
     }
 
-    /// Returns the probe with this C struct.
+    /// Returns the probe with the C struct `raw`.
     ///
     /// # Safety
     ///
@@ -132,17 +132,16 @@ impl<K: Kind> Registered<K> {
     #[inline(always)]
     pub(super) unsafe fn from_raw(raw: *mut K::Raw) -> *mut Self {
         let raw = Opaque::cast_from(raw.cast_const()).cast_mut();
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `raw` is a field of a `Registered<K>`.
         unsafe { container_of!(raw, Self, raw) }
     }
 
-    /// Returns the address of the probed instruction, or `None` if the probe has none, as at a
-    /// tracepoint.
+    /// Returns the address of the probed instruction, or `None` for a tracepoint.
     ///
-    /// Of an [`Entry`](crate::Entry), that is the ftrace call at the entry of the function: a few
+    /// For an [`Entry`](crate::Entry), this is the ftrace call at the entry of the function: a few
     /// bytes after its symbol on arm64 and riscv64, and on x86-64 with `CONFIG_X86_KERNEL_IBT`.
     pub fn address(&self) -> Option<Address> {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant, the probe is registered.
         match unsafe { K::Raw::address(self.as_raw()) } {
             0 => None,
             address => Some(Address::new(address)),
@@ -150,37 +149,34 @@ impl<K: Kind> Registered<K> {
     }
 
     queries! {
-        /// Returns the place, to be printed: symbol and offset, or the name of the tracepoint.
+        /// Returns the location for display: symbol and offset, or the name of the tracepoint.
         location -> Location;
 
-        /// Returns how many hits the handler was not called for.
+        /// Returns the number of hits for which the handler was not called.
         ///
-        /// **Kprobes, overrides, return probes, timed or not:** A hit is missed if a handler of any
-        /// kprobe is running on that CPU (`kprobe::nmissed`). A return probe also misses a call if
-        /// it already follows as many calls as it can (`kretprobe::nmissed`, which wraps around to
-        /// 0 after 2³² - 1). This is the kernel's figure, and a lower bound:
+        /// **Kprobes, and all kinds based on them:** A hit is missed if a handler of any kprobe is
+        /// running on this CPU (`kprobe::nmissed`). A return probe also misses a call if it already
+        /// follows as many calls as it can (`kretprobe::nmissed`, which wraps to 0 after 2³² - 1).
+        /// This is the kernel's figure, and a lower bound:
         ///
-        /// - The kernel does not count atomically. If two CPUs miss at the same time, it may count
-        ///   only one, so hits and misses add up to the number of calls or slightly less. The
-        ///   handler can count its hits exactly, see [`Count`](crate::Count).
-        /// - The kernel counts a miss for all probes at the address, including disabled ones. A
-        ///   disabled probe has no hits, but may have misses.
-        /// - It does not count a call that an [`Override`](crate::Override) at this address
-        ///   returned from.
+        /// - The kernel does not count atomically, so hits and misses may add up to slightly less
+        ///   than the calls. The handler can count hits exactly, see [`Count`](crate::Count).
+        /// - The kernel counts a miss for all probes at the address, including disabled ones.
+        /// - The kernel does not count a call from which an [`Override`](crate::Override) at this
+        ///   address returned.
         ///
-        /// **Entry probes:** A hit is missed within the handler of an entry probe, of this or
-        /// another module, in the same context of the same task. The handler is called for a hit in
-        /// a softirq, interrupt or NMI that interrupts a handler, except in the first instructions
-        /// of an interrupt, before the kernel notes that there is one. Hits and misses add up to
-        /// the calls of the function while the probe was enabled, except for [calls that ftrace
-        /// leaves out](crate::entry#calls-that-ftrace-leaves-out).
+        /// **Entry probes:** A hit is missed within the handler of any entry probe, also of another
+        /// module, in the same context of the same task. A softirq, interrupt or NMI is another
+        /// context once the kernel has updated `preempt_count()`. Hits and misses add up to the
+        /// calls of the function while the probe was enabled, except for [calls that ftrace leaves
+        /// out](crate::entry#calls-that-ftrace-leaves-out).
         ///
-        /// **Tracepoints:** A hit is missed within a handler of this or another tracepoint, in the
-        /// same context of the same task. For example, a handler of `kmalloc` that allocates misses
-        /// its own allocation. The figure is exact.
+        /// **Tracepoints:** A hit is missed within a handler of any tracepoint, in the same context
+        /// of the same task. For example, a handler of `kmalloc` that allocates misses its own
+        /// allocation. The figure is exact.
         missed -> u64;
 
-        /// Returns how the kernel currently diverts the probed code to the handler.
+        /// Returns how the probed code currently calls the handler.
         mechanism -> Mechanism;
 
         /// Returns whether the probe is neither disabled nor gone.
@@ -188,8 +184,8 @@ impl<K: Kind> Registered<K> {
         /// A kprobe has no hits while kprobes are disabled globally, which a module cannot query.
         is_enabled -> bool;
 
-        /// Returns whether the module that contained the probed code has been unloaded. The probe
-        /// stays registered, but has no more hits.
+        /// Returns whether the probe is gone: the module with the probed code was unloaded. The
+        /// probe stays registered, but has no more hits.
         is_gone -> bool;
     }
 
@@ -198,13 +194,13 @@ impl<K: Kind> Registered<K> {
         /// Enables the probe.
         ///
         /// While kprobes are disabled globally (`kprobes/enabled` in debugfs), this takes effect
-        /// once they are enabled, which `enable_kprobe()` alone does not ensure.
+        /// once they are enabled globally.
         ///
         /// Context: process context; it sleeps. C functions: `enable_kprobe()`,
         /// `ftrace_set_filter_ips()`, `tracepoint_probe_register()`.
         ///
-        /// Errors: `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probed
-        /// code is gone; or the error of arming the probe, after which it stays disabled.
+        /// Errors: `EDEADLK` if the caller must not sleep, as in a handler; `EINVAL` if the probe
+        /// is gone; or the error of arming the probe, which then stays disabled.
         enable = true;
         /// Disables the probe.
         ///
@@ -215,7 +211,7 @@ impl<K: Kind> Registered<K> {
         /// `ftrace_set_filter_ips()`, `tracepoint_probe_unregister()`.
         ///
         /// Errors: `EDEADLK` if the caller must not sleep, as in a handler; or the error of
-        /// disarming the probe, after which it stays enabled.
+        /// disarming the probe, which then stays enabled.
         disable = false;
     }
 }

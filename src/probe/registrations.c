@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The list of the module's registrations, and what unregisters the rest at its end. */
+/* The list of the module's registrations, which are unregistered when the module is unloaded. */
 #include <linux/bug.h>
 #include <linux/completion.h>
 #include <linux/errno.h>
@@ -33,7 +33,7 @@ bool __kprobes kprobes_must_not_wait(void)
 	u32 why = preempt_count() | irqs_disabled() | rcu_preempt_depth();
 
 #ifdef CONFIG_TRACING
-	/* Handlers of tracepoints may be preempted; the others run with preemption off. */
+	/* Handlers of tracepoints may be preempted, so preempt_count() does not show them. */
 	why |= current->trace_recursion & (0xfU << KPROBES_IN_TRACEPOINT_BIT |
 					   0xfU << KPROBES_IN_ENTRY_BIT);
 #endif
@@ -41,8 +41,8 @@ bool __kprobes kprobes_must_not_wait(void)
 }
 
 /*
- * Returns 0 if object may hold a registration and the caller may sleep. If the current task ends in
- * a BUG(), its stack is freed without a drop.
+ * Returns 0 if object may contain a registration and the caller may sleep. The stack is refused
+ * because after a BUG(), it is freed but its objects are not dropped.
  */
 int kprobes_may_register(const void *object)
 {
@@ -52,9 +52,8 @@ int kprobes_may_register(const void *object)
 }
 
 /*
- * Never returns, where the kernel keeps using what the caller would free. TASK_IDLE keeps the hung
- * task detector quiet, which may be configured to panic, and TASK_FREEZABLE lets the machine
- * suspend.
+ * Never returns, because the caller would free memory that the kernel still uses. The hung task
+ * detector, which may panic, ignores TASK_IDLE. TASK_FREEZABLE lets the machine suspend.
  */
 void __kprobes kprobes_block_forever(void)
 {
@@ -64,14 +63,13 @@ void __kprobes kprobes_block_forever(void)
 }
 
 /*
- * What runs at the module's end refuses kprobes. By then, kill_kprobe() has removed the code by
- * which the kernel returns from a kprobe in this module, but not the breakpoint.
+ * Functions that run at the module's end are __kprobes: by then, kill_kprobe() has freed the copies
+ * of probed instructions of this module, but the breakpoints remain.
  */
 
 /*
- * Unregisters. The caller frees the memory when this function returns. In a context in which it
- * cannot wait for the handlers, it does not return: the registration stays registered and on the
- * list.
+ * Unregisters the probes and waits for their handlers; the caller may then free them. In atomic
+ * context, where this cannot wait, it ends in BUG(): the probes stay registered and on the list.
  */
 void __kprobes kprobes_remove_registration(struct kprobes_registration *reg)
 {
@@ -86,13 +84,13 @@ void __kprobes kprobes_remove_registration(struct kprobes_registration *reg)
 }
 
 /*
- * Unregisters and reports what is still registered after the module's exit or its failed init. By
- * then only handlers of watches use the list: they may create and drop probes until the watches are
- * unregistered. So those are first. They are at the end of the list, which handlers do not change.
+ * Unregisters and reports probes that are still registered after the module's exit or its failed
+ * init. Watches are first, because their handlers may still create and drop probes. Watches are at
+ * the end of the list, where nothing else is added.
  *
- * An empty list stays empty, because watches are on the list, too. So nothing takes the lock then:
- * the module is UNFORMED, its addresses belong to no module, and lockdep disables itself at the
- * first use of a static lock there. If the list has an entry, the lock has been taken before.
+ * If the list is empty, this does not take the lock: the module is UNFORMED, so its addresses
+ * belong to no module, and lockdep would disable itself at the first use of a static lock there.
+ * Without watches, nothing adds to the list.
  */
 static void __kprobes unregister_all(void *arg)
 {
@@ -108,14 +106,11 @@ static void __kprobes unregister_all(void *arg)
 		if (reg->address) {
 			name = symbol;
 			sprint_symbol(symbol, reg->address);
-			/*
-			 * For a symbol of this module, or of one that was unloaded, the kernel
-			 * prints the raw address, which must not get into the log.
-			 */
+			/* No symbol, as in an unloaded module: do not log the raw address. */
 			if (symbol[0] == '0')
 				scnprintf(symbol, sizeof(symbol), "%p", (void *)reg->address);
 		}
-		/* What has neither is the library's own. */
+		/* Registrations of the library itself have neither an address nor a name. */
 		if (name)
 			pr_warn("%s: left registered: %d at %s; unregistered now\n",
 				THIS_MODULE->name, reg->count, name);
@@ -131,10 +126,7 @@ static const struct kernel_param_ops registered_ops = {
 	.free = unregister_all,
 };
 
-/*
- * No argument of insmod can set this parameter: a parameter's name ends at the first "=", unless
- * that is its first character.
- */
+/* insmod cannot set a parameter whose name contains "=" after the first character. */
 static const struct kernel_param registered_param
 	__used __section("__param") __aligned(__alignof__(struct kernel_param)) = {
 	.name = "left=",

@@ -13,15 +13,15 @@ use crate::probe::{
     constructor, constructors, index_of, Handles, Kind, Options, Owner, Raw, Registered, Safe,
 };
 
-/// Probes of the kind `K` at several targets that share a handler. The context's `index()` tells
-/// the handler which of them was hit.
+/// Probes of the kind `K` at several targets that share a handler. The context's `index()` is the
+/// index of the target that was hit.
 ///
-/// Dropping the set unregisters them in one grace period and waits for running handlers, so it must
-/// not be dropped in a handler.
+/// Dropping the set unregisters all probes together and waits for running handlers, so it must not
+/// be dropped in a handler.
 ///
 /// # Invariants
 ///
-/// - `members` is never moved or resized, and `handler` of each points at that of the set.
+/// - `members` is never moved or resized, and `handler` of each points at the handler of the set.
 /// - Until the set is dropped, the members that were not refused are registered, `pointers` points
 ///   at each of them, and `entry` is on the module's list.
 #[pin_data(PinnedDrop)]
@@ -30,13 +30,13 @@ pub struct Set<K: Kind, H: Handles<K>> {
     #[pin]
     handler: H,
     members: KVVec<Member<K, H>>,
-    /// The members that are registered.
+    /// The registered members.
     pointers: KVVec<*mut K::Raw>,
     #[pin]
     pub(super) entry: ModuleEntry,
 }
 
-/// A target of a set that was refused, and why.
+/// A target of a set that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The index of the target.
@@ -51,20 +51,20 @@ pub(crate) struct Member<K: Kind, H> {
     handler: *const H,
 }
 
-// SAFETY: Probes may be unregistered by any task, and `H` is `Send`.
+// SAFETY: Any task may unregister probes, and `H` is `Send`.
 unsafe impl<K: Kind, H: Handles<K>> Send for Set<K, H> {}
 // SAFETY: `&Set` gives access to `&H` and `&Registered`, which are `Sync`.
 unsafe impl<K: Kind, H: Handles<K>> Sync for Set<K, H> {}
 
 impl<K: Safe, H: Handles<K>> Set<K, H> {
     constructors! {
-        /// Registers `handler` at all of the targets, or at none of them. With
-        /// [`Options::partial`], at those that are not refused.
+        /// Registers `handler` at all of the targets, or at none. With [`Options::partial`], skips
+        /// targets that are refused.
         ///
         /// Context: process context; it sleeps.
         ///
-        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused.
-        /// One log line has its index. `EINVAL` if there are no targets; `ENOMEM`.
+        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused,
+        /// whose index is logged; `EINVAL` if there are no targets; `ENOMEM`.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }
@@ -77,17 +77,17 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
             options: Options<K::Specific>,
         ) {
             let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
-            let find = move |_: &_| Ok((targets.len(), plan));
+            let resolve = move |_: &_| Ok((targets.len(), plan));
             let explain = move |index: u32, error| explain(targets[index as usize], error);
-            Self::register(find, options.partial, explain, handler)
+            Self::register(resolve, options.partial, explain, handler)
         }
     }
 
-    /// Registers a probe for each place that `find` finds. `find` is called with the lock of this
-    /// kind held, and returns the number of places and the plan for each. `explain` is called for
-    /// each that is refused.
+    /// Registers a probe for each target that `resolve` returns. `resolve` is called under the lock
+    /// of this kind, and returns the number of targets and the plan of each. `explain` is called
+    /// for each target that is refused.
     pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
-        find: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
+        resolve: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
         partial: bool,
         explain: impl Fn(u32, Error) + 'a,
         handler: impl PinInit<H, E> + 'a,
@@ -96,7 +96,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         Error: From<E>,
     {
         try_pin_init!(&this in Self {
-            // First, because the kernel may call it before the registration returns.
+            // First: the kernel may call it before the registration returns.
             handler <- handler,
             members: KVVec::new(),
             pointers: {
@@ -104,14 +104,14 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
                 let handler = unsafe { &raw const (*this.as_ptr()).handler };
                 may_register(handler)?;
                 let guard = K::Raw::lock()?;
-                let (count, plan) = find(&guard)?;
+                let (count, plan) = resolve(&guard)?;
                 *members = Member::all(count, handler)?;
-                // SAFETY: The handler is initialised and pinned, and the members are not resized;
-                // both are dropped after the probes are unregistered.
+                // SAFETY: The handler is initialised, and neither it nor the members move. Both are
+                // dropped after the probes are unregistered.
                 unsafe { Member::register(guard, members, partial, explain, plan)? }
             },
-            // SAFETY: Each of `pointers`, which are not resized, points at a registered probe.
-            // INVARIANT: This puts them on the list.
+            // SAFETY: Each of `pointers`, which do not move, points at a registered probe.
+            // INVARIANT: This adds it to the list.
             entry <- unsafe {
                 ModuleEntry::add::<K>(pointers[0], pointers.as_ptr(), pointers.len())
             },
@@ -123,13 +123,13 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         &self.handler
     }
 
-    /// Returns how many probes are registered.
+    /// Returns the number of registered probes.
     #[expect(clippy::len_without_is_empty, reason = "there is no empty set")]
     pub fn len(&self) -> usize {
         self.pointers.len()
     }
 
-    /// Returns the probe at the target with this index, or `None` if there is no such target or it
+    /// Returns the probe at the target with this index, or `None` if the target does not exist or
     /// was refused.
     pub fn get(&self, index: usize) -> Option<&Registered<K>> {
         self.members.get(index)?.registered()
@@ -141,7 +141,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         members.filter_map(|member| Some((member.index(), member.registered()?)))
     }
 
-    /// Iterates over the targets that were refused. Only [`Options::partial`] leaves any.
+    /// Iterates over the targets that were refused. Only an [`Options::partial`] set has any.
     pub fn refused(&self) -> impl Iterator<Item = Refusal> + '_ {
         self.members.iter().filter_map(|member| {
             Some(Refusal {
@@ -151,10 +151,9 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         })
     }
 
-    /// Returns the sum of what its probes have [missed](Registered::missed).
+    /// Returns the sum of [missed](Registered::missed) hits of all probes.
     pub fn missed(&self) -> u64 {
-        // SAFETY: By the type invariant, the members that were not refused are registered, or were
-        // until now.
+        // SAFETY: By the type invariant, these are registered, or in `drop`, were until now.
         let missed = |raw: &*mut K::Raw| unsafe { K::Raw::missed(*raw) };
         self.pointers.iter().map(missed).sum()
     }
@@ -162,14 +161,14 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     switches! {
         |this| &this.pointers;
         /// Enables all probes of the set, except those that are gone. If one cannot be enabled,
-        /// those before it in the set are disabled again.
+        /// those before it are disabled again.
         ///
         /// Context: process context; it sleeps.
         ///
         /// Errors: those of [`Registered::enable`]; `EINVAL` if all are gone.
         enable = true;
         /// Disables all probes of the set, see [`Registered::disable`]. If one cannot be disabled,
-        /// those before it in the set are enabled again.
+        /// those before it are enabled again.
         ///
         /// Context: process context; it sleeps.
         ///
@@ -187,8 +186,7 @@ impl<K: Kind, H: Handles<K>> fmt::Debug for Set<K, H> {
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Set<K, H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
-        // `remove`.
+        // SAFETY: This is the only call of `remove`.
         unsafe { self.entry.remove() };
         self.handler.unregistered(self.missed());
     }
@@ -215,7 +213,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
     /// # Safety
     ///
     /// The members must not move, and their handler must stay valid, until they are unregistered.
-    /// The callbacks of the plans must be for members of this type.
+    /// The plans must have callbacks for members of this type.
     unsafe fn register<'a>(
         guard: <K::Raw as Raw>::Guard,
         members: &mut [Self],
@@ -229,8 +227,8 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         }
 
         let mut first = None;
-        // SAFETY: By the safety requirements, the probes may be registered. The closures are called
-        // with pointers to members, which no other code accesses before they are enabled.
+        // SAFETY: By the safety requirements, the members and the handler stay valid. The closures
+        // get pointers to members, which no other code accesses before they are enabled.
         let registered = unsafe {
             K::Raw::register::<K>(
                 guard,
@@ -250,7 +248,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         };
         let error = match registered {
             Ok(0) => None,
-            // A partial set leaves the refused targets out, so that is the error of all others.
+            // A partial set skips targets that are refused, so this is not the error of a target.
             Err(error) if partial => return Err(error),
             Err(error) => Some(error),
             Ok(registered) => {
@@ -280,17 +278,16 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
     }
 }
 
-// SAFETY: A registered `raw` is the probe of a member, whose set's handler was initialised before
-// it.
+// SAFETY: `handler` of a member is initialised before the member is registered.
 unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Member<K, H> {
     type Handler = H;
 
     #[inline(always)]
     unsafe fn handler<'a>(raw: *mut K::Raw) -> &'a H {
-        // SAFETY: By the safety requirements, `raw` is the `registered` of a member.
+        // SAFETY: By the safety requirements, `raw` is that of a member.
         let member = unsafe { container_of!(Registered::<K>::from_raw(raw), Self, registered) };
         // SAFETY: The member is valid for `'a`, because dropping the set waits for running
-        // handlers. By the type invariant of `Set`, this is its handler, which is pinned.
+        // handlers. By the type invariant of `Set`, `handler` points at the pinned handler.
         unsafe { &*(*member).handler }
     }
 }

@@ -10,16 +10,14 @@ use crate::probe::{
 };
 use core::ops::Deref;
 
-/// A registered probe of the kind `K` and its handler.
+/// A registered probe of the kind `K` and its handler. It dereferences to [`Registered`].
 ///
 /// Initialising it registers the probe. Dropping it unregisters the probe and waits for running
 /// handlers, so it must not be dropped in a handler. Both sleep.
 ///
-/// It dereferences to [`Registered`], which has what the probe can be asked.
-///
 /// # Invariants
 ///
-/// `registered` is registered, and `entry` on the module's list, until the value is dropped.
+/// `registered` is registered, and `entry` is on the module's list, until the value is dropped.
 #[pin_data(PinnedDrop)]
 #[must_use = "dropping the probe unregisters it"]
 pub struct Probe<K: Kind, H: Handles<K>> {
@@ -31,7 +29,7 @@ pub struct Probe<K: Kind, H: Handles<K>> {
     handler: H,
 }
 
-// SAFETY: A probe may be unregistered by any task, and `H` is `Send`.
+// SAFETY: Any task may unregister a probe, and `H` is `Send`.
 unsafe impl<K: Kind, H: Handles<K>> Send for Probe<K, H> {}
 // SAFETY: `&Probe` gives access to `&H` and `&Registered`, which are `Sync`.
 unsafe impl<K: Kind, H: Handles<K>> Sync for Probe<K, H> {}
@@ -42,11 +40,12 @@ impl<K: Safe, H: Handles<K>> Probe<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// Errors: `EDEADLK` if the caller must not sleep: it is a handler, holds a spinlock, has
-        /// interrupts or preemption disabled, or is in an RCU section. `EINVAL` if the probe would
-        /// lie on the stack, see [the crate](crate#where-not-to-create-a-probe). `ENOMEM`. Those of
-        /// the kind: [kprobes](crate::kprobe#errors), [return probes](crate::kretprobe#errors),
-        /// [entry probes](crate::entry#errors), [tracepoints](crate::tracepoint#errors).
+        /// Errors: `EDEADLK` if the caller must not sleep: in a handler, under a spinlock, with
+        /// interrupts or preemption disabled, or in an RCU read-side critical section. `EINVAL` if
+        /// the probe would be on the stack, see [the crate](crate#where-not-to-create-a-probe).
+        /// `ENOMEM`. Those of the kind: [kprobes](crate::kprobe#errors), [return
+        /// probes](crate::kretprobe#errors), [entry probes](crate::entry#errors),
+        /// [tracepoints](crate::tracepoint#errors).
         for<'a> K::Target<'a>, Options<K::Specific>, register
     }
 }
@@ -60,10 +59,9 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
             options: Options<K::Specific>,
         ) {
             try_pin_init!(&this in Self {
-                // First, because the kernel may call it before the registration returns.
+                // First: the kernel may call it before the registration returns.
                 handler <- handler,
-                // SAFETY: The closure initialises `registered` if it returns `Ok`. The handler is
-                // initialised, and the fields do not move.
+                // SAFETY: If the closure returns `Ok`, `registered` is initialised. All is pinned.
                 registered <- unsafe {
                     pin_init::pin_init_from_closure(move |registered: *mut Registered<K>| {
                         registered.write(Registered::uninit(options.pending.unwrap_or(0)));
@@ -71,7 +69,7 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
                     })
                 },
                 // SAFETY: `registered` is registered and pinned, and is dropped after `remove`.
-                // INVARIANT: This puts it on the list.
+                // INVARIANT: This adds it to the list.
                 entry <- unsafe {
                     ModuleEntry::add::<K>((*this.as_ptr()).registered.as_raw(), ptr::null(), 0)
                 },
@@ -81,8 +79,8 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
 
     /// # Safety
     ///
-    /// `raw` must be a field of such a probe, pinned and not registered, beside a handler that is
-    /// initialised and not dropped before the probe is unregistered.
+    /// `raw` must be the C struct of a `Self`, pinned and not registered. The handler must be
+    /// initialised, and must not be dropped before the probe is unregistered.
     #[inline(always)]
     unsafe fn try_register(
         raw: *mut K::Raw,
@@ -92,7 +90,8 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
         may_register(raw)?;
         let guard = K::Raw::lock()?;
         let plan = |_| H::plan::<Self>(target, options);
-        // SAFETY: By the safety requirements. The callbacks are for probes of this type.
+        // SAFETY: By the safety requirements, `raw` and the handler, which the callbacks use, are
+        // valid until the probe is unregistered.
         let done = unsafe { K::Raw::register::<K>(guard, &mut [raw], plan, |_, error| Err(error)) };
         done.map(|_| ()).inspect_err(|&error| {
             if options.pending.is_none() {
@@ -125,16 +124,15 @@ impl<K: Kind, H: Handles<K>> fmt::Debug for Probe<K, H> {
 #[pinned_drop]
 impl<K: Kind, H: Handles<K>> PinnedDrop for Probe<K, H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, `entry` is on the list, and this is the only call of
-        // `remove`.
+        // SAFETY: This is the only call of `remove`.
         unsafe { self.entry.remove() };
-        // SAFETY: It was registered until now.
+        // SAFETY: The probe was registered until now.
         let missed = unsafe { K::Raw::missed(self.registered.as_raw()) };
         self.handler.unregistered(missed);
     }
 }
 
-// SAFETY: A registered `raw` is a field of a probe whose handler was initialised before it.
+// SAFETY: The handler is initialised before the probe is registered.
 unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Probe<K, H> {
     type Handler = H;
 
@@ -142,8 +140,8 @@ unsafe impl<K: Kind, H: Handles<K>> Owner<K::Raw> for Probe<K, H> {
     unsafe fn handler<'a>(raw: *mut K::Raw) -> &'a H {
         // SAFETY: By the safety requirements, `raw` is the `registered` of a `Probe<K, H>`.
         let probe = unsafe { container_of!(Registered::<K>::from_raw(raw), Self, registered) };
-        // SAFETY: The probe is valid for `'a`, because dropping it waits for running handlers. Only
-        // the handler is borrowed: `entry` may not be initialised yet.
+        // SAFETY: The handler is valid for `'a`, because dropping the probe waits for running
+        // handlers. The probe is not borrowed, because `entry` may not be initialised yet.
         unsafe { &(*probe).handler }
     }
 }

@@ -6,10 +6,9 @@
 #include "../bindings/probe.h"
 
 /*
- * Waits for running handlers, which read, for example, the table of entry probes and the listeners
- * of events with preemption disabled. If functions that RCU does not watch can be traced,
- * synchronize_rcu_tasks_rude() waits for those; else it does nothing. The lock waits for CPUs that
- * go offline or come online, see wait_for_cpus() in arming.c.
+ * Waits for running handlers, which have preemption disabled. synchronize_rcu_tasks_rude() waits
+ * for handlers where RCU does not watch, if the kernel lets ftrace trace such functions. The
+ * hotplug lock waits for CPUs that go offline or come online, see wait_for_cpus() in arming.c.
  */
 void __kprobes kprobes_wait(void)
 {

@@ -6,8 +6,7 @@
 
 use crate::prelude::*;
 
-/// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`). Kprobes on arm64 do
-/// not use it.
+/// The length of the ftrace call at a function's entry (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 4;
 
 /// Returns the length of a probed instruction.
@@ -16,7 +15,7 @@ pub(crate) fn instruction_len(_kp: &bindings::kprobe) -> usize {
     size_of::<u32>()
 }
 
-/// The instruction there while the function has no tracer (`aarch64_insn_gen_nop()`).
+/// The instruction in place of the ftrace call while it is disabled (`aarch64_insn_gen_nop()`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0xd503_201f_u32.to_le_bytes();
 
 /// A CPU register.
@@ -28,11 +27,11 @@ pub enum Register {
     Sp,
     /// The program counter.
     Pc,
-    /// The processor's state.
+    /// The processor state.
     Pstate,
 }
 
-/// Returns where a CPU register is saved.
+/// Returns a pointer to a saved CPU register.
 ///
 /// # Safety
 ///
@@ -80,11 +79,11 @@ pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
 /// The same of a 32-bit system call, in the lower half.
 pub(crate) use syscall_argument as compat_syscall_argument;
 
-/// The current task. No function is called for it, because ftrace could trace that.
+/// Returns the current task without a function call, which ftrace could trace.
 #[inline(always)]
 pub(crate) fn current() -> *mut task_struct {
     let task;
-    // SAFETY: The kernel keeps it there.
+    // SAFETY: The kernel keeps the pointer to the current task in `sp_el0`.
     unsafe {
         core::arch::asm!(
             "mrs {}, sp_el0",
@@ -99,13 +98,13 @@ pub(crate) fn current() -> *mut task_struct {
 ///
 /// # Safety
 ///
-/// [`preempt_disable`] must have been called before, and nothing that relies on it may follow.
+/// It must undo a call of [`preempt_disable`].
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     compiler_fence(Ordering::SeqCst);
-    // SAFETY: By the safety requirements, the count is this function's to decrement. As in
-    // `__preempt_count_dec_and_test()`, the other half of the word is 0 if a reschedule is due, and
-    // an interrupt may make it so in between.
+    // SAFETY: By the safety requirements, the count is not 0. As in
+    // `__preempt_count_dec_and_test()`, the upper half of the word is 0 if a reschedule is due,
+    // which an interrupt may write in between.
     unsafe {
         let both = current()
             .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
@@ -118,15 +117,16 @@ pub(crate) unsafe fn preempt_enable() {
     }
 }
 
-/// Returns where ftrace saves an argument or the stack pointer, and restores an argument from.
+/// Returns a pointer to a register that ftrace has saved: an argument, which ftrace restores, or
+/// the stack pointer.
 ///
 /// # Safety
 ///
-/// `fregs` must be what ftrace has passed to a callback that is running.
+/// ftrace must have passed `fregs` to a callback that is running.
 #[inline(always)]
 pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
     let fregs: *mut bindings::__arch_ftrace_regs = fregs.cast();
-    // SAFETY: By the safety requirements; the array has `x0` to `x8`.
+    // SAFETY: By the safety requirements, `fregs` is valid. Its array has `x0` to `x8`.
     unsafe {
         match name {
             Register::X(n) => (&raw mut (*fregs).regs)
@@ -137,7 +137,7 @@ pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> 
     }
 }
 
-/// The entry points of a system call, that of 64 bits first.
+/// The entry points of a system call; that of 64-bit programs is the first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __syscall_entries {

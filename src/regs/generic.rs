@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What arm64 and riscv64 share: a function returns to the address in a CPU register, and the
-//! `thread_info` with which a task begins has the CPU and `preempt_count()`.
+//! Code of arm64 and riscv64: a function returns to the address in a CPU register, and
+//! `task_struct` begins with a `thread_info` that has the CPU and `preempt_count()`.
 
 use super::{
     arch::*,
@@ -9,9 +9,8 @@ use super::{
 };
 use crate::prelude::*;
 
-/// Returns the `ftrace_ops` that ftrace calls at a function, whose address is before the function's
-/// entry. `None` in kernels without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. `read` reads kernel
-/// memory.
+/// Returns the `ftrace_ops` that ftrace calls at a function, from the literal before the function's
+/// entry, or `None` without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. `read` reads kernel memory.
 #[inline]
 pub(crate) fn ftrace_callee(ip: usize, read: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {
     // As in `ftrace_rec_set_ops()`.
@@ -32,7 +31,7 @@ pub(crate) fn ftrace_callee(ip: usize, read: impl FnOnce(usize) -> Option<usize>
 /// must return nonzero.
 #[inline]
 pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
+    // SAFETY: By the safety requirements, `regs` is valid for writes.
     unsafe {
         register(regs, Register::RESULT).write(ret);
         let caller = register(regs, Register::RETURN_ADDRESS).read();
@@ -40,13 +39,11 @@ pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
     }
 }
 
-/// Waits for nothing: an override returns straight to the caller, so no task is ever in the
-/// module's text.
+/// Does nothing: an override returns directly to the caller, not through the module's text.
 #[inline]
 pub(crate) fn wait_for_overridden() {}
 
-/// Increments this CPU's word at `count`, by `this_cpu_inc()`: no single instruction can do that
-/// here.
+/// Increments this CPU's word at `count`, by `this_cpu_inc()` in C.
 ///
 /// # Safety
 ///
@@ -57,8 +54,7 @@ pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     unsafe { bindings::kprobes_percpu_inc(count.cast()) };
 }
 
-/// Adds `n` to a counter that only this CPU writes. An interrupt may write it in between, hence
-/// atomic.
+/// Adds `n` to a counter that only this CPU writes. Atomic because an interrupt may write it, too.
 #[inline(always)]
 pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
@@ -68,32 +64,32 @@ pub(crate) fn local_add(counter: &AtomicU64, n: u64) {
 ///
 /// # Safety
 ///
-/// There must be a word of 32 bits at that offset.
+/// `struct thread_info` must have a 32-bit field at `offset`.
 #[inline(always)]
 pub(super) unsafe fn thread_info(offset: usize) -> u32 {
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements, the field exists. `current` is valid while it runs.
     unsafe { current().byte_add(offset).cast::<u32>().read_volatile() }
 }
 
 /// As `raw_smp_processor_id()`.
 #[inline(always)]
 pub(crate) fn cpu() -> u32 {
-    // SAFETY: A `thread_info` has the CPU at that offset.
+    // SAFETY: A `thread_info` has the CPU at this offset.
     unsafe { thread_info(bindings::KPROBES_TASK_CPU) }
 }
 
 /// As `preempt_count()`.
 #[inline(always)]
 pub(crate) fn preempt_count() -> u32 {
-    // SAFETY: A `thread_info` has the count at that offset. Interrupts leave it as they found it.
+    // SAFETY: A `thread_info` has the count at this offset.
     unsafe { thread_info(bindings::KPROBES_TASK_PREEMPT_COUNT) }
 }
 
-/// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
+/// Sets bit `BIT` of the 32-bit word at `AT` in `task`, except in a softirq, interrupt or NMI.
 ///
 /// # Safety
 ///
-/// `task` must be the current one. There must be a word that only its task writes.
+/// `task` must be the current one. Only the task itself must write the word.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
     task: *mut task_struct,
@@ -101,7 +97,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
     if preempt_count() & bindings::KPROBES_SOFTIRQ != 0 {
         return Entry::Interrupt;
     }
-    // SAFETY: By the safety requirements, the word is there. Interrupts leave it as they found it.
+    // SAFETY: By the safety requirements, the word exists. Interrupts restore it.
     unsafe {
         let word = task.byte_add(AT).cast::<u32>();
         let bits = word.read_volatile();
@@ -122,7 +118,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
 #[inline(always)]
 pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut task_struct) {
     compiler_fence(Ordering::SeqCst);
-    // SAFETY: By the safety requirements of this function.
+    // SAFETY: By the safety requirements, which include those of `enter_in_task`.
     unsafe {
         let word = task.byte_add(AT).cast::<u32>();
         word.write_volatile(word.read_volatile() & !(1 << BIT));
@@ -132,7 +128,7 @@ pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut t
 /// As `preempt_disable_notrace()`.
 #[inline(always)]
 pub(crate) fn preempt_disable() {
-    // SAFETY: The count is there. What interrupts this leaves it as it was.
+    // SAFETY: A `thread_info` has the count at this offset. Interrupts restore it.
     unsafe {
         let count = current()
             .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)

@@ -6,8 +6,7 @@
 
 use crate::prelude::*;
 
-/// The length of the half of the ftrace call that ftrace patches (`MCOUNT_INSN_SIZE`). Kprobes on
-/// riscv64 do not use it.
+/// The length of the half of the ftrace call that ftrace patches (`MCOUNT_INSN_SIZE`).
 pub(crate) const FTRACE_CALL: usize = 4;
 
 /// Returns the length of a probed instruction, which may be a compressed one.
@@ -20,15 +19,14 @@ pub(crate) fn instruction_len(kp: &bindings::kprobe) -> usize {
     }
 }
 
-/// The instruction there while the function has no tracer (`RISCV_INSN_NOP4`).
+/// The instruction in place of this half while it is disabled (`RISCV_INSN_NOP4`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = 0x13_u32.to_le_bytes();
 
 /// A CPU register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
-    /// `x1` to `x31`; another number is one of the two that is nearest. The arguments are in `x10`
-    /// to `x17`, the first of which gets the result; `x1` is the return address, `x2` the stack
-    /// pointer.
+    /// `x1` to `x31`; 0 is `x1`, and a larger number is `x31`. `x1` has the return address, `x2`
+    /// the stack pointer, and `x10` to `x17` the arguments. `x10` has the result, too.
     X(u8),
     /// The program counter.
     Pc,
@@ -36,7 +34,7 @@ pub enum Register {
     Status,
 }
 
-/// Returns where a CPU register is saved.
+/// Returns a pointer to a saved CPU register.
 ///
 /// # Safety
 ///
@@ -48,8 +46,7 @@ pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut us
         Register::X(n) => n.clamp(1, 31),
         Register::Status => 32,
     };
-    // SAFETY: By the safety requirements, `regs` is valid. It begins with `epc`, the registers in
-    // the order of their numbers, and `status`.
+    // SAFETY: `regs` is valid. It begins with `epc`, the registers by number, and `status`.
     unsafe { regs.cast::<usize>().add(n.into()) }
 }
 
@@ -80,11 +77,11 @@ pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
 /// The same of a 32-bit system call, in the lower half.
 pub(crate) use syscall_argument as compat_syscall_argument;
 
-/// The current task. No function is called for it, because ftrace could trace that.
+/// Returns the current task without a function call, which ftrace could trace.
 #[inline(always)]
 pub(crate) fn current() -> *mut task_struct {
     let task;
-    // SAFETY: The kernel keeps it there.
+    // SAFETY: The kernel keeps the pointer to the current task in `tp`.
     unsafe {
         core::arch::asm!(
             "mv {}, tp",
@@ -99,13 +96,11 @@ pub(crate) fn current() -> *mut task_struct {
 ///
 /// # Safety
 ///
-/// [`preempt_disable`](super::preempt_disable) must have been called before, and nothing that
-/// relies on it may follow.
+/// It must undo a call of [`preempt_disable`](super::preempt_disable).
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     compiler_fence(Ordering::SeqCst);
-    // SAFETY: By the safety requirements, the count is this function's to decrement. The flags are
-    // in the `thread_info`, and say whether a reschedule is due.
+    // SAFETY: By the safety requirements, the count is not 0. A `thread_info` begins with flags.
     unsafe {
         let count = current()
             .byte_add(bindings::KPROBES_TASK_PREEMPT_COUNT)
@@ -122,11 +117,12 @@ pub(crate) unsafe fn preempt_enable() {
     }
 }
 
-/// Returns where ftrace saves an argument or the stack pointer, and restores an argument from.
+/// Returns a pointer to a register that ftrace has saved: an argument, which ftrace restores, or
+/// the stack pointer.
 ///
 /// # Safety
 ///
-/// `fregs` must be what ftrace has passed to a callback that is running.
+/// ftrace must have passed `fregs` to a callback that is running.
 #[inline(always)]
 pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
     let offset = match name {
@@ -135,11 +131,11 @@ pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> 
         }
         _ => bindings::KPROBES_FREGS_SP,
     };
-    // SAFETY: By the safety requirements; these are offsets in what `fregs` points at.
+    // SAFETY: By the safety requirements, `fregs` is valid, and these are offsets of its fields.
     unsafe { fregs.byte_add(offset).cast() }
 }
 
-/// The entry points of a system call, that of 64 bits first.
+/// The entry points of a system call; that of 64-bit programs is the first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __syscall_entries {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The `ret` at which an overridden function continues. */
+/* The return instruction at which an overridden function continues. */
 #include <linux/kprobes.h>
 #include <linux/linkage.h>
 #include <linux/objtool.h>
@@ -7,7 +7,7 @@
 
 #include "../bindings/probe.h"
 
-/* A task may have been preempted at the return below. */
+/* Waits for tasks that were preempted at the return instruction below. */
 void __kprobes kprobes_wait_for_overridden(void)
 {
 	synchronize_rcu_tasks();

@@ -15,17 +15,17 @@ pub(crate) const FTRACE_CALL: usize = 5;
 #[inline]
 pub(crate) fn instruction_len(kp: &bindings::kprobe) -> usize {
     match kp.ainsn.size {
-        // The kernel does not decode an ftrace call.
+        // At an ftrace call, the kernel does not set the size.
         0 => FTRACE_CALL,
         size => size.into(),
     }
 }
 
-/// The instruction there while the function has no tracer (`x86_nops[5]`).
+/// The instruction in place of the ftrace call while it is disabled (`x86_nops[5]`).
 pub(crate) const FTRACE_NOP: [u8; FTRACE_CALL] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 
-/// Returns what the call at a function's entry leads to, if there is a call. `read` reads kernel
-/// memory.
+/// Returns the target of the call instruction at `ip`, or `None` if there is no call. `read` reads
+/// kernel memory.
 #[inline]
 pub(crate) fn ftrace_callee(
     ip: usize,
@@ -46,15 +46,14 @@ macro_rules! registers {
             $($register,)*
         }
 
-        /// Returns where a CPU register is saved.
+        /// Returns a pointer to a saved CPU register.
         ///
         /// # Safety
         ///
         /// `regs` must be valid.
         #[inline(always)]
         pub(crate) unsafe fn register(regs: *mut pt_regs, register: Register) -> *mut usize {
-            // SAFETY: By the safety requirements, `regs` is valid; this only computes addresses of
-            // fields.
+            // SAFETY: `regs` is valid; this only computes addresses of fields.
             unsafe {
                 match register {
                     $(Register::$register => &raw mut (*regs).$field,)*
@@ -89,8 +88,8 @@ impl Register {
     }
 }
 
-/// Returns the `n`th argument of a 64-bit system call, from the user's registers. Only system calls
-/// pass the fourth in `r10`.
+/// Returns the `n`th argument of a 64-bit system call, from the user's registers. The fourth is in
+/// `r10`, unlike that of a function.
 #[inline(always)]
 pub(crate) fn syscall_argument(regs: &pt_regs, n: usize) -> usize {
     match n {
@@ -111,18 +110,17 @@ pub(crate) fn compat_syscall_argument(regs: &pt_regs, n: usize) -> usize {
 /// # Safety
 ///
 /// `regs` must be the saved registers at the entry of a function that need not run. The handler
-/// must return nonzero, and who unregisters its probe must call [`wait_for_overridden`].
+/// must return nonzero. [`wait_for_overridden`] must be called after its probe is unregistered.
 #[inline]
 pub(crate) unsafe fn override_function(regs: *mut pt_regs, ret: usize) {
-    // SAFETY: By the safety requirements, `regs` is valid for writing.
+    // SAFETY: By the safety requirements, `regs` is valid for writes.
     unsafe {
         (*regs).ax = ret;
         (*regs).ip = bindings::kprobes_just_return as *const () as usize;
     }
 }
 
-/// Waits until no task is at the `ret` of an override, which is in the module's text. A task may
-/// have been preempted there.
+/// Waits for tasks that were preempted at the `ret` of an override, which is in the module's text.
 #[inline]
 pub(crate) fn wait_for_overridden() {
     // SAFETY: The function only waits.
@@ -137,8 +135,7 @@ pub(crate) fn wait_for_overridden() {
 #[inline(always)]
 pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     #[cfg(CONFIG_SMP)]
-    // SAFETY: By the safety requirements, there is such a word on each CPU, relative to `gs`. A
-    // single instruction cannot be interrupted or migrated.
+    // SAFETY: By the safety requirements, each CPU has this word, relative to `gs`.
     unsafe {
         asm!("inc qword ptr gs:[{}]", in(reg) count, options(nostack));
     }
@@ -149,11 +146,11 @@ pub(crate) unsafe fn this_cpu_inc(count: *mut u64) {
     }
 }
 
-/// Reads a static per-CPU word of 32 bits of this CPU.
+/// Reads a static 32-bit per-CPU variable.
 macro_rules! this_cpu_u32 {
     ($word:path) => {{
         let value: u32;
-        // SAFETY: `gs` leads to the CPU's own.
+        // SAFETY: `gs` is the base of this CPU's variables.
         unsafe {
             asm!(
                 "mov {:e}, gs:[rip + {}]",
@@ -185,11 +182,11 @@ pub(crate) fn cpu() -> u32 {
     0
 }
 
-/// The current task. No function is called for it, because ftrace could trace that.
+/// Returns the current task without a function call, which ftrace could trace.
 #[inline(always)]
 pub(crate) fn current() -> *mut task_struct {
     let task;
-    // SAFETY: `gs` leads to the CPU's own; it is this task's as long as the task runs.
+    // SAFETY: `gs` is the base of this CPU's variables. After a migration, the value is the same.
     unsafe {
         asm!(
             "mov {}, gs:[rip + {}]",
@@ -204,21 +201,20 @@ pub(crate) fn current() -> *mut task_struct {
 /// As `preempt_count()`; the bit `PREEMPT_NEED_RESCHED` is not masked.
 #[inline(always)]
 pub(crate) fn preempt_count() -> u32 {
-    // Where the task may leave the CPU, that of the next says the same of interrupts.
+    // A task that can migrate is in no interrupt on either CPU.
     this_cpu_u32!(bindings::__preempt_count)
 }
 
-/// Sets bit `BIT` of the word at `AT` in `task`, unless in an interrupt.
+/// Sets bit `BIT` of the 32-bit word at `AT` in `task`, except in a softirq, interrupt or NMI.
 ///
 /// # Safety
 ///
-/// `task` must be the current one. There must be a word that only its task writes.
+/// `task` must be the current one. Only the task itself must write the word.
 #[inline(always)]
 pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
     task: *mut task_struct,
 ) -> Entry {
-    // SAFETY: By the safety requirements, the word is there. Interrupts in between leave it as they
-    // found it.
+    // SAFETY: By the safety requirements, the word exists. Interrupts restore it.
     unsafe {
         asm!(
             "test dword ptr gs:[rip + {count}], {interrupts}",
@@ -245,7 +241,7 @@ pub(crate) unsafe fn enter_in_task<const AT: usize, const BIT: u32>(
 /// [`enter_in_task`] must have set it in `task`.
 #[inline(always)]
 pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut task_struct) {
-    // SAFETY: By the safety requirements of this function.
+    // SAFETY: By the safety requirements, which include those of `enter_in_task`.
     unsafe {
         asm!(
             "btr dword ptr [{} + {}], {}",
@@ -260,7 +256,7 @@ pub(crate) unsafe fn leave_in_task<const AT: usize, const BIT: u32>(task: *mut t
 /// As `preempt_disable_notrace()`.
 #[inline(always)]
 pub(crate) fn preempt_disable() {
-    // SAFETY: `gs` leads to the CPU's own. What interrupts this leaves the count as it was.
+    // SAFETY: `gs` is the base of this CPU's variables. Interrupts restore the count.
     unsafe {
         asm!(
             "inc dword ptr gs:[rip + {}]",
@@ -270,7 +266,7 @@ pub(crate) fn preempt_disable() {
     }
 }
 
-/// The size of `__preempt_count`, with the bit for a reschedule.
+/// The size of `__preempt_count`, including the bit `PREEMPT_NEED_RESCHED`.
 #[cfg(CONFIG_HAS_SEPARATE_PREEMPT_RESCHED_BITS)]
 macro_rules! preempt_count_size {
     () => {
@@ -288,18 +284,18 @@ macro_rules! preempt_count_size {
 ///
 /// # Safety
 ///
-/// [`preempt_disable`] must have been called before, and nothing that relies on it may follow.
+/// It must undo a call of [`preempt_disable`].
 #[inline(always)]
 pub(crate) unsafe fn preempt_enable() {
     #[cfg(CONFIG_PREEMPTION)]
-    // SAFETY: By the safety requirements, the count is this function's to decrement. It is 0 if no
-    // one else has disabled preemption and a reschedule is due, for the bit for that is inverted.
+    // SAFETY: By the safety requirements, the count is not 0. The word becomes 0 if preemption is
+    // enabled and a reschedule is due, because `PREEMPT_NEED_RESCHED` is inverted.
     unsafe {
         asm!(
             concat!("dec ", preempt_count_size!(), " ptr gs:[rip + {}]"),
             "jz {}",
             sym bindings::__preempt_count,
-            // SAFETY: As for `preempt_enable_notrace()`, whose cold half this is.
+            // SAFETY: Preemption is enabled, as where `preempt_enable_notrace()` calls it.
             label { unsafe { bindings::kprobes_preempt_schedule() } },
             options(nostack),
         );
@@ -315,15 +311,16 @@ pub(crate) unsafe fn preempt_enable() {
     }
 }
 
-/// Returns where ftrace saves an argument or the stack pointer, and restores an argument from.
+/// Returns a pointer to a register that ftrace has saved: an argument, which ftrace restores, or
+/// the stack pointer.
 ///
 /// # Safety
 ///
-/// `fregs` must be what ftrace has passed to a callback that is running.
+/// ftrace must have passed `fregs` to a callback that is running.
 #[inline(always)]
 pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> *mut usize {
-    // SAFETY: By the safety requirements. Here it is a `struct pt_regs`, of which the arguments and
-    // the pointers of instruction, stack and frame are filled in.
+    // SAFETY: By the safety requirements, `fregs` is valid. It contains a `struct pt_regs`, in
+    // which the arguments, `ip`, `sp` and `bp` are filled in.
     unsafe {
         register(
             &raw mut (*fregs.cast::<bindings::__arch_ftrace_regs>()).regs,
@@ -332,7 +329,7 @@ pub(crate) unsafe fn entry_register(fregs: *mut ftrace_regs, name: Register) -> 
     }
 }
 
-/// The entry points of a system call, that of 64 bits first.
+/// The entry points of a system call; that of 64-bit programs is the first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __syscall_entries {

@@ -16,7 +16,7 @@ use super::*;
 
 /// The library's own, as this module has them.
 const HELPERS: &str = "attacks:kprobes_add_registration,attacks:kprobes_enable,\
-    attacks:kprobes_enable_all,attacks:kprobes_may_register,attacks:kprobes_place_flags,\
+    attacks:kprobes_enable_all,attacks:kprobes_may_register,attacks:kprobes_hashed_flags,\
     attacks:kprobes_entry_watch";
 const KERNEL: &str = "register_kprobe,enable_kprobe,disable_kprobe,unregister_kprobes,\
     register_kretprobe,unregister_kretprobes,mutex_lock,synchronize_rcu,ftrace_set_filter_ip,\
