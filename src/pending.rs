@@ -18,7 +18,7 @@ use kernel::{
 pub enum State {
     /// Its module has not been loaded yet.
     Waiting,
-    /// It is registered, because its module is loaded.
+    /// It is registered.
     Registered,
     /// Its module was unloaded.
     Gone,

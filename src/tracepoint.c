@@ -166,7 +166,7 @@ static int __kprobes enable(struct kprobes_tracepoint *tp, bool on)
 /* Adds the handler to the tracepoint, or removes it. Does nothing if it is gone. */
 int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 {
-	/* Do not take the lock first at the module's end, see unregister_all(). */
+	/* At the module's end, do not use the lock for the first time, see unregister_all(). */
 	if (READ_ONCE(tp->enabled) == on)
 		return 0;
 	guard(mutex)(&lock);

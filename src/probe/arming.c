@@ -105,7 +105,7 @@ void __kprobes kprobes_unregister(void **probes, unsigned int n, bool returns)
 		if (errno)
 			cannot_disarm(*probe, errno);
 	}
-	/* Before the kernel frees memory here, and before the caller does. */
+	/* Once before the kernel frees memory, and once before the caller does. */
 	wait_for_cpus();
 	if (returns)
 		unregister_kretprobes((struct kretprobe **)probes, n);

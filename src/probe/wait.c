@@ -6,9 +6,9 @@
 #include "../bindings/probe.h"
 
 /*
- * Waits for running handlers, which have preemption disabled. synchronize_rcu_tasks_rude() waits
- * for handlers where RCU does not watch, if the kernel lets ftrace trace such functions. The
- * hotplug lock waits for CPUs that go offline or come online, see wait_for_cpus() in arming.c.
+ * Waits for handlers that read the table of entry probes or the listeners of events, for which
+ * preemption is disabled. synchronize_rcu_tasks_rude() waits for those at functions that RCU does
+ * not watch, if ftrace can trace such functions. For the hotplug lock, see arming.c.
  */
 void __kprobes kprobes_wait(void)
 {
