@@ -56,7 +56,7 @@ impl<P: Arm> Armed<P> {
                         event: event.0.get(),
                         reg,
                         arm: Some(P::ARM),
-                        wanted: false,
+                        counted: false,
                         next: ptr::null_mut(),
                     });
                 }

@@ -60,11 +60,11 @@ static int get(struct kprobes_binding *binding)
 {
 	int ret;
 
-	if (binding->wanted)
+	if (binding->counted)
 		return 0;
 	ret = binding->reg->users ? 0 : arm(binding, true);
 	if (!ret) {
-		binding->wanted = true;
+		binding->counted = true;
 		binding->reg->users++;
 	}
 	return ret;
@@ -74,9 +74,9 @@ static void put(struct kprobes_binding *binding)
 {
 	int ret;
 
-	if (!binding->wanted)
+	if (!binding->counted)
 		return;
-	binding->wanted = false;
+	binding->counted = false;
 	if (--binding->reg->users)
 		return;
 	ret = arm(binding, false);

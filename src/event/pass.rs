@@ -172,7 +172,7 @@ unsafe fn to_file<F: Fields, At: Place>(
                 .read_volatile()
         };
         // SAFETY: By the safety requirements, `file` is valid.
-        if flags & bindings::KPROBES_FILE_LOOK != 0 && unsafe { soft_disabled(file, flags) } {
+        if flags & bindings::KPROBES_FILE_CHECK != 0 && unsafe { soft_disabled(file, flags) } {
             return;
         }
         let mut buffer = MaybeUninit::<bindings::trace_event_buffer>::uninit();
