@@ -8,9 +8,7 @@ use super::show::*;
 use crate::prelude::*;
 use core::fmt;
 
-/// A distribution of values. A [`HistogramMap`] has one for each key.
-///
-/// Each CPU counts separately; reading sums all CPUs. No value is ever discarded.
+/// A distribution of values. A [`HistogramMap`] has one for each key. No value is ever discarded.
 ///
 /// # Examples
 ///
@@ -78,8 +76,7 @@ impl Histogram {
         self.0.read().total()
     }
 
-    /// Empties the histogram and returns its former counts as a map with one entry, whose key is
-    /// `()`. [`Row::distribution`](super::Row::distribution) of that entry returns the buckets:
+    /// Empties the histogram and returns its former counts, as the only entry of a map:
     /// `for row in histogram.drain()?.iter() { row.distribution() ... }`.
     ///
     /// Context and errors: as [`HistogramMap::drain`].
