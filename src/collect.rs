@@ -14,9 +14,9 @@
 //! if handlers read values back or remove single keys: each operation locks one bucket.
 //!
 //! Each map has a fixed capacity, so handlers allocate nothing. Handlers may use maps and
-//! histograms in any context, NMIs included. What a map cannot store, it discards and counts in
-//! `dropped()`. A key and its value have at most 2040 bytes together. Create, read, drain and free
-//! maps and histograms in process context.
+//! histograms in any context, NMIs included. A map that cannot store something discards it, and
+//! counts that in `dropped()`. A key and its value have at most 2040 bytes together. Create, read,
+//! drain and free maps and histograms in process context.
 //!
 //! In a [`CountMap`], a [`Histogram`] and a [`HistogramMap`], each CPU has its own counters. Unless
 //! its key is new, a hit writes only memory of its CPU. Reading sums all CPUs, without a snapshot:

@@ -24,8 +24,7 @@ pub trait Place {
     #[doc(hidden)]
     fn stack(hit: Self::Hit, frame: usize, to: &mut [Address]);
 
-    /// Returns the `preempt_count()` of the probed code. Only its softirq, hardirq and NMI bits are
-    /// valid.
+    /// Returns the softirq, hardirq and NMI bits of the `preempt_count()` of the probed code.
     #[doc(hidden)]
     #[inline(always)]
     fn preempt_count(_hit: Self::Hit) -> u32 {
@@ -383,13 +382,12 @@ macro_rules! arguments {
             /// from its register in the C calling convention. x86-64 passes six arguments in
             /// registers, arm64 and riscv64 eight.
             ///
-            /// Use this at the entry of the function; further in, the register may have another
-            /// value.
+            /// After the entry of the function, the register may have another value.
             ///
             /// A struct of up to 16 bytes passed by value takes one register for each 8 bytes. A
             /// larger struct is on the stack on x86-64; on arm64 and riscv64, one register points
-            /// at it. A function on x86-64 that returns a larger struct has an additional first
-            /// argument, the pointer to the result.
+            /// at it. On x86-64, the first argument of a function that returns a larger struct is a
+            /// pointer to the result.
             $(#[$cfg])?
             #[inline(always)]
             pub fn $arg<T: FromWord>(&self) -> T {
@@ -425,8 +423,7 @@ impl<At: AtCall> Context<'_, At> {
         #[cfg(not(CONFIG_X86_64))] 7 arg7 set_arg7;
     }
 
-    /// Returns the first arguments of the probed function, up to six, as a tuple of types like
-    /// those of [`arg0`](Context::arg0).
+    /// Returns up to six arguments of the probed function as a tuple, see [`arg0`](Context::arg0).
     #[inline(always)]
     pub fn args<T: FromWords>(&self) -> T {
         T::from_words(|n| At::argument(self.hit, n))

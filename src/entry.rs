@@ -5,8 +5,8 @@
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 //!
 //! An [`Entry`] costs a third of a [`Kprobe`](crate::Kprobe) at the same function, and an
-//! [`EntrySet`] may have all functions of the kernel. Its [`Context`] has the arguments, but not
-//! the other registers.
+//! [`EntrySet`] may have all functions of the kernel. The [`Context`] of a handler has the
+//! arguments, but no other registers.
 //!
 //! Context: probed context, preemption disabled. Handlers must not sleep, and must not wait for
 //! locks, see [`crate::kprobe`]. They may run on several CPUs at once.
@@ -21,18 +21,15 @@
 //!
 //! # Calls that ftrace leaves out
 //!
-//! If a function has several tracers, ftrace calls them in a loop with a recursion guard. In the
-//! same context of the same task, the loop may nest once, but not twice. ftrace drops a call, which
-//! is then neither a hit nor a miss, if
-//!
-//! - the function has another tracer beside the entry probe,
-//! - a tracer's callback makes the call, within the callback of another tracer, and
-//! - the loop has called both callbacks: each is at a function with several tracers, or its
-//!   `ftrace_ops` asks ftrace for recursion protection or for an RCU check.
+//! If a function has several tracers, ftrace enters a recursion guard before it calls them. It does
+//! the same for a single tracer whose `ftrace_ops` asks for recursion protection or an RCU check.
+//! In one context of a task, the guard can be entered twice. When a function with several tracers
+//! is called inside two such callbacks, ftrace calls none of its tracers: for an entry probe, the
+//! call is neither a hit nor a miss.
 //!
 //! Example: the function tracer is at `f` and `g`, a kprobe at `f` calls `g`, and the handler of an
-//! entry probe at `g` calls `g`. Without the function tracer, that second call is missed. With it,
-//! ftrace calls no tracer, so the library cannot count the call.
+//! entry probe at `g` calls `g` again. ftrace drops that second call of `g`. Without the function
+//! tracer, it is missed.
 //!
 //! # Interaction with other tracers and modules
 //!
@@ -171,10 +168,9 @@ impl<H: Handler> EntrySet<H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// Errors: `EINVAL` if a pattern is malformed, and `ENOENT` if it matches no function, with
-        /// its index in a log line; `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if the
-        /// layout of the kernel's filters is unknown; the errors of [entry
-        /// probes](crate::entry#errors).
+        /// Errors: `EINVAL` if a pattern is malformed, `ENOENT` if it matches no function; one log
+        /// line has its index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if the
+        /// layout of the kernel's filters is unknown; those of [entry probes](crate::entry#errors).
         #[inline]
         pub fn matching<'a>(handler, pattern: &'a CStr) {
             Self::matching_with_options(pattern, Options::default(), handler)

@@ -7,11 +7,11 @@
 //! [`trace_event!`](crate::trace_event) declares a record and its event. The event has a directory
 //! in `/sys/kernel/tracing/events`, like those of the kernel's `TRACE_EVENT()`.
 //!
-//! The listeners of an event are the tracefs instances in which it is enabled or has a trigger,
-//! perf, and BPF programs. An event can arm a probe, see [`Armed`]: the first listener enables the
-//! probe, and the last one to detach disables it. If enabling the probe fails, enabling the event
-//! fails with that error. A trigger cannot be refused: then an error is logged, and the next
-//! listener retries.
+//! The listeners of an event are perf, BPF programs, and the tracefs instances in which the event
+//! is enabled or has a trigger. An event can arm a probe, see [`Armed`]: the first listener enables
+//! the probe, and the last one to detach disables it. If enabling the probe fails, enabling the
+//! event fails with that error. A trigger cannot be refused; for a trigger, an error is logged, and
+//! the next listener retries.
 //!
 //! tracefs and perf report lost records, with one exception: perf drops a record without counting
 //! it while perf handles another event on this CPU in the same context (task, softirq, interrupt or

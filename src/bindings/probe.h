@@ -15,7 +15,7 @@ struct kprobes_registration {
 	unsigned long address;
 	const char *name;
 	void **probes;
-	/* A probe outside of a set: probes points here. A watch stores its own address. */
+	/* The only element of probes outside of a set. A watch has its own address here. */
 	void *single;
 	unsigned int count;
 	/* Number of events with listeners that keep the probes enabled. */

@@ -91,9 +91,8 @@ impl Shape for Buckets {
 /// key at the same time, each takes an entry, and all but one of these are then freed. So the
 /// capacity should be the expected number of keys plus the number of CPUs.
 ///
-/// A full map discards additions to new keys and counts them in [`dropped`](Keyed::dropped). So all
-/// that handlers have added is the sum of the drained counts, the counts in the map, and
-/// `dropped()`.
+/// A full map discards additions to new keys and counts them in [`dropped`](Keyed::dropped). The
+/// drained counts, the counts in the map and `dropped()` add up to all that handlers have added.
 ///
 /// The size of an entry is 16 to 20 bytes, plus 8 bytes per word of its key, plus 8 bytes per
 /// counter on each possible CPU. An entry of a [`CountMap`] has one counter, an entry of a
@@ -164,7 +163,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// `at` must be smaller than the shape's width.
     #[inline(always)]
     unsafe fn add_at(&self, key: K, at: usize, n: u64) {
-        // A module may implement `words`. If it sleeps there, `table` must not be in use yet.
+        // Not with preemption disabled, because a module may implement `words`.
         let key = key.words();
         let guard = NoPreempt::new();
         let table = self.live.get(&guard);
@@ -316,8 +315,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
         for row in self.iter() {
             rows.push(row, GFP_KERNEL | __GFP_NOWARN)?;
         }
-        // SAFETY: `rows` has `rows.len()` initialised rows, which may be moved. `compare` takes
-        // pointers to rows.
+        // SAFETY: `rows` has this length, and its elements may be moved. `compare` compares them.
         unsafe {
             bindings::sort(
                 rows.as_mut_ptr().cast(),

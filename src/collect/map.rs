@@ -173,7 +173,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         };
         let mut entry = locked.bucket.first.load(Ordering::Relaxed);
         while let Some(here) = self.entry(entry) {
-            // SAFETY: By the type invariant, it is initialised, and ours while we hold the lock.
+            // SAFETY: By the type invariant, the entry is initialised. The lock is held.
             let (other, value) = unsafe { (*here.content.get()).assume_init_mut() };
             if other.same(key) {
                 return work(at, Some((entry, &raw mut *value)));
@@ -200,7 +200,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
             return None;
         };
         let (bucket, entry) = (self.buckets.get(at)?, self.entry(new)?);
-        // SAFETY: By the type invariant, it is ours.
+        // SAFETY: By the type invariant, only this CPU accesses the entry.
         unsafe { (*entry.content.get()).write((key, value)) };
         let next = bucket.first.load(Ordering::Relaxed);
         entry.next.store(next, Ordering::Relaxed);
@@ -248,7 +248,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         let key = key.words();
         let done = self.with(&key, |at, entry| match entry {
             Some((_, value)) => {
-                // SAFETY: It is the value of the entry, and ours while we hold the lock.
+                // SAFETY: `value` is that of an entry in the bucket, whose lock is held.
                 change(unsafe { &mut *value });
                 Some(())
             }
@@ -263,7 +263,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     #[inline]
     pub fn get(&self, key: K) -> Option<V> {
         self.with(&key.words(), |_, entry| {
-            // SAFETY: It is the value of the entry, and ours while we hold the lock.
+            // SAFETY: `value` is that of an entry in the bucket, whose lock is held.
             entry.map(|(_, value)| unsafe { value.read() })
         })
     }
@@ -275,7 +275,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     pub fn take(&self, key: K) -> Option<V> {
         self.with(&key.words(), |at, entry| {
             let (entry, value) = entry?;
-            // SAFETY: It is the value of the entry, which is ours until it is removed.
+            // SAFETY: `value` is that of an entry in the bucket, whose lock is held.
             let value = unsafe { value.read() };
             self.remove(at, entry)?;
             Some(value)
@@ -320,7 +320,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         if here.in_bucket.load(Ordering::Relaxed) != in_bucket {
             return None;
         }
-        // SAFETY: By the type invariant, it is initialised, and ours while we hold the lock.
+        // SAFETY: By the type invariant, the entry is initialised. The lock is held.
         let (key, value) = unsafe { (*here.content.get()).assume_init() };
         Some(work(at, K::from_words(key), value))
     }

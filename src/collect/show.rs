@@ -375,8 +375,8 @@ where
     }
 }
 
-/// Shows a line for each probe: that of a set if the probe is registered, otherwise its state. The
-/// last line of the text has the misses of all registrations.
+/// Shows each probe on a line: as in a set if the probe is registered, otherwise only its state.
+/// The last line of the text has the misses of all registrations.
 impl<K: Kind, H: Handles<K>> View for Pending<K, H>
 where
     Self: 'static,
@@ -412,8 +412,8 @@ impl<const N: usize> View for PerCpuCounts<N> {
 }
 
 /// Adds files to the debugfs directory of a [`Scope`](kernel::debugfs::Scope), which owns the data
-/// that the files show. Dropping the scope removes the directory. Without `CONFIG_DEBUG_FS`, no
-/// files are created, without an error.
+/// that the files show. Dropping the scope removes the directory. Without `CONFIG_DEBUG_FS`, the
+/// methods do nothing.
 ///
 /// # Examples
 ///

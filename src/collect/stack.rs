@@ -20,8 +20,7 @@ display_by_core!([const N: usize] Stack<N>);
 const MAX_FRAMES: usize = 127;
 
 /// The kernel stack at a hit, from [`Context::stack`]: up to `N` return addresses, the innermost
-/// first. It can be a key of a map. It takes `8 * N` bytes, as a local variable of a handler on the
-/// stack of the probed code.
+/// first. It can be a key of a map. It takes `8 * N` bytes, in a handler on the same kernel stack.
 ///
 /// `{}` displays it as symbols in one line: `ksys_read+0x6f <- do_syscall_64+0xa1`. `{:#}` displays
 /// each symbol on a line of its own, as bpftrace prints `kstack`:
@@ -95,7 +94,7 @@ impl<At: Place> Context<'_, At> {
     /// |---|---|
     /// | at the entry of a function, by any kind of probe | the caller of the function |
     /// | at an instruction inside a function, in `pre` | the caller of the function |
-    /// | the same, in `post` | the caller of the function that runs next; after a call instruction, this is the probed function |
+    /// | the same, in `post` | the caller of the function of the next instruction: after a call, the probed function |
     /// | at the return of a function | the caller of the function |
     /// | at a tracepoint | the function that has the tracepoint |
     ///

@@ -48,7 +48,7 @@ pub(super) fn secret(capacity: usize) -> Result<[u64; 2]> {
     Ok(unsafe { [bindings::get_random_u64(), bindings::get_random_u64()] })
 }
 
-/// Guard with preemption disabled: the current CPU and the live table do not change.
+/// A guard that disables preemption, so that the current CPU and the live table do not change.
 pub(super) struct NoPreempt(());
 
 impl NoPreempt {
@@ -333,8 +333,7 @@ impl<T> Live<T> {
     /// Returns the object.
     #[inline(always)]
     pub(super) fn get<'a>(&'a self, _guard: &'a NoPreempt) -> &'a T {
-        // SAFETY: By the type invariant, the pointer is valid. `replace` waits for sections with
-        // preemption disabled before it returns the reference.
+        // SAFETY: By the type invariant, the pointer is valid. `replace` waits for this guard.
         unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
@@ -345,14 +344,13 @@ impl<T> Live<T> {
     pub(super) fn read(&self) -> Arc<T> {
         let _guard = rcu::read_lock();
         let current = self.0.load(Ordering::Acquire);
-        // SAFETY: By the type invariant, the pointer is from `into_raw`. `replace` waits for RCU
-        // before it returns the reference, and `ManuallyDrop` does not drop it.
+        // SAFETY: By the type invariant, the pointer is from `into_raw`, and `ManuallyDrop` keeps
+        // its reference. `replace` waits for this RCU section.
         let current = core::mem::ManuallyDrop::new(unsafe { Arc::from_raw(current) });
         Arc::clone(&current)
     }
 
-    /// Replaces the object with `next`, waits until no handler uses the former object, and returns
-    /// that.
+    /// Replaces the object with `next`. Returns the former object once no handler uses it.
     ///
     /// Context: process context; it sleeps.
     #[inline]

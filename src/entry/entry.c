@@ -46,9 +46,8 @@ void __kprobes kprobes_preempt_schedule(void)
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 /*
- * Without PERMANENT, kernel.ftrace_enabled = 0 would stop the hits without an error. With it, Linux
- * 7.2 refuses the 0 while the ops is registered (EBUSY), and refuses the ops while it is 0. From
- * Linux 7.3 on, it cannot be set to 0.
+ * Without PERMANENT, kernel.ftrace_enabled = 0 would stop all hits on Linux 7.2. With it, either
+ * that write or the registration of the ops fails with EBUSY.
  */
 static struct ftrace_ops ops = {
 	.flags = FTRACE_OPS_FL_PERMANENT,
@@ -85,17 +84,16 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 			ftrace_free_filter(&ops);
 	}
 	/*
-	 * If only the filter has changed, ftrace returns 0 even after such an error. Check in any
-	 * case: the check takes a lock of this module, and its first use at the module's end would
-	 * be too late for lockdep.
+	 * A filter change returns 0 even after such an error. The check is unconditional because it
+	 * takes a mutex of this module, whose first use at the module's end would upset lockdep.
 	 */
 	disabled = ftrace_is_disabled();
 	return errno ?: disabled ? -ENODEV : 0;
 }
 
 /*
- * Returns the call target of functions that only this ops traces: its trampoline, or the ops itself
- * if functions have a pointer to their ops. Returns 0 if there is no trampoline.
+ * Returns the call target of functions that only this ops traces: its trampoline, or 0 without one.
+ * With CALL_OPS, functions have a pointer to the ops instead.
  */
 unsigned long kprobes_entry_callee(void)
 {
@@ -118,15 +116,13 @@ static unsigned int __kprobes keep_known(unsigned long *ips, unsigned int n)
  * Removes functions from the filter, or unregisters the ops if no probe is enabled. Returns whether
  * the kernel may still call the ops.
  *
- * A function stays in the filter if memory is short, after an error of ftrace, or if ftrace no
- * longer knows it: ftrace would refuse the whole request. The callback finds no enabled probe for
- * such a function.
- *
- * If ftrace disables itself in unregister_ftrace_function(), that returns 0, hence the check.
+ * A function stays in the filter if memory is short, if ftrace has disabled itself, or if ftrace no
+ * longer knows the function. The callback finds no enabled probe for it.
  */
 bool __kprobes kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {
 	if (registered && !kprobes_entries.enabled) {
+		/* Returns 0 even if ftrace disables itself in this call. */
 		if (!unregister_ftrace_function(&ops) && !ftrace_is_disabled()) {
 			ftrace_free_filter(&ops);
 			registered = false;
@@ -151,7 +147,7 @@ static void __kprobes unregister_ops(void)
 	kprobes_block_forever();
 }
 
-/* Finds the ftrace call of the function whose entry has the registered kprobe kp. */
+/* Finds the ftrace call of the function at whose entry kp is registered. */
 int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
 {
 	unsigned long at = (unsigned long)kp->addr;
@@ -160,7 +156,7 @@ int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
 #ifdef CONFIG_KPROBES_ON_FTRACE
 	errno = kp->flags & KPROBE_FLAG_FTRACE ? 0 : -EINVAL;
 #else
-	/* at must be a function's entry. The ftrace call is the second or third instruction. */
+	/* The ftrace call is the second or third instruction of a traceable function. */
 	errno = kprobes_function_entry((void *)at);
 	if (!errno)
 		errno = kprobes_function_entry((void *)(at += MCOUNT_INSN_SIZE));
@@ -174,7 +170,7 @@ int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
 /* Never registered: its filter is the set of matched functions. */
 static struct ftrace_ops matched;
 
-/* Adds the functions that match the pattern to the set, which first clears. */
+/* Adds the functions that match the pattern to the set. If first, clears the set before. */
 int kprobes_entry_match(char *pattern, int len, bool first)
 {
 	int errno = ftrace_set_filter(&matched, pattern, len, first);
@@ -272,8 +268,8 @@ bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init)
 }
 
 /*
- * Text that is being unloaded, or was. Its functions match patterns until ftrace removes them, some
- * time after the notification. The ranges do not overlap, which bounds their number.
+ * Text that is being unloaded. Its functions match patterns until ftrace removes them, some time
+ * after the notification. Old ranges stay until a new one overlaps them.
  */
 struct text_range {
 	struct list_head list;
@@ -298,7 +294,7 @@ static void add_unloaded(const struct module_memory *mem)
 	range->start = (unsigned long)mem->base;
 	range->end = range->start + mem->size;
 	mutex_lock(&lock);
-	/* Ranges that overlap this one were freed before. */
+	/* Text at the same addresses was freed before. */
 	list_for_each_entry_safe(other, next, &unloaded, list)
 		if (other->start < range->end && range->start < other->end)
 			free_unloaded(other);
@@ -308,11 +304,11 @@ static void add_unloaded(const struct module_memory *mem)
 
 /*
  * Returns 1 if the matched function at ip is being unloaded, and 0 if not. The caller holds the
- * lock, so that watch_call() of a later unload waits.
+ * lock, so watch_call() of a later unload waits.
  *
- * For text that is being unloaded, register_kprobe() fails with ENOENT. Otherwise another module
- * may be at these addresses now. It is unknown which of the two matched, so this returns EAGAIN,
- * and the caller matches again.
+ * For text that is being unloaded, register_kprobe() fails with ENOENT. Otherwise the range is old,
+ * and ip may have been matched in it or in a module that is at the same addresses now. Then this
+ * returns EAGAIN, and the caller matches again.
  */
 int kprobes_entry_unloaded(unsigned long ip)
 {
@@ -354,7 +350,7 @@ static int watch_call(struct notifier_block *block, unsigned long event, void *d
 	return NOTIFY_DONE;
 }
 
-/* Called at the module's end, after all probes were unregistered, because they are newer. */
+/* Called at the module's end. The probes are newer, so they were unregistered before. */
 static void __kprobes unregister_watch(void **none, unsigned int count)
 {
 	struct text_range *range, *next;
@@ -382,7 +378,7 @@ int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
 	if (!watch.registered) {
 		watch.gone = gone;
 		watch.block.notifier_call = watch_call;
-		/* Before callbacks that check whether a probe is gone, or attach probes. */
+		/* Runs before callbacks that check for probes that are gone, or attach probes. */
 		watch.block.priority = INT_MAX;
 		errno = register_module_notifier(&watch.block);
 		if (!errno) {

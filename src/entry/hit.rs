@@ -10,8 +10,8 @@
 //! it calls no function that can be traced, and is in `.kprobes.text`, where the kernel refuses
 //! kprobes. `tests/code_tests.py` checks both in the machine code.
 //!
-//! Each step tail-calls the next one: [`hit`] the callback of the function's first probe, each
-//! callback that of the next probe. The last one leaves the guard.
+//! [`hit`] tail-calls the callback of the function's first probe, which tail-calls the callback of
+//! the next probe, and so on. The last callback leaves the guard.
 
 use super::context::Context;
 use super::context::Hit;
@@ -44,7 +44,7 @@ pub(super) unsafe extern "C" fn hit(
 ) {
     regs::preempt_disable();
     let task = regs::current();
-    // SAFETY: `trace_recursion` is at `GUARD_OFFSET`. Only this file uses the bit.
+    // SAFETY: `trace_recursion` is at `GUARD_OFFSET`. The bit belongs to entry probes.
     match unsafe { regs::enter_in_task::<GUARD_OFFSET, GUARD_BIT>(task) } {
         // SAFETY: The arguments are those of ftrace. The guard is entered.
         Entry::Entered => unsafe { begin(ip, parent, fregs, task) },
@@ -69,7 +69,7 @@ unsafe extern "C" fn hit_in_interrupt(
     fregs: *mut ftrace_regs,
     task: *mut task_struct,
 ) {
-    // SAFETY: `trace_recursion` is at `GUARD_OFFSET`. Only this file uses the bits.
+    // SAFETY: `trace_recursion` is at `GUARD_OFFSET`. The bits belong to entry probes.
     let Some(bits) = (unsafe { regs::enter_in_interrupt(task, GUARD_OFFSET, GUARD_BIT) }) else {
         // SAFETY: Preemption is disabled.
         return unsafe { missed(ip) };
@@ -144,7 +144,7 @@ unsafe extern "C" fn begin_further(
     unsafe { ((*probe).call())(ip, parent, probe, fregs, task) };
 }
 
-/// The [`Call`](super::record::Call) of probes of `O`. `LAST`: the function has no next probe.
+/// The [`Call`](super::record::Call) of probes of `O`. With `LAST`, there is no next probe.
 ///
 /// # Safety
 ///
@@ -157,8 +157,7 @@ pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LA
     fregs: *mut ftrace_regs,
     task: *mut task_struct,
 ) {
-    // SAFETY: By the safety requirements, `probe` is a probe of `O`. Unregistering it waits for
-    // this call.
+    // SAFETY: By the safety requirements, `probe` is a probe of `O`, and is valid.
     let handler = unsafe { O::handler(probe.cast_mut()) };
     // INVARIANT: By the safety requirements, these are the arguments of this hit.
     let hit = Hit {

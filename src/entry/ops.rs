@@ -78,7 +78,7 @@ impl Locked {
         }
     }
 
-    /// Returns the elements of `ips` that are in text that is being unloaded, in the same order.
+    /// Returns those of `ips` in text that is being unloaded, in the same order.
     ///
     /// Errors: `EAGAIN` if the caller must match the pattern again; `ENOMEM`.
     #[inline]
@@ -112,13 +112,13 @@ impl Locked {
 
     /// Registers all of `probes`, or none of them, and enables them if `enabled`.
     ///
-    /// The caller has held the lock since it resolved the addresses, so `gone` will be called if a
-    /// probed function is unloaded. The caller has marked probes of unloaded functions as gone.
+    /// The lock is held since the addresses were resolved, so `gone` handles later unloads. The
+    /// caller has marked the probes of functions that were unloaded before.
     ///
     /// # Safety
     ///
-    /// The probes must be new. They and all that their callbacks use must stay valid until they are
-    /// detached, or this returns an error.
+    /// The probes must be new. Until they are detached, or this returns an error, they and all that
+    /// their callbacks use must stay valid.
     #[inline]
     pub(super) unsafe fn attach(mut self, probes: &[*mut Record], enabled: bool) -> Result {
         self.reserve(probes.len())?;
@@ -310,8 +310,8 @@ pub(super) unsafe fn arm(probes: &[*mut Record], on: bool) -> Result {
     Ok(())
 }
 
-/// Marks the probes in a module as gone: those in all of its text, which is being unloaded, or with
-/// `init`, those in its init text.
+/// Marks the probes in a module that is being unloaded as gone; with `init`, only those in its init
+/// text, which is being freed.
 ///
 /// # Safety
 ///

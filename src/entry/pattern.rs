@@ -58,8 +58,8 @@ impl Target<'_> {
     }
 }
 
-/// Returns the addresses of the functions that match any pattern of `list`, in ascending order. If
-/// `report`, logs the index of a pattern that fails.
+/// Returns the addresses of the functions that match any pattern of `list`, in ascending order.
+/// Logs the index of a pattern that fails, if `report`.
 ///
 /// Errors: `EINVAL` if a pattern is malformed or `list` is empty; `ENOENT` if a pattern matches no
 /// function; `ENOMEM`; `ENODEV` if ftrace is disabled; `EOPNOTSUPP` if the layout of the kernel's
@@ -91,8 +91,8 @@ pub(super) fn functions(list: &CStr, _locked: &Locked, report: bool) -> Result<K
     Ok(ips)
 }
 
-/// Adds the functions that match `list` to the set of matched functions, which `first` clears.
-/// Returns the size of the set. The caller holds the lock.
+/// Adds the functions that match `list` to the set of matched functions, which is cleared before if
+/// `first`. Returns the size of the set. The caller holds the lock.
 #[inline]
 fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
     let mut n = 0;

@@ -9,8 +9,8 @@ use core::marker::PhantomPinned;
 pub(super) const GUARD_OFFSET: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
 pub(super) const GUARD_BIT: u32 = bindings::KPROBES_IN_ENTRY_BIT;
 
-/// The callback of a probe: [`hit::run`](super::hit::run) or [`skip`]. It calls that of the
-/// function's next probe at its end, or leaves the guard.
+/// The callback of a probe: [`hit::run`](super::hit::run) or [`skip`]. At its end, it calls the
+/// callback of the next probe, or leaves the guard.
 pub(super) type Call = unsafe extern "C" fn(
     ip: usize,
     parent: usize,
@@ -23,7 +23,7 @@ pub(super) type Call = unsafe extern "C" fn(
 pub(super) struct Calls {
     /// For the last probe of a function.
     pub(super) last: Call,
-    /// For a probe that `next` may follow.
+    /// For the other probes.
     pub(super) more: Call,
 }
 

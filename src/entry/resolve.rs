@@ -4,8 +4,8 @@
 
 use crate::common::*;
 
-/// A disabled kprobe for each target, whose registration resolves and checks the target. Dropping
-/// the resolver unregisters all of them in one grace period.
+/// Disabled kprobes, whose registration resolves and checks targets. They are unregistered in one
+/// grace period.
 ///
 /// # Invariants
 ///

@@ -2,10 +2,9 @@
 
 //! The hash table of probed functions. The key is the address of the function's ftrace call.
 //!
-//! The table uses open addressing. It is at most an eighth full, so most functions are in the first
-//! slot of their probe sequence. Callbacks read it without a lock: a used slot keeps its function,
-//! and only the list of probes changes. A table that is too small is replaced by a larger one, and
-//! freed after a grace period.
+//! The table uses open addressing, and is at most an eighth full. Callbacks read it without a lock:
+//! a used slot keeps its function, and only its list of probes changes. A larger table replaces one
+//! that is too small, which is freed after a grace period.
 
 use super::record::Record;
 use crate::common::*;
@@ -60,13 +59,12 @@ impl Slot {
 ///
 /// # Invariants
 ///
-/// - A table is an allocation of `capacity` slots. The header takes the first `HEADER` of them.
-///   Then there are as many slots as `mask` has offsets, a power of two, and `SPARE` slots that
-///   stay free.
+/// - A table is an allocation of `capacity` slots: `HEADER` slots with the header, a power of two
+///   of slots with the offsets 0 to `mask`, and `SPARE` slots that stay free.
 /// - `first` of a used slot is `sentinel`, or a list of probes that ends with null.
 #[repr(C)]
 pub(super) struct Table {
-    /// The offset of the last slot but the spare ones, in bytes.
+    /// The largest byte offset of a slot, without the spare ones.
     mask: u32,
     /// The number of used slots. Protected by the lock.
     used: u32,
@@ -123,8 +121,7 @@ impl Table {
         while !table.is_null() {
             // SAFETY: By the safety requirements, `table` is valid.
             let (replaced, capacity) = unsafe { ((*table).replaced, (*table).capacity) };
-            // SAFETY: `new` has allocated a vector of that capacity. Its elements need no drop, so
-            // the length 0 is fine.
+            // SAFETY: `new` has allocated a vector of this capacity, whose elements need no drop.
             drop(unsafe { KVVec::<Slot>::from_raw_parts(table.cast(), 0, capacity) });
             table = replaced;
         }
@@ -266,8 +263,7 @@ impl Table {
         let mut previous: Option<&Record> = None;
         loop {
             let here = at.load(Ordering::Relaxed);
-            // SAFETY: By the safety requirements, `probe` is on the list, so `here` is linked, too,
-            // and valid.
+            // SAFETY: By the safety requirements, `probe` follows, so `here` is linked and valid.
             let next = unsafe { &(*here).next };
             if ptr::eq(here, probe) {
                 let mut next = next.load(Ordering::Relaxed);

@@ -8,8 +8,7 @@ use crate::common::*;
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
 /// listener. `Armed<Armed<P>>` is enabled while one of two events has a listener.
 ///
-/// After the last listener has detached, a handler may still be running. If enabling the probe
-/// fails, the listener fails with that error, see [`event`](crate::event).
+/// After the last listener has detached, a handler may still be running.
 ///
 /// Creating an `Armed` disables the probe if there is no listener. Register the probe
 /// [disabled](crate::probe::Options::disabled) to have no hits before that.
@@ -36,10 +35,9 @@ impl<P: Arm> Armed<P> {
     ///
     /// Context: process context; it sleeps.
     ///
-    /// Errors: those of the probe; that of enabling it, if there is a listener already;
-    /// `EOPNOTSUPP` if the kernel has not created the event, because it lacks
-    /// `CONFIG_EVENT_TRACING` or the module was loaded by force; `EDEADLK` if the caller must not
-    /// sleep; `ENODEV` after the module's exit.
+    /// Errors: those of creating the probe and, if there is a listener, of enabling it; `EDEADLK`
+    /// if the caller must not sleep; `ENODEV` after the module's exit; `EOPNOTSUPP` if the kernel
+    /// lacks `CONFIG_EVENT_TRACING`, or the module was loaded by force.
     pub fn new<E: From<Error>>(
         event: &'static Event,
         probe: impl PinInit<P, E>,
@@ -87,8 +85,7 @@ unsafe impl<P: Arm> Arm for Armed<P> {
 impl<P: Arm> PinnedDrop for Armed<P> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, `binding` is on the list, and only this call removes it.
-        // The probe is dropped after this.
+        // SAFETY: By the type invariant, `binding` is on the list. Only this call removes it.
         unsafe { bindings::kprobes_event_unbind(self.binding.get()) };
     }
 }

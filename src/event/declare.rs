@@ -168,7 +168,7 @@ macro_rules! trace_event {
     (@format $format:literal) => { $crate::macro_paths::core::option::Option::Some($format) };
 }
 
-/// Returns the const arguments of [`Tables`]. The fields end with an empty one.
+/// Returns the const arguments of [`Tables`]. The array of fields ends with an empty one.
 pub const fn lengths<D: Declared>() -> [usize; 4] {
     [
         format::names::<D>().0.len + 1,
@@ -262,8 +262,8 @@ pub struct EventPtr(pub &'static Event);
 impl Event {
     /// # Safety
     ///
-    /// `this` must be the static that the result initialises. No other event may use `tables`, and
-    /// only records of their declaration may have this event.
+    /// `this` must be the static that the result initialises, and the event of one record only.
+    /// `tables` must be those of that record.
     #[doc(hidden)]
     pub const unsafe fn new<
         const NAMES: usize,

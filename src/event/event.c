@@ -43,8 +43,8 @@ static bool has_listener(const struct kprobes_event *event)
 }
 
 /*
- * Updates event->more after a listener was removed and no handler uses it. Callers that add one set
- * more before handlers can find the listener. So the other listeners miss no record.
+ * Updates event->more after a listener was removed, when no handler uses that listener. Code that
+ * adds one sets more before handlers can find it. So the other listeners miss no record.
  */
 static void set_more(struct kprobes_event *event)
 {
@@ -152,8 +152,8 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 	if (!has_listener(event))
 		put_all(event);
 	/*
-	 * Before the kernel frees the file and the buffer, it waits only for handlers of
-	 * tracepoints. So wait for the others, also on a CPU that goes offline.
+	 * Before the kernel frees the file and the buffer, it does not wait for handlers of
+	 * probes, which may run even on a CPU that goes offline.
 	 */
 	kprobes_wait();
 	set_more(event);
@@ -439,7 +439,7 @@ static bool is_duplicate(struct kprobes_event *event)
 
 /*
  * trace_event_class::get_fields. The kernel first calls this when it creates the event's first
- * directory, still with the event_mutex of __register_event().
+ * directory, before it releases event_mutex.
  */
 static struct list_head *get_fields(struct trace_event_call *call)
 {
@@ -454,9 +454,8 @@ static struct list_head *get_fields(struct trace_event_call *call)
 }
 
 /*
- * Detaches all listeners. After the module's exit, the kernel does not unregister a listener whose
- * event is in soft mode because of a trigger, and it frees the event's files before leaked probes
- * are unregistered.
+ * Detaches all listeners. After the module's exit, the kernel does not detach them if a trigger has
+ * the event in soft mode, and it frees the event's files before leaked probes are unregistered.
  */
 static void detach_listeners(void)
 {

@@ -34,8 +34,8 @@ pub enum Kind {
 /// | [`Pid`] | `pid_t` | in decimal |
 ///
 /// tracefs prints fields in this way. perf and trace-cmd read the record, which has strings without
-/// escapes and pointers without a hash. A synthetic event accepts a signed integer only for a field
-/// whose type has the same name.
+/// escapes and pointers without a hash. A field of a synthetic event takes a signed integer only if
+/// both types have the same name.
 ///
 /// # Safety
 ///
@@ -150,7 +150,7 @@ pub struct Hex<T>(pub T);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Symbol(pub Address);
 
-/// The ID of a task, as the kernel's own events have it.
+/// The ID of a task, with the type that the kernel's events use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(pub kernel::task::Pid);
 
@@ -264,8 +264,7 @@ unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
     unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize) {
         let place = ((self.len as u32 + 1) << 16) | *at as u32;
         // SAFETY: By the safety requirements, `to` is valid for writing, and `record` for writing
-        // `len + 1` bytes from `at` on. `len` is the length of `bytes`, or of `bytes` and
-        // `ELLIPSIS`.
+        // `len + 1` bytes from `at` on. `len` includes `ELLIPSIS` if it is copied.
         unsafe {
             to.cast::<u32>().write_unaligned(place);
             let text = record.add(*at);

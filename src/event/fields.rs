@@ -88,8 +88,7 @@ unsafe impl Fields for () {
     unsafe fn store(&self, _record: *mut u8, _offset: usize, _at: &mut usize) {}
 }
 
-// SAFETY: `store` writes the first field at the offset that `nth` and `size` compute, and then the
-// others.
+// SAFETY: `store` writes the fields at the offsets that `nth` and `size` compute.
 unsafe impl<F: Field, Others: Fields> Fields for (F, Others) {
     const LIST: List = Some(&Node {
         field: Description::of::<F>(),
@@ -107,10 +106,9 @@ unsafe impl<F: Field, Others: Fields> Fields for (F, Others) {
     #[inline(always)]
     unsafe fn store(&self, record: *mut u8, offset: usize, at: &mut usize) {
         let offset = offset.next_multiple_of(F::ALIGN);
-        // SAFETY: By the safety requirements, `record` is valid for writing this field and its
-        // tail.
+        // SAFETY: By the safety requirements, `record` is valid for writing the field and its tail.
         unsafe { self.0.store(record.add(offset), record, at) };
-        // SAFETY: By the safety requirements, `record` is valid for writing the others after it.
+        // SAFETY: By the safety requirements, `record` is valid for writing the other fields.
         unsafe { self.1.store(record, offset + F::SIZE * F::COUNT, at) };
     }
 }

@@ -46,11 +46,9 @@ impl Event {
     unsafe fn pass<F: Fields, At: Place>(&self, fields: &F, regs: *mut pt_regs) {
         let first = self.listeners();
         if !first.is_null() {
-            // SAFETY: `event.c` frees a listener after an RCU grace period, and preemption is
-            // disabled. `file` does not change.
+            // SAFETY: `event.c` frees listeners after a grace period, and preemption is disabled.
             let file = unsafe { (*first).file };
-            // SAFETY: The kernel frees `file` after it has removed the listener. By the safety
-            // requirements, preemption is disabled, and `regs` is valid or null.
+            // SAFETY: By the safety requirements. `first` is a listener.
             unsafe { to_file::<F, At>(fields, file, regs) };
         }
         if self.more() {
@@ -63,7 +61,7 @@ impl Event {
     ///
     /// # Safety
     ///
-    /// As for `pass`. `first` must be from `listeners()`, with preemption disabled since.
+    /// As for `pass`. `first` must be from `listeners()`, read with preemption disabled.
     #[cold]
     #[inline(never)]
     unsafe fn pass_to_others<F: Fields, At: Place>(
@@ -109,8 +107,7 @@ impl Event {
         if entry.is_null() {
             return;
         }
-        // SAFETY: `entry` is aligned to 8 and valid for writing `size` bytes. The function has
-        // zeroed the padding at its end.
+        // SAFETY: `entry` is aligned to 8 and valid for writing `size` bytes.
         unsafe { store(fields, entry.cast()) };
         // SAFETY: `entry`, `regs` and `context` are from the function above.
         unsafe { bindings::kprobes_event_perf_submit(self.0.get(), entry, size, regs, context) };
@@ -137,8 +134,7 @@ unsafe fn store<F: Fields>(fields: &F, to: *mut u8) {
     if F::MAX_TAIL > 0 {
         // The padding after the strings.
         //
-        // SAFETY: By the safety requirements, `to` is valid for writing the record, whose tail has
-        // at least 4 bytes.
+        // SAFETY: By the safety requirements, `to` is valid. The tail has at least 4 bytes.
         unsafe { to.add(size_with_tail(fields) - 4).cast::<u32>().write(0) };
     }
     let mut at = F::SIZE;
@@ -151,8 +147,8 @@ unsafe fn store<F: Fields>(fields: &F, to: *mut u8) {
 ///
 /// # Safety
 ///
-/// `file` must be the file of a listener, found with preemption disabled since. `regs` must be the
-/// saved registers of `At` or null.
+/// `file` must be of a listener that was read with preemption disabled, as it still is. `regs` must
+/// be the saved registers of `At` or null.
 #[inline(always)]
 unsafe fn to_file<F: Fields, At: Place>(
     fields: &F,
@@ -163,8 +159,8 @@ unsafe fn to_file<F: Fields, At: Place>(
     {
         // As trace_trigger_soft_disabled().
         //
-        // SAFETY: By the safety requirements, `file` is valid and has its flags at this offset. The
-        // read is volatile because the kernel may write them concurrently.
+        // SAFETY: By the safety requirements, `file` is valid. The read is volatile because the
+        // kernel may write the flags concurrently.
         let flags = unsafe {
             file.byte_add(bindings::KPROBES_FILE_FLAGS)
                 .cast::<c_ulong>()
@@ -176,15 +172,14 @@ unsafe fn to_file<F: Fields, At: Place>(
         }
         let mut buffer = MaybeUninit::<bindings::trace_event_buffer>::uninit();
         let size = size_with_tail(fields);
-        // SAFETY: By the safety requirements, `file` is valid, and preemption is disabled. The
-        // function initialises `buffer` unless it returns null.
+        // SAFETY: By the safety requirements, `file` is valid, and preemption is disabled.
         let entry =
             unsafe { bindings::trace_event_buffer_reserve(buffer.as_mut_ptr(), file, size) };
         if entry.is_null() {
             return;
         }
         if At::Hit::SAVED {
-            // SAFETY: `buffer` is initialised. By the safety requirements, `regs` is valid.
+            // SAFETY: The function above has initialised `buffer`.
             unsafe { (*buffer.as_mut_ptr()).regs = regs };
         }
         // SAFETY: `entry` was reserved with this size, and the kernel aligns it to 4.
