@@ -121,23 +121,19 @@ impl<At: Place> Context<'_, At> {
         unsafe { bindings::ktime_get_boot_fast_ns() }
     }
 
-    /// Returns whether the probed code runs in task context. If it runs in a softirq, an interrupt
-    /// or an NMI, [`comm`](Context::comm) and [`pid`](Context::pid) are those of the interrupted
-    /// task.
+    /// Returns whether the probed code runs in task context, like `in_task()`. If it runs in a
+    /// softirq, an interrupt or an NMI, [`comm`](Context::comm) and [`pid`](Context::pid) are those
+    /// of the interrupted task.
     ///
     /// The kernel enters the breakpoint of a kprobe like an NMI, except on arm64. This method and
     /// the following ones do not count that.
-    ///
-    /// C function: `in_task()`.
     #[inline(always)]
     pub fn in_task(&self) -> bool {
         !self.in_hardirq() && !self.in_serving_softirq()
     }
 
-    /// Returns whether the probed code serves a softirq, or has interrupted one. Unlike the
-    /// deprecated `in_softirq()`, this is false in task context with softirqs disabled.
-    ///
-    /// C function: `in_serving_softirq()`.
+    /// Returns whether the probed code serves a softirq or has interrupted one, like
+    /// `in_serving_softirq()`. Disabled softirqs do not count, unlike for `in_softirq()`.
     #[doc(alias = "in_softirq")]
     #[inline(always)]
     pub fn in_serving_softirq(&self) -> bool {
@@ -149,18 +145,14 @@ impl<At: Place> Context<'_, At> {
         count & bindings::KPROBES_SOFTIRQ & !bindings::KPROBES_HARDIRQ != 0
     }
 
-    /// Returns whether the probed code serves an interrupt or an NMI.
-    ///
-    /// C function: `in_hardirq()`.
+    /// Returns whether the probed code serves an interrupt or an NMI, like `in_hardirq()`.
     #[doc(alias = "in_irq")]
     #[inline(always)]
     pub fn in_hardirq(&self) -> bool {
         At::preempt_count(self.hit) & bindings::KPROBES_HARDIRQ != 0
     }
 
-    /// Returns whether the probed code serves an NMI.
-    ///
-    /// C function: `in_nmi()`.
+    /// Returns whether the probed code serves an NMI, like `in_nmi()`.
     #[inline(always)]
     pub fn in_nmi(&self) -> bool {
         At::preempt_count(self.hit) & bindings::KPROBES_NMI != 0

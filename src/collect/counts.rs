@@ -10,7 +10,7 @@ use crate::common::*;
 use core::fmt;
 use kernel::sync::Arc;
 
-/// A map with a count for each key. See [`Keyed`] for its capacity and its methods.
+/// A map with a count for each key. See [`Keyed`] for its capacity and methods.
 ///
 /// # Examples
 ///
@@ -36,8 +36,7 @@ use kernel::sync::Arc;
 /// ```
 pub type CountMap<K> = Keyed<K, Sum>;
 
-/// A map with a [histogram](super::Histogram) for each key. See [`Keyed`] for its capacity and its
-/// methods.
+/// A map with a histogram for each key. See [`Keyed`] for its capacity and methods.
 pub type HistogramMap<K> = Keyed<K, Buckets>;
 
 /// What a map counts for each key: a [`Sum`], or values in [`Buckets`].
@@ -94,11 +93,9 @@ impl Shape for Buckets {
 /// A full map discards additions to new keys and counts them in [`dropped`](Keyed::dropped). The
 /// drained counts, the counts in the map and `dropped()` add up to all that handlers have added.
 ///
-/// The size of an entry is 16 to 20 bytes, plus 8 bytes per word of its key, plus 8 bytes per
-/// counter on each possible CPU. An entry of a [`CountMap`] has one counter, an entry of a
-/// [`HistogramMap`] one per bucket. For example, with 1000 keys of the type
-/// [`Comm`](crate::Comm), which has two words, and 8 CPUs, a `CountMap` takes 94 KiB, and a
-/// `HistogramMap` in powers of two 4 MiB.
+/// An entry takes 16 to 20 bytes, 8 bytes per word of its key, and 8 bytes per counter on each
+/// possible CPU. A [`HistogramMap`] has one counter per bucket. For 1000 keys of two words, such as
+/// [`Comm`](crate::Comm), on 8 CPUs, a `CountMap` takes 94 KiB, a map of [`Buckets::LOG2`] 4 MiB.
 pub struct Keyed<K: Key, S: Shape> {
     live: Live<Table<K>>,
     shape: S,
@@ -306,9 +303,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
 
     /// Returns the `n` entries with the largest counts, the largest first.
     ///
-    /// Context: process context; it sleeps.
-    ///
-    /// Errors: `ENOMEM`.
+    /// Context: process context; it sleeps. Errors: `ENOMEM`.
     #[inline]
     pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
         let mut rows = KVVec::new();

@@ -45,11 +45,9 @@ impl Histogram {
         Self::with_buckets(Buckets::LOG2)
     }
 
-    /// Creates a histogram with buckets of equal width, see [`Buckets::linear`].
+    /// Creates a histogram with the buckets of [`Buckets::linear`].
     ///
-    /// Context: process context; it sleeps.
-    ///
-    /// Errors: those of [`Buckets::linear`] and of [`log2`](Histogram::log2).
+    /// Context and errors: as [`log2`](Histogram::log2), and the errors of [`Buckets::linear`].
     #[inline]
     pub fn linear(min: u64, max: u64, step: u64) -> Result<Self> {
         Self::with_buckets(Buckets::linear(min, max, step)?)

@@ -22,6 +22,8 @@ use core::hint::spin_loop;
 /// handler of a rare event. To remove the entries of tasks that exit, probe the tracepoint
 /// `sched_process_exit`.
 ///
+/// Context of all methods but `new`: any, NMI included.
+///
 /// # Examples
 ///
 /// The time from when a task is woken until it runs:
@@ -132,10 +134,7 @@ impl Drop for LockedBucket<'_> {
 impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// Creates a map for `capacity` keys; `capacity` is 1 to 2²⁴.
     ///
-    /// Context: process context; it sleeps.
-    ///
-    /// Errors: `EINVAL` if `capacity` is out of range, `ENOMEM`, or `EDEADLK` if the caller must
-    /// not sleep.
+    /// Context and errors: as [`CountMap::new`](crate::CountMap::new).
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         let hash = Hash::new(secret(capacity)?);
@@ -228,8 +227,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     }
 
     /// Sets the value of `key`. Returns false if the map is full or the bucket is busy.
-    ///
-    /// Context: any.
     #[inline]
     pub fn insert(&self, key: K, value: V) -> bool {
         self.update(key, value, |old| *old = value)
@@ -241,8 +238,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// `change` runs with the bucket's lock held. It must be short, because other CPUs spin on the
     /// lock. It must not use the same map: an operation on this bucket would fail, and one on
     /// another bucket could spin with this lock held.
-    ///
-    /// Context: any.
     #[inline]
     pub fn update(&self, key: K, first: V, change: impl FnOnce(&mut V)) -> bool {
         let key = key.words();
@@ -258,8 +253,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     }
 
     /// Returns the value of `key`, or `None` if the key is absent or the bucket is busy.
-    ///
-    /// Context: any.
     #[inline]
     pub fn get(&self, key: K) -> Option<V> {
         self.with(&key.words(), |_, entry| {
@@ -269,8 +262,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     }
 
     /// Removes `key` and returns its value, or `None` if the key is absent or the bucket is busy.
-    ///
-    /// Context: any.
     #[inline]
     pub fn take(&self, key: K) -> Option<V> {
         self.with(&key.words(), |at, entry| {
@@ -284,8 +275,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
 
     /// Returns how many operations on a key did nothing because the map was full or the bucket was
     /// busy. Clearing does not reset it.
-    ///
-    /// Context: any.
     #[inline]
     pub fn dropped(&self) -> u64 {
         self.dropped.get()
@@ -300,8 +289,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// Returns keys and values, in no particular order. Entries that handlers insert or take
     /// meanwhile may or may not be included. The iterator skips entries of busy buckets without
     /// counting them in [`dropped`](Map::dropped).
-    ///
-    /// Context: any.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
         let visit = |entry| self.visit(entry, |_, key, value| (key, value));
@@ -327,8 +314,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
 
     /// Removes the entries for which `keep` returns false. Skips the same entries as
     /// [`iter`](Map::iter). The rules for `change` of [`update`](Map::update) apply to `keep`.
-    ///
-    /// Context: any.
     #[inline]
     pub fn retain(&self, mut keep: impl FnMut(K, V) -> bool) {
         for entry in 1..self.entries.len() as u32 {
@@ -341,8 +326,6 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     }
 
     /// Removes all entries, except those of busy buckets and those that handlers insert meanwhile.
-    ///
-    /// Context: any.
     #[inline]
     pub fn clear(&self) {
         self.retain(|_, _| false);

@@ -85,7 +85,7 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 	}
 	/*
 	 * A filter change returns 0 even after such an error. The check is unconditional because it
-	 * takes a mutex of this module, whose first use at the module's end would upset lockdep.
+	 * takes a mutex, whose first use at the module's end would be too late for lockdep.
 	 */
 	disabled = ftrace_is_disabled();
 	return errno ?: disabled ? -ENODEV : 0;
@@ -194,12 +194,12 @@ static int compare(const void *a, const void *b)
 }
 
 /*
- * Stores the matched addresses in ascending order and returns their number. Only returns the number
- * if ips is NULL. Fails with EOPNOTSUPP if room is too small or the layout is not as expected.
+ * Stores the matched addresses in ascending order, unless ips is NULL, and returns their number.
+ * Fails with EOPNOTSUPP if there is not enough room, or if the layout is not as expected.
  *
- * No exported function returns the content of a filter. The start of struct ftrace_hash is private,
- * in kernel/trace/trace.h. So this reads without faults and checks the number of entries. ftrace
- * checks the addresses in kprobes_entry_attach().
+ * struct ftrace_hash is private, in kernel/trace/trace.h, and no exported function reads a filter.
+ * So this uses reads that cannot fault, and checks the number of entries. kprobes_entry_attach()
+ * has ftrace check the addresses.
  */
 long kprobes_entry_matched(unsigned long *ips, unsigned long room)
 {

@@ -20,14 +20,12 @@ impl Event {
         if At::Hit::PREEMPTIBLE {
             // SAFETY: The function may be called in any context.
             unsafe { bindings::kprobes_preempt_disable() };
-            // SAFETY: Preemption is disabled. By the safety requirements, `self` has these fields.
-            unsafe { self.pass::<F, At>(fields, cx.saved()) };
+        }
+        // SAFETY: Preemption is disabled. By the safety requirements, `self` has these fields.
+        unsafe { self.pass::<F, At>(fields, cx.saved()) };
+        if At::Hit::PREEMPTIBLE {
             // SAFETY: Preemption was disabled above.
             unsafe { bindings::kprobes_preempt_enable() };
-        } else {
-            // SAFETY: Preemption is disabled in this handler. By the safety requirements, `self`
-            // has these fields.
-            unsafe { self.pass::<F, At>(fields, cx.saved()) };
         }
     }
 
