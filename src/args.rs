@@ -6,22 +6,20 @@
 
 use crate::prelude::*;
 
-/// A type that fits in one machine word: a CPU register that holds an argument or a result, or an
-/// argument of a tracepoint.
+/// A value that the kernel passes in one machine word: an argument or a result in a CPU register,
+/// or an argument of a tracepoint.
 ///
 /// | type | C type |
 /// |---|---|
 /// | `u8` to `u64`, `usize`, `i8` to `i64`, `isize`, `bool` | the integer of that size and sign |
-/// | [`UserPtr`], [`KernelPtr`], [`UserStr`], [`KernelStr`] | a pointer, which cannot be dereferenced |
+/// | [`UserPtr`], [`KernelPtr`], [`UserStr`], [`KernelStr`] | a pointer |
 /// | `Result` | an `int` that is 0 or `-errno` |
 /// | `Result<u32>`, `Result<i32>` | an `int` that is a number or `-errno` |
 /// | `Result<usize>`, `Result<isize>`, `Result<u64>`, `Result<i64>` | the same for `long` or `ssize_t` |
 /// | `Result<KernelPtr<_>>` | a pointer or `ERR_PTR(-errno)` |
 ///
-/// A struct that is passed by value takes as many words as it has, or none, see
-/// [`Context::arg0`](crate::Context::arg0).
-///
-/// Narrow types use only the low bits, because a caller may leave anything in the others.
+/// Types narrower than a word ignore its upper bits, which are undefined in C. For structs passed
+/// by value, see [`Context::arg0`](crate::Context::arg0).
 ///
 /// [`UserPtr`]: crate::nofault::UserPtr
 /// [`KernelPtr`]: crate::nofault::KernelPtr
@@ -38,11 +36,11 @@ pub trait FromWord: Sized {
     fn from_word(word: usize) -> Self;
 }
 
-/// Declares how a type that stands for a pointer is made of an address.
+/// Implements `new`, `FromWord` and `FromBytes` for a type that wraps an address.
 macro_rules! from_address {
     ($name:ident, |$addr:ident| $new:expr) => {
         impl $name {
-            /// Creates a pointer to that address.
+            /// Creates a pointer to this address.
             #[inline]
             pub const fn new($addr: usize) -> Self {
                 $new
@@ -56,13 +54,13 @@ macro_rules! from_address {
             }
         }
 
-        // SAFETY: It is an address, and each address is a valid value.
+        // SAFETY: The type holds only an address, and every bit pattern is a valid address.
         unsafe impl kernel::transmute::FromBytes for $name {}
     };
 }
 pub(crate) use from_address;
 
-/// A type whose values from `-MAX_ERRNO` to -1 are errors, when a kernel function returns it.
+/// A result type of kernel functions whose values from `-MAX_ERRNO` to -1 are errors.
 #[diagnostic::on_unimplemented(
     message = "`Result<{Self}>` is not a type of a result",
     label = "`{Self}` is not an `OrErrno`",
@@ -140,7 +138,7 @@ pub trait FromWords: Sized {
     /// The number of arguments.
     const COUNT: usize;
 
-    /// Converts the arguments; `word` returns the `n`th of them.
+    /// Converts the arguments; `word(n)` returns argument `n`, the first being 0.
     fn from_words(word: impl Fn(usize) -> usize) -> Self;
 }
 

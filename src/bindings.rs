@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bindings to the C side, generated from `bindings/helper.h` by `kprobes.mk`.
-//!
-//! The kernel crate's own bindings do not include `linux/kprobes.h`.
+//! Bindings that `kprobes.mk` generates from `bindings/helper.h`. The kernel crate's bindings do
+//! not include `linux/kprobes.h`.
 
 #![allow(
     clippy::all,

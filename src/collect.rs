@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps and histograms that handlers fill, and how they are shown.
+//! Maps and histograms: handlers add to them; the log and debugfs show them.
 //!
 //! | to keep | use | a handler calls |
 //! |---|---|---|
@@ -10,25 +10,23 @@
 //! | a distribution for each key | [`HistogramMap`] | [`record`](HistogramMap::record) |
 //! | a value from one hit to another | [`Map`] | [`insert`](Map::insert), [`take`](Map::take), [`update`](Map::update) |
 //!
-//! To count, use a `CountMap<K>`: a handler takes no lock, and CPUs do not slow each other down.
-//! Use a `Map<K, V>` if handlers read values back or remove single keys: each operation locks a
-//! part of the map.
+//! To count, use a `CountMap<K>`: handlers take no lock, and CPUs do not contend. Use a `Map<K, V>`
+//! if handlers read values back or remove single keys: each operation locks one bucket.
 //!
 //! Each map has a fixed capacity, so handlers allocate nothing. Handlers may use maps and
-//! histograms in any context, NMIs included. If a handler cannot store something, the map discards
-//! it, and `dropped()` counts it. A key and its value have at most 2040 bytes together. Create,
-//! drain and free maps and histograms in process context, and read counts there.
+//! histograms in any context, NMIs included. A map that cannot store something discards it, and
+//! counts that in `dropped()`. A key and its value have at most 2040 bytes together. Create, read,
+//! drain and free maps and histograms in process context.
 //!
-//! In a [`CountMap`], a [`Histogram`] and a [`HistogramMap`], each CPU counts separately. A hit
-//! writes only memory of its own CPU, without an atomic instruction, unless its key is new. Reading
-//! sums all CPUs. The result is no snapshot: a hit during the reading may be included or not.
+//! In a [`CountMap`], a [`Histogram`] and a [`HistogramMap`], each CPU has its own counters. Unless
+//! its key is new, a hit writes only memory of its CPU. Reading sums all CPUs, without a snapshot:
+//! a concurrent hit may or may not be included.
 //!
 //! # Why not one of the kernel's maps
 //!
 //! `tracing_map`, which the `hist` trigger of trace events uses, and BPF's maps are not exported to
-//! modules. `rhashtable` is exported, but an insertion allocates, and its writers take bit locks: a
-//! handler in an NMI could spin on a lock that its own CPU holds. The XArray and the maple tree
-//! take a spinlock.
+//! modules. `rhashtable` is exported, but insertions allocate, and writers take bit locks: an NMI
+//! could spin on a lock that its own CPU holds. The XArray and the maple tree take a spinlock.
 
 mod buckets;
 mod counts;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kinds of probes, and what handlers read and collect, have in common.
+//! Imports that most modules of the crate share.
 
 pub(crate) use crate::args::*;
 pub(crate) use crate::context;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a handler can find out about a hit. Each kind of probe adds its own part in its own file.
+//! The context that a handler receives. Each kind of probe adds its methods in its own file.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
@@ -14,17 +14,17 @@ use crate::probe;
 use crate::regs::current_field;
 use crate::regs::{self, Register};
 
-/// The moment of a [`Context`], for example [`kprobe::Pre`](crate::kprobe::Pre).
+/// The place at which a handler runs, for example [`kprobe::Pre`](crate::kprobe::Pre).
 pub trait Place {
     #[doc(hidden)]
     type Hit: Hit;
 
-    /// Stores the return addresses of the calls in progress, see [`Context::stack`]. There is room
-    /// for one at least. `frame` is an address in the frame of the callback.
+    /// Stores return addresses in `to`, as [`Context::stack`] documents. `to` is zeroed and not
+    /// empty. `frame` is an address in the stack frame of the callback.
     #[doc(hidden)]
     fn stack(hit: Self::Hit, frame: usize, to: &mut [Address]);
 
-    /// Returns the `preempt_count()` of the probed code, as far as interrupts are concerned.
+    /// Returns the softirq, hardirq and NMI bits of the `preempt_count()` of the probed code.
     #[doc(hidden)]
     #[inline(always)]
     fn preempt_count(_hit: Self::Hit) -> u32 {
@@ -32,7 +32,7 @@ pub trait Place {
     }
 }
 
-/// What the kernel passes to the callback of a probe.
+/// The arguments that the kernel passes to the callback of a probe.
 #[allow(unreachable_pub, reason = "sealed")]
 #[doc(hidden)]
 pub trait Hit: Copy {
@@ -51,26 +51,26 @@ pub trait Hit: Copy {
     fn index(self) -> usize;
 }
 
-/// A hit, as passed to its handler.
+/// The context of a hit, which the library passes to the handler.
 ///
-/// Only the library can create it, and it cannot outlive the call of the handler. Its methods
-/// depend on `At`: arguments before the probed instruction, the result at the return. Each kind of
-/// probe has names for its contexts, for example [`kprobe::Context`](crate::kprobe::Context).
+/// Its methods depend on the place `At`: arguments at the entry of a function, the result at its
+/// return. Each kind of probe has its own alias, for example
+/// [`kprobe::Context`](crate::kprobe::Context).
 ///
 /// # Invariants
 ///
-/// `hit` is what the kernel has passed to a callback that runs for the duration of `'a`.
+/// `hit` has the arguments of a callback that runs for the duration of `'a`.
 pub struct Context<'a, At: Place> {
     pub(crate) hit: At::Hit,
-    // The pointer makes it neither `Send` nor `Sync`.
+    // The pointer makes `Context` neither `Send` nor `Sync`.
     _at: PhantomData<(&'a (), *mut At)>,
 }
 
 impl<At: Place> Context<'_, At> {
     /// # Safety
     ///
-    /// `hit` must be what the kernel has passed to a callback, and the lifetime of the result must
-    /// end with that call.
+    /// `hit` must have the arguments of a callback, and the lifetime of the result must end with
+    /// that call.
     #[inline(always)]
     pub(crate) unsafe fn new(hit: At::Hit) -> Self {
         // INVARIANT: By the safety requirements.
@@ -92,8 +92,8 @@ impl<At: Place> Context<'_, At> {
         self.hit.index()
     }
 
-    /// Returns the current CPU. The handler of a tracepoint may be preempted and migrated; other
-    /// handlers stay on the CPU.
+    /// Returns the current CPU. Tracepoint handlers may be preempted and migrated; other handlers
+    /// stay on the CPU.
     #[inline(always)]
     pub fn cpu(&self) -> u32 {
         regs::cpu()
@@ -112,7 +112,7 @@ impl<At: Place> Context<'_, At> {
 
     /// Returns the time since boot, suspend included, in nanoseconds.
     ///
-    /// It may be off by the length of a suspend for a hit while the kernel adds that.
+    /// During a resume, the result may lack the length of the suspend.
     ///
     /// C function: `ktime_get_boot_fast_ns()`.
     #[inline(always)]
@@ -121,23 +121,19 @@ impl<At: Place> Context<'_, At> {
         unsafe { bindings::ktime_get_boot_fast_ns() }
     }
 
-    /// Returns whether the probed code runs for the current task. If not, it serves a softirq, an
-    /// interrupt or an NMI, and the task, with its [`comm`](Context::comm) and
-    /// [`pid`](Context::pid), is only what that has interrupted.
+    /// Returns whether the probed code runs in task context, like `in_task()`. If it runs in a
+    /// softirq, an interrupt or an NMI, [`comm`](Context::comm) and [`pid`](Context::pid) are those
+    /// of the interrupted task.
     ///
-    /// The names and what they mean are the kernel's of today. The breakpoint of a kprobe, which
-    /// the kernel on x86-64 enters like an NMI, is not counted.
-    ///
-    /// C function: `in_task()`.
+    /// The kernel enters the breakpoint of a kprobe like an NMI, except on arm64. This method and
+    /// the following ones do not count that.
     #[inline(always)]
     pub fn in_task(&self) -> bool {
         !self.in_hardirq() && !self.in_serving_softirq()
     }
 
-    /// Returns whether the probed code serves a softirq, or has interrupted one. Disabled softirqs
-    /// do not count, as they do in C for `in_softirq()`, which is deprecated.
-    ///
-    /// C function: `in_serving_softirq()`.
+    /// Returns whether the probed code serves a softirq or has interrupted one, like
+    /// `in_serving_softirq()`. Disabled softirqs do not count, unlike for `in_softirq()`.
     #[doc(alias = "in_softirq")]
     #[inline(always)]
     pub fn in_serving_softirq(&self) -> bool {
@@ -149,29 +145,25 @@ impl<At: Place> Context<'_, At> {
         count & bindings::KPROBES_SOFTIRQ & !bindings::KPROBES_HARDIRQ != 0
     }
 
-    /// Returns whether the probed code serves an interrupt or an NMI.
-    ///
-    /// C function: `in_hardirq()`.
+    /// Returns whether the probed code serves an interrupt or an NMI, like `in_hardirq()`.
     #[doc(alias = "in_irq")]
     #[inline(always)]
     pub fn in_hardirq(&self) -> bool {
         At::preempt_count(self.hit) & bindings::KPROBES_HARDIRQ != 0
     }
 
-    /// Returns whether the probed code serves an NMI.
-    ///
-    /// C function: `in_nmi()`.
+    /// Returns whether the probed code serves an NMI, like `in_nmi()`.
     #[inline(always)]
     pub fn in_nmi(&self) -> bool {
         At::preempt_count(self.hit) & bindings::KPROBES_NMI != 0
     }
 }
 
-/// The moments at which the kernel has saved all CPU registers: those of kprobes and return probes.
+/// The places at which the kernel saves all CPU registers: those of kprobes and return probes.
 pub trait Probed: Place<Hit = Saved> {}
 impl<At: Place<Hit = Saved>> Probed for At {}
 
-/// Declares moments, and what the kernel passes to their callbacks.
+/// Declares types that implement [`Place`].
 macro_rules! places {
     ($($(#[$doc:meta])* $name:ident: $hit:ty, |$this:ident, $frame:ident, $to:ident| $stack:expr
         $(, $count:expr)?;)*
@@ -197,12 +189,12 @@ macro_rules! places {
 }
 pub(crate) use places;
 
-/// What the kernel passes to the callback of a kprobe or a kretprobe.
+/// The arguments of the callback of a kprobe or a kretprobe.
 ///
 /// # Invariants
 ///
-/// For the duration of the callback, `regs` points at the CPU registers that the kernel has saved,
-/// which no other code writes, and `kp` at the registered probe that was hit.
+/// For the duration of the callback, `regs` points at the saved CPU registers, which no other code
+/// writes, and `kp` points at the registered probe that was hit.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Saved {
@@ -225,31 +217,30 @@ impl Saved {
     /// The probed code must be able to continue with `value`.
     #[inline(always)]
     pub(crate) unsafe fn set(self, register: Register, value: usize) {
-        // SAFETY: By the type invariant, `regs` is valid. There are no references to it.
+        // SAFETY: By the type invariant, `regs` is valid. No reference to the registers is live.
         unsafe { regs::register(self.regs, register).write(value) };
     }
 
-    /// Stores the stack of the instruction at `ip`.
+    /// Stores the return addresses at a hit of the instruction at `ip`.
     #[inline]
     pub(crate) fn stack(self, ip: usize, to: &mut [Address]) {
         let len = to.len() as c_uint;
-        // SAFETY: `to` is `len` words long. By the type invariant, the registers and the probe are
-        // those of this hit.
+        // SAFETY: `to` has `len` words. By the type invariant, `regs` and `kp` are valid.
         unsafe {
             bindings::kprobes_stack_probed(to.as_mut_ptr().cast(), len, self.regs, self.kp, ip)
         };
     }
 
-    /// Returns the `preempt_count()` of the probed code, without what an exception has added that
-    /// has led to the handler. `by_jump` is whether a jump may have led to it.
+    /// Returns the `preempt_count()` of the probed code, without the count that the breakpoint has
+    /// added. `by_jump` is whether an optimized kprobe may have called the handler.
     #[inline(always)]
     pub(crate) fn preempt_count(self, by_jump: bool) -> u32 {
-        // SAFETY: By the type invariant, `kp` is registered. The kernel may set other flags
-        // concurrently, hence volatile.
+        // SAFETY: By the type invariant, `kp` is registered. The read is volatile because the
+        // kernel may set other flags concurrently.
         let flags = unsafe { ptr::read_volatile(&raw const (*self.kp).flags) };
         let sp = self.get(Register::STACK_POINTER);
-        // What is jumped to pushes the registers right below the stack of the probed code. For an
-        // exception, the CPU and the kernel push more.
+        // An optimized kprobe saves the registers right below the stack of the probed code. An
+        // exception pushes more words.
         let by_jump = cfg!(CONFIG_OPTPROBES) && by_jump && self.regs.wrapping_add(1) as usize == sp;
         let by_breakpoint = flags & bindings::KPROBE_FLAG_FTRACE == 0 && !by_jump;
         regs::preempt_count().wrapping_sub(u32::from(by_breakpoint) * bindings::KPROBES_BREAKPOINT)
@@ -269,11 +260,11 @@ impl Saved {
     }
 }
 
-/// Calls `method` with the handler of the probe that was hit, and the context of the hit.
+/// Calls `method` with the handler of the probe that was hit and with the context.
 ///
 /// # Safety
 ///
-/// `raw` must be a probe of `O`, and it and `regs` what the kernel has passed to a callback.
+/// `raw` must be a probe of `O`. `raw` and `regs` must be the arguments of a callback.
 #[inline(always)]
 pub(crate) unsafe fn call<O: probe::Owner<R>, R: probe::Kprobes, At: Probed, T>(
     raw: *mut R,
@@ -283,13 +274,13 @@ pub(crate) unsafe fn call<O: probe::Owner<R>, R: probe::Kprobes, At: Probed, T>(
     // SAFETY: By the safety requirements, `raw` is a probe of `O`, and unregistering it waits for
     // this call.
     let handler = unsafe { O::handler(raw) };
-    // INVARIANT: By the safety requirements, these are those of this hit. A `struct kprobe` is the
-    // first field of `raw`.
+    // INVARIANT: By the safety requirements, both are the arguments of the callback. A
+    // `struct kprobe` is the first field of `raw`.
     let hit = Saved {
         regs,
         kp: raw.cast(),
     };
-    // SAFETY: Both are valid for the duration of this call.
+    // SAFETY: `regs` and `raw` are valid for the duration of this call, in which `cx` is dropped.
     let cx = unsafe { Context::new(hit) };
     method(handler, &cx)
 }
@@ -304,8 +295,7 @@ impl Hit for Saved {
 
     #[inline(always)]
     fn index(self) -> usize {
-        // SAFETY: By the type invariant, `kp` is the C struct of a registered probe, or its first
-        // field.
+        // SAFETY: By the type invariant, `kp` points at the C struct of a registered probe.
         unsafe { probe::index_of(self.kp) }
     }
 }
@@ -318,8 +308,7 @@ impl<At: Probed> Context<'_, At> {
     }
 
     /// Returns the instruction pointer in the saved registers. In `pre`, this is the probed address
-    /// on arm64 and riscv64. On x86-64 it is one byte further, after the breakpoint, even where the
-    /// kernel uses no breakpoint.
+    /// on arm64 and riscv64, and that address plus 1 on x86-64, for every mechanism.
     #[inline(always)]
     pub fn ip(&self) -> usize {
         self.hit.get(Register::INSTRUCTION_POINTER)
@@ -337,21 +326,21 @@ impl<At: Probed> Context<'_, At> {
         self.hit.get(Register::FLAGS)
     }
 
-    /// Returns a CPU register of the probed code, by its name on this architecture.
+    /// Returns a saved CPU register by its name on this architecture.
     #[inline(always)]
     pub fn register(&self, register: Register) -> usize {
         self.hit.get(register)
     }
 
-    /// Sets a CPU register of the probed code, which continues with it. The kernel ignores an
-    /// instruction pointer that [`pre`](crate::kprobe::Handler::pre) sets; see
-    /// [`Redirect`](crate::Redirect).
+    /// Sets a saved CPU register, with which the probed code continues. In
+    /// [`pre`](crate::kprobe::Handler::pre), the kernel ignores a new instruction pointer; use
+    /// [`Redirect`](crate::Redirect) to set it.
     ///
     /// # Safety
     ///
     /// From the probed instruction on, the probed code must be correct with this value in this
-    /// register, for its callers, its callees, and everything that shares memory with it. If it is
-    /// used as a pointer, it must be valid for each of these uses.
+    /// register, for its callers, its callees, and all code that shares memory with it. A value
+    /// that this code uses as a pointer must be valid for each use.
     #[inline(always)]
     pub unsafe fn set_register(&self, register: Register, value: usize) {
         // SAFETY: By the safety requirements, the probed code can continue with `value`.
@@ -359,11 +348,11 @@ impl<At: Probed> Context<'_, At> {
     }
 }
 
-/// The moments at which the arguments of a function are where its caller has put them.
+/// The places at which the argument registers have the arguments of the probed function.
 ///
 /// # Safety
 ///
-/// The methods must access the argument registers of that hit.
+/// The methods must access the argument registers of the hit.
 pub unsafe trait AtCall: Place {
     /// Returns the `n`th argument.
     #[doc(hidden)]
@@ -373,7 +362,7 @@ pub unsafe trait AtCall: Place {
     ///
     /// # Safety
     ///
-    /// The probed code must be able to continue with it.
+    /// The probed code must be able to continue with `value`.
     #[doc(hidden)]
     unsafe fn set_argument(hit: Self::Hit, n: usize, value: usize);
 }
@@ -381,30 +370,29 @@ pub unsafe trait AtCall: Place {
 macro_rules! arguments {
     ($($(#[$cfg:meta])? $n:literal $arg:ident $set_arg:ident;)*) => {
         $(
-            #[doc = concat!("Returns argument ", $n, " of the probed function, the first being 0:")]
-            /// the CPU register in which the C calling convention passes it.
+            #[doc = concat!("Returns argument ", $n, " of the probed function, the first being 0,")]
+            /// from its register in the C calling convention. x86-64 passes six arguments in
+            /// registers, arm64 and riscv64 eight.
             ///
-            /// A struct of up to 16 bytes that is passed by value takes a register for each 8
-            /// bytes. A larger struct is on the stack on x86-64. On arm64 and riscv64, one register
-            /// points at the larger struct. On x86-64, a function that returns a larger struct has
-            /// a pointer to the room for the result as its first argument.
+            /// After the entry of the function, the register may have another value.
             ///
-            /// After the entry of the function, that register may hold anything. x86-64 passes six
-            /// arguments in registers, arm64 and riscv64 eight.
+            /// A struct of up to 16 bytes passed by value takes one register for each 8 bytes. A
+            /// larger struct is on the stack on x86-64; on arm64 and riscv64, one register points
+            /// at it. On x86-64, the first argument of a function that returns a larger struct is a
+            /// pointer to the result.
             $(#[$cfg])?
             #[inline(always)]
             pub fn $arg<T: FromWord>(&self) -> T {
                 T::from_word(At::argument(self.hit, $n))
             }
 
-            #[doc = concat!("Sets argument ", $n, " of the probed function, which continues")]
-            /// with it.
+            #[doc = concat!("Sets argument ", $n, " of the probed function.")]
             ///
             /// # Safety
             ///
             /// The probe must be at the function's entry. The function must be correct with this
-            /// value, for its callers, its callees, and everything that shares memory with it. If
-            /// it is used as a pointer, it must be valid for each of these uses.
+            /// value, for its callers, its callees, and all code that shares memory with it. A
+            /// value that this code uses as a pointer must be valid for each use.
             $(#[$cfg])?
             #[inline(always)]
             pub unsafe fn $set_arg(&self, value: usize) {
@@ -427,8 +415,7 @@ impl<At: AtCall> Context<'_, At> {
         #[cfg(not(CONFIG_X86_64))] 7 arg7 set_arg7;
     }
 
-    /// Returns the first arguments of the probed function, up to six, as a tuple. See
-    /// [`arg0`](Context::arg0).
+    /// Returns up to six arguments of the probed function as a tuple, see [`arg0`](Context::arg0).
     #[inline(always)]
     pub fn args<T: FromWords>(&self) -> T {
         T::from_words(|n| At::argument(self.hit, n))

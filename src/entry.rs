@@ -4,51 +4,48 @@
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 //!
-//! An [`Entry`] costs a third of a [`Kprobe`](crate::Kprobe) at the same place, and an [`EntrySet`]
-//! may have all functions of the kernel. In return, there is no other place than the entry, and a
-//! [`Context`] there has the arguments, but no other registers.
+//! An [`Entry`] costs a third of a [`Kprobe`](crate::Kprobe) at the same function, and an
+//! [`EntrySet`] may have all functions of the kernel. The [`Context`] of a handler has the
+//! arguments, but no other registers.
 //!
 //! Context: probed context, preemption disabled. Handlers must not sleep, and must not wait for
 //! locks, see [`crate::kprobe`]. They may run on several CPUs at once.
 //!
-//! A function may have several probes. Each has its own hits, in an undefined order.
+//! A function may have several entry probes. Their handlers run in an undefined order.
 //!
 //! # Hits in handlers
 //!
 //! A hit inside the handler of an entry probe, of this or another module, is
-//! [missed](probe::Registered::missed). The handler is called for a hit in an interrupt of such a
-//! handler, and inside handlers of kprobes and tracepoints.
+//! [missed](probe::Registered::missed), except in an interrupt of that handler. Hits inside the
+//! handlers of kprobes and tracepoints are not missed.
 //!
 //! # Calls that ftrace leaves out
 //!
-//! Where a function has several tracers, ftrace calls them in a loop with a recursion guard: in the
-//! same context of the same task, the loop may nest once, but not twice. A call is neither a hit
-//! nor a miss if
+//! If a function has several tracers, ftrace enters a recursion guard before it calls them. It does
+//! the same for a single tracer whose `ftrace_ops` asks for recursion protection or an RCU check.
+//! In one context of a task, the guard can be entered twice. When a function with several tracers
+//! is called inside two such callbacks, ftrace calls none of its tracers: for an entry probe, the
+//! call is neither a hit nor a miss.
 //!
-//! - its function has another tracer beside the entry probe,
-//! - a tracer's callback makes the call, within the callback of another tracer, and
-//! - these two callbacks are called by the loop, too: each is at a function with several tracers,
-//!   or is one that ftrace protects from recursion or calls only where RCU watches.
+//! Example: the function tracer is at `f` and `g`, a kprobe at `f` calls `g`, and the handler of an
+//! entry probe at `g` calls `g` again. ftrace drops that second call of `g`. Without the function
+//! tracer, it is missed.
 //!
-//! An example: the function tracer is at `f` and `g`, a kprobe at `f` calls `g`, and the handler of
-//! an entry probe at `g` calls `g`. Without the tracer, that second call is missed. With it, ftrace
-//! leaves the call out. No module is called for it, so the library cannot count it.
+//! # Interaction with other tracers and modules
 //!
-//! # Together with others
-//!
-//! - All entry probes of a module share one `ftrace_ops`. Where a function has another tracer, such
-//!   as a kprobe of any module, the kernel calls both through a list of all tracers in the system.
-//!   That costs more; [`Options::exclusive`] refuses such functions.
-//! - Linux 7.2 refuses `kernel.ftrace_enabled=0` (`EBUSY`) while there are entry probes. While it
-//!   is 0, entry probes fail with `EBUSY`. From Linux 7.3 on, it cannot be set to 0.
-//! - At a live-patched function, the handler runs first, with the arguments. BPF's `fentry`, an
-//!   fprobe and the function tracer see each call, too.
-//! - When a module is unloaded, the probes on its functions are gone. They stay gone if a module is
-//!   loaded later, even the same one, unless they are [pending](crate::Pending).
-//! - If ftrace has disabled itself after an error, hits may be lost. Probes can still be dropped:
-//!   the library itself stops the calls of their handlers. Only the module's code has to stay, so
-//!   unloading the module logs an error and blocks forever. So does an init that fails because
-//!   ftrace disables itself while probes are attached.
+//! - All entry probes of a module share one `ftrace_ops`. If a function has another tracer, such as
+//!   a kprobe, the kernel calls both through its list of all tracers, which is slower.
+//!   [`Options::exclusive`] refuses such functions.
+//! - Linux 7.2 refuses `kernel.ftrace_enabled=0` with `EBUSY` while an entry probe is enabled. If
+//!   it is 0, enabling an entry probe fails with `EBUSY`. From Linux 7.3 on, it cannot be set to 0.
+//! - At a live-patched function, the handler runs first, with the arguments. BPF's `fentry`,
+//!   fprobes and the function tracer still see each call.
+//! - When a module is unloaded, the probes on its functions are gone. They stay gone if the module
+//!   is loaded again, unless they are [pending](crate::Pending).
+//! - If ftrace has disabled itself after an error, hits may be lost. Probes can still be dropped,
+//!   and their handlers are no longer called. But ftrace may still call the module's code, so
+//!   unloading the module logs an error and blocks forever. A failed init of the module does the
+//!   same if ftrace disables itself while probes are attached.
 //!
 //! # Errors
 //!
@@ -56,14 +53,14 @@
 //!
 //! - `ENOENT`: no such symbol, or its module is being unloaded;
 //! - `EINVAL`: the target has an offset, or is not the entry of a function that ftrace can trace,
-//!   or kprobes refuse it (NOKPROBE);
+//!   or is on the kprobe blacklist (NOKPROBE);
 //! - `EEXIST`: the function has another tracer, see [`Options::exclusive`];
 //! - `EBUSY`: `kernel.ftrace_enabled` is 0 (Linux 7.2);
 //! - `ENODEV`: the kernel has disabled ftrace after an error;
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_DYNAMIC_FTRACE_WITH_ARGS`;
 //! - `EDEADLK`: the module creates its first entry probe in the handler of a
-//!   [`ModuleWatch`](crate::ModuleWatch), or in a KUnit suite while the module loads. Create one
-//!   in its init before.
+//!   [`ModuleWatch`](crate::ModuleWatch), or in a KUnit suite while the module loads. To avoid
+//!   that, create one in the module's init.
 //!
 //! # Examples
 //!
@@ -116,16 +113,15 @@ probe::kind! {
     |O, target, options| Plan::of::<O>(At::Target(target), options)
 }
 
-/// A registered entry probe and its handler. See [`Probe`] for what it can do.
+/// A registered entry probe and its handler. See [`Probe`] for its methods.
 ///
 /// C functions: `ftrace_set_filter_ips()`, `register_ftrace_function()`,
 /// `unregister_ftrace_function()`.
 pub type Entry<H> = probe::Probe<Kind, H>;
 
-/// Entry probes at several functions that share a handler. See [`Set`] for what it can
-/// do.
+/// Entry probes at several functions that share a handler. See [`Set`] for its methods.
 ///
-/// Registering and dropping a set costs about as much as one probe.
+/// Registering or dropping a set takes about as long as one probe.
 pub type EntrySet<H> = probe::Set<Kind, H>;
 
 /// The [`Options`] that only entry probes have.
@@ -135,11 +131,11 @@ pub struct Specific {
 }
 
 impl Options {
-    /// Fails with `EEXIST` if the function has another tracer, because both would cost more per
-    /// hit. A kprobe costs less at such a function. Other entry probes of this module do not
-    /// count as tracers, except on arm64 without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`.
+    /// Fails with `EEXIST` if the function has another tracer, which would slow down each hit. A
+    /// kprobe costs less at such a function.
     ///
-    /// Tracers that attach later are not refused.
+    /// Entry probes of this module are not other tracers, except on arm64 without
+    /// `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. Tracers that attach later are not refused.
     #[inline]
     pub const fn exclusive(mut self) -> Self {
         self.specific.exclusive = true;
@@ -162,19 +158,19 @@ pub trait Handler: Send + Sync + 'static {
 impl<H: Handler> EntrySet<H> {
     probe::constructor! {
         /// Registers `handler` at all functions that match `pattern`: a name with the wildcards
-        /// `*`, `?` and `[...]`, or several, separated by commas or white space. `*` alone is all
-        /// functions, some tens of thousands.
+        /// `*`, `?` and `[...]`, or several names, separated by commas or white space. `*` matches
+        /// all functions, some tens of thousands.
         ///
-        /// The kernel decides what matches: the functions that ftrace can trace, also of modules,
-        /// and all of those that have the same name. Their indices are in the order of their
-        /// addresses; [`iter`](probe::Set::iter) has the names. Functions of a module that is being
-        /// unloaded may be among them. Their probes [are gone](probe::Registered::is_gone).
+        /// As in `set_ftrace_filter`, a pattern matches the functions that ftrace can trace, in the
+        /// kernel and in modules, including all functions of the same name. Their indices are in
+        /// the order of their addresses; [`iter`](probe::Set::iter) has their names. Probes of
+        /// functions that are being unloaded are [gone](probe::Registered::is_gone).
         ///
         /// Context: process context; it sleeps.
         ///
-        /// Errors: `EINVAL` if a pattern is malformed, `ENOENT` if it matches nothing; one log line
-        /// has its index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if this kernel
-        /// has no way to match for modules; the errors of [entry probes](crate::entry#errors).
+        /// Errors: `EINVAL` if a pattern is malformed, `ENOENT` if it matches no function; one log
+        /// line has its index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if the
+        /// layout of the kernel's filters is unknown; those of [entry probes](crate::entry#errors).
         #[inline]
         pub fn matching<'a>(handler, pattern: &'a CStr) {
             Self::matching_with_options(pattern, Options::default(), handler)
@@ -206,7 +202,7 @@ impl<H: Handler> EntrySet<H> {
     }
 }
 
-/// How an entry probe is registered.
+/// The parameters of the registration of an entry probe.
 #[doc(hidden)]
 pub struct Plan<'a> {
     at: At<'a>,
@@ -214,10 +210,10 @@ pub struct Plan<'a> {
     calls: &'static Calls,
 }
 
-/// Where an entry probe is registered.
+/// The place of an entry probe.
 enum At<'a> {
     Target(Target<'a>),
-    /// At the ftrace call at `ip`, which ftrace has found.
+    /// The ftrace call at `ip`, which matched a pattern.
     Matched {
         ip: usize,
         gone: bool,
@@ -245,15 +241,14 @@ macro_rules! of_record {
         $(
             #[inline]
             unsafe fn $name(this: *const Self) -> $type {
-                // SAFETY: By the safety requirements, it is registered.
+                // SAFETY: By the safety requirements, `this` is registered.
                 unsafe { (*this).$method() }
             }
         )*
     };
 }
 
-// SAFETY: The methods do as they say: `attach` registers all probes or none, and detaching waits
-// for their handlers.
+// SAFETY: `attach` registers all probes or none, and `detach` waits for running handlers.
 unsafe impl Raw for Record {
     type Plan<'a> = Plan<'a>;
     type Guard = ops::Locked;
@@ -285,11 +280,11 @@ unsafe impl Raw for Record {
             };
             match resolved {
                 Ok((ip, gone)) => {
-                    // SAFETY: By the safety requirements, `probe` is valid for writing, and the
-                    // callbacks are for it.
+                    // SAFETY: By the safety requirements, `probe` is valid for writing, and `calls`
+                    // are the callbacks of its owner.
                     unsafe { probe.write(Record::new(calls, ip)) };
                     if gone {
-                        // SAFETY: It has just been initialised.
+                        // SAFETY: `probe` was initialised above.
                         unsafe { (*probe).mark_gone() };
                     }
                     probes.swap(found, i);
@@ -302,7 +297,7 @@ unsafe impl Raw for Record {
 
         let mut i = 0;
         while exclusive && i < found {
-            // SAFETY: It has been initialised above.
+            // SAFETY: `probes[i]` was initialised above.
             if locked.has_other_tracers(unsafe { (*probes[i]).ip() }) {
                 refused(probes[i], EEXIST)?;
                 found -= 1;
@@ -312,7 +307,7 @@ unsafe impl Raw for Record {
             }
         }
         if found > 0 {
-            // SAFETY: These are new. By the safety requirements, they stay valid.
+            // SAFETY: The probes are new. By the safety requirements, they stay valid.
             unsafe { locked.attach(&probes[..found], enabled)? };
         }
         Ok(found)
@@ -320,13 +315,13 @@ unsafe impl Raw for Record {
 
     #[inline]
     unsafe fn unregister(probes: &[*mut Self]) {
-        // SAFETY: By the safety requirements, these are attached.
-        unsafe { ops::Locked::new().withdraw(probes) };
+        // SAFETY: By the safety requirements, `probes` are attached.
+        unsafe { ops::Locked::new().detach(probes) };
     }
 
     #[inline]
     unsafe fn arm(probes: &[*mut Self], on: bool) -> Result {
-        // SAFETY: By the safety requirements, these are attached, and the caller may sleep.
+        // SAFETY: By the safety requirements, `probes` are attached, and the caller may sleep.
         unsafe { ops::arm(probes, on) }
     }
 

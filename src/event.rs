@@ -4,30 +4,27 @@
 //!
 //! C header: [`include/linux/trace_events.h`](srctree/include/linux/trace_events.h)
 //!
-//! [`trace_event!`](crate::trace_event) declares a record. It is an event like those of the
-//! kernel's `TRACE_EVENT()`, with its own folder in `/sys/kernel/tracing/events`: `format`, `id`,
-//! `enable`, `filter`, `trigger` and, with `CONFIG_HIST_TRIGGERS`, `hist`.
+//! [`trace_event!`](crate::trace_event) declares a record and its event. The event has a directory
+//! in `/sys/kernel/tracing/events`, like those of the kernel's `TRACE_EVENT()`.
 //!
-//! The listeners of an event are the instances of tracefs that have it enabled, also for a trigger,
-//! and perf and BPF programs. An event can arm a probe, see [`Armed`]: the first listener enables
-//! the probe, the last one disables it. If the probe cannot be enabled, enabling the event fails
-//! with that error. The kernel cannot take back a trigger: then an error is logged, and the next
-//! listener tries again.
+//! The listeners of an event are perf, BPF programs, and the tracefs instances in which the event
+//! is enabled or has a trigger. An event can arm a probe, see [`Armed`]: the first listener enables
+//! the probe, and the last one to detach disables it. If enabling the probe fails, enabling the
+//! event fails with that error. A trigger cannot be refused; for a trigger, an error is logged, and
+//! the next listener retries.
 //!
-//! The buffer of tracefs or perf reports which records were lost; those that a filter rejects are
-//! not. perf also ignores a record, and counts it nowhere, if perf itself is handling an event on
-//! that CPU in the same context: task, softirq, interrupt or NMI. The kernel's own events have the
-//! same limit.
+//! tracefs and perf report lost records, with one exception: perf drops a record without counting
+//! it while perf handles another event on this CPU in the same context (task, softirq, interrupt or
+//! NMI). The kernel's own events have the same limit.
 //!
-//! Unloading the module empties the buffers of the instances in which an event of it was enabled,
-//! and fails while perf or a BPF program listens.
+//! Unloading the module clears the buffers of all instances in which one of its events was enabled.
+//! It fails while perf or a BPF program is attached.
 //!
-//! If an event of that system and name exists, loading the module fails with `EBUSY` and logs an
-//! error. (`EEXIST` is the module loader's own.) The kernel creates no events for a module that was
-//! loaded by force.
+//! If the kernel has an event of that system and name, loading the module logs an error and fails
+//! with `EBUSY`. The kernel creates no events for a module that is loaded by force.
 //!
-//! Where the fields are known only at run time, the kernel's synthetic events serve:
-//! `synth_event_create()` is exported to modules.
+//! For fields that are known only at run time, use the kernel's synthetic events
+//! (`synth_event_create()`).
 //!
 //! # Examples
 //!
@@ -71,9 +68,9 @@
 //! # echo 'hist:keys=name' > /sys/kernel/tracing/events/my_module/opens/trigger
 //! ```
 //!
-//! (bpftrace 0.23 gets an empty string from `str(args->name)`, also for the kernel's own events.
-//! On a kernel without BTF, it does not know the types `s64` and `pid_t` either, unless the program
-//! begins with `#define s64 long long`, for example.)
+//! With bpftrace 0.23, `str(args->name)` is an empty string, also for the kernel's own events. On a
+//! kernel without BTF, programs must define the types `s64` and `pid_t`, for example with
+//! `#define s64 long long`.
 
 use crate::common::*;
 
@@ -104,29 +101,29 @@ pub(crate) use text::has_at;
 ///
 /// # Invariants
 ///
-/// It is a static. `listeners` and `perf` are written by C, under its lock.
+/// It is a static. `event.c` writes `listeners`, `perf` and `more` atomically, with its lock held.
 #[repr(transparent)]
 pub struct Event(UnsafeCell<bindings::kprobes_event>);
 
-// SAFETY: C locks what it writes, and handlers read `listeners` and `perf` atomically.
+// SAFETY: Rust reads only the fields of the type invariant, atomically.
 unsafe impl Sync for Event {}
 
 impl Event {
     #[inline(always)]
     fn listeners(&self) -> *mut bindings::kprobes_listener {
-        // SAFETY: The field is a pointer, which C writes atomically.
+        // SAFETY: By the type invariant, the field is a pointer that is written atomically.
         let listeners = unsafe { AtomicPtr::from_ptr(&raw mut (*self.0.get()).listeners) };
         listeners.load(Ordering::Acquire)
     }
 
     #[inline(always)]
     fn perf(&self) -> bool {
-        // SAFETY: The field is a bool, which C writes atomically.
+        // SAFETY: By the type invariant, the field is a bool that is written atomically.
         let perf = unsafe { AtomicBool::from_ptr(&raw mut (*self.0.get()).perf) };
         perf.load(Ordering::Acquire)
     }
 
-    /// Returns whether there is a listener.
+    /// Returns whether the event has a listener.
     ///
     /// Context: any.
     #[inline(always)]
@@ -134,15 +131,15 @@ impl Event {
         !self.listeners().is_null() || self.perf()
     }
 
-    /// Passes a record to all listeners. What [`trace_event!`](crate::trace_event) declares has
-    /// this as a method.
+    /// Passes a record to all listeners. Types that [`trace_event!`](crate::trace_event) declares
+    /// have this as a method.
     ///
-    /// Context: any handler's.
+    /// Context: any handler.
     #[inline(always)]
     pub fn emit<R: Record, At: Place>(record: R, cx: &Context<'_, At>) {
         let event = R::event();
         if !At::Hit::PREEMPTIBLE || event.is_enabled() {
-            // SAFETY: It is the event of `R`, whose fields these are.
+            // SAFETY: `event` is the event of `R`, whose fields `fields()` returns.
             unsafe { event.pass_at(&record.fields(), cx) };
         }
     }
@@ -152,8 +149,8 @@ impl Event {
 ///
 /// # Safety
 ///
-/// `event()` must be an [`Event`] that was made with the tables of this declaration.
+/// `event()` must return the [`Event`] with the tables of this declaration.
 pub unsafe trait Record: declare::Declared {
-    /// Returns the event that this is a record of.
+    /// Returns the event of this record.
     fn event() -> &'static Event;
 }

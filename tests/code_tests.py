@@ -14,7 +14,7 @@ SECTION = ".kprobes.text"
 PATH = re.compile(r"7kprobes5entry(3hit|6record4skip)|^kprobes_preempt_schedule$|"
                   r"7kprobes5entry5table.*5Table4find$")
 # What the module's end calls, after the kernel has freed the slots of its kprobes.
-END = re.compile(r"7kprobes5probe12module_entry10unregister|7kprobes5entry3ops.*8withdraw")
+END = re.compile(r"7kprobes5probe12module_entry10unregister|7kprobes5entry3ops.*6detach")
 # The callback of a handler: what it calls before it leaves the guard is the handler's.
 HANDLER = "5entry3hit3run"
 LEAVES_GUARD = re.compile(r"\tbtrl? ")

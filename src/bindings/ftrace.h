@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The module's entry probes. */
+/* Entry probes. */
 #include <linux/ftrace.h>
 
 struct kprobe;
 struct module;
 
-/* Their lock protects all but the reading of table. */
+/* Protected by kprobes_entry_lock(). The ftrace callback reads table without the lock. */
 struct kprobes_entries {
 	void *table;
-	/* The probes in the table, and those of them that are enabled. */
+	/* Number of probes in the table. */
 	unsigned long linked;
+	/* Number of enabled probes in the table. */
 	unsigned long enabled;
 };
 extern struct kprobes_entries kprobes_entries;
@@ -21,7 +22,7 @@ static const unsigned long KPROBES_FREGS_SP = offsetof(struct __arch_ftrace_regs
 static const unsigned long KPROBES_FREGS_ARGS, KPROBES_FREGS_SP;
 #endif
 
-/* How often to ask ftrace again where modules are loaded and unloaded at that moment. */
+/* Retries of a filter change that ftrace refuses because a module is being (un)loaded. */
 static const unsigned int KPROBES_ENTRY_TRIES = 8;
 
 int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init));

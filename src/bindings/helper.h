@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The input of bindgen. kprobes.mk lists the names that are kept. */
+/* The input of bindgen. kprobes.mk has the allowlist. */
 #include <linux/kallsyms.h>
 #include <linux/random.h>
 #include <linux/ratelimit.h>

@@ -6,19 +6,19 @@
 #include <linux/notifier.h>
 #include <linux/tracepoint.h>
 
-/* An entry of the module's list of registrations. */
+/* A registration of one or several probes, on the list kprobes_registered. */
 struct kprobes_registration {
 	struct list_head list;
 	/* Unregisters the probes and waits for their handlers. */
 	void (*unregister)(void **probes, unsigned int count);
-	/* The place of the first probe, for a report: its address, or else its name. */
+	/* Location of the first probe, for log lines: its address, or name if that is 0. */
 	unsigned long address;
 	const char *name;
 	void **probes;
-	/* The only probe, if probes points here; or the watch, which begins with this. */
+	/* The only element of probes outside of a set. A watch has its own address here. */
 	void *single;
 	unsigned int count;
-	/* How many events with listeners keep it enabled. */
+	/* Number of events with listeners that keep the probes enabled. */
 	unsigned int users;
 };
 
@@ -44,22 +44,22 @@ bool kprobes_function_missing(unsigned long addr);
 void kprobes_just_return(void);
 void kprobes_wait_for_overridden(void);
 
-/* A tracepoint's handler. */
+/* A probe at a tracepoint. */
 struct kprobes_tracepoint {
 	struct tracepoint *tracepoint;
-	/* Of its own, if the tracepoint is that of a module. */
+	/* Name of the tracepoint, copied if the tracepoint is in a module. */
 	const char *name;
+	/* Module of the tracepoint, or NULL. */
 	struct module *mod;
-	/* Its entry of the list of those in modules. */
+	/* On the list in_modules if mod is set. */
 	struct list_head in_module;
 	void (*hit)(struct kprobes_tracepoint *tp, unsigned long a, unsigned long b,
 		    unsigned long c, unsigned long d, unsigned long e);
-	/* Hits within a handler. */
 	atomic_long_t missed;
-	/* The size of tracepoint->iterator, once it was enabled. */
+	/* Size of tracepoint->iterator, set when the probe is first enabled. */
 	unsigned long iterator_size;
 	bool enabled;
-	/* Its module was unloaded. */
+	/* The module of the tracepoint was unloaded. */
 	bool gone;
 };
 
@@ -70,7 +70,7 @@ void kprobes_tracepoint_put(struct kprobes_tracepoint *tp);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);
 void kprobes_tracepoint_wait(void);
 
-/* The stack at a hit: at most n return addresses, where zeroes are. */
+/* Store up to n return addresses at a hit, the innermost first. The caller has zeroed to. */
 struct ftrace_regs;
 void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
 			  const struct kprobe *kp, unsigned long ip);
@@ -80,11 +80,11 @@ void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *
 void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 			      const struct kprobes_tracepoint *tp);
 
-/* A watch for modules that are loaded and unloaded. */
+/* A handler that is called when a module is loaded or unloaded. */
 struct kprobes_watch {
 	struct kprobes_registration reg;
 	struct notifier_block block;
-	/* `loaded` is the name of a module that is loaded, or NULL. */
+	/* loaded: name of the module that is being loaded, NULL if a module is unloaded. */
 	void (*call)(struct kprobes_watch *watch, const char *loaded);
 };
 

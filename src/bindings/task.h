@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Where the fields of the current task, its files and its CPU registers are. */
+/* Offsets and constants by which Rust reads the current task and its files. */
 #include <linux/binfmts.h>
 #include <linux/cgroup-defs.h>
 #include <linux/cred.h>
@@ -14,9 +14,8 @@
 #include <linux/sched/signal.h>
 
 /*
- * bindgen 0.73 loses an empty, aligned member (struct sched_statistics without CONFIG_SCHEDSTATS),
- * so the kernel crate's bindings misplace all fields of task_struct after it. The compiler has the
- * right offsets.
+ * The kernel crate's bindings have wrong offsets in task_struct: bindgen 0.73 drops an empty,
+ * aligned member (struct sched_statistics without CONFIG_SCHEDSTATS).
  */
 static const unsigned long KPROBES_TASK_FLAGS = offsetof(struct task_struct, flags);
 static const unsigned long KPROBES_TASK_PID = offsetof(struct task_struct, pid);
@@ -35,7 +34,7 @@ static const unsigned long KPROBES_CRED_UID = offsetof(struct cred, uid);
 static const unsigned long KPROBES_CRED_GID = offsetof(struct cred, gid);
 static const unsigned long KPROBES_CRED_EUID = offsetof(struct cred, euid);
 
-/* The kernel crate's bindings lack some of these structs. */
+/* The kernel crate has no bindings for some of these structs. */
 static const unsigned long KPROBES_MM_ARG_START = offsetof(struct mm_struct, arg_start);
 static const unsigned long KPROBES_MM_ARG_END = offsetof(struct mm_struct, arg_end);
 static const unsigned long KPROBES_MM_EXE_FILE = offsetof(struct mm_struct, exe_file);
@@ -71,38 +70,35 @@ static const unsigned long KPROBES_SB_DEVICE = offsetof(struct super_block, s_de
 static const unsigned int KPROBES_MINOR_BITS = MINORBITS;
 
 /*
- * Four bits of task_struct::trace_recursion, after those of the kernel: the handler of a tracepoint
- * is running in task, softirq, interrupt or NMI context.
+ * Bits of task_struct::trace_recursion that the kernel does not use, four for each kind: a handler
+ * runs in task, softirq, interrupt or NMI context. Only the lower 32 bits are usable:
+ * trace_test_and_set_recursion() clears the others.
  */
 #define KPROBES_IN_TRACEPOINT_BIT 27
-/*
- * Four more: the handler of an entry probe. The upper half of the word is no use: the kernel's own
- * guard clears it.
- */
 #define KPROBES_IN_ENTRY_BIT 23
 #ifdef CONFIG_TRACING
 static_assert(TRACE_RECORD_RECURSION_BIT < KPROBES_IN_ENTRY_BIT);
 static const unsigned long KPROBES_TASK_TRACE_RECURSION =
 	offsetof(struct task_struct, trace_recursion);
 #else
-/* No handler is registered then. */
+/* Not used: tracepoints and ftrace need CONFIG_TRACING. */
 static const unsigned long KPROBES_TASK_TRACE_RECURSION = 0;
 #endif
 
-/* Another one: the handler of a watch runs. */
+/* A handler of a struct kprobes_watch runs. */
 #define KPROBES_IN_WATCH (1UL << 31)
 
-/* What interrupt_context_level() looks at. */
+/* The bits of preempt_count() that interrupt_context_level() tests. */
 static const unsigned int KPROBES_NMI = NMI_MASK;
 static const unsigned int KPROBES_HARDIRQ = NMI_MASK | HARDIRQ_MASK;
 static const unsigned int KPROBES_SOFTIRQ = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET;
-/* What a breakpoint adds to preempt_count(): except on arm64, it is entered like an NMI. */
+/* What a breakpoint adds to preempt_count(): all architectures but arm64 enter it as an NMI. */
 static const unsigned int KPROBES_BREAKPOINT =
 	IS_ENABLED(CONFIG_ARM64) ? 0 : NMI_OFFSET + HARDIRQ_OFFSET;
 #ifdef CONFIG_PREEMPT_RT
 static const unsigned long KPROBES_TASK_BH = offsetof(struct task_struct, softirq_disable_cnt);
 #endif
-/* Where the current task says that it is in a system call of 32 bits. */
+/* The flag of a task in a 32-bit system call. */
 #ifdef CONFIG_X86_64
 static const unsigned long KPROBES_TASK_COMPAT = offsetof(struct task_struct, thread_info.status);
 static const unsigned int KPROBES_COMPAT = TS_COMPAT;

@@ -5,7 +5,7 @@
 
 struct kprobes_registration;
 
-/* The instance of tracefs that has an event enabled. */
+/* A tracefs instance in which an event is enabled. */
 struct kprobes_listener {
 	struct trace_event_file *file;
 	struct kprobes_listener *next;
@@ -29,44 +29,45 @@ enum kprobes_event_kind {
 	KPROBES_HEX,
 	KPROBES_POINTER,
 	KPROBES_SYMBOL,
-	/* An array of char that need not end with a NUL. */
+	/* An array of char, possibly without a NUL. */
 	KPROBES_CHARS,
-	/* A string at the end of the record. */
+	/* __data_loc: a string at the end of the record. */
 	KPROBES_STRING,
 	KPROBES_ARRAY,
 };
 
 struct kprobes_event_show {
 	u8 kind;
-	/* Of an element, if it is an array. */
+	/* Size of an element. */
 	u8 size;
 	u16 offset;
 	u16 count;
 };
 
-/* A trace event of the module, which is a static. */
+/* A trace event, always a static. Handlers read listeners, perf and more without a lock. */
 struct kprobes_event {
 	struct trace_event_call call;
-	/* Read by handlers. */
+	/* The tracefs instances in which it is enabled. */
 	struct kprobes_listener *listeners;
+	/* perf or a BPF program is attached. */
 	bool perf;
-	/* There are others than the first of the listeners. */
+	/* A second tracefs instance, perf or a BPF program is attached. */
 	bool more;
-	/* Another event had its name when the kernel added it. */
+	/* The kernel already had an event of this name. */
 	bool is_duplicate;
-	/* The task that is adding it. */
+	/* The task in which the kernel adds the event. */
 	struct task_struct *adder;
-	/* Listeners that were detached at the module's end, until they are freed. */
+	/* Listeners that detach_listeners() will free. */
 	struct kprobes_listener *detached;
 	struct trace_event_class class;
-	/* There for its name. TRACE_EVENT_FL_TRACEPOINT lets BPF programs be attached. */
+	/* Only its name is used. BPF programs attach only with TRACE_EVENT_FL_TRACEPOINT. */
 	struct tracepoint tp;
 	const char *name;
 	const char *system;
 	char *print_fmt;
 	struct kprobes_event_field *fields;
 	const struct kprobes_event_show *shows;
-	/* What a record is printed as: 1 is followed by the number of a field, from 1. */
+	/* Print format: byte 1 and the number of a field, from 1, stand for that field. */
 	const u8 *line;
 	struct kprobes_binding *bindings;
 };
@@ -75,15 +76,15 @@ struct kprobes_event {
 struct kprobes_binding {
 	struct kprobes_event *event;
 	struct kprobes_registration *reg;
-	/* Enables or disables it. */
+	/* Enables or disables the registration. */
 	int (*arm)(void *const *probes, unsigned int count, bool on);
-	/* It counts in reg->users. */
-	bool wanted;
+	/* This binding is counted in reg->users. */
+	bool counted;
 	struct kprobes_binding *next;
 };
 
 static const unsigned long KPROBES_FILE_FLAGS = offsetof(struct trace_event_file, flags);
-static const unsigned long KPROBES_FILE_LOOK = EVENT_FILE_FL_TRIGGER_MODE |
+static const unsigned long KPROBES_FILE_CHECK = EVENT_FILE_FL_TRIGGER_MODE |
 	EVENT_FILE_FL_SOFT_DISABLED | EVENT_FILE_FL_PID_FILTER;
 static const unsigned long KPROBES_FILE_COND = EVENT_FILE_FL_TRIGGER_COND;
 static const int KPROBES_EVENT_FLAGS = TRACE_EVENT_FL_TRACEPOINT;

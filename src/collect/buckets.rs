@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buckets of histograms, and how their counts are shown.
+//! Buckets of histograms: their ranges and their output.
 
 use super::show::*;
 use crate::prelude::*;
@@ -15,7 +15,7 @@ pub struct Buckets {
     step: u64,
 }
 
-/// The largest number of buckets of equal width, without the two for values outside of these.
+/// The maximum of `(max - min) / step`.
 const MAX_LINEAR: u64 = 1000;
 
 impl Buckets {
@@ -108,8 +108,8 @@ impl Distribution<'_> {
         })
     }
 
-    /// Writes one line for each bucket, as bpftrace does. As JSON, writes the end of an object that
-    /// the caller has begun, and ends the line.
+    /// Writes one line for each bucket, as bpftrace does. In JSON, completes an object whose start
+    /// the caller has written, and ends the line.
     #[inline]
     pub(super) fn show(&self, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
         if form == Form::Json {
@@ -123,7 +123,7 @@ impl Distribution<'_> {
             let mut range = Buffer::<48>::new();
             self.buckets.write_range(&mut range, min, max)?;
             let length = BAR.len() as u64;
-            // The product has to fit in 64 bits: the kernel cannot divide larger integers.
+            // The kernel cannot divide a `u128`.
             let filled = match count.checked_mul(length) {
                 Some(product) => product / most,
                 None => count.checked_div(most / length).unwrap_or(0),

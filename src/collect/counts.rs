@@ -10,7 +10,7 @@ use crate::common::*;
 use core::fmt;
 use kernel::sync::Arc;
 
-/// A map with a count for each key. See [`Keyed`] for its capacity, its memory and how to read it.
+/// A map with a count for each key. See [`Keyed`] for its capacity and methods.
 ///
 /// # Examples
 ///
@@ -36,8 +36,7 @@ use kernel::sync::Arc;
 /// ```
 pub type CountMap<K> = Keyed<K, Sum>;
 
-/// A map with a [histogram](super::Histogram) for each key. See [`Keyed`] for its capacity and
-/// memory, and for how to read it.
+/// A map with a histogram for each key. See [`Keyed`] for its capacity and methods.
 pub type HistogramMap<K> = Keyed<K, Buckets>;
 
 /// What a map counts for each key: a [`Sum`], or values in [`Buckets`].
@@ -87,21 +86,16 @@ impl Shape for Buckets {
 
 /// A map of a fixed capacity with counters for each key: a [`CountMap`] or a [`HistogramMap`].
 ///
-/// Each CPU counts separately; reading sums all CPUs.
-///
 /// A key occupies an entry until the map is drained or cleared. If several CPUs add the same new
-/// key at the same time, each takes an entry, and all but one of these are then freed. So add the
-/// number of CPUs to the number of keys that you expect.
+/// key at the same time, each takes an entry, and all but one of these are then freed. So the
+/// capacity should be the expected number of keys plus the number of CPUs.
 ///
-/// In a full map, handlers can still add to the keys that are there. What they add for a new key is
-/// discarded, and [`dropped`](Keyed::dropped) counts it. So the counts that were drained, those in
-/// the map, and `dropped()` add up to what handlers have added.
+/// A full map discards additions to new keys and counts them in [`dropped`](Keyed::dropped). The
+/// drained counts, the counts in the map and `dropped()` add up to all that handlers have added.
 ///
-/// The size of an entry is 16 to 20 bytes, plus 8 bytes per word of its key, plus 8 bytes per
-/// counter on each possible CPU. An entry of a [`CountMap`] has one counter, an entry of a
-/// [`HistogramMap`] one per bucket. For example, with 1000 keys of the type
-/// [`Comm`](crate::Comm), which has two words, and 8 CPUs, a `CountMap` takes 94 KiB, and a
-/// `HistogramMap` in powers of two 4 MiB.
+/// An entry takes 16 to 20 bytes, 8 bytes per word of its key, and 8 bytes per counter on each
+/// possible CPU. A [`HistogramMap`] has one counter per bucket. For 1000 keys of two words, such as
+/// [`Comm`](crate::Comm), on 8 CPUs, a `CountMap` takes 94 KiB, a map of [`Buckets::LOG2`] 4 MiB.
 pub struct Keyed<K: Key, S: Shape> {
     live: Live<Table<K>>,
     shape: S,
@@ -166,34 +160,34 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     /// `at` must be smaller than the shape's width.
     #[inline(always)]
     unsafe fn add_at(&self, key: K, at: usize, n: u64) {
-        // This may be the module's code. If it slept once `table` is in use, that could be freed.
+        // Not with preemption disabled, because a module may implement `words`.
         let key = key.words();
-        let pinned = Pinned::new();
-        let table = self.live.get(&pinned);
+        let guard = NoPreempt::new();
+        let table = self.live.get(&guard);
         match table.link(&key) {
-            // SAFETY: By the safety requirements; the table was made for this width.
-            Some(link) => unsafe { table.add(&pinned, link, self.shape.width(), at, n) },
-            // SAFETY: By the safety requirements.
-            None => unsafe { self.add_new(pinned, key, at, n) },
+            // SAFETY: The width is that of `with_shape`. By the safety requirements, `at` is less.
+            Some(link) => unsafe { table.add(&guard, link, self.shape.width(), at, n) },
+            // SAFETY: By the safety requirements, `at` is less than the width.
+            None => unsafe { self.add_new(guard, key, at, n) },
         }
     }
 
     /// # Safety
     ///
-    /// The same as for [`add_at`](Keyed::add_at).
+    /// As for [`add_at`](Keyed::add_at).
     #[cold]
     #[inline(never)]
-    unsafe fn add_new(&self, pinned: Pinned, key: K::Words, at: usize, n: u64) {
-        let table = self.live.get(&pinned);
+    unsafe fn add_new(&self, guard: NoPreempt, key: K::Words, at: usize, n: u64) {
+        let table = self.live.get(&guard);
         match table.insert(key) {
-            // SAFETY: By the safety requirements; the table was made for this width.
-            Some(link) => unsafe { table.add(&pinned, link, self.shape.width(), at, n) },
+            // SAFETY: The width is that of `with_shape`. By the safety requirements, `at` is less.
+            Some(link) => unsafe { table.add(&guard, link, self.shape.width(), at, n) },
             None => self.dropped.add(n),
         }
     }
 
-    /// Returns the total that was discarded because the map was full: for a [`CountMap`] the sum of
-    /// the `n`, for a [`HistogramMap`] the number of values. Draining and clearing do not reset it.
+    /// Returns what was discarded because the map was full: in a [`CountMap`] the sum of the `n`,
+    /// in a [`HistogramMap`] the number of values. Draining and clearing do not reset it.
     ///
     /// Context: any.
     #[inline]
@@ -203,8 +197,7 @@ impl<K: Key, S: Shape> Keyed<K, S> {
 
     /// Returns the entries. Handlers keep adding to them.
     ///
-    /// Context: process context. The returned `Entries` must be dropped there, too: if the map has
-    /// since been drained, dropping them frees memory.
+    /// Context: process context, also for dropping the `Entries`: that may free memory.
     #[inline]
     pub fn read(&self) -> Entries<K, S> {
         Entries {
@@ -214,12 +207,11 @@ impl<K: Key, S: Shape> Keyed<K, S> {
     }
 
     /// Empties the map and returns its former entries, to which handlers no longer add. Each hit is
-    /// counted once, in these entries or in the map. [`dropped`](Keyed::dropped) is not reset.
+    /// counted once, in these entries or in the map.
     ///
     /// Context: process context; it sleeps until an RCU grace period has passed.
     ///
-    /// Errors: `ENOMEM`, because it allocates new entries first, or `EDEADLK` if the caller must
-    /// not sleep.
+    /// Errors: `ENOMEM`, or `EDEADLK` if the caller must not sleep.
     #[inline]
     pub fn drain(&self) -> Result<Entries<K, S>> {
         let capacity = self.live.read().capacity();
@@ -270,7 +262,7 @@ pub struct Entries<K: Key, S: Shape> {
 pub struct Row<'a, K: Key, S: Shape> {
     /// The key.
     pub key: K,
-    /// The count; of a histogram, the number of its values.
+    /// The count; in a [`HistogramMap`], the number of values.
     pub count: u64,
     link: u32,
     entries: &'a Entries<K, S>,
@@ -295,8 +287,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
         })
     }
 
-    /// Returns the count of `key`, or 0 if the key is absent; of a histogram, the number of its
-    /// values.
+    /// Returns the [`count`](Row::count) of `key`, or 0 if the key is absent.
     #[inline]
     pub fn get(&self, key: K) -> u64 {
         let link = self.table.link(&key.words());
@@ -312,16 +303,14 @@ impl<K: Key, S: Shape> Entries<K, S> {
 
     /// Returns the `n` entries with the largest counts, the largest first.
     ///
-    /// Context: process context; it sleeps.
-    ///
-    /// Errors: `ENOMEM`.
+    /// Context: process context; it sleeps. Errors: `ENOMEM`.
     #[inline]
     pub fn top(&self, n: usize) -> Result<KVVec<Row<'_, K, S>>> {
         let mut rows = KVVec::new();
         for row in self.iter() {
             rows.push(row, GFP_KERNEL | __GFP_NOWARN)?;
         }
-        // SAFETY: `rows` has that many rows, which may be moved and which `compare` compares.
+        // SAFETY: `rows` has this length, and its elements may be moved. `compare` compares them.
         unsafe {
             bindings::sort(
                 rows.as_mut_ptr().cast(),
@@ -337,13 +326,13 @@ impl<K: Key, S: Shape> Entries<K, S> {
 }
 
 impl<K: Key, S: Shape> Row<'_, K, S> {
-    /// `cmp_func_t`: the largest count first.
+    /// `cmp_func_t` that sorts the largest count first.
     ///
     /// # Safety
     ///
     /// Both must point at rows.
     unsafe extern "C" fn compare(a: *const c_void, b: *const c_void) -> c_int {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, both point at rows.
         let (a, b) = unsafe { (&*a.cast::<Self>(), &*b.cast::<Self>()) };
         b.count.cmp(&a.count) as c_int
     }

@@ -8,9 +8,7 @@ use super::show::*;
 use crate::prelude::*;
 use core::fmt;
 
-/// A distribution of values. A [`HistogramMap`] has one for each key.
-///
-/// Each CPU counts separately; reading sums all CPUs. No value is ever discarded.
+/// A distribution of values. A [`HistogramMap`] has one for each key. No value is ever discarded.
 ///
 /// # Examples
 ///
@@ -47,11 +45,9 @@ impl Histogram {
         Self::with_buckets(Buckets::LOG2)
     }
 
-    /// Creates a histogram with buckets of equal width, see [`Buckets::linear`].
+    /// Creates a histogram with the buckets of [`Buckets::linear`].
     ///
-    /// Context: process context; it sleeps.
-    ///
-    /// Errors: those of [`Buckets::linear`] and of [`log2`](Histogram::log2).
+    /// Context and errors: as [`log2`](Histogram::log2), and the errors of [`Buckets::linear`].
     #[inline]
     pub fn linear(min: u64, max: u64, step: u64) -> Result<Self> {
         Self::with_buckets(Buckets::linear(min, max, step)?)
@@ -78,8 +74,7 @@ impl Histogram {
         self.0.read().total()
     }
 
-    /// Empties the histogram and returns its former counts as a map with one entry, whose key is
-    /// `()`. [`Row::distribution`](super::Row::distribution) of that entry returns the buckets:
+    /// Empties the histogram and returns its former counts, as the only entry of a map:
     /// `for row in histogram.drain()?.iter() { row.distribution() ... }`.
     ///
     /// Context and errors: as [`HistogramMap::drain`].

@@ -3,18 +3,16 @@
 //! Keys of maps.
 //!
 //! A map converts a key to words of 64 bits, field by field, and hashes and compares these words.
-//! So it ignores the padding of structs, and never calls an `Eq` or `Hash` implementation of the
-//! key type.
+//! So padding does not matter, and a key type needs neither `Eq` nor `Hash`.
 
 use super::show::Show;
 use crate::common::*;
 
-/// A type that a map can have as its key: an integer of up to 64 bits, `bool`, `()`, [`Error`],
-/// [`Comm`], [`Address`], [`Stack`](crate::Stack), [`KernelPtr`], [`UserPtr`], an array of keys, or
-/// a tuple of two to four keys. [`key!`](crate::key) declares a struct that is a key.
+/// The key of a map: an integer of up to 64 bits, `bool`, `()`, [`Error`], [`Comm`], [`Address`],
+/// [`Stack`](crate::Stack), [`KernelPtr`], [`UserPtr`], an array of keys, a tuple of two to four
+/// keys, or a struct that [`key!`](crate::key) declares.
 ///
-/// A number, an error, an address or a pointer is a word of 8 bytes. So each element of a
-/// `[u8; N]` takes 8 bytes, too.
+/// Each integer, error, address or pointer takes 8 bytes, also as an element of `[u8; N]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the key of a map",
     label = "not a key",
@@ -22,13 +20,13 @@ use crate::common::*;
             of these are keys; `kprobes::key!` declares a struct that is one"
 )]
 pub trait Key: Copy + Send + Sync + Show + 'static {
-    /// The words of this key: `u64`, `()`, or pairs and arrays of these.
+    /// The words of this key.
     type Words: Words;
 
     /// Returns the key as words.
     fn words(self) -> Self::Words;
 
-    /// Converts words back to the key. `words` must come from [`words`](Key::words).
+    /// Converts the result of [`words`](Key::words) back to the key.
     fn from_words(words: Self::Words) -> Self;
 }
 
@@ -45,7 +43,7 @@ pub trait Words: Copy + Send + Sync + 'static {
     fn same(&self, other: &Self) -> bool;
 }
 
-/// A hash that depends on a secret. A program that chooses its keys cannot choose their buckets.
+/// A hash keyed with a secret, so that programs cannot choose the buckets of their keys.
 #[derive(Clone, Copy)]
 #[doc(hidden)]
 pub struct Hash {
@@ -54,7 +52,7 @@ pub struct Hash {
 }
 
 impl Hash {
-    /// Starts a hash. `secret` must be random.
+    /// `secret` must be random.
     pub(super) fn new(secret: [u64; 2]) -> Self {
         Self {
             state: secret[0],
@@ -213,8 +211,8 @@ tuples! {
 
 /// Declares a struct that is a [`Key`]. Each of its fields must be a key, too.
 ///
-/// The struct is `Clone` and `Copy`, and may have attributes such as `#[derive(PartialEq)]`. It
-/// cannot be generic. It is shown with the names of its fields, as `comm bash, error -2`.
+/// The struct is `Clone` and `Copy`, may have attributes such as `#[derive(PartialEq)]`, and cannot
+/// be generic. It is shown with the names of its fields, as `comm bash, error -2`.
 ///
 /// # Examples
 ///

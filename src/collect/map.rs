@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A map whose values handlers insert, change and take.
+//! A map whose entries handlers insert, change and remove.
 
 use super::key::*;
 use super::show::*;
@@ -11,17 +11,18 @@ use core::hint::spin_loop;
 
 /// A map of a fixed capacity from keys to values. It carries a value from one hit to another.
 ///
-/// Each key belongs to a bucket, and each bucket has a lock, which an operation holds for a few
-/// dozen instructions. Other CPUs spin on the lock for a bounded time. If a handler, such as one in
-/// an NMI, interrupts an operation on the same bucket on the same CPU, it gives up at once instead
-/// of spinning. If an operation cannot get a bucket's lock, the bucket is *busy*. An operation that
-/// finds the bucket busy, or no room for a new key, does nothing, and [`dropped`](Map::dropped)
-/// counts it.
+/// Each bucket has a lock, which an operation holds for a few dozen instructions. Other CPUs spin
+/// on the lock for a bounded time. A handler that interrupts the holder on the same CPU, as in an
+/// NMI, gives up at once. A bucket whose lock an operation cannot get is *busy*. If the bucket is
+/// busy, or there is no room for a new key, the operation does nothing, and
+/// [`dropped`](Map::dropped) counts it.
 ///
-/// Taking an entry makes room for another key. An entry that is never taken stays. To remove old
-/// entries, store a time in the value and call [`retain`](Map::retain). It visits all entries, so
-/// call it only from process context or in a handler of a rare event. Remove the entries of a task
-/// at the tracepoint `sched_process_exit`.
+/// An entry stays until it is taken. To remove old entries, store a time in the value and call
+/// [`retain`](Map::retain). That visits all entries, so call it only in process context or in the
+/// handler of a rare event. To remove the entries of tasks that exit, probe the tracepoint
+/// `sched_process_exit`.
+///
+/// Context of all methods but `new`: any, NMI included.
 ///
 /// # Examples
 ///
@@ -50,28 +51,28 @@ use core::hint::spin_loop;
 ///
 /// # Invariants
 ///
-/// An entry in the chain of a bucket is initialised, and its `in_bucket` is that bucket. Only the
-/// CPU that holds the bucket's lock accesses such an entry. An entry in no chain is either in
-/// `free`, or accessed only by the CPU that has taken it from there.
+/// An entry in the chain of a bucket is initialised, its `in_bucket` is that bucket, and only the
+/// CPU that holds the bucket's lock accesses it. An entry in no chain is in `free`, or only the CPU
+/// that has taken it from `free` accesses it.
 pub struct Map<K: Key, V: Copy + Send + 'static> {
     hash: Hash,
     mask: usize,
     buckets: KVVec<Bucket>,
     entries: KVVec<Entry<K::Words, V>>,
-    free: Free,
+    free: FreeList,
     dropped: Count,
 }
 
 struct Bucket {
-    /// The lock: the CPU that holds it, plus 1, or 0.
+    /// The lock: the number of the CPU that holds it, plus 1, or 0.
     owner: AtomicU32,
-    /// The first entry of its chain, or 0.
+    /// The index of the first entry of the chain, or 0.
     first: AtomicU32,
 }
 
 struct Entry<W, V> {
     next: AtomicU32,
-    /// The index of the bucket in whose chain it is, plus 1, or 0.
+    /// The index of the bucket whose chain has this entry, plus 1, or 0.
     in_bucket: AtomicU32,
     content: UnsafeCell<MaybeUninit<(W, V)>>,
 }
@@ -79,51 +80,51 @@ struct Entry<W, V> {
 // SAFETY: By the type invariant, one CPU at a time accesses an entry. Keys and values are `Send`.
 unsafe impl<K: Key, V: Copy + Send + 'static> Sync for Map<K, V> {}
 
-/// How often a CPU tries to get a lock that another CPU holds.
+/// How often a CPU tries to take a lock that another CPU holds.
 const ATTEMPTS: u32 = 1 << 16;
 
 /// A bucket whose lock this CPU holds.
 ///
 /// # Invariants
 ///
-/// `owner` of the bucket is this CPU, set by this value.
-struct Owned<'a> {
+/// `new` has set `owner` of the bucket to this CPU.
+struct LockedBucket<'a> {
     bucket: &'a Bucket,
-    _pinned: Pinned,
+    _guard: NoPreempt,
 }
 
-impl<'a> Owned<'a> {
+impl<'a> LockedBucket<'a> {
     #[inline(always)]
     fn new(bucket: &'a Bucket) -> Option<Self> {
-        let _pinned = Pinned::new();
+        let _guard = NoPreempt::new();
         let cpu = regs::cpu() + 1;
-        let own = || {
+        let try_lock = || {
             let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
             bucket.owner.compare_exchange(0, cpu, acquire, relaxed)
         };
-        let mut owner = own();
+        let mut owner = try_lock();
         if owner.is_err() {
-            owner = Self::wait(cpu, own);
+            owner = Self::spin(cpu, try_lock);
         }
         // INVARIANT: The exchange has succeeded, so no CPU had the lock, this CPU included.
-        owner.ok().map(|_| Self { bucket, _pinned })
+        owner.ok().map(|_| Self { bucket, _guard })
     }
 
     #[cold]
-    fn wait(cpu: u32, own: impl Fn() -> Result<u32, u32>) -> Result<u32, u32> {
-        let mut owner = own();
+    fn spin(cpu: u32, try_lock: impl Fn() -> Result<u32, u32>) -> Result<u32, u32> {
+        let mut owner = try_lock();
         for _ in 0..ATTEMPTS {
             if owner.is_ok() || owner == Err(cpu) {
                 break;
             }
             spin_loop();
-            owner = own();
+            owner = try_lock();
         }
         owner
     }
 }
 
-impl Drop for Owned<'_> {
+impl Drop for LockedBucket<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         self.bucket.owner.store(0, Ordering::Release);
@@ -133,10 +134,7 @@ impl Drop for Owned<'_> {
 impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
     /// Creates a map for `capacity` keys; `capacity` is 1 to 2²⁴.
     ///
-    /// Context: process context; it sleeps.
-    ///
-    /// Errors: `EINVAL` if `capacity` is out of range, `ENOMEM`, or `EDEADLK` if the caller must
-    /// not sleep.
+    /// Context and errors: as [`CountMap::new`](crate::CountMap::new).
     #[inline]
     pub fn new(capacity: usize) -> Result<Self> {
         let hash = Hash::new(secret(capacity)?);
@@ -154,13 +152,13 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
                 owner: AtomicU32::new(0),
                 first: AtomicU32::new(0),
             })?,
-            free: Free::new(capacity)?,
+            free: FreeList::new(capacity)?,
             dropped: Count::new(),
         })
     }
 
-    /// Calls `work` with the lock of `key`'s bucket held. `work` gets the index of the bucket, and
-    /// the key's entry and value if the key is in the map.
+    /// Calls `work` with the lock of `key`'s bucket held. The arguments are the index of the bucket
+    /// and, if the key is in the map, its entry and value.
     #[inline(always)]
     fn with<R>(
         &self,
@@ -168,13 +166,13 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         work: impl FnOnce(usize, Option<(u32, *mut V)>) -> Option<R>,
     ) -> Option<R> {
         let at = key.hash(self.hash).bucket(self.mask);
-        let Some(owned) = self.buckets.get(at).and_then(Owned::new) else {
+        let Some(locked) = self.buckets.get(at).and_then(LockedBucket::new) else {
             self.dropped.add(1);
             return None;
         };
-        let mut entry = owned.bucket.first.load(Ordering::Relaxed);
+        let mut entry = locked.bucket.first.load(Ordering::Relaxed);
         while let Some(here) = self.entry(entry) {
-            // SAFETY: By the type invariant, it is initialised, and ours while we hold the lock.
+            // SAFETY: By the type invariant, the entry is initialised. The lock is held.
             let (other, value) = unsafe { (*here.content.get()).assume_init_mut() };
             if other.same(key) {
                 return work(at, Some((entry, &raw mut *value)));
@@ -201,7 +199,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
             return None;
         };
         let (bucket, entry) = (self.buckets.get(at)?, self.entry(new)?);
-        // SAFETY: By the type invariant, it is ours.
+        // SAFETY: By the type invariant, only this CPU accesses the entry.
         unsafe { (*entry.content.get()).write((key, value)) };
         let next = bucket.first.load(Ordering::Relaxed);
         entry.next.store(next, Ordering::Relaxed);
@@ -228,30 +226,24 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         }
     }
 
-    /// Sets the value of `key`. Returns true on success, and false if the map is full or the bucket
-    /// is busy.
-    ///
-    /// Context: any.
+    /// Sets the value of `key`. Returns false if the map is full or the bucket is busy.
     #[inline]
     pub fn insert(&self, key: K, value: V) -> bool {
         self.update(key, value, |old| *old = value)
     }
 
     /// Calls `change` with the value of `key` or, if the key is absent, inserts `first`. Returns
-    /// whether it did either: the map may be full, or the bucket busy.
+    /// false if the map is full or the bucket is busy.
     ///
-    /// `change` runs with the bucket's lock held, so no other CPU changes the value meanwhile. It
-    /// must be short, because other CPUs spin on the lock. It must not use the same map: an
-    /// operation on this bucket would fail, and one on another bucket could spin while this
-    /// bucket's lock is held.
-    ///
-    /// Context: any.
+    /// `change` runs with the bucket's lock held. It must be short, because other CPUs spin on the
+    /// lock. It must not use the same map: an operation on this bucket would fail, and one on
+    /// another bucket could spin with this lock held.
     #[inline]
     pub fn update(&self, key: K, first: V, change: impl FnOnce(&mut V)) -> bool {
         let key = key.words();
         let done = self.with(&key, |at, entry| match entry {
             Some((_, value)) => {
-                // SAFETY: It is the value of the entry, and ours while we hold the lock.
+                // SAFETY: `value` is that of an entry in the bucket, whose lock is held.
                 change(unsafe { &mut *value });
                 Some(())
             }
@@ -260,36 +252,29 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         done.is_some()
     }
 
-    /// Returns the value of `key`, or `None` if the key is absent or the bucket busy.
-    ///
-    /// Context: any.
+    /// Returns the value of `key`, or `None` if the key is absent or the bucket is busy.
     #[inline]
     pub fn get(&self, key: K) -> Option<V> {
         self.with(&key.words(), |_, entry| {
-            // SAFETY: It is the value of the entry, and ours while we hold the lock.
+            // SAFETY: `value` is that of an entry in the bucket, whose lock is held.
             entry.map(|(_, value)| unsafe { value.read() })
         })
     }
 
-    /// Removes `key` and returns its value, or returns `None` if the key is absent or the bucket
-    /// busy.
-    ///
-    /// Context: any.
+    /// Removes `key` and returns its value, or `None` if the key is absent or the bucket is busy.
     #[inline]
     pub fn take(&self, key: K) -> Option<V> {
         self.with(&key.words(), |at, entry| {
             let (entry, value) = entry?;
-            // SAFETY: It is the value of the entry, which is ours until it is removed.
+            // SAFETY: `value` is that of an entry in the bucket, whose lock is held.
             let value = unsafe { value.read() };
             self.remove(at, entry)?;
             Some(value)
         })
     }
 
-    /// Returns how many operations on a key did nothing because the map was full or the bucket
+    /// Returns how many operations on a key did nothing because the map was full or the bucket was
     /// busy. Clearing does not reset it.
-    ///
-    /// Context: any.
     #[inline]
     pub fn dropped(&self) -> u64 {
         self.dropped.get()
@@ -301,42 +286,34 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         self.entries.len() - 1
     }
 
-    /// Returns keys and values, in no particular order. An entry that a handler inserts or takes
-    /// meanwhile may be returned or not. The iterator skips entries of busy buckets, and
-    /// [`dropped`](Map::dropped) does not count them.
-    ///
-    /// Context: any.
+    /// Returns keys and values, in no particular order. Entries that handlers insert or take
+    /// meanwhile may or may not be included. The iterator skips entries of busy buckets without
+    /// counting them in [`dropped`](Map::dropped).
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
         let visit = |entry| self.visit(entry, |_, key, value| (key, value));
         (1..self.entries.len() as u32).filter_map(visit)
     }
 
-    /// Calls `work` with an entry, with the lock of its bucket held. Does nothing if it is in no
-    /// chain, or the bucket busy.
+    /// Calls `work` with an entry, with the lock of its bucket held. Does nothing if the entry is
+    /// in no chain, or its bucket is busy.
     #[inline]
     fn visit<R>(&self, entry: u32, work: impl FnOnce(usize, K, V) -> R) -> Option<R> {
         let here = self.entry(entry)?;
         let in_bucket = here.in_bucket.load(Ordering::Relaxed);
         let at = (in_bucket as usize).checked_sub(1)?;
-        let _owned = Owned::new(self.buckets.get(at)?)?;
-        // It may have been taken, and inserted in another bucket.
+        let _locked = LockedBucket::new(self.buckets.get(at)?)?;
+        // Another CPU may have removed the entry and reused it in another bucket.
         if here.in_bucket.load(Ordering::Relaxed) != in_bucket {
             return None;
         }
-        // SAFETY: By the type invariant, it is initialised, and ours while we hold the lock.
+        // SAFETY: By the type invariant, the entry is initialised. The lock is held.
         let (key, value) = unsafe { (*here.content.get()).assume_init() };
         Some(work(at, K::from_words(key), value))
     }
 
-    /// Removes the entries for which `keep` returns false. Entries of busy buckets stay, and as
-    /// with [`iter`](Map::iter), `dropped()` does not count them. Handlers may use the map
-    /// meanwhile.
-    ///
-    /// `keep` runs with the bucket's lock held, so the rules for `change` of
-    /// [`update`](Map::update) hold for it, too.
-    ///
-    /// Context: any.
+    /// Removes the entries for which `keep` returns false. Skips the same entries as
+    /// [`iter`](Map::iter). The rules for `change` of [`update`](Map::update) apply to `keep`.
     #[inline]
     pub fn retain(&self, mut keep: impl FnMut(K, V) -> bool) {
         for entry in 1..self.entries.len() as u32 {
@@ -348,10 +325,7 @@ impl<K: Key, V: Copy + Send + 'static> Map<K, V> {
         }
     }
 
-    /// Removes all entries. As with [`retain`](Map::retain), those of busy buckets stay, and so may
-    /// entries that handlers insert meanwhile.
-    ///
-    /// Context: any.
+    /// Removes all entries, except those of busy buckets and those that handlers insert meanwhile.
     #[inline]
     pub fn clear(&self) {
         self.retain(|_, _| false);

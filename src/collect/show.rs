@@ -76,7 +76,7 @@ show! {
     [T] UserPtr<T>, |this, form, f| Address::new(this.addr()).show(form, f);
 }
 
-/// Writes what the `kernel` crate displays; in JSON, as a string.
+/// Writes a value by its `kernel::fmt::Display`; in JSON, as a string.
 pub(super) fn string<T: kernel::fmt::Display>(
     form: Form,
     f: &mut fmt::Formatter<'_>,
@@ -90,7 +90,7 @@ pub(super) fn string<T: kernel::fmt::Display>(
     f.write_str("\"")
 }
 
-/// Writes the inside of a JSON string. Its input is ASCII, as all text for the log is.
+/// Escapes the contents of a JSON string. The input is ASCII, as all text for the log.
 struct Quoted<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Quoted<'_, '_> {
@@ -107,7 +107,7 @@ impl fmt::Write for Quoted<'_, '_> {
     }
 }
 
-/// Writes the parts one after the other.
+/// Writes `start`, the parts with `separator` between them, and `end`.
 #[inline]
 pub(super) fn join<W: fmt::Write + ?Sized, T>(
     out: &mut W,
@@ -163,7 +163,7 @@ tuples! {
     A 0 B 1 C 2 D 3;
 }
 
-/// Writes the fields of a struct that [`key!`](crate::key) has declared.
+/// Writes the fields of a struct that [`key!`](crate::key) declares.
 #[doc(hidden)]
 #[inline]
 pub fn fields(form: Form, f: &mut fmt::Formatter<'_>, fields: &[(&str, &dyn Show)]) -> fmt::Result {
@@ -177,7 +177,7 @@ pub fn fields(form: Form, f: &mut fmt::Formatter<'_>, fields: &[(&str, &dyn Show
     })
 }
 
-/// Writes the result of a map's `dropped()`; as text only if it is not 0.
+/// Writes the result of a map's `dropped()`. In text, omits 0.
 #[inline]
 pub(super) fn dropped(form: Form, out: &mut dyn fmt::Write, dropped: u64) -> fmt::Result {
     match (form, dropped) {
@@ -189,10 +189,10 @@ pub(super) fn dropped(form: Form, out: &mut dyn fmt::Write, dropped: u64) -> fmt
 
 /// What [`log!`](crate::log) and [`Files::view`] can show: a map, a histogram, counters, a probe.
 pub trait View: Send + Sync + 'static {
-    /// Writes it as text, or as JSON, one value on each line. A map writes up to `most` entries.
+    /// Writes text or JSON lines. A map writes up to `most` entries.
     fn show(&self, form: Form, most: usize, out: &mut dyn fmt::Write) -> fmt::Result;
 
-    /// Empties it. `dropped()` of a map stays as it is.
+    /// Empties a map or a histogram. `dropped()` of a map is not reset.
     ///
     /// Errors: `EOPNOTSUPP` for counters and probes, which cannot be emptied; `ENOMEM` for a map.
     #[inline]
@@ -265,11 +265,10 @@ pub fn by_line(view: &dyn View, most: usize, log: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Logs a map, a histogram or another [`View`](crate::collect::View) by `pr_info!`, line by line.
-/// `log!(&map)` logs all entries, and `log!(&map, 10)` up to ten. A [`CountMap`](crate::CountMap)
-/// or [`HistogramMap`](crate::HistogramMap) logs those with the largest counts, the largest first;
-/// a [`Map`](crate::Map) has no order. For what [`probes!`](crate::probes) declares by `let`, omit
-/// the `&`.
+/// Logs a [`View`](crate::collect::View), such as a map or a histogram, with one `pr_info!` per
+/// line. `log!(&map)` logs all entries, `log!(&map, 10)` up to ten. A [`CountMap`](crate::CountMap)
+/// or [`HistogramMap`](crate::HistogramMap) logs the largest counts first; a [`Map`](crate::Map)
+/// has no order. Variables that [`probes!`](crate::probes) declares by `let` need no `&`.
 ///
 /// ```text
 /// opens: [bash]: 21
@@ -277,8 +276,8 @@ pub fn by_line(view: &dyn View, most: usize, log: &mut dyn FnMut(&str)) {
 /// opens: dropped: 2
 /// ```
 ///
-/// `opens:` is the name of the module, which `pr_info!` puts before each line. The last line is the
-/// result of `dropped()`, unless that is 0. Each line is cut after 512 bytes.
+/// `pr_info!` prefixes each line with the name of the module, here `opens`. The last line is the
+/// result of `dropped()`, unless that is 0. Lines are truncated to 512 bytes.
 ///
 /// Context: process context; it sleeps.
 #[macro_export]
@@ -295,10 +294,10 @@ macro_rules! log {
 
 /// What [`Files::switch`] can enable and disable: a probe or a set of probes.
 pub trait Switch: Send + Sync + 'static {
-    /// Returns whether it is enabled. A set is enabled if any of its probes is.
+    /// Returns whether the probe, or any probe of the set, is enabled.
     fn is_on(&self) -> bool;
 
-    /// Enables or disables it.
+    /// Enables or disables the probe or the set.
     ///
     /// Errors: those of [`Registered::enable`] and [`Registered::disable`].
     fn turn(&self, on: bool) -> Result;
@@ -333,7 +332,7 @@ switches! {
     Set: |set| set.iter().any(|(_, probe)| probe.is_enabled());
 }
 
-/// Writes the location and the state of a probe, see [`Registered`].
+/// Writes one line: the location and the state of a probe.
 fn state<K: Kind>(probe: &Registered<K>, form: Form, out: &mut dyn fmt::Write) -> fmt::Result {
     let (place, mechanism) = (probe.location(), probe.mechanism().name());
     let (enabled, gone, missed) = (probe.is_enabled(), probe.is_gone(), probe.missed());
@@ -352,7 +351,7 @@ fn state<K: Kind>(probe: &Registered<K>, form: Form, out: &mut dyn fmt::Write) -
     writeln!(out, "{place} by {mechanism}, {state}, {missed} missed")
 }
 
-/// Shows the location, the mechanism, whether the probe is enabled, and the misses.
+/// Shows the location, the mechanism, the state and the misses on a line.
 impl<K: Kind, H: Handles<K>> View for Probe<K, H>
 where
     Self: 'static,
@@ -376,8 +375,8 @@ where
     }
 }
 
-/// Shows a line for each probe: as in a set if it is registered, else its state. Text ends with the
-/// misses over all registrations.
+/// Shows each probe on a line: as in a set if the probe is registered, otherwise only its state.
+/// The last line of the text has the misses of all registrations.
 impl<K: Kind, H: Handles<K>> View for Pending<K, H>
 where
     Self: 'static,
@@ -412,9 +411,9 @@ impl<const N: usize> View for PerCpuCounts<N> {
     }
 }
 
-/// Adds files to the debugfs directory of a [`Scope`](kernel::debugfs::Scope), which owns what the
-/// files show. Dropping the scope removes the directory. Without `CONFIG_DEBUG_FS`, there are no
-/// files, and no error.
+/// Adds files to the debugfs directory of a [`Scope`](kernel::debugfs::Scope), which owns the data
+/// that the files show. Dropping the scope removes the directory. Without `CONFIG_DEBUG_FS`, the
+/// methods do nothing.
 ///
 /// # Examples
 ///
@@ -447,8 +446,7 @@ impl<const N: usize> View for PerCpuCounts<N> {
 /// ```
 pub trait Files<'data> {
     /// Adds two files that show `view`: `NAME` as text, and `NAME.json` as JSON lines. Any write to
-    /// `NAME`, as `echo >NAME`, [clears](View::clear) it. The files of a
-    /// [`CountMap`](crate::CountMap), for example:
+    /// `NAME`, as `echo >NAME`, [clears](View::clear) `view`. For a [`CountMap`](crate::CountMap):
     ///
     /// ```text
     /// # cat by_comm
@@ -461,8 +459,8 @@ pub trait Files<'data> {
     /// Context: process context; it sleeps.
     fn view<V: View>(&self, name: &CStr, view: &'data V);
 
-    /// Adds a file that reads as 1 if `switch` is enabled, else as 0. Writing 1 or 0 to the file
-    /// enables or disables it.
+    /// Adds a file that reads as 1 if `switch` is enabled, otherwise as 0. Writing 1 or 0 enables
+    /// or disables `switch`.
     ///
     /// Context: process context; it sleeps.
     fn switch<S: Switch>(&self, name: &CStr, switch: &'data S);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The return addresses of the calls that are in progress at a hit, without locks. */
+/* Unwinds the stack of the probed code, without locks. */
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
@@ -13,7 +13,7 @@
 
 #include "../bindings/probe.h"
 
-/* What is between a tracepoint and the handler: this module, and the tracepoint's loop. */
+/* Returns true for the frames from a tracepoint to the handler: of the iterator or this module. */
 static bool calls_handler(unsigned long addr, const struct kprobes_tracepoint *tp)
 {
 	unsigned long loop = (unsigned long)tp->tracepoint->iterator;
@@ -22,7 +22,7 @@ static bool calls_handler(unsigned long addr, const struct kprobes_tracepoint *t
 }
 
 #ifdef CONFIG_X86_64
-/* Stores the return addresses from the state on. */
+/* Stores the return addresses from state on. */
 static void save(struct unwind_state *state, unsigned long *to, unsigned int n)
 {
 	unsigned long addr;
@@ -36,8 +36,8 @@ static void save(struct unwind_state *state, unsigned long *to, unsigned int n)
 }
 
 /*
- * Where the CPU is at `ip`, with these registers. In the registers, that is a byte further for a
- * kprobe, where another instruction may be, with another layout of the stack.
+ * Stores the return addresses of a hit at ip. regs->ip of a kprobe is ip + 1, which may be another
+ * instruction, with another stack layout.
  */
 static void save_from(unsigned long *to, unsigned int n, struct pt_regs *regs, unsigned long ip)
 {
@@ -50,7 +50,7 @@ static void save_from(unsigned long *to, unsigned int n, struct pt_regs *regs, u
 	save(&state, to, n);
 }
 
-/* The same at the entry of a function, which has no frame pointer yet. */
+/* The same at the entry of a function, which has not set up its frame pointer yet. */
 static void save_from_entry(unsigned long *to, unsigned int n, struct pt_regs *regs,
 			    unsigned long ip)
 {
@@ -94,7 +94,7 @@ void kprobes_stack_returned(unsigned long *to, unsigned int n, struct pt_regs *r
 void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftrace_regs *fregs,
 			 unsigned long ip)
 {
-	/* Those that ftrace has not saved are of no use at a function's entry. */
+	/* Unwinding from a function's entry needs only the registers that ftrace saves. */
 	save_from_entry(to, n, &arch_ftrace_regs(fregs)->regs, ip);
 }
 
@@ -104,32 +104,29 @@ void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long f
 	struct unwind_state state;
 	unsigned long addr;
 
-	/* The context is in the frame of the callback, so this begins at what has called that. */
+	/* frame is in the frame of the callback, so unwinding starts at its caller. */
 	__unwind_start(&state, current, NULL, (unsigned long *)frame);
-	/* In an interrupt, one callback calls the other. */
+	/* In an interrupt, one callback calls another. */
 	while ((addr = unwind_get_return_address(&state)) && calls_handler(addr, tp))
 		unwind_next_frame(&state);
 	save(&state, to, n);
 }
 #else
-/* More frames than the kernel has between a hit and this file. */
-#define MACHINERY 48
+/* An upper limit of the frames between a hit and this file. */
+#define MAX_SKIP 48
 
-/*
- * Returns how many frames are above this address in the stack of the function that this is inlined
- * into, which is what that function has stack_trace_save() skip.
- */
+/* Returns how many frames stack_trace_save() must skip in the calling function to start at addr. */
 static __always_inline unsigned int above(unsigned long addr)
 {
-	unsigned long frames[MACHINERY];
-	unsigned int i = 0, n = stack_trace_save(frames, MACHINERY, 0);
+	unsigned long frames[MAX_SKIP];
+	unsigned int i = 0, n = stack_trace_save(frames, MAX_SKIP, 0);
 
 	while (i < n && frames[i] != addr)
 		i++;
 	return i;
 }
 
-/* Stores what is after that many. It is no tail call, which would have a frame less. */
+/* barrier() prevents a tail call, which would drop a frame. */
 static __always_inline void save_from(unsigned long *to, unsigned int n, unsigned int skip)
 {
 	stack_trace_save(to, n, skip);
@@ -139,13 +136,13 @@ static __always_inline void save_from(unsigned long *to, unsigned int n, unsigne
 #ifdef CONFIG_RISCV
 #define caller(regs) ((regs)->ra)
 /*
- * The kernel's assembly that saves the registers of a call or of a return makes no frame. What it
- * calls has its return address right below the registers.
+ * The assembly code that saves the registers at a call or a return has no frame. The return address
+ * of the function that it calls is right below the registers.
  */
 #define below(regs) (((unsigned long *)(regs))[-1])
 #define hook(node) container_of(node, struct rethook_node, llist)
 
-/* It is not exported. Its address does not change. */
+/* arch_rethook_trampoline() is not exported. */
 static bool is_trampoline(unsigned long addr)
 {
 	static unsigned long known;
@@ -160,9 +157,9 @@ static bool is_trampoline(unsigned long addr)
 }
 
 /*
- * The kernel's unwinder leaves the trampoline where return probes have replaced an address. The
- * innermost call is the first in the list; of the probes of one call, the last has the original.
- * The calls with this frame pointer are out of the question.
+ * Replaces trampoline addresses with the original ones, which the kernel's unwinder does not do on
+ * riscv64. The innermost call is first in the list; of the return probes of one call, the last has
+ * the original address. Return probes of the call with this frame pointer are skipped.
  */
 static noinline void restore(unsigned long *to, unsigned int n, unsigned long frame)
 {
@@ -183,7 +180,7 @@ static void restore(unsigned long *to, unsigned int n, unsigned long frame)
 {
 }
 
-/* Returns where a function returns to, at its entry. */
+/* Returns the return address of a function, at its entry. */
 static unsigned long caller(const struct pt_regs *regs)
 {
 	unsigned long addr = procedure_link_pointer(regs);
@@ -205,8 +202,8 @@ static unsigned long caller(const struct pt_regs *regs)
 #endif
 
 /*
- * The kernel has the address that was hit, then what the frames have. At its entry, the function
- * has made none.
+ * stack_trace_save() stores the probed address, then the return addresses of the frames. At its
+ * entry, the function has no frame yet.
  */
 noinline void kprobes_stack_probed(unsigned long *to, unsigned int n, struct pt_regs *regs,
 				   const struct kprobe *kp, unsigned long ip)
@@ -245,9 +242,9 @@ noinline void kprobes_stack_entry(unsigned long *to, unsigned int n, struct ftra
 noinline void kprobes_stack_tracepoint(unsigned long *to, unsigned int n, unsigned long frame,
 				       const struct kprobes_tracepoint *tp)
 {
-	unsigned long frames[MACHINERY];
-	/* The first is here or, on riscv64, in stack_trace_save(). */
-	unsigned int i = 1, all = stack_trace_save(frames, MACHINERY, 0);
+	unsigned long frames[MAX_SKIP];
+	/* frames[0] is in this function or, on riscv64, in stack_trace_save(). */
+	unsigned int i = 1, all = stack_trace_save(frames, MAX_SKIP, 0);
 
 	while (i < all && calls_handler(frames[i], tp))
 		i++;

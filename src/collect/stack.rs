@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The calls in progress at a hit, as a kernel stack.
+//! The kernel stack at a hit.
 //!
 //! C header: [`include/linux/stacktrace.h`](srctree/include/linux/stacktrace.h)
 //!
-//! `stack_trace_save()` begins within the handler. `stack_trace_save_regs()` begins at the hit, but
-//! is not exported. So on x86-64, `stack.c` calls the kernel's unwinder with the registers of the
-//! hit. Elsewhere, it tells `stack_trace_save()` to skip the frames from the handler to the hit.
-//!
-//! User stacks are not available: the kernel does not export `stack_trace_save_user()` and
-//! `arch_stack_walk_user()`.
+//! `stack_trace_save_regs()` is not exported. On x86-64, `stack.c` calls the kernel's unwinder with
+//! the registers of the hit. Elsewhere, `stack_trace_save()` skips the frames from the handler to
+//! the hit. For user stacks, the kernel exports no function.
 //!
 //! Context: any; nothing here sleeps, locks, allocates or faults.
 
@@ -22,11 +19,8 @@ display_by_core!([const N: usize] Stack<N>);
 /// The largest number of frames in a [`Stack`], as `PERF_MAX_STACK_DEPTH`.
 const MAX_FRAMES: usize = 127;
 
-/// The calls in progress at a hit, from [`Context::stack`]: up to `N` return addresses, the
-/// innermost first. A `Stack<N>` takes `8 * N` bytes. A local variable of a handler uses that much
-/// of the probed code's kernel stack.
-///
-/// Equal stacks have equal words, so a stack can be a key of a map. Unused words are 0.
+/// The kernel stack at a hit, from [`Context::stack`]: up to `N` return addresses, the innermost
+/// first. It can be a key of a map. It takes `8 * N` bytes, in a handler on the same kernel stack.
 ///
 /// `{}` displays it as symbols in one line: `ksys_read+0x6f <- do_syscall_64+0xa1`. `{:#}` displays
 /// each symbol on a line of its own, as bpftrace prints `kstack`:
@@ -36,10 +30,11 @@ const MAX_FRAMES: usize = 127;
 ///     do_syscall_64+0xa1
 /// ```
 ///
-/// A log message has about 1000 bytes, room for 20 to 40 symbols. In a map, a stack is always shown
-/// on several lines, also as a part of a key, as in `CountMap<(Comm, Stack<8>)>`.
+/// A log message has about 1000 bytes, room for 20 to 40 symbols. Maps always show a stack on
+/// several lines, also as a part of a key, as in `CountMap<(Comm, Stack<8>)>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
+// Unused words are 0.
 pub struct Stack<const N: usize>([Address; N]);
 
 impl<const N: usize> Stack<N> {
@@ -78,7 +73,7 @@ impl<const N: usize> Key for Stack<N> {
     }
 }
 
-/// Writes each symbol on a line of its own; in JSON, an array of strings.
+/// Shows each symbol on a line of its own; in JSON, an array of strings.
 impl<const N: usize> Show for Stack<N> {
     fn show(&self, form: Form, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (indent, around) = match form {
@@ -93,35 +88,33 @@ impl<const N: usize> Show for Stack<N> {
 }
 
 impl<At: Place> Context<'_, At> {
-    /// Returns the calls in progress, up to `N`, the innermost first. `N` is 1 to 127.
+    /// Returns the kernel stack: up to `N` return addresses, the innermost first. `N` is 1 to 127.
     ///
     /// | the hit | the first frame is in |
     /// |---|---|
     /// | at the entry of a function, by any kind of probe | the caller of the function |
     /// | at an instruction inside a function, in `pre` | the caller of the function |
-    /// | the same, in `post` | the caller of the function that execution is then in; if the instruction was a call, that caller is the probed function |
+    /// | the same, in `post` | the caller of the function of the next instruction: after a call, the probed function |
     /// | at the return of a function | the caller of the function |
     /// | at a tracepoint | the function that has the tracepoint |
     ///
-    /// So a probed function is not in its own stack; [`address`](Context::address) is the probed
-    /// address. At a kprobe, bpftrace's `kstack` has that address first, then the same frames. At a
-    /// tracepoint, `kstack` may have `__traceiter_...` first, which this stack does not have.
+    /// The probed function itself is omitted; [`address`](Context::address) returns the probed
+    /// address. bpftrace's `kstack` starts with that address at a kprobe, and may start with
+    /// `__traceiter_...` at a tracepoint.
     ///
-    /// In an interrupt, the interrupt's frames are first, followed by those of the interrupted
-    /// code. Return probes and the function graph tracer replace return addresses on the stack; the
-    /// frames have the original ones.
+    /// The frames of an interrupt are followed by those of the interrupted code. Return addresses
+    /// that return probes or the function graph tracer have replaced are the original ones.
     ///
-    /// It costs about 400 instructions for each frame. x86-64 needs no kernel option. On others,
-    /// the library does not compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING` selects.
+    /// This costs about 400 instructions for each frame. Except on x86-64, the library does not
+    /// compile without `CONFIG_STACKTRACE`, which `CONFIG_TRACING` selects.
     ///
     /// # Limits
     ///
     /// - A function that has made a tail call has no frame.
-    /// - The stack ends where the kernel's unwinder cannot continue, such as in a function of
-    ///   assembly without unwind information.
+    /// - The stack ends where the kernel's unwinder stops, as in assembly without unwind tables.
     /// - If the function graph tracer traces a function that has a return probe, the caller's frame
-    ///   may show as `return_to_handler`, and the stack may end there. In `post` of the function's
-    ///   `ret` instruction, the stack is then empty.
+    ///   may be `return_to_handler`, and the stack may end there. In `post` of the function's `ret`
+    ///   instruction, the stack is then empty.
     /// - On riscv64, the stack of a hit in an interrupt ends in that interrupt.
     /// - On arm64 and riscv64, and on x86-64 with `CONFIG_UNWINDER_FRAME_POINTER`, the caller is
     ///   missing at a hit in the prologue, after the first instruction, or in the epilogue.
@@ -133,7 +126,7 @@ impl<At: Place> Context<'_, At> {
     pub fn stack<const N: usize>(&self) -> Stack<N> {
         const { assert!(N >= 1 && N <= MAX_FRAMES, "a stack of 1 to 127 frames") };
         let mut frames = [Address::new(0); N];
-        // The context is in the frame of the callback, which has created it.
+        // The callback has created the context in its stack frame.
         At::stack(self.hit, ptr::from_ref(self) as usize, &mut frames);
         Stack(frames)
     }

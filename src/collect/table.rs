@@ -2,9 +2,8 @@
 
 //! A hash table of keys, with counters for each key on each CPU.
 //!
-//! Handlers add keys and never remove them, so they look them up without a lock. One
-//! compare-and-swap publishes an entry, after its key has been written: an NMI finds either all of
-//! it or nothing. Draining a map replaces its whole table.
+//! Handlers look up keys without a lock, because keys are never removed: draining a map replaces
+//! the table. One compare-and-swap publishes an entry after its key has been written.
 
 use super::key::*;
 use crate::kernel_ext::may_wait::may_wait;
@@ -17,10 +16,10 @@ use kernel::sync::Arc;
 /// The largest capacity of a map.
 pub(super) const MAX_CAPACITY: usize = 1 << 24;
 
-/// The largest size of an entry. Keys and values are copied on the stack of the probed code.
+/// The largest size of an entry. A handler has copies of key and value on its stack.
 const MAX_SIZE: usize = 2048;
 
-/// Returns `n` values, for memory that handlers use.
+/// Allocates `n` elements; `value` returns the initial value for an index.
 #[inline]
 pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<T>> {
     const {
@@ -29,7 +28,7 @@ pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<
             "a key and its value have at most 2040 bytes"
         )
     };
-    // The module chooses the size, so a size that the kernel never allocates needs no warning.
+    // No warning, because a module may pass any capacity.
     let flags = GFP_KERNEL | __GFP_NOWARN;
     let mut all = KVVec::with_capacity(n, flags)?;
     for at in 0..n {
@@ -38,7 +37,7 @@ pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<
     Ok(all)
 }
 
-/// Returns the secret of a new map, or an error if no map of this capacity can be created now.
+/// Returns a secret for [`Hash`], after checking the context and the capacity of a new map.
 #[inline]
 pub(super) fn secret(capacity: usize) -> Result<[u64; 2]> {
     may_wait()?;
@@ -49,10 +48,10 @@ pub(super) fn secret(capacity: usize) -> Result<[u64; 2]> {
     Ok(unsafe { [bindings::get_random_u64(), bindings::get_random_u64()] })
 }
 
-/// Disables preemption, so that the CPU and the table that a handler uses stay the same.
-pub(super) struct Pinned(());
+/// A guard that disables preemption, so that the current CPU and the live table do not change.
+pub(super) struct NoPreempt(());
 
-impl Pinned {
+impl NoPreempt {
     #[inline(always)]
     pub(super) fn new() -> Self {
         regs::preempt_disable();
@@ -60,25 +59,24 @@ impl Pinned {
     }
 }
 
-impl Drop for Pinned {
+impl Drop for NoPreempt {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: `new` has disabled preemption, and what relied on it holds this guard.
+        // SAFETY: `new` has disabled preemption, and all code that relies on it holds this guard.
         unsafe { regs::preempt_enable() };
     }
 }
 
-/// A list of free entries, by their index from 1 on. CPUs, interrupts and NMIs may take and return
-/// entries at the same time.
+/// A lock-free list of free entries, by their index from 1 on. NMIs may use it, too.
 ///
-/// The upper half of `first` counts the changes, so that a compare-and-swap fails if the list has
-/// changed in between, even if it begins with the same entry again.
-pub(super) struct Free {
+/// The upper half of `first` counts the changes, so a compare-and-swap fails after any change, even
+/// if the list begins with the same entry again (ABA).
+pub(super) struct FreeList {
     first: AtomicU64,
     next: KVVec<AtomicU32>,
 }
 
-impl Free {
+impl FreeList {
     #[inline]
     pub(super) fn new(capacity: usize) -> Result<Self> {
         let next = |at| AtomicU32::new(if at < capacity { at as u32 + 1 } else { 0 });
@@ -97,10 +95,9 @@ impl Free {
             if entry == 0 {
                 return None;
             }
-            // If another CPU has taken the entry, `next` may be that of a later list. Then the
-            // compare-and-swap fails.
+            // If another CPU has taken the entry, `next` may be stale. Then `set_first` fails.
             let next = self.next.get(entry as usize)?.load(Ordering::Relaxed);
-            match self.swap(first, next) {
+            match self.set_first(first, next) {
                 Ok(()) => return Some(entry),
                 Err(now) => first = now,
             }
@@ -116,15 +113,16 @@ impl Free {
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             next.store(first as u32, Ordering::Relaxed);
-            match self.swap(first, entry) {
+            match self.set_first(first, entry) {
                 Ok(()) => return,
                 Err(now) => first = now,
             }
         }
     }
 
+    /// Makes `entry` the first one, unless the list has changed since `first` was read.
     #[inline]
-    fn swap(&self, first: u64, entry: u32) -> Result<(), u64> {
+    fn set_first(&self, first: u64, entry: u32) -> Result<(), u64> {
         let new = ((first >> 32).wrapping_add(1) << 32) | u64::from(entry);
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
         let swap = self
@@ -138,9 +136,9 @@ impl Free {
 ///
 /// - There are `mask + 1` buckets, a power of two. A link, in a bucket or an entry, is the index of
 ///   an entry, or 0 for none. Entry 0 is not used.
-/// - The key of an entry that a bucket leads to is initialised, and not written any more. An entry
-///   to which no bucket leads is either in `free`, or its key is accessed only by the context that
-///   has taken it from there.
+/// - An entry in the chain of a bucket stays there, its key is initialised, and no code writes the
+///   key. An entry in no chain is in `free`, or only the context that has taken it from `free`
+///   accesses its key.
 /// - `counters` has `stride` counters for each possible CPU: `width` for each entry.
 pub(super) struct Table<K: Key> {
     hash: Hash,
@@ -149,7 +147,7 @@ pub(super) struct Table<K: Key> {
     entries: KVVec<Entry<K::Words>>,
     counters: KVVec<AtomicU64>,
     stride: usize,
-    free: Free,
+    free: FreeList,
 }
 
 struct Entry<W> {
@@ -157,7 +155,7 @@ struct Entry<W> {
     key: UnsafeCell<MaybeUninit<W>>,
 }
 
-// SAFETY: By the type invariant, keys are written by one CPU, before others can find them.
+// SAFETY: By the type invariant, a key is written in one context, before others can find it.
 unsafe impl<K: Key> Sync for Table<K> {}
 
 impl<K: Key> Table<K> {
@@ -165,13 +163,13 @@ impl<K: Key> Table<K> {
     pub(super) fn new(capacity: usize, width: usize) -> Result<Arc<Self>> {
         let hash = Hash::new(secret(capacity)?);
         let buckets = capacity.next_power_of_two();
-        // CPUs do not share cache lines.
+        // 8 counters fill a cache line, so that CPUs do not share one.
         let stride = ((capacity + 1) * width).next_multiple_of(8);
-        // INVARIANT: No bucket leads to an entry.
+        // INVARIANT: All chains are empty, and all entries are in `free`.
         let table = Self {
             hash,
             mask: buckets - 1,
-            // The largest is first: if it cannot be allocated, the others have not been filled.
+            // The largest is first: if its allocation fails, no time was spent on the others.
             counters: allocate(stride * nr_cpu_ids() as usize, |_| AtomicU64::new(0))?,
             buckets: allocate(buckets, |_| AtomicU32::new(0))?,
             entries: allocate(capacity + 1, |_| Entry {
@@ -179,10 +177,10 @@ impl<K: Key> Table<K> {
                 key: UnsafeCell::new(MaybeUninit::uninit()),
             })?,
             stride,
-            free: Free::new(capacity)?,
+            free: FreeList::new(capacity)?,
         };
-        // CPUs that add the same new key at the same time take an entry each, and return all but
-        // one. A histogram has only one entry, so it would discard what the other CPUs add.
+        // CPUs that add the same new key at the same time take an entry each. A histogram has only
+        // one entry, so it would discard the values of all CPUs but one.
         if let Some(only) = K::Words::ONLY {
             table.insert(only);
         }
@@ -203,23 +201,24 @@ impl<K: Key> Table<K> {
 
     /// # Safety
     ///
-    /// `link` must be one of this table's, or from `free`.
+    /// `link` must be a nonzero link of this table, or from `free`.
     #[inline(always)]
     unsafe fn entry(&self, link: u32) -> &Entry<K::Words> {
-        // SAFETY: By the safety requirements, it is the index of an entry.
+        // SAFETY: By the safety requirements, `link` is the index of an entry.
         unsafe { self.entries.get_unchecked(link as usize) }
     }
 
-    /// Returns the link to the entry of `key`, if it is among those from `first` on, before `end`.
+    /// Returns the link to the entry of `key`, if the chain has one from `first` to before `end`.
     ///
     /// # Safety
     ///
-    /// `first` must be read from a bucket with acquire ordering, and `end` be 0 or have been.
+    /// `first` must be read from a bucket with acquire ordering. `end` must be 0 or a former
+    /// `first` of the same bucket.
     #[inline(always)]
     unsafe fn find(&self, key: &K::Words, first: u32, end: u32) -> Option<u32> {
         let mut link = first;
         while link != end {
-            // SAFETY: A bucket leads to it.
+            // SAFETY: The entry is in the chain of a bucket.
             let entry = unsafe { self.entry(link) };
             // SAFETY: By the type invariant, its key is initialised.
             if unsafe { (*entry.key.get()).assume_init_ref() }.same(key) {
@@ -236,20 +235,20 @@ impl<K: Key> Table<K> {
     #[inline(always)]
     pub(super) fn link(&self, key: &K::Words) -> Option<u32> {
         let first = self.bucket(*key).load(Ordering::Acquire);
-        // SAFETY: `first` is from a bucket.
+        // SAFETY: `first` was read from a bucket with acquire ordering.
         unsafe { self.find(key, first, 0) }
     }
 
-    /// Adds `n` to counter `at` of an entry with `width` of them, on this CPU.
+    /// Adds `n` to this CPU's counter `at` of the entry `link`.
     ///
     /// # Safety
     ///
-    /// `link` must be from [`link`](Table::link) or [`insert`](Table::insert), and `at` be smaller
-    /// than the `width` of `new`.
+    /// `link` must be from [`link`](Table::link) or [`insert`](Table::insert), and `width` the one
+    /// of `new`. `at` must be smaller than `width`.
     #[inline(always)]
-    pub(super) unsafe fn add(&self, _pinned: &Pinned, link: u32, width: usize, at: usize, n: u64) {
+    pub(super) unsafe fn add(&self, _: &NoPreempt, link: u32, width: usize, at: usize, n: u64) {
         let at = regs::cpu() as usize * self.stride + link as usize * width + at;
-        // SAFETY: By the safety requirements, and by the type invariant.
+        // SAFETY: By the safety requirements and the type invariant, there is such a counter.
         regs::local_add(unsafe { self.counters.get_unchecked(at) }, n);
     }
 
@@ -263,7 +262,7 @@ impl<K: Key> Table<K> {
         let mut first = bucket.load(Ordering::Acquire);
         let mut new = None;
         loop {
-            // SAFETY: Both are from the bucket, or 0.
+            // SAFETY: Both were read from the bucket with acquire ordering, or are 0.
             if let Some(other) = unsafe { self.find(&key, first, end) } {
                 if let Some(link) = new {
                     self.free.put(link);
@@ -274,20 +273,20 @@ impl<K: Key> Table<K> {
                 Some(link) => link,
                 None => self.free.take()?,
             };
-            // SAFETY: It is from `free`.
+            // SAFETY: `link` is from `free`.
             let entry = unsafe { self.entry(link) };
-            // SAFETY: By the type invariant, it is ours.
+            // SAFETY: By the type invariant, only this context accesses the key.
             unsafe { (*entry.key.get()).write(key) };
             entry.next.store(first, Ordering::Relaxed);
             // INVARIANT: The key is initialised, and this publishes it.
             let swap = bucket.compare_exchange(first, link, Ordering::AcqRel, Ordering::Acquire);
             let Err(now) = swap else { return Some(link) };
-            // Another CPU or an interrupt has added entries before `first`.
+            // Another context has added entries before `first`.
             (first, end, new) = (now, first, Some(link));
         }
     }
 
-    /// Returns the sum over all CPUs of counter `at` of an entry with `width` of them.
+    /// Returns the sum over all CPUs of counter `at` of an entry with `width` counters.
     #[inline]
     pub(super) fn sum(&self, link: u32, width: usize, at: usize) -> u64 {
         let of_first_cpu = link as usize * width + at;
@@ -307,7 +306,7 @@ impl<K: Key> Table<K> {
                 next = buckets.next()?.load(Ordering::Acquire);
             }
             let link = next;
-            // SAFETY: A bucket leads to it.
+            // SAFETY: The entry is in the chain of a bucket.
             let entry = unsafe { self.entry(link) };
             next = entry.next.load(Ordering::Relaxed);
             // SAFETY: By the type invariant, its key is initialised.
@@ -321,7 +320,7 @@ impl<K: Key> Table<K> {
 ///
 /// # Invariants
 ///
-/// The pointer is from [`Arc::into_raw`], and owns a reference.
+/// The pointer is from [`Arc::into_raw`] and owns a reference.
 pub(super) struct Live<T>(AtomicPtr<T>);
 
 impl<T> Live<T> {
@@ -331,28 +330,27 @@ impl<T> Live<T> {
         Self(AtomicPtr::new(Arc::into_raw(first).cast_mut()))
     }
 
-    /// Returns the object, which is valid as long as preemption is disabled.
+    /// Returns the object.
     #[inline(always)]
-    pub(super) fn get<'a>(&'a self, _pinned: &'a Pinned) -> &'a T {
-        // SAFETY: By the type invariant, it is valid, and `replace` waits until preemption is
-        // enabled before it returns the reference.
+    pub(super) fn get<'a>(&'a self, _guard: &'a NoPreempt) -> &'a T {
+        // SAFETY: By the type invariant, the pointer is valid. `replace` waits for this guard.
         unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
-    /// Returns a reference of its own to the object.
+    /// Returns a new reference to the object.
     ///
     /// Context: process context, because dropping the reference may free the memory.
     #[inline]
     pub(super) fn read(&self) -> Arc<T> {
         let _guard = rcu::read_lock();
         let current = self.0.load(Ordering::Acquire);
-        // SAFETY: By the type invariant, and `replace` waits for RCU before it returns the
-        // reference; this one is not dropped.
+        // SAFETY: By the type invariant, the pointer is from `into_raw`, and `ManuallyDrop` keeps
+        // its reference. `replace` waits for this RCU section.
         let current = core::mem::ManuallyDrop::new(unsafe { Arc::from_raw(current) });
         Arc::clone(&current)
     }
 
-    /// Replaces the object by `next`. Returns the former object when no handler uses it any more.
+    /// Replaces the object with `next`. Returns the former object once no handler uses it.
     ///
     /// Context: process context; it sleeps.
     #[inline]
@@ -362,7 +360,7 @@ impl<T> Live<T> {
         let before = self.0.swap(next, Ordering::AcqRel);
         // SAFETY: The function only waits.
         unsafe { bindings::kprobes_wait() };
-        // SAFETY: By the type invariant, the pointer had a reference, which is ours now.
+        // SAFETY: By the type invariant, the pointer owned a reference, which it has lost.
         unsafe { Arc::from_raw(before) }
     }
 }
@@ -370,7 +368,7 @@ impl<T> Live<T> {
 impl<T> Drop for Live<T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariant; there is no other user.
+        // SAFETY: By the type invariant, the pointer is from `into_raw` and owns a reference.
         drop(unsafe { Arc::from_raw(*self.0.get_mut()) });
     }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ftrace_ops of the module's entry probes: its filter, its life, and what it has to be told
- * when a module leaves.
+ * The ftrace_ops of the module's entry probes, and the module notifier that marks them as gone.
  *
- * There is one for all of them. Two at the same function make the kernel call its list function
- * there, which asks every ops in the system.
+ * All entry probes share one ops: for a function with two, the kernel calls its list function,
+ * which checks every ops in the system.
  */
 #include <linux/errno.h>
 #include <linux/ftrace.h>
@@ -38,7 +37,7 @@ void __kprobes kprobes_entry_unlock(void)
 	mutex_unlock(&lock);
 }
 
-/* The cold half of preempt_enable_notrace(): the count is 0 and a reschedule is due. */
+/* The slow path of preempt_enable_notrace(): the count is 0 and a reschedule is due. */
 void __kprobes kprobes_preempt_schedule(void)
 {
 	preempt_disable_notrace();
@@ -47,29 +46,28 @@ void __kprobes kprobes_preempt_schedule(void)
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 /*
- * PERMANENT, because kernel.ftrace_enabled = 0 would otherwise stop the hits without an error. With
- * PERMANENT, Linux 7.2 refuses the 0 while there are probes (EBUSY), and refuses probes while it is
- * 0. From Linux 7.3 on, it cannot be set to 0.
+ * Without PERMANENT, kernel.ftrace_enabled = 0 would stop all hits on Linux 7.2. With it, either
+ * that write or the registration of the ops fails with EBUSY.
  */
 static struct ftrace_ops ops = {
 	.flags = FTRACE_OPS_FL_PERMANENT,
 };
 static bool registered;
 
-/* Whether the kernel has disabled ftrace after an error: it refuses any question. */
-static bool __kprobes is_dead(void)
+/* Returns whether ftrace has disabled itself after an error. Then any filter change fails. */
+static bool __kprobes ftrace_is_disabled(void)
 {
-	return kprobes_function_entry(is_dead) == -ENODEV;
+	return kprobes_function_entry(ftrace_is_disabled) == -ENODEV;
 }
 
 /*
- * Adds to the filter. An empty filter means all functions: while there is none, the ops is not
- * registered.
+ * Adds functions to the filter, and registers the ops if it is not registered. The ops is never
+ * registered with an empty filter, which would match all functions.
  */
 int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 {
 	int errno = ftrace_set_filter_ips(&ops, ips, n, 0, !registered);
-	bool dead;
+	bool disabled;
 
 	if (errno)
 		return errno;
@@ -77,26 +75,25 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 		ops.func = hit;
 		errno = register_ftrace_function(&ops);
 		/*
-		 * If the kernel could not write to the text, it warns, disables ftrace for good,
-		 * and takes the ops off its list at once: but the functions that it has written to
-		 * call us, with or without a trampoline.
+		 * If the kernel fails to patch a function, it disables ftrace until the next boot
+		 * and removes the ops from its list, but the functions that it has patched before
+		 * still call the ops.
 		 */
 		registered = !errno || ops.flags & FTRACE_OPS_FL_ENABLED;
 		if (!registered)
 			ftrace_free_filter(&ops);
 	}
 	/*
-	 * Where only the filter has changed, ftrace returns 0 also then. Ask in any case: the
-	 * question takes a lock of this module's, which lockdep can register only before the module
-	 * is freed, and the question at the module's end would be too late.
+	 * A filter change returns 0 even after such an error. The check is unconditional because it
+	 * takes a mutex, whose first use at the module's end would be too late for lockdep.
 	 */
-	dead = is_dead();
-	return errno ?: dead ? -ENODEV : 0;
+	disabled = ftrace_is_disabled();
+	return errno ?: disabled ? -ENODEV : 0;
 }
 
 /*
- * Returns what must be called at a function for ftrace to call only us: the trampoline of our ops,
- * or the ops itself where functions have a pointer to it. 0 if there is none.
+ * Returns the call target of functions that only this ops traces: its trampoline, or 0 without one.
+ * With CALL_OPS, functions have a pointer to the ops instead.
  */
 unsigned long kprobes_entry_callee(void)
 {
@@ -104,7 +101,7 @@ unsigned long kprobes_entry_callee(void)
 								 ops.trampoline;
 }
 
-/* Moves the addresses that ftrace still knows to the front; returns how many these are. */
+/* Moves the addresses that ftrace still knows to the front, and returns their number. */
 static unsigned int __kprobes keep_known(unsigned long *ips, unsigned int n)
 {
 	unsigned int i, kept = 0;
@@ -116,20 +113,17 @@ static unsigned int __kprobes keep_known(unsigned long *ips, unsigned int n)
 }
 
 /*
- * Removes from the filter, or unregisters the ops if no probe is enabled any more. Returns whether
- * the ops is registered, or the kernel may call us though it is not.
+ * Removes functions from the filter, or unregisters the ops if no probe is enabled. Returns whether
+ * the kernel may still call the ops.
  *
- * Either may fail: without memory a function stays in the filter, after an error of ftrace's
- * everything does. The table leads to no probe there. If that error comes while the ops is
- * unregistered, the kernel returns 0.
- *
- * One function that ftrace does not know any more makes it refuse all of them. That one stays: if
- * another function is loaded at its address, ftrace calls us, and the callback finds no probe.
+ * A function stays in the filter if memory is short, if ftrace has disabled itself, or if ftrace no
+ * longer knows the function. The callback finds no enabled probe for it.
  */
 bool __kprobes kprobes_entry_detach(unsigned long *ips, unsigned int n)
 {
 	if (registered && !kprobes_entries.enabled) {
-		if (!unregister_ftrace_function(&ops) && !is_dead()) {
+		/* Returns 0 even if ftrace disables itself in this call. */
+		if (!unregister_ftrace_function(&ops) && !ftrace_is_disabled()) {
 			ftrace_free_filter(&ops);
 			registered = false;
 		}
@@ -142,8 +136,8 @@ bool __kprobes kprobes_entry_detach(unsigned long *ips, unsigned int n)
 	return registered;
 }
 
-/* The module's text must stay as long as ftrace may call into it. */
-static void __kprobes unregister_for_good(void)
+/* The module's text must stay as long as ftrace may call it. */
+static void __kprobes unregister_ops(void)
 {
 	if (!kprobes_entry_detach(NULL, 0))
 		return;
@@ -153,7 +147,7 @@ static void __kprobes unregister_for_good(void)
 	kprobes_block_forever();
 }
 
-/* Where ftrace's call is in the function that kp, registered and disabled, is at the entry of. */
+/* Finds the ftrace call of the function at whose entry kp is registered. */
 int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
 {
 	unsigned long at = (unsigned long)kp->addr;
@@ -162,7 +156,7 @@ int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
 #ifdef CONFIG_KPROBES_ON_FTRACE
 	errno = kp->flags & KPROBE_FLAG_FTRACE ? 0 : -EINVAL;
 #else
-	/* The entry of a function that has one, then the instruction itself. */
+	/* The ftrace call is the second or third instruction of a traceable function. */
 	errno = kprobes_function_entry((void *)at);
 	if (!errno)
 		errno = kprobes_function_entry((void *)(at += MCOUNT_INSN_SIZE));
@@ -173,10 +167,10 @@ int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
 	return errno;
 }
 
-/* Never registered: its filter is what a pattern matches. */
+/* Never registered: its filter is the set of matched functions. */
 static struct ftrace_ops matched;
 
-/* Adds the functions that the pattern matches; ENOENT if there are none. */
+/* Adds the functions that match the pattern to the set. If first, clears the set before. */
 int kprobes_entry_match(char *pattern, int len, bool first)
 {
 	int errno = ftrace_set_filter(&matched, pattern, len, first);
@@ -185,10 +179,9 @@ int kprobes_entry_match(char *pattern, int len, bool first)
 }
 
 /*
- * Whether ftrace may have run out of memory on the way: it reports that it has matched then, and
- * has not matched all. An allocation of a few bytes with GFP_KERNEL does not fail
- * (__alloc_pages_slowpath() in mm/page_alloc.c tries again), except where failures are injected and
- * in a task that is being killed.
+ * Returns whether ftrace may have run out of memory while it matched, and so have skipped functions
+ * without an error. A small GFP_KERNEL allocation fails only by fault injection or in a task that
+ * is being killed, see __alloc_pages_slowpath() in mm/page_alloc.c.
  */
 bool kprobes_entry_may_have_missed(void)
 {
@@ -201,13 +194,12 @@ static int compare(const void *a, const void *b)
 }
 
 /*
- * Stores what was matched in ascending order, for which room has to suffice, or only counts that if
- * ips is NULL.
+ * Stores the matched addresses in ascending order, unless ips is NULL, and returns their number.
+ * Fails with EOPNOTSUPP if there is not enough room, or if the layout is not as expected.
  *
- * No exported function answers that. The beginning of struct ftrace_hash is in
- * kernel/trace/trace.h, struct ftrace_func_entry in linux/ftrace.h. So this reads as one reads what
- * may not be there, believes only what adds up, and leaves it to ftrace to check the addresses, in
- * kprobes_entry_attach().
+ * struct ftrace_hash is private, in kernel/trace/trace.h, and no exported function reads a filter.
+ * So this uses reads that cannot fault, and checks the number of entries. kprobes_entry_attach()
+ * has ftrace check the addresses.
  */
 long kprobes_entry_matched(unsigned long *ips, unsigned long room)
 {
@@ -246,12 +238,12 @@ void kprobes_entry_unmatch(void)
 	ftrace_free_filter(&matched);
 }
 #else
-/* No probe can be registered, so there are none to detach. */
+/* Without CONFIG_DYNAMIC_FTRACE_WITH_ARGS, no probe can be registered. */
 int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 { return -EOPNOTSUPP; }
 bool kprobes_entry_detach(unsigned long *ips, unsigned int n) { return false; }
 unsigned long kprobes_entry_callee(void) { return 0; }
-static void unregister_for_good(void) { }
+static void unregister_ops(void) { }
 int kprobes_entry_location(struct kprobe *kp, unsigned long *ip) { return -EOPNOTSUPP; }
 int kprobes_entry_match(char *pattern, int len, bool first) { return -EOPNOTSUPP; }
 bool kprobes_entry_may_have_missed(void) { return false; }
@@ -260,8 +252,8 @@ void kprobes_entry_unmatch(void) { }
 #endif
 
 /*
- * ftrace keeps an address in a filter after the function there was unloaded, and would call us for
- * the next function there. So the library marks its probes as gone.
+ * After a function was unloaded, its address stays in the filter, and ftrace would call the ops for
+ * the next function there. So a module notifier marks the probes as gone.
  */
 static struct {
 	struct kprobes_registration reg;
@@ -276,9 +268,8 @@ bool kprobes_entry_within(unsigned long ip, const struct module *mod, bool init)
 }
 
 /*
- * Text that is about to be freed. ftrace forgets its functions some time after the notification,
- * and until then they match a pattern. The ranges do not overlap, so there are not more of them
- * than modules fit into their part of the address space.
+ * Text that is being unloaded. Its functions match patterns until ftrace removes them, some time
+ * after the notification. Old ranges stay until a new one overlaps them.
  */
 struct text_range {
 	struct list_head list;
@@ -287,13 +278,13 @@ struct text_range {
 
 static LIST_HEAD(unloaded);
 
-static void forget(struct text_range *range)
+static void free_unloaded(struct text_range *range)
 {
 	list_del(&range->list);
 	kfree(range);
 }
 
-static void remember(const struct module_memory *mem)
+static void add_unloaded(const struct module_memory *mem)
 {
 	struct text_range *range, *other, *next;
 
@@ -303,26 +294,26 @@ static void remember(const struct module_memory *mem)
 	range->start = (unsigned long)mem->base;
 	range->end = range->start + mem->size;
 	mutex_lock(&lock);
-	/* What was there before was freed. */
+	/* Text at the same addresses was freed before. */
 	list_for_each_entry_safe(other, next, &unloaded, list)
 		if (other->start < range->end && range->start < other->end)
-			forget(other);
+			free_unloaded(other);
 	list_add(&range->list, &unloaded);
 	mutex_unlock(&lock);
 }
 
 /*
- * Returns 1 if a function that a pattern matched is being unloaded, 0 if not. To be called under
- * the lock, so that the notification of a later unload waits.
+ * Returns 1 if the matched function at ip is being unloaded, and 0 if not. The caller holds the
+ * lock, so watch_call() of a later unload waits.
  *
- * Kprobes refuse that code with ENOENT. Otherwise another module has come to its addresses, or may
- * come. The function that was matched need not be of that module, so the error is EAGAIN then, and
- * the caller matches once more.
+ * For text that is being unloaded, register_kprobe() fails with ENOENT. Otherwise the range is old,
+ * and ip may have been matched in it or in a module that is at the same addresses now. Then this
+ * returns EAGAIN, and the caller matches again.
  */
 int kprobes_entry_unloaded(unsigned long ip)
 {
 	struct kprobe kp = {
-		/* Where kprobes do not use ftrace, they refuse its call. */
+		/* Kprobes that do not use ftrace refuse the address of an ftrace call. */
 		.addr = (void *)ip - (IS_ENABLED(CONFIG_KPROBES_ON_FTRACE) ? 0 : MCOUNT_INSN_SIZE),
 		.flags = KPROBE_FLAG_DISABLED,
 	};
@@ -339,7 +330,7 @@ int kprobes_entry_unloaded(unsigned long ip)
 			return errno;
 		if (!errno)
 			unregister_kprobe(&kp);
-		forget(range);
+		free_unloaded(range);
 		return -EAGAIN;
 	}
 	return 0;
@@ -352,27 +343,27 @@ static int watch_call(struct notifier_block *block, unsigned long event, void *d
 	if (event != MODULE_STATE_GOING && event != MODULE_STATE_LIVE)
 		return NOTIFY_DONE;
 	if (event == MODULE_STATE_GOING)
-		remember(&mod->mem[MOD_TEXT]);
-	remember(&mod->mem[MOD_INIT_TEXT]);
-	/* What matches from now on is found above, what has matched is marked here. */
+		add_unloaded(&mod->mem[MOD_TEXT]);
+	add_unloaded(&mod->mem[MOD_INIT_TEXT]);
+	/* Marks probes that are attached. kprobes_entry_unloaded() finds later matches. */
 	watch.gone(mod, event == MODULE_STATE_LIVE);
 	return NOTIFY_DONE;
 }
 
-/* At the module's end, when all probes have left: they were entered later. */
+/* Called at the module's end. The probes are newer, so they were unregistered before. */
 static void __kprobes unregister_watch(void **none, unsigned int count)
 {
 	struct text_range *range, *next;
 
 	unregister_module_notifier(&watch.block);
 	list_for_each_entry_safe(range, next, &unloaded, list)
-		forget(range);
-	unregister_for_good();
+		free_unloaded(range);
+	unregister_ops();
 }
 
 /*
- * Begins to watch, with the first probe, until the module's end. Not where that would wait for
- * itself.
+ * Registers the module notifier, with the first probe, until the module's end. Fails with EDEADLK
+ * inside a module notifier, where the registration would deadlock.
  */
 int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
 {
@@ -387,7 +378,7 @@ int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))
 	if (!watch.registered) {
 		watch.gone = gone;
 		watch.block.notifier_call = watch_call;
-		/* Before those that ask whether a probe is gone, and attach others. */
+		/* Runs before callbacks that check for probes that are gone, or attach probes. */
 		watch.block.priority = INT_MAX;
 		errno = register_module_notifier(&watch.block);
 		if (!errno) {

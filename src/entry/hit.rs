@@ -2,31 +2,30 @@
 
 //! The callback of ftrace, which calls the handlers.
 //!
-//! It runs with whatever the function's caller has enabled, so it disables preemption first: the
-//! table and the probes stay valid until it is enabled again. The task remembers that a handler
-//! runs, with a bit for each context, as `ftrace_test_recursion_trylock()` does. No function
-//! outside of this module is called before that, because ftrace could trace it.
+//! The callback disables preemption first, so that the table and the probes stay valid. Then it
+//! enters a recursion guard, like `ftrace_test_recursion_trylock()`: a bit for each context in the
+//! current task.
 //!
-//! All of it is in `.kprobes.text`, where the kernel refuses kprobes. The functions that a kprobe
-//! calls can be traced. With a kprobe outside of the guard, each hit would lead to the next one.
-//! `tests/code_tests.py` checks both in the machine code.
+//! Code outside of the guard must not be traced or probed, or each hit would cause the next one. So
+//! it calls no function that can be traced, and is in `.kprobes.text`, where the kernel refuses
+//! kprobes. `tests/code_tests.py` checks both in the machine code.
 //!
-//! Each step ends in a call of the next, which the compiler makes a jump: from [`hit`] to the
-//! callback of the first probe, and so on to the last, which leaves.
+//! [`hit`] tail-calls the callback of the function's first probe, which tail-calls the callback of
+//! the next probe, and so on. The last callback leaves the guard.
 
 use super::context::Context;
 use super::context::Hit;
 use super::record::*;
-use super::table::Place;
+use super::table::Slot;
 use super::table::Table;
 use super::Handler;
 use crate::common::*;
 use crate::regs::Entry;
 
-/// Returns the pointer to the table that is read.
+/// Returns the pointer to the current table.
 #[inline(always)]
 pub(super) fn table() -> &'static AtomicPtr<Table> {
-    // SAFETY: The static has a pointer there, and all accesses are by this function.
+    // SAFETY: The field is a pointer, and all accesses to it are through this function.
     unsafe { AtomicPtr::from_ptr((&raw mut bindings::kprobes_entries.table).cast()) }
 }
 
@@ -34,7 +33,7 @@ pub(super) fn table() -> &'static AtomicPtr<Table> {
 ///
 /// # Safety
 ///
-/// To be called only as the callback of the module's ops.
+/// Must be called only as the callback of the module's ops.
 #[inline]
 #[link_section = ".kprobes.text"]
 pub(super) unsafe extern "C" fn hit(
@@ -45,22 +44,22 @@ pub(super) unsafe extern "C" fn hit(
 ) {
     regs::preempt_disable();
     let task = regs::current();
-    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours.
-    match unsafe { regs::enter_in_task::<AT, BIT>(task) } {
-        // SAFETY: By the safety requirements, and the guard has been entered.
+    // SAFETY: `trace_recursion` is at `GUARD_OFFSET`. The bit belongs to entry probes.
+    match unsafe { regs::enter_in_task::<GUARD_OFFSET, GUARD_BIT>(task) } {
+        // SAFETY: The arguments are those of ftrace. The guard is entered.
         Entry::Entered => unsafe { begin(ip, parent, fregs, task) },
         // SAFETY: Preemption is disabled.
         Entry::Within => unsafe { missed(ip) },
-        // SAFETY: By the safety requirements; preemption is disabled.
+        // SAFETY: The arguments are those of ftrace. Preemption is disabled.
         Entry::Interrupt => unsafe { hit_in_interrupt(ip, parent, fregs, task) },
     }
 }
 
-/// [`hit`], where an interrupt, a softirq or an NMI is served.
+/// The part of [`hit`] for softirq, interrupt and NMI context.
 ///
 /// # Safety
 ///
-/// That of [`begin`], except for the guard.
+/// As for [`begin`], except that the guard is not entered.
 #[cold]
 #[inline]
 #[link_section = ".kprobes.text"]
@@ -70,66 +69,66 @@ unsafe extern "C" fn hit_in_interrupt(
     fregs: *mut ftrace_regs,
     task: *mut task_struct,
 ) {
-    // SAFETY: `task_struct` has `trace_recursion` there, whose bits from `BIT` on are ours.
-    let Some(bits) = (unsafe { regs::enter_in_interrupt(task, AT, BIT) }) else {
+    // SAFETY: `trace_recursion` is at `GUARD_OFFSET`. The bits belong to entry probes.
+    let Some(bits) = (unsafe { regs::enter_in_interrupt(task, GUARD_OFFSET, GUARD_BIT) }) else {
         // SAFETY: Preemption is disabled.
         return unsafe { missed(ip) };
     };
-    // SAFETY: By the safety requirements, and the guard has been entered. The last step clears the
-    // bit for tasks, which this context does not look at.
+    // SAFETY: By the safety requirements. The guard is entered. The last step clears the bit of
+    // task context, which is not used here.
     unsafe { begin(ip, parent, fregs, task) };
-    // SAFETY: As above. That bit is set again, too, if it was.
-    unsafe { regs::leave_in_interrupt(task, AT, bits) };
+    // SAFETY: `enter_in_interrupt` has returned `bits`. This restores the bit of task context, too.
+    unsafe { regs::leave_in_interrupt(task, GUARD_OFFSET, bits) };
 }
 
-/// Calls the first probe.
+/// Calls the callback of the function's first probe.
 ///
 /// # Safety
 ///
-/// `ip`, `parent` and `fregs` must be what ftrace has passed, and `task` be the current one; the
-/// guard must have been entered, and preemption be disabled.
+/// `ip`, `parent` and `fregs` must be the arguments of [`hit`], and `task` the current one. The
+/// guard must be entered, with preemption disabled.
 #[inline(always)]
 unsafe fn begin(ip: usize, parent: usize, fregs: *mut ftrace_regs, task: *mut task_struct) {
-    // SAFETY: While ftrace calls us there is a table, and it is valid while preemption is disabled.
-    let place = unsafe { Table::first_place(table().load(Ordering::Acquire), ip) };
-    // SAFETY: As above.
-    match unsafe { (*place).of(ip) } {
-        // SAFETY: By the safety requirements. The table leads to probes that may be called.
-        Some(probe) => unsafe { ((*probe).now())(ip, parent, probe, fregs, task) },
-        // SAFETY: By the safety requirements.
-        None => unsafe { begin_nearby(ip, parent, place, fregs, task) },
+    // SAFETY: A table exists while ftrace calls `hit`. It is valid while preemption is disabled.
+    let slot = unsafe { Table::first_slot(table().load(Ordering::Acquire), ip) };
+    // SAFETY: The table is valid, and so is `slot`.
+    match unsafe { (*slot).first_probe(ip) } {
+        // SAFETY: By the safety requirements. `probe` is linked, so it may be called.
+        Some(probe) => unsafe { ((*probe).call())(ip, parent, probe, fregs, task) },
+        // SAFETY: By the safety requirements. `slot` is the first one.
+        None => unsafe { begin_nearby(ip, parent, slot, fregs, task) },
     }
 }
 
-/// [`begin`], where another function has the first place in the table.
+/// [`begin`] after a collision: searches the slots after `first`.
 ///
 /// # Safety
 ///
-/// That of [`begin`]; `first` must be that place.
+/// As for [`begin`]. `first` must be the first slot of `ip`.
 #[cold]
 #[inline]
 #[link_section = ".kprobes.text"]
 unsafe extern "C" fn begin_nearby(
     ip: usize,
     parent: usize,
-    first: *const Place,
+    first: *const Slot,
     fregs: *mut ftrace_regs,
     task: *mut task_struct,
 ) {
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements, `first` is from `first_slot`.
     match unsafe { Table::find_nearby(first, ip) } {
         // SAFETY: As in `begin`.
-        Some(probe) => unsafe { ((*probe).now())(ip, parent, probe, fregs, task) },
+        Some(probe) => unsafe { ((*probe).call())(ip, parent, probe, fregs, task) },
         // SAFETY: By the safety requirements.
         None => unsafe { begin_further(ip, parent, fregs, task) },
     }
 }
 
-/// [`begin_nearby`], where others have the next places, too.
+/// [`begin`] after several collisions: searches the whole table.
 ///
 /// # Safety
 ///
-/// That of [`begin`].
+/// As for [`begin`].
 #[cold]
 #[inline]
 #[link_section = ".kprobes.text"]
@@ -142,16 +141,14 @@ unsafe extern "C" fn begin_further(
     // SAFETY: As in `begin`.
     let probe = unsafe { Table::find(table().load(Ordering::Acquire), ip) };
     // SAFETY: As in `begin`.
-    unsafe { ((*probe).now())(ip, parent, probe, fregs, task) };
+    unsafe { ((*probe).call())(ip, parent, probe, fregs, task) };
 }
 
-/// The [`Call`](super::record::Call) of probes of `O`. If it is the `LAST` one of its function, it
-/// need not ask for the next.
+/// The [`Call`](super::record::Call) of probes of `O`. With `LAST`, there is no next probe.
 ///
 /// # Safety
 ///
-/// That of [`begin`]; `probe` must be one of `O` and of the function `ip`, and be valid while
-/// preemption is disabled.
+/// As for [`begin`]. `probe` must be a probe of `O` at `ip`, valid while preemption is disabled.
 #[link_section = ".kprobes.text"]
 pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LAST: bool>(
     ip: usize,
@@ -160,22 +157,21 @@ pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LA
     fregs: *mut ftrace_regs,
     task: *mut task_struct,
 ) {
-    // SAFETY: By the safety requirements, `probe` is one of `O`, and unregistering it waits for
-    // this call.
+    // SAFETY: By the safety requirements, `probe` is a probe of `O`, and is valid.
     let handler = unsafe { O::handler(probe.cast_mut()) };
-    // INVARIANT: By the safety requirements, these are those of this hit.
+    // INVARIANT: By the safety requirements, these are the arguments of this hit.
     let hit = Hit {
         fregs,
         parent,
         record: probe,
     };
-    // SAFETY: As above.
+    // SAFETY: `hit` is valid for the duration of this call, in which the context is dropped.
     handler.entry(&unsafe { Context::new(hit) });
     if LAST {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, the guard is entered, and preemption disabled.
         unsafe { end(task) };
     } else {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, which `skip` has, too.
         unsafe { skip(ip, parent, probe, fregs, task) };
     }
 }
@@ -191,11 +187,11 @@ pub(super) unsafe extern "C" fn run<O: Owner<Record, Handler: Handler>, const LA
 unsafe extern "C" fn missed(ip: usize) {
     // SAFETY: As in `begin`.
     let mut probe = unsafe { Table::find(table().load(Ordering::Acquire), ip) };
-    // SAFETY: What is linked is valid while preemption is disabled.
+    // SAFETY: Linked probes are valid while preemption is disabled.
     while let Some(found) = unsafe { probe.as_ref() } {
         found.miss();
         probe = found.next.load(Ordering::Acquire);
     }
-    // SAFETY: By the safety requirements; nothing follows.
+    // SAFETY: By the safety requirements, preemption is disabled. No code follows.
     unsafe { regs::preempt_enable() };
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's one `ftrace_ops`, from this side: which functions are in its filter, and when it is
-//! registered.
+//! Attaches entry probes to the module's `ftrace_ops`, and detaches them.
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 //!
-//! All of it is done under one lock, which the callback never takes. States of a probe:
+//! One lock protects all of this. The ftrace callback never takes it. States of a probe:
 //!
 //! ```text
 //!          attach              disable
@@ -15,8 +14,8 @@
 //!     module unloaded  +--> gone <-------------+
 //! ```
 //!
-//! A function is in the filter as long as one of its probes is enabled. The ops is registered as
-//! long as there is such a function.
+//! A function is in the filter of the ops while one of its probes is enabled. The ops is registered
+//! while its filter has a function.
 
 use super::hit;
 use super::record::Record;
@@ -26,13 +25,12 @@ use crate::common::*;
 /// Proof that the lock is held.
 pub struct Locked(());
 
-/// Takes the lock, to attach probes.
+/// Takes the lock, to attach probes. The first call registers a module notifier.
 ///
-/// Errors: `EDEADLK` where the chain of module notifiers is called, for the first probe of a
-/// module.
+/// Errors: `EDEADLK` if a module notifier is running in this task.
 #[inline]
 pub(super) fn lock() -> Result<Locked> {
-    // SAFETY: `gone` may be called from now on.
+    // SAFETY: `gone` is a callback for module notifications.
     to_result(unsafe { bindings::kprobes_entry_watch(Some(gone)) })?;
     Ok(Locked::new())
 }
@@ -45,11 +43,11 @@ impl Locked {
         Self(())
     }
 
-    /// Under the lock, the counters are ours.
+    /// Returns the counters of linked and of enabled probes.
     #[inline]
     fn counts(&mut self) -> (&mut c_ulong, &mut c_ulong) {
         let all = &raw mut bindings::kprobes_entries;
-        // SAFETY: The lock protects both, and both borrow it.
+        // SAFETY: The lock protects both counters, and `self` proves that it is held.
         unsafe { (&mut (*all).linked, &mut (*all).enabled) }
     }
 
@@ -58,12 +56,11 @@ impl Locked {
         hit::table().load(Ordering::Relaxed)
     }
 
-    /// Returns whether ftrace calls another tracer at `ip`, or may do so: what cannot be found out
-    /// counts as another tracer.
+    /// Returns whether ftrace calls another tracer at `ip`. Also returns true if that is unknown.
     #[inline]
     pub(super) fn has_other_tracers(&self, ip: usize) -> bool {
         let table = self.table();
-        // SAFETY: Under the lock, the table is valid or null, and so is what it leads to.
+        // SAFETY: Under the lock, the table is valid or null, and so are linked probes.
         let ours = !table.is_null()
             && unsafe {
                 let mut record = Table::find(table, ip);
@@ -73,7 +70,7 @@ impl Locked {
                 !record.is_null()
             };
         if ours {
-            // SAFETY: The function only reads a field that changes under the lock.
+            // SAFETY: The function only reads a field that the lock protects.
             let callee = unsafe { bindings::kprobes_entry_callee() } as usize;
             regs::ftrace_callee(ip, |at| KernelPtr::new(at).read().ok()) != Some(callee)
         } else {
@@ -81,14 +78,14 @@ impl Locked {
         }
     }
 
-    /// Returns those of `ips`, in the same order, that are in a module that is being unloaded.
+    /// Returns those of `ips` in text that is being unloaded, in the same order.
     ///
-    /// Errors: `EAGAIN` if they have to be matched again.
+    /// Errors: `EAGAIN` if the caller must match the pattern again; `ENOMEM`.
     #[inline]
     pub(super) fn unloaded(&self, ips: &[usize]) -> Result<KVVec<usize>> {
         let mut unloaded = KVVec::new();
         for &ip in ips {
-            // SAFETY: The lock is held. The function refuses what is not the address of code.
+            // SAFETY: The lock is held. The function accepts any address.
             match unsafe { bindings::kprobes_entry_unloaded(ip as c_ulong) } {
                 0 => {}
                 1 => unloaded.push(ip, GFP_KERNEL)?,
@@ -98,6 +95,7 @@ impl Locked {
         Ok(unloaded)
     }
 
+    /// Makes room for `more` functions in the table.
     #[inline]
     fn reserve(&mut self, more: usize) -> Result {
         let table = self.table();
@@ -112,21 +110,20 @@ impl Locked {
         Ok(())
     }
 
-    /// Registers `probes`, or none of them, and enables them if `enabled` says so.
+    /// Registers all of `probes`, or none of them, and enables them if `enabled`.
     ///
-    /// The caller has held the lock since it has found out their addresses, so `gone` is called
-    /// later for those that are unloaded. It has marked those as gone for which `gone` was called
-    /// before.
+    /// The lock is held since the addresses were resolved, so `gone` handles later unloads. The
+    /// caller has marked the probes of functions that were unloaded before.
     ///
     /// # Safety
     ///
-    /// The probes must be new, and stay valid, with what their callbacks use, until they are
-    /// detached, or this returns an error.
+    /// The probes must be new. Until they are detached, or this returns an error, they and all that
+    /// their callbacks use must stay valid.
     #[inline]
     pub(super) unsafe fn attach(mut self, probes: &[*mut Record], enabled: bool) -> Result {
         self.reserve(probes.len())?;
         for &probe in probes {
-            // SAFETY: The table has room and is locked; `probe` stays valid. It is not enabled yet.
+            // SAFETY: The table has room, the lock is held, and `probe` stays valid.
             unsafe { Table::link(self.table(), probe) };
         }
         *self.counts().0 += probes.len();
@@ -134,38 +131,37 @@ impl Locked {
         if !enabled {
             return Ok(());
         }
-        // SAFETY: These are in the table.
+        // SAFETY: `probes` are linked.
         unsafe { self.enable(probes) }.inspect_err(|_| {
-            // SAFETY: These are linked. By the safety requirements, they are still valid.
-            unsafe { self.withdraw(probes) };
+            // SAFETY: `probes` are linked and, by the safety requirements, still valid.
+            unsafe { self.detach(probes) };
         })
     }
 
-    /// Enables those of `probes` that are neither enabled nor gone, or none.
+    /// Enables all of `probes` except those that are gone. On an error, enables none.
     ///
-    /// Errors: that of ftrace; `EINVAL` if none is enabled and some of them are gone, also if only
-    /// ftrace shows that.
+    /// Errors: those of ftrace and `ENOMEM`; `EINVAL` if all are gone.
     ///
     /// # Safety
     ///
-    /// They must be in the table.
+    /// `probes` must be linked.
     #[inline]
     unsafe fn enable(&mut self, probes: &[*mut Record]) -> Result {
-        // SAFETY: By the safety requirements, they are valid.
+        // SAFETY: By the safety requirements, `probes` are linked, and so valid.
         let all = || unsafe { records(probes) };
-        let wanted = || all().filter(|probe| !probe.is_enabled() && !probe.is_gone());
-        let mut ips = KVVec::with_capacity(wanted().count(), GFP_KERNEL)?;
+        let to_enable = || all().filter(|probe| !probe.is_enabled() && !probe.is_gone());
+        let mut ips = KVVec::with_capacity(to_enable().count(), GFP_KERNEL)?;
         let mut tries = bindings::KPROBES_ENTRY_TRIES;
         loop {
-            for probe in wanted() {
+            for probe in to_enable() {
                 ips.push(probe.ip(), GFP_KERNEL)?;
             }
             if ips.is_empty() {
                 let refused = all().any(Record::is_gone) && !all().any(Record::is_enabled);
                 return if refused { Err(EINVAL) } else { Ok(()) };
             }
-            // SAFETY: The function does not keep `ips`, whose length this is. There is a table, so
-            // `hit` may be called, and the probes in it are valid.
+            // SAFETY: `ips` has this length. `hit` may be called, because there is a table, and all
+            // probes in it are valid.
             let added = to_result(unsafe {
                 bindings::kprobes_entry_attach(
                     Some(hit::hit),
@@ -175,12 +171,12 @@ impl Locked {
             });
             match added {
                 Ok(()) => break,
-                // ftrace may miss one for a moment while it removes others. Or `gone` was not
-                // called for a module that was unloaded, as when its live patch was refused.
+                // ftrace may miss a function for a moment while it removes others. Or a module was
+                // unloaded without a notification, as when its live patch is refused.
                 Err(EINVAL) if tries > 0 => {
                     tries -= 1;
-                    // SAFETY: The function only asks whether there is one, at any address.
-                    wanted()
+                    // SAFETY: The function accepts any address.
+                    to_enable()
                         .filter(|probe| unsafe {
                             bindings::kprobes_function_missing(probe.ip() as c_ulong)
                         })
@@ -190,67 +186,67 @@ impl Locked {
             }
             ips.clear();
         }
-        wanted().for_each(Record::arm);
+        to_enable().for_each(Record::arm);
         *self.counts().1 += ips.len();
         Ok(())
     }
 
-    /// Disarms `probe`. If it was the last enabled one of its function, that is added to `silent`.
+    /// Disarms `probe`. Adds its function to `unused` if the function has no other enabled probe.
     ///
     /// # Safety
     ///
-    /// It must be in the table.
+    /// `probe` must be linked.
     #[inline]
     #[link_section = ".kprobes.text"]
-    unsafe fn disarm(&mut self, probe: &Record, silent: &mut Silent) {
+    unsafe fn disarm(&mut self, probe: &Record, unused: &mut Unused) {
         if !probe.disarm() {
             return;
         }
         *self.counts().1 -= 1;
-        // SAFETY: By the safety requirements; we hold the lock.
-        let others = unsafe { Table::take(self.table(), probe.ip()).probes() };
+        // SAFETY: By the safety requirements, `probe` is linked. The lock is held.
+        let others = unsafe { Table::claim(self.table(), probe.ip()).probes() };
         if !others.into_iter().any(Record::is_enabled) {
-            silent.push(probe.ip());
+            unused.push(probe.ip());
         }
     }
 
-    /// Takes `probes` out of the table, and waits until no handler runs.
+    /// Disarms and unlinks `probes`, and waits for their running handlers.
     ///
     /// # Safety
     ///
-    /// They must be linked.
+    /// `probes` must be linked.
     #[inline]
     #[link_section = ".kprobes.text"]
-    pub(super) unsafe fn withdraw(mut self, probes: &[*mut Record]) {
+    pub(super) unsafe fn detach(mut self, probes: &[*mut Record]) {
         let table = self.table();
-        let mut silent = Silent(KVVec::new());
-        // SAFETY: By the safety requirements, they are valid.
+        let mut unused = Unused(KVVec::new());
+        // SAFETY: By the safety requirements, `probes` are linked, and so valid.
         for probe in unsafe { records(probes) } {
-            // SAFETY: It is linked in the table, and we hold the lock.
+            // SAFETY: `probe` is linked in the table, and the lock is held.
             unsafe {
-                self.disarm(probe, &mut silent);
+                self.disarm(probe, &mut unused);
                 Table::unlink(table, probe);
             }
             *self.counts().0 -= 1;
         }
-        let registered = remove_from_filter(&mut silent.0);
+        let registered = remove_from_filter(&mut unused.0);
 
         let old = if *self.counts().0 == 0 && !registered {
-            // ftrace may still call us on a CPU that goes offline or comes online.
+            // unregister_ftrace_function() does not wait for CPUs that go offline or come online.
             //
             // SAFETY: The function only waits.
             unsafe { bindings::kprobes_wait() };
             hit::table().swap(ptr::null_mut(), Ordering::Relaxed)
         } else {
-            // SAFETY: There is a table, and we hold the lock.
-            let before = unsafe { ptr::replace(&raw mut (*table).before, ptr::null_mut()) };
+            // SAFETY: There is a table, and the lock is held.
+            let replaced = unsafe { ptr::replace(&raw mut (*table).replaced, ptr::null_mut()) };
             drop(self);
             // SAFETY: The function only waits.
             unsafe { bindings::kprobes_wait() };
-            before
+            replaced
         };
-        // SAFETY: No callback runs that had these tables: they were replaced before the grace
-        // period, or ftrace does not call us any more.
+        // SAFETY: No callback uses these tables: either they were replaced before the grace period,
+        // or the ops is unregistered.
         unsafe { Table::free(old) };
     }
 }
@@ -267,18 +263,18 @@ impl Drop for Locked {
 ///
 /// # Safety
 ///
-/// They must be valid.
+/// `probes` must be valid.
 #[inline]
 unsafe fn records(probes: &[*mut Record]) -> impl Iterator<Item = &Record> {
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements, `probe` is valid.
     probes.iter().map(|&probe| unsafe { &*probe })
 }
 
-/// Functions of which no probe is enabled any more. Under the lock.
-struct Silent(KVVec<usize>);
+/// Functions without an enabled probe, to be removed from the filter. Used with the lock held.
+struct Unused(KVVec<usize>);
 
-impl Silent {
-    /// Adds a function. Without memory, it is removed from the filter at once.
+impl Unused {
+    /// Adds a function. If memory is short, removes the function from the filter at once.
     #[inline]
     fn push(&mut self, ip: usize) {
         if self.0.push(ip, GFP_KERNEL).is_err() {
@@ -287,56 +283,54 @@ impl Silent {
     }
 }
 
-/// Returns whether the ops is still registered.
+/// Removes functions from the filter. Returns whether the ops is still registered.
 #[inline]
 #[link_section = ".kprobes.text"]
 fn remove_from_filter(ips: &mut [usize]) -> bool {
-    // SAFETY: The function does not keep `ips`, whose length this is.
+    // SAFETY: `ips` has this length.
     unsafe { bindings::kprobes_entry_detach(ips.as_mut_ptr(), ips.len() as c_uint) }
 }
 
-/// Enables those of `probes` that are not gone, or none of them; or disables them.
-///
-/// Errors: those of [`Locked::enable`]; `ENOMEM`. Disabling does not fail.
+/// Enables or disables `probes`, as [`Locked::enable`]. Disabling does not fail.
 ///
 /// # Safety
 ///
-/// They must be attached, and the caller be allowed to sleep.
+/// `probes` must be attached, and the caller must be allowed to sleep.
 #[inline]
 pub(super) unsafe fn arm(probes: &[*mut Record], on: bool) -> Result {
     let mut locked = Locked::new();
     if on {
-        // SAFETY: By the safety requirements, they are in the table.
+        // SAFETY: By the safety requirements, `probes` are attached.
         return unsafe { locked.enable(probes) };
     }
-    let mut silent = Silent(KVVec::new());
-    // SAFETY: By the safety requirements, they are valid, and in the table.
-    unsafe { records(probes).for_each(|probe| locked.disarm(probe, &mut silent)) };
-    remove_from_filter(&mut silent.0);
+    let mut unused = Unused(KVVec::new());
+    // SAFETY: By the safety requirements, `probes` are attached, and so valid and linked.
+    unsafe { records(probes).for_each(|probe| locked.disarm(probe, &mut unused)) };
+    remove_from_filter(&mut unused.0);
     Ok(())
 }
 
-/// Marks the probes in `module` as gone: it is being unloaded, or has been initialised and its init
-/// code is being freed.
+/// Marks the probes in a module that is being unloaded as gone; with `init`, only those in its init
+/// text, which is being freed.
 ///
 /// # Safety
 ///
-/// To be called by the watch only, with a module.
+/// `module` must be valid.
 #[inline]
 unsafe extern "C" fn gone(module: *const bindings::module, init: bool) {
     let mut locked = Locked::new();
-    let mut silent = Silent(KVVec::new());
+    let mut unused = Unused(KVVec::new());
     // SAFETY: Under the lock, the table is valid or null.
-    for place in unsafe { Table::taken(locked.table()) } {
-        // SAFETY: By the safety requirements, it is a module.
-        if unsafe { bindings::kprobes_entry_within(place.ip(), module, init) } {
-            // SAFETY: We hold the lock, and they are in the table.
-            for probe in unsafe { place.probes() } {
-                // SAFETY: As above.
-                unsafe { locked.disarm(probe, &mut silent) };
+    for slot in unsafe { Table::used_slots(locked.table()) } {
+        // SAFETY: By the safety requirements, `module` is valid.
+        if unsafe { bindings::kprobes_entry_within(slot.ip(), module, init) } {
+            // SAFETY: The lock is held while the probes are used.
+            for probe in unsafe { slot.probes() } {
+                // SAFETY: `probe` is linked.
+                unsafe { locked.disarm(probe, &mut unused) };
                 probe.mark_gone();
             }
         }
     }
-    remove_from_filter(&mut silent.0);
+    remove_from_filter(&mut unused.0);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions a pattern means. The kernel decides that, as for `set_ftrace_filter`.
+//! Finds the functions that match a pattern, by the kernel's code for `set_ftrace_filter`.
 
 use super::ops::Locked;
 use crate::common::*;
@@ -15,8 +15,8 @@ pub(super) fn patterns(list: &CStr) -> impl Iterator<Item = &[u8]> {
         .filter(|pattern| !pattern.is_empty())
 }
 
-/// Whether it is a pattern of names. To ftrace, a number is the place of a function in its list,
-/// `!` removes, and `:` begins a command.
+/// Returns whether `pattern` is a pattern of names. To ftrace, a number is the index of a function,
+/// `!` removes functions, and `:` begins a command.
 #[inline]
 pub(super) fn is_valid(pattern: &[u8]) -> bool {
     let name = |c: &u8| c.is_ascii_alphanumeric() || b"_.$*?[]-^".contains(c);
@@ -25,7 +25,7 @@ pub(super) fn is_valid(pattern: &[u8]) -> bool {
         && !pattern.first().is_none_or(u8::is_ascii_digit)
 }
 
-/// What ftrace has matched; dropping it forgets that.
+/// Clears the set of matched functions when it is dropped.
 struct Matched;
 
 impl Drop for Matched {
@@ -37,13 +37,13 @@ impl Drop for Matched {
 }
 
 impl Target<'_> {
-    /// Returns whether no other function has the same name, as far as ftrace can trace them. An
-    /// address and `MODULE:SYMBOL` are taken for unique.
+    /// Returns whether only one function that ftrace can trace has this name. Returns true for an
+    /// address or `MODULE:SYMBOL` without a check.
     ///
     /// Context: process context; it sleeps.
     ///
-    /// Errors: `EDEADLK` if the caller must not sleep; `ENOENT` if ftrace cannot trace it; those of
-    /// [`EntrySet::matching`](crate::EntrySet::matching).
+    /// Errors: `EDEADLK` if the caller must not sleep; `ENOENT` if ftrace can trace no function of
+    /// this name; those of [`EntrySet::matching`](crate::EntrySet::matching).
     ///
     /// C function: `ftrace_set_filter()`.
     #[inline]
@@ -58,19 +58,19 @@ impl Target<'_> {
     }
 }
 
-/// Returns the addresses of the functions that match one of the patterns of `list`, in ascending
-/// order. A pattern that is refused may be reported.
+/// Returns the addresses of the functions that match any pattern of `list`, in ascending order.
+/// Logs the index of a pattern that fails, if `report`.
 ///
-/// Errors: with the index of the pattern: `EINVAL` if it is none, `ENOENT` if it matches no
-/// function; for all of them, `EINVAL` if there are none, `ENOMEM`, `ENODEV`, and `EOPNOTSUPP` if
-/// this kernel cannot be asked.
+/// Errors: `EINVAL` if a pattern is malformed or `list` is empty; `ENOENT` if a pattern matches no
+/// function; `ENOMEM`; `ENODEV` if ftrace is disabled; `EOPNOTSUPP` if the layout of the kernel's
+/// filters is unknown.
 #[inline]
 pub(super) fn functions(list: &CStr, _locked: &Locked, report: bool) -> Result<KVVec<usize>> {
     let matched = Matched;
     let mut count = match_all(list, true, report)?;
-    // Then once more, until that adds nothing.
+    // ftrace may have missed functions, so match again until that adds none.
     //
-    // SAFETY: The function only looks at the current task.
+    // SAFETY: The function only reads the current task.
     while unsafe { bindings::kprobes_entry_may_have_missed() } {
         let again = match_all(list, false, report)?;
         if again == count {
@@ -82,17 +82,17 @@ pub(super) fn functions(list: &CStr, _locked: &Locked, report: bool) -> Result<K
         return Err(ENOMEM);
     }
     let mut ips = KVVec::with_capacity(count, GFP_KERNEL)?;
-    // SAFETY: There is room for that many. We hold the lock.
+    // SAFETY: `ips` has room for `count` addresses. The lock is held.
     let stored =
         length(unsafe { bindings::kprobes_entry_matched(ips.as_mut_ptr(), count as c_ulong) })?;
-    // SAFETY: The function has stored that many.
+    // SAFETY: The function has stored `stored` addresses.
     unsafe { ips.inc_len(stored) };
     drop(matched);
     Ok(ips)
 }
 
-/// Matches each pattern of `list`, in addition to what is matched already, or as the `first` ones.
-/// Returns how many functions that makes. Under the lock.
+/// Adds the functions that match `list` to the set of matched functions, which is cleared before if
+/// `first`. Returns the size of the set. The caller holds the lock.
 #[inline]
 fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
     let mut n = 0;
@@ -107,11 +107,11 @@ fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
             refused(&EINVAL);
             return Err(EINVAL);
         }
-        // ftrace writes into it, and looks at the byte after it.
+        // ftrace writes to the pattern, and reads the byte after it.
         let mut text = KVec::with_capacity(pattern.len() + 1, GFP_KERNEL)?;
         text.extend_from_slice(pattern, GFP_KERNEL)?;
         text.push(0, GFP_KERNEL)?;
-        // SAFETY: `text` has that length, and a NUL after it. The caller holds the lock.
+        // SAFETY: `text` has this length, and a NUL after it. The caller holds the lock.
         to_result(unsafe {
             bindings::kprobes_entry_match(
                 text.as_mut_ptr().cast(),
@@ -125,7 +125,7 @@ fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
     if n == 0 {
         return Err(EINVAL);
     }
-    // SAFETY: Without room for them, the function only counts. The caller holds the lock.
+    // SAFETY: The function only counts if the pointer is null. The caller holds the lock.
     length(unsafe { bindings::kprobes_entry_matched(ptr::null_mut(), 0) })
 }
 

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the library has of an entry probe.
+//! The record of an entry probe.
 
 use crate::common::*;
 use core::marker::PhantomPinned;
 
-/// The word of the current task that records, for each context, whether a handler runs, and the
-/// first bit for that.
-pub(super) const AT: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
-pub(super) const BIT: u32 = bindings::KPROBES_IN_ENTRY_BIT;
+/// The recursion guard: four bits of `task_struct::trace_recursion`, see `KPROBES_IN_ENTRY_BIT`.
+pub(super) const GUARD_OFFSET: usize = bindings::KPROBES_TASK_TRACE_RECURSION;
+pub(super) const GUARD_BIT: u32 = bindings::KPROBES_IN_ENTRY_BIT;
 
-/// What is called for a hit of a probe: its own callback, or [`skip`]. It goes on to the next
-/// probe of the function, or leaves the guard of the task.
+/// The callback of a probe: [`hit::run`](super::hit::run) or [`skip`]. At its end, it calls the
+/// callback of the next probe, or leaves the guard.
 pub(super) type Call = unsafe extern "C" fn(
     ip: usize,
     parent: usize,
@@ -22,48 +21,47 @@ pub(super) type Call = unsafe extern "C" fn(
 
 #[derive(Clone, Copy)]
 pub(super) struct Calls {
-    /// If it is the last one of its function.
+    /// For the last probe of a function.
     pub(super) last: Call,
-    /// If it may not be.
+    /// For the other probes.
     pub(super) more: Call,
 }
 
-/// It has hits.
 const ENABLED: u8 = 1;
-/// Its module was unloaded.
+/// The probed code was unloaded.
 const GONE: u8 = 2;
 
 /// The record of a registered entry probe.
 ///
 /// # Invariants
 ///
-/// `now` is one of `calls` if it is enabled, else `skip`. It is `calls.last` only if there is
-/// no next one, and then there never will be: probes are linked before others.
+/// `call` is one of `calls` if the probe is enabled, otherwise `skip`. It is `calls.last` only if
+/// `next` is null, and then `next` stays null, because probes are added at the front.
 #[repr(C)]
 pub struct Record {
-    now: AtomicPtr<()>,
+    call: AtomicPtr<()>,
     /// The next probe of the function.
     pub(super) next: AtomicPtr<Record>,
-    /// 0 for the sentinel of a table.
+    /// The address of the ftrace call; 0 in the sentinel of a table.
     ip: usize,
     calls: &'static Calls,
     missed: AtomicU64,
-    /// Written under the lock.
+    /// Written with the lock held.
     state: AtomicU8,
     _pin: PhantomPinned,
 }
 
 impl Record {
-    /// Creates a probe that is not linked and not enabled.
+    /// Creates a probe that is neither linked nor enabled.
     ///
     /// # Safety
     ///
-    /// `calls` must be sound to be called for this probe while it is linked.
+    /// It must be sound to call `calls` for this probe while it is linked.
     #[inline]
     pub(super) unsafe fn new(calls: &'static Calls, ip: usize) -> Self {
-        // INVARIANT: It is not enabled.
+        // INVARIANT: The probe is not enabled.
         Self {
-            now: AtomicPtr::new(skip as *mut ()),
+            call: AtomicPtr::new(skip as *mut ()),
             next: AtomicPtr::new(ptr::null_mut()),
             ip,
             calls,
@@ -89,10 +87,10 @@ impl Record {
     }
 
     #[inline(always)]
-    pub(super) fn now(&self) -> Call {
-        let now = self.now.load(Ordering::Acquire);
-        // SAFETY: By the type invariant, it is a `Call`.
-        unsafe { transmute::<*mut (), Call>(now) }
+    pub(super) fn call(&self) -> Call {
+        let call = self.call.load(Ordering::Acquire);
+        // SAFETY: By the type invariant, `call` is a `Call`.
+        unsafe { transmute::<*mut (), Call>(call) }
     }
 
     #[inline(always)]
@@ -100,7 +98,7 @@ impl Record {
         self.ip
     }
 
-    /// Counts a hit that the handler is not called for.
+    /// Counts a missed hit if the probe is enabled.
     #[inline(always)]
     pub(super) fn miss(&self) {
         if self.is_enabled() {
@@ -108,27 +106,28 @@ impl Record {
         }
     }
 
-    /// Begins to have hits, or refreshes what to call for one. Under the lock, and linked.
+    /// Enables the probe, which is linked, or updates `call` after a change of `next`. The caller
+    /// holds the lock.
     #[inline]
     pub(super) fn arm(&self) {
         let call = match self.next.load(Ordering::Relaxed).is_null() {
             true => self.calls.last,
             false => self.calls.more,
         };
-        // INVARIANT: As it says.
-        self.now.store(call as *mut (), Ordering::Release);
+        // INVARIANT: `calls.last` is stored only if `next` is null.
+        self.call.store(call as *mut (), Ordering::Release);
         self.state.fetch_or(ENABLED, Ordering::Relaxed);
     }
 
-    /// Has no hits any more; returns whether it had. Under the lock.
+    /// Disables the probe, and returns whether it was enabled. The caller holds the lock.
     #[inline]
     pub(super) fn disarm(&self) -> bool {
-        // INVARIANT: As it says.
-        self.now.store(skip as *mut (), Ordering::Release);
+        // INVARIANT: The probe is disabled.
+        self.call.store(skip as *mut (), Ordering::Release);
         self.state.fetch_and(!ENABLED, Ordering::Relaxed) & ENABLED != 0
     }
 
-    /// Remembers that its function was unloaded. Under the lock.
+    /// Marks the probe as gone. The caller holds the lock.
     #[inline]
     pub(super) fn mark_gone(&self) {
         self.state.fetch_or(GONE, Ordering::Relaxed);
@@ -150,11 +149,11 @@ impl Record {
     }
 }
 
-/// The [`Call`] of disabled probes: goes on to the next probe, or ends.
+/// The [`Call`] of disabled probes.
 ///
 /// # Safety
 ///
-/// That of [`hit::run`](super::hit::run), except for the handler.
+/// As for [`hit::run`](super::hit::run), except that the handler may be of any type.
 #[inline]
 #[link_section = ".kprobes.text"]
 pub(super) unsafe extern "C" fn skip(
@@ -164,25 +163,25 @@ pub(super) unsafe extern "C" fn skip(
     fregs: *mut ftrace_regs,
     task: *mut task_struct,
 ) {
-    // SAFETY: By the safety requirements, `probe` is valid, and so is what it leads to.
+    // SAFETY: By the safety requirements, `probe` is valid, and so is the next one.
     match unsafe { (*probe).next.load(Ordering::Acquire).as_ref() } {
-        // SAFETY: By the safety requirements, these are the arguments for that one, too.
-        Some(next) => unsafe { (next.now())(ip, parent, next, fregs, task) },
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, the other arguments are valid for `next`, too.
+        Some(next) => unsafe { (next.call())(ip, parent, next, fregs, task) },
+        // SAFETY: By the safety requirements, the guard is entered, and preemption disabled.
         None => unsafe { end(task) },
     }
 }
 
-/// Leaves the guard.
+/// Leaves the recursion guard and enables preemption.
 ///
 /// # Safety
 ///
-/// `task` must be the current one; the guard must have been entered, and preemption have been
-/// disabled.
+/// `task` must be the current one. It must be in the guard, with preemption disabled.
 #[inline(always)]
 pub(super) unsafe fn end(task: *mut task_struct) {
-    // SAFETY: By the safety requirements. In an interrupt, `hit_in_interrupt` leaves its own bit.
-    unsafe { regs::leave_in_task::<AT, BIT>(task) };
-    // SAFETY: By the safety requirements. Nothing that relies on it follows.
+    // SAFETY: By the safety requirements, `task` is in the guard. In an interrupt,
+    // `hit_in_interrupt` restores the bits.
+    unsafe { regs::leave_in_task::<GUARD_OFFSET, GUARD_BIT>(task) };
+    // SAFETY: By the safety requirements, preemption is disabled. No code after this relies on it.
     unsafe { regs::preempt_enable() };
 }

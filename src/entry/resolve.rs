@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where ftrace's call is in the function that a target names.
+//! Finds the ftrace call of a function.
 
 use crate::common::*;
 
-/// Kprobes that are registered and disabled, and never enabled. Dropping them unregisters them, in
-/// one grace period.
+/// Disabled kprobes, whose registration resolves and checks targets. They are unregistered in one
+/// grace period.
 ///
 /// # Invariants
 ///
-/// `kprobes` is not resized, and `registered` points at those that are registered.
+/// `kprobes` is not resized, and `registered` points at its registered elements.
 pub(super) struct Resolver {
     kprobes: KVVec<bindings::kprobe>,
     registered: KVVec<*mut bindings::kprobe>,
@@ -24,8 +24,7 @@ impl Resolver {
         })
     }
 
-    /// Returns the address of ftrace's call in the function `target`. The kprobe refuses what
-    /// cannot be probed, and finds what has left.
+    /// Returns the address of the ftrace call in the function `target`.
     #[inline]
     pub(super) fn resolve(&mut self, target: Target<'_>) -> Result<usize> {
         if target.offset != 0 {
@@ -38,12 +37,11 @@ impl Resolver {
             .push_within_capacity(empty)
             .map_err(|_| ENOMEM)?;
         let kp = self.kprobes.last_mut().map(ptr::from_mut).ok_or(ENOMEM)?;
-        // SAFETY: `kp` is filled in, and does not move until it is unregistered. It has no
-        // callbacks.
+        // SAFETY: `kp` is filled in, has no callbacks, and does not move until it is unregistered.
         to_result(unsafe { bindings::register_kprobe(kp) })?;
-        // There is room, for there was in `kprobes`. INVARIANT: It is registered.
+        // This has the same capacity as `kprobes`. INVARIANT: `kp` is registered.
         let _ = self.registered.push_within_capacity(kp);
-        // The caller need not keep the name.
+        // The name is borrowed for this call.
         //
         // SAFETY: `kp` is valid, and no other code writes this field.
         unsafe { (*kp).symbol_name = ptr::null() };

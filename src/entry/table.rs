@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From the address of a function's ftrace call to the probes there.
+//! The hash table of probed functions. The key is the address of the function's ftrace call.
 //!
-//! An open-addressed table that is at most an eighth full, so most functions have the place in
-//! which they are looked for first. It is read without a lock: a place that is taken keeps its
-//! function, and only a list of probes begins there. A table that has become too small stays valid
-//! until its readers have been waited for.
+//! The table uses open addressing, and is at most an eighth full. Callbacks read it without a lock:
+//! a used slot keeps its function, and only its list of probes changes. A larger table replaces one
+//! that is too small, which is freed after a grace period.
 
 use super::record::Record;
 use crate::common::*;
 
-/// A function, and the first of its probes.
+/// A function and the list of its probes.
 #[repr(C)]
-pub(super) struct Place {
-    /// 0 if it is free.
+pub(super) struct Slot {
+    /// The address of the ftrace call, or 0 in a free slot.
     ip: AtomicUsize,
     first: AtomicPtr<Record>,
 }
 
-impl Place {
+impl Slot {
     #[inline]
     const fn free() -> Self {
         Self {
@@ -32,9 +31,9 @@ impl Place {
         self.ip.load(Ordering::Relaxed)
     }
 
-    /// Returns the first probe of a function, if this is its place.
+    /// Returns the first probe, if this is the slot of `ip`.
     #[inline(always)]
-    pub(super) fn of(&self, ip: usize) -> Option<*const Record> {
+    pub(super) fn first_probe(&self, ip: usize) -> Option<*const Record> {
         (self.ip.load(Ordering::Acquire) == ip)
             .then(|| self.first.load(Ordering::Acquire).cast_const())
     }
@@ -43,12 +42,12 @@ impl Place {
     ///
     /// # Safety
     ///
-    /// The caller holds the lock as long as it uses them.
+    /// The caller must hold the lock while it uses the probes.
     #[inline]
     pub(super) unsafe fn probes<'a>(&self) -> impl Iterator<Item = &'a Record> {
         let mut at = self.first.load(Ordering::Relaxed);
         core::iter::from_fn(move || {
-            // SAFETY: Under the lock, what is linked is valid.
+            // SAFETY: By the safety requirements, the lock is held, so linked probes are valid.
             let probe = unsafe { at.as_ref() }.filter(|probe| !probe.is_sentinel())?;
             at = probe.next.load(Ordering::Relaxed);
             Some(probe)
@@ -56,293 +55,289 @@ impl Place {
     }
 }
 
-/// What a table begins with. The places follow.
+/// The header of a table. The slots follow.
 ///
 /// # Invariants
 ///
-/// A table is an allocation of `capacity` times the size of a [`Place`], of which this takes the
-/// first `HEADER`. How many follow is a power of two, and `SPARE`, which are never taken. One that
-/// is taken leads to `sentinel`, or to a list of probes that ends with null.
+/// - A table is an allocation of `capacity` slots: `HEADER` slots with the header, a power of two
+///   of slots with the offsets 0 to `mask`, and `SPARE` slots that stay free.
+/// - `first` of a used slot is `sentinel`, or a list of probes that ends with null.
 #[repr(C)]
 pub(super) struct Table {
-    /// The offset of the last place, in bytes.
+    /// The largest byte offset of a slot, without the spare ones.
     mask: u32,
-    /// How many places are taken. Under the lock.
-    taken: u32,
-    /// The table that this one has replaced, which may still be read. Under the lock.
-    pub(super) before: *mut Table,
+    /// The number of used slots. Protected by the lock.
+    used: u32,
+    /// The table that this one replaces, which callbacks may still read. Protected by the lock.
+    pub(super) replaced: *mut Table,
     capacity: usize,
-    /// Is found where there is no other probe, which saves the question.
+    /// A probe that is never enabled, for slots without probes; avoids a null check.
     sentinel: Record,
 }
 
-const HEADER: usize = size_of::<Table>().div_ceil(size_of::<Place>());
-/// How many free places follow the last one.
+const HEADER: usize = size_of::<Table>().div_ceil(size_of::<Slot>());
+/// The number of free slots at the end.
 const SPARE: usize = 3;
-/// The offset of a place fits into the mask.
-const MOST: usize = 1 << 24;
-const _: () = assert!(align_of::<Place>() >= align_of::<Table>());
+/// With this limit, offsets fit into `mask`.
+const MAX_SLOTS: usize = 1 << 24;
+const _: () = assert!(align_of::<Slot>() >= align_of::<Table>());
 
 impl Table {
     #[inline]
     pub(super) fn new(functions: usize) -> Result<*mut Self> {
-        let places = (8 * functions).next_power_of_two().max(16);
-        if places > MOST {
+        let slots = (8 * functions).next_power_of_two().max(16);
+        if slots > MAX_SLOTS {
             return Err(ENOMEM);
         }
-        let needed = HEADER + places + SPARE;
+        let needed = HEADER + slots + SPARE;
         let mut all = KVVec::with_capacity(needed, GFP_KERNEL)?;
         for _ in 0..needed {
-            all.push(Place::free(), GFP_KERNEL)?;
+            all.push(Slot::free(), GFP_KERNEL)?;
         }
         let (start, _, capacity) = all.into_raw_parts();
         let table: *mut Self = start.cast();
-        // SAFETY: `HEADER` places are as large as a header, and as aligned. `sentinel` is never
-        // enabled, so its handler is not used.
+        // SAFETY: A header fits into `HEADER` slots and needs no larger alignment.
         unsafe {
             table.write(Self {
-                mask: ((places - 1) * size_of::<Place>()) as u32,
-                taken: 0,
-                before: ptr::null_mut(),
+                mask: ((slots - 1) * size_of::<Slot>()) as u32,
+                used: 0,
+                replaced: ptr::null_mut(),
                 capacity,
                 sentinel: Record::sentinel(),
             });
         }
-        // INVARIANT: The allocation is as required, and no place is taken yet.
+        // INVARIANT: The allocation has `HEADER + slots + SPARE` slots, all free.
         Ok(table)
     }
 
-    /// Frees a table, and those that it has replaced.
+    /// Frees a table and the tables that it has replaced.
     ///
     /// # Safety
     ///
-    /// It must be null, or come from [`Table::new`], and no reader have it or those.
+    /// `table` must be null or from [`Table::new`], and no callback may use these tables.
     #[inline]
     #[link_section = ".kprobes.text"]
     pub(super) unsafe fn free(mut table: *mut Self) {
         while !table.is_null() {
-            // SAFETY: By the safety requirements, it is valid.
-            let (before, capacity) = unsafe { ((*table).before, (*table).capacity) };
-            // SAFETY: It was allocated as a vector of that capacity. Nothing in it has a
-            // destructor, so none is said to be in use.
-            drop(unsafe { KVVec::<Place>::from_raw_parts(table.cast(), 0, capacity) });
-            table = before;
+            // SAFETY: By the safety requirements, `table` is valid.
+            let (replaced, capacity) = unsafe { ((*table).replaced, (*table).capacity) };
+            // SAFETY: `new` has allocated a vector of this capacity, whose elements need no drop.
+            drop(unsafe { KVVec::<Slot>::from_raw_parts(table.cast(), 0, capacity) });
+            table = replaced;
         }
     }
 
-    /// Returns the place at an offset in bytes.
+    /// Returns the slot at an offset in bytes.
     ///
     /// # Safety
     ///
-    /// `table` must be valid, and `at` come from `mask`.
+    /// `table` must be valid, and `at` be an offset within `mask`.
     #[inline(always)]
-    unsafe fn place(table: *const Self, at: u32) -> *const Place {
-        // SAFETY: By the type invariant and the safety requirements, there is a place.
-        unsafe { table.cast::<Place>().add(HEADER).byte_add(at as usize) }
+    unsafe fn slot(table: *const Self, at: u32) -> *const Slot {
+        // SAFETY: By the type invariant and the safety requirements, the table has this slot.
+        unsafe { table.cast::<Slot>().add(HEADER).byte_add(at as usize) }
     }
 
-    /// Where to look first, before the mask. The constant is that of `hash_32()`. It is odd, so the
-    /// low bits of two products differ if those of the addresses do, and neighbours come far from
-    /// each other.
+    /// Multiplies by the constant of `hash_32()`, which moves neighbours apart. It is odd, so the
+    /// products differ in their low bits if the addresses do.
     #[inline(always)]
     const fn hash(ip: usize) -> u32 {
         (ip as u32).wrapping_mul(0x61c8_8647)
     }
 
-    /// Returns the first place in which to look for a function.
+    /// Returns the first slot of a function's probe sequence.
     ///
     /// # Safety
     ///
     /// `table` must be valid.
     #[inline(always)]
-    pub(super) unsafe fn first_place(table: *const Self, ip: usize) -> *const Place {
-        // SAFETY: By the safety requirements, it is valid, and this is within the mask.
-        unsafe { Self::place(table, Self::hash(ip) & (*table).mask) }
+    pub(super) unsafe fn first_slot(table: *const Self, ip: usize) -> *const Slot {
+        // SAFETY: By the safety requirements, `table` is valid. The offset is within the mask.
+        unsafe { Self::slot(table, Self::hash(ip) & (*table).mask) }
     }
 
-    /// Returns the first probe of a function, if it has one of the next places after `first`, which
-    /// is the first one in which to look.
+    /// Returns the first probe of a function, if its slot is one of the `SPARE` after `first`. The
+    /// probe is valid while preemption is disabled.
     ///
     /// # Safety
     ///
-    /// `first` must come from [`Table::first_place`]. The table and the probe are valid until the
-    /// caller has been waited for.
+    /// `first` must be from [`Table::first_slot`] of a table that is still valid.
     #[inline(always)]
-    pub(super) unsafe fn find_nearby(first: *const Place, ip: usize) -> Option<*const Record> {
+    pub(super) unsafe fn find_nearby(first: *const Slot, ip: usize) -> Option<*const Record> {
         for n in 1..=SPARE {
-            // SAFETY: By the type invariant of the table, `SPARE` places follow the last one.
-            let place = unsafe { &*first.add(n) };
-            if let Some(probe) = place.of(ip) {
+            // SAFETY: By the invariant of `Table`, `SPARE` slots follow the last one.
+            let slot = unsafe { &*first.add(n) };
+            if let Some(probe) = slot.first_probe(ip) {
                 return Some(probe);
             }
         }
         None
     }
 
-    /// Returns the place of a function, or the free one that it may take.
+    /// Returns the slot of a function, or the free slot at the end of its probe sequence.
     ///
     /// # Safety
     ///
     /// `table` must be valid for `'a`.
     #[inline(always)]
-    unsafe fn look_up<'a>(table: *const Self, ip: usize) -> &'a Place {
-        // SAFETY: By the safety requirements, it is valid.
+    unsafe fn look_up<'a>(table: *const Self, ip: usize) -> &'a Slot {
+        // SAFETY: By the safety requirements, `table` is valid.
         let mask = unsafe { (*table).mask };
         let mut at = Self::hash(ip) & mask;
         loop {
             // SAFETY: `at` is within the mask.
-            let place = unsafe { &*Self::place(table, at) };
-            let here = place.ip();
+            let slot = unsafe { &*Self::slot(table, at) };
+            let here = slot.ip();
             if here == ip || here == 0 {
-                return place;
+                return slot;
             }
-            at = (at + size_of::<Place>() as u32) & mask;
+            at = (at + size_of::<Slot>() as u32) & mask;
         }
     }
 
-    /// Returns the first probe of a function, or one that does nothing.
+    /// Returns the first probe of a function, or the sentinel. The result is valid while preemption
+    /// is disabled or the lock is held.
     ///
     /// # Safety
     ///
-    /// `table` must be valid. The probe is, until the caller has been waited for.
-    // The callback calls it outside of the guard against recursion.
+    /// `table` must be valid.
+    // Runs outside of the recursion guard.
     #[inline]
     #[link_section = ".kprobes.text"]
     pub(super) unsafe fn find(table: *const Self, ip: usize) -> *const Record {
-        // SAFETY: By the safety requirements.
-        let place = unsafe { Self::look_up(table, ip) };
+        // SAFETY: By the safety requirements, `table` is valid.
+        let slot = unsafe { Self::look_up(table, ip) };
         // SAFETY: This only computes the address of a field.
         let sentinel = unsafe { &raw const (*table).sentinel };
-        place.of(ip).unwrap_or(sentinel)
+        slot.first_probe(ip).unwrap_or(sentinel)
     }
 
-    /// Returns the place of a function, which it takes if there is none yet.
+    /// Returns the slot of a function, after claiming a free one if the function has none.
     ///
     /// # Safety
     ///
-    /// `table` must be valid for `'a` and have room. The caller holds the lock.
+    /// `table` must be valid for `'a` and have room, and the caller must hold the lock.
     #[inline]
     #[link_section = ".kprobes.text"]
-    pub(super) unsafe fn take<'a>(table: *mut Self, ip: usize) -> &'a Place {
-        // SAFETY: By the safety requirements.
-        let place = unsafe { Self::look_up(table, ip) };
-        if place.ip() == 0 {
-            // SAFETY: By the safety requirements, the header is ours to write.
-            let (sentinel, taken) = unsafe { (&raw mut (*table).sentinel, &mut (*table).taken) };
-            place.first.store(sentinel, Ordering::Relaxed);
-            *taken += 1;
-            place.ip.store(ip, Ordering::Release);
+    pub(super) unsafe fn claim<'a>(table: *mut Self, ip: usize) -> &'a Slot {
+        // SAFETY: By the safety requirements, `table` is valid.
+        let slot = unsafe { Self::look_up(table, ip) };
+        if slot.ip() == 0 {
+            // SAFETY: By the safety requirements, the lock is held, which protects `used`.
+            let (sentinel, used) = unsafe { (&raw mut (*table).sentinel, &mut (*table).used) };
+            slot.first.store(sentinel, Ordering::Relaxed);
+            *used += 1;
+            slot.ip.store(ip, Ordering::Release);
         }
-        place
+        slot
     }
 
-    /// Puts `probe` before the others of its function.
+    /// Adds `probe` at the front of its function's list.
     ///
     /// # Safety
     ///
-    /// `table` must be valid and have room. The caller holds the lock. `probe` must stay valid
-    /// until it is unlinked and the callbacks have been waited for.
+    /// `table` must be valid and have room, and the caller must hold the lock. `probe` must stay
+    /// valid until it is unlinked and all callbacks have finished.
     #[inline]
     pub(super) unsafe fn link(table: *mut Self, probe: *const Record) {
-        // SAFETY: By the safety requirements.
-        let (place, probe) = unsafe { (Self::take(table, (*probe).ip()), &*probe) };
-        // SAFETY: We hold the lock.
-        let next = unsafe { place.probes().next() }.map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: By the safety requirements, `table` has room, and `probe` is valid.
+        let (slot, probe) = unsafe { (Self::claim(table, (*probe).ip()), &*probe) };
+        // SAFETY: By the safety requirements, the lock is held.
+        let next = unsafe { slot.probes().next() }.map_or(ptr::null(), ptr::from_ref);
         probe.next.store(next.cast_mut(), Ordering::Relaxed);
         let probe = ptr::from_ref(probe).cast_mut();
-        place.first.store(probe, Ordering::Release);
+        slot.first.store(probe, Ordering::Release);
     }
 
-    /// Takes `probe` out. It still leads to the next one, so that concurrent readers can continue.
+    /// Unlinks `probe`. Its `next` does not change, so that concurrent callbacks can continue.
     ///
     /// # Safety
     ///
-    /// `table` must be valid, and `probe` be linked in it. The caller holds the lock.
+    /// `table` must be valid, `probe` be linked in it, and the caller hold the lock.
     #[inline]
     #[link_section = ".kprobes.text"]
     pub(super) unsafe fn unlink(table: *mut Self, probe: &Record) {
-        // SAFETY: By the safety requirements; the place is taken already.
-        let place = unsafe { Self::take(table, probe.ip()) };
-        let mut at = &place.first;
-        let mut before: Option<&Record> = None;
+        // SAFETY: By the safety requirements, `table` is valid. `probe` has a slot already.
+        let slot = unsafe { Self::claim(table, probe.ip()) };
+        let mut at = &slot.first;
+        let mut previous: Option<&Record> = None;
         loop {
             let here = at.load(Ordering::Relaxed);
-            // SAFETY: By the safety requirements, `probe` is on the list, so `here` is a probe that
-            // is linked, and so valid.
+            // SAFETY: By the safety requirements, `probe` follows, so `here` is linked and valid.
             let next = unsafe { &(*here).next };
             if ptr::eq(here, probe) {
                 let mut next = next.load(Ordering::Relaxed);
-                if next.is_null() && ptr::eq(at, &place.first) {
+                if next.is_null() && ptr::eq(at, &slot.first) {
                     // SAFETY: This only computes the address of a field.
                     next = unsafe { &raw mut (*table).sentinel };
                 }
                 at.store(next, Ordering::Release);
-                // It may have become the last one.
-                if let Some(before) = before.filter(|before| before.is_enabled()) {
-                    before.arm();
+                // If `previous` is the last one now, its `call` changes.
+                if let Some(previous) = previous.filter(|previous| previous.is_enabled()) {
+                    previous.arm();
                 }
                 return;
             }
             // SAFETY: `here` is linked, and so valid.
-            before = Some(unsafe { &*here });
+            previous = Some(unsafe { &*here });
             at = next;
         }
     }
 
-    /// Whether `more` functions fit in.
+    /// Returns whether `table` has room for `more` functions.
     ///
     /// # Safety
     ///
-    /// `table` must be valid or null. The caller holds the lock.
+    /// `table` must be valid or null, and the caller must hold the lock.
     #[inline]
     pub(super) unsafe fn has_room(table: *const Self, more: usize) -> bool {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements, `table` is valid or null.
         unsafe { table.as_ref() }.is_some_and(|table| {
-            8 * (table.taken as usize + more) <= table.mask as usize / size_of::<Place>() + 1
+            8 * (table.used as usize + more) <= table.mask as usize / size_of::<Slot>() + 1
         })
     }
 
-    /// Iterates over the places that are taken.
+    /// Iterates over the used slots.
     ///
     /// # Safety
     ///
-    /// `table` must be valid or null as long as the caller holds the lock.
+    /// `table` must be valid or null, and the caller must hold the lock while it iterates.
     #[inline]
-    pub(super) unsafe fn taken<'a>(table: *const Self) -> impl Iterator<Item = &'a Place> {
-        let size = size_of::<Place>() as u32;
-        // SAFETY: By the safety requirements.
-        let places = unsafe { table.as_ref() }.map_or(0, |table| table.mask / size + 1);
+    pub(super) unsafe fn used_slots<'a>(table: *const Self) -> impl Iterator<Item = &'a Slot> {
+        let size = size_of::<Slot>() as u32;
+        // SAFETY: By the safety requirements, `table` is valid or null.
+        let slots = unsafe { table.as_ref() }.map_or(0, |table| table.mask / size + 1);
         let mut next = 0;
         core::iter::from_fn(move || {
-            while next < places {
-                // SAFETY: The offset is within the mask of a table that is valid.
-                let place = unsafe { &*Self::place(table, next * size) };
+            while next < slots {
+                // SAFETY: The table is valid, and the offset is within its mask.
+                let slot = unsafe { &*Self::slot(table, next * size) };
                 next += 1;
-                if place.ip() != 0 {
-                    return Some(place);
+                if slot.ip() != 0 {
+                    return Some(slot);
                 }
             }
             None
         })
     }
 
-    /// Takes over the probes of `before`, which `table` replaces.
+    /// Copies the lists of `old` to `table`, which replaces it.
     ///
     /// # Safety
     ///
-    /// `table` must be new and large enough, `before` valid or null. The caller holds the lock.
+    /// `table` must be new and have room, `old` be valid or null, and the caller hold the lock.
     #[inline]
-    pub(super) unsafe fn replace(table: *mut Self, before: *mut Self) {
+    pub(super) unsafe fn replace(table: *mut Self, old: *mut Self) {
         // SAFETY: By the safety requirements, both are valid, and `table` has room.
         unsafe {
-            for place in Self::taken(before) {
-                if let Some(first) = place.probes().next() {
-                    let taken = Self::take(table, place.ip());
+            for slot in Self::used_slots(old) {
+                if let Some(first) = slot.probes().next() {
+                    let new = Self::claim(table, slot.ip());
                     let first = ptr::from_ref(first).cast_mut();
-                    taken.first.store(first, Ordering::Relaxed);
+                    new.first.store(first, Ordering::Relaxed);
                 }
             }
-            (*table).before = before;
+            (*table).replaced = old;
         }
     }
 }

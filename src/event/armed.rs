@@ -6,18 +6,16 @@ use super::Event;
 use crate::common::*;
 
 /// A probe, or a set, that is enabled while an event of [`trace_event!`](crate::trace_event) has a
-/// listener.
+/// listener. `Armed<Armed<P>>` is enabled while one of two events has a listener.
 ///
-/// The probe is disabled when none of its events has a listener any more; a handler may still be
-/// running then. If enabling fails, so does the write to `enable`, or `perf_event_open()`, see
-/// [`event`](crate::event).
+/// After the last listener has detached, a handler may still be running.
 ///
-/// Creating an `Armed` disables the probe if there is no listener. Register it
-/// [disabled](crate::probe::Options::disabled), so that it has no hits before.
+/// Creating an `Armed` disables the probe if there is no listener. Register the probe
+/// [disabled](crate::probe::Options::disabled) to have no hits before that.
 ///
 /// # Invariants
 ///
-/// `binding` is on the list of its event until the value is dropped.
+/// `binding` is on the list of its event until this is dropped.
 #[pin_data(PinnedDrop)]
 #[must_use = "dropping the probe unregisters it"]
 pub struct Armed<P: Arm> {
@@ -33,14 +31,13 @@ unsafe impl<P: Arm + Send> Send for Armed<P> {}
 unsafe impl<P: Arm + Sync> Sync for Armed<P> {}
 
 impl<P: Arm> Armed<P> {
-    /// Makes the probe, and has it enabled while `event` has a listener.
+    /// Creates the probe and binds it to `event`.
     ///
     /// Context: process context; it sleeps.
     ///
-    /// Errors: those of the probe; that of enabling it, if there is a listener already; and
-    /// `EOPNOTSUPP` if the kernel has not created the event, because it lacks
-    /// `CONFIG_EVENT_TRACING`, or because the module was loaded by force; `EDEADLK` if the caller
-    /// must not sleep; `ENODEV` after the module's exit.
+    /// Errors: those of creating the probe and, if there is a listener, of enabling it; `EDEADLK`
+    /// if the caller must not sleep; `ENODEV` after the module's exit; `EOPNOTSUPP` if the kernel
+    /// lacks `CONFIG_EVENT_TRACING`, or the module was loaded by force.
     pub fn new<E: From<Error>>(
         event: &'static Event,
         probe: impl PinInit<P, E>,
@@ -56,12 +53,12 @@ impl<P: Arm> Armed<P> {
                         event: event.0.get(),
                         reg,
                         arm: Some(P::ARM),
-                        wanted: false,
+                        counted: false,
                         next: ptr::null_mut(),
                     });
                 }
-                // SAFETY: `binding` is initialised and pinned, and is taken off the list before the
-                // probe is dropped. INVARIANT: This puts it on the list.
+                // SAFETY: `binding` is initialised and pinned, and is unbound before the probe is
+                // dropped. INVARIANT: This adds it to the list.
                 to_result(unsafe { bindings::kprobes_event_bind(binding) })
             }),
         }? E)
@@ -74,7 +71,7 @@ impl<P: Arm> Armed<P> {
     }
 }
 
-// SAFETY: By the safety requirements of `P`.
+// SAFETY: `P` meets the safety requirements with the same registration.
 unsafe impl<P: Arm> Arm for Armed<P> {
     const ARM: ArmCall = P::ARM;
 
@@ -88,8 +85,7 @@ unsafe impl<P: Arm> Arm for Armed<P> {
 impl<P: Arm> PinnedDrop for Armed<P> {
     #[inline]
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, it is on the list, and only this call takes it off. The
-        // probe is dropped after this.
+        // SAFETY: By the type invariant, `binding` is on the list. Only this call removes it.
         unsafe { bindings::kprobes_event_unbind(self.binding.get()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What [`trace_event!`](crate::trace_event) makes of a declaration.
+//! The macro [`trace_event!`](crate::trace_event), and the statics that it declares.
 
 pub use super::fields::Declared;
 use super::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::common::*;
 
-/// Declares a record, and the trace event of the module that it is a record of.
+/// Declares a record type and its trace event.
 ///
 /// ```text
 /// trace_event! {
@@ -26,20 +26,18 @@ use crate::common::*;
 /// }
 /// ```
 ///
-/// For the types see [`Field`](crate::event::Field). `FORMAT` is what a record is printed as, with
-/// the names of fields in braces; without it that is `FIELD={FIELD}` for each field. A letter or
-/// digit cannot follow a pointer in it. The struct and its fields can have the attributes `doc`,
-/// `allow` and `expect`.
+/// [`Field`](crate::event::Field) lists the types. `FORMAT` is the print format, with the names of
+/// fields in braces. The default is `FIELD={FIELD}` for each field. No letter or digit can follow a
+/// pointer. The struct and its fields can have the attributes `doc`, `allow` and `expect`.
 ///
-/// The compiler refuses more than these: a record of 2,048 bytes, with its longest strings; names
-/// of 255 characters, `SYSTEM:EVENT` being one; a format of 8,191, where a field counts as two; 63
-/// fields in the format, of the first 255. More than some 120 fields take a larger
-/// `recursion_limit` of the crate. A printed line of more than some 7,000 characters is cut, and
-/// ends with `...`.
+/// The compiler checks these limits: 2,048 bytes for a record with its longest strings; 255
+/// characters for the name of a field and for `SYSTEM:EVENT`; 8,191 characters for a format, in
+/// which a field counts as two; 63 fields in a format, all among the first 255. With more than
+/// about 120 fields, the crate needs a larger `recursion_limit`. Printed lines are truncated after
+/// about 7,000 characters, and then end with `...`.
 ///
-/// The record has the methods `emit(&self, cx)`, which passes it to all listeners; `is_enabled()`,
-/// which returns whether there is a listener; and `arms(probe)`, which makes an
-/// [`Armed`](crate::event::Armed).
+/// Methods of the record: `emit(&self, cx)` passes it to all listeners; `is_enabled()` returns
+/// whether the event has a listener; `arms(probe)` creates an [`Armed`](crate::event::Armed).
 ///
 /// # Examples
 ///
@@ -47,7 +45,7 @@ use crate::common::*;
 /// use kprobes::event::{Errno, Hex, Str};
 ///
 /// kprobes::trace_event! {
-///     /// A program has opened a file, or failed to.
+///     /// A program has opened a file, or failed to open it.
 ///     pub struct Opened<'a> = "my_module:opened" as "{name}: {result}" {
 ///         result: Errno,
 ///         flags: Hex<u64>,
@@ -55,9 +53,9 @@ use crate::common::*;
 ///     }
 /// }
 /// ```
-// The types of the fields are the user's tokens. They stand where `Self` is the record and where no
-// item of the macro's is in scope: in the struct, and in `Declared::Fields`. What is `unsafe` is in
-// the block below, which has none of the user's tokens but the record's name.
+// Hygiene: the field types are tokens of the user. The macro uses them only where `Self` is the
+// record and no item of the macro is in scope: in the struct and in `Declared::Fields`. The only
+// token of the user in the block `const _`, which has all `unsafe` code, is the record's name.
 #[macro_export]
 macro_rules! trace_event {
     (
@@ -83,13 +81,13 @@ macro_rules! trace_event {
                 $crate::event::Event::emit(*self, cx)
             }
 
-            /// Returns whether there is a listener.
+            /// Returns whether the event has a listener.
             #[inline(always)]
             $vis fn is_enabled() -> $crate::macro_paths::bool {
                 $crate::event::Event::is_enabled(<Self as $crate::event::Record>::event())
             }
 
-            /// Has a probe enabled while there is a listener.
+            /// Creates a probe that is enabled while the event has a listener.
             $vis fn arms<
                 P: $crate::probe::Arm,
                 E: $crate::macro_paths::core::convert::From<
@@ -131,16 +129,15 @@ macro_rules! trace_event {
                 { $crate::trace_event!(@len 3 $name $($life)?) },
             > = $crate::event::declare::Tables::of::<$crate::trace_event!(@name $name $($life)?)>();
 
-            // SAFETY: `EVENT` is the static that this initialises, and is the event of no other
-            // record.
+            // SAFETY: This initialises the static `EVENT`, the event of this record only.
             static EVENT: $crate::event::Event =
                 unsafe { $crate::event::Event::new(&raw const EVENT, &TABLES) };
 
-            // The kernel finds the module's events in this section.
+            // The module loader reads this section.
             #[link_section = "_ftrace_events"]
             #[used(compiler)]
-            static LISTED: $crate::event::declare::Listed =
-                $crate::event::declare::Listed(&EVENT);
+            static EVENT_PTR: $crate::event::declare::EventPtr =
+                $crate::event::declare::EventPtr(&EVENT);
 
             // SAFETY: `EVENT` has the tables of this record.
             unsafe impl $(<$life>)? $crate::event::Record for $name $(<$life>)? {
@@ -164,15 +161,15 @@ macro_rules! trace_event {
     (@name $name:ident $life:lifetime) => { $name<'static> };
 
     (@len $n:literal $($name:tt)*) => {
-        $crate::event::declare::lens::<$crate::trace_event!(@name $($name)*)>()[$n]
+        $crate::event::declare::lengths::<$crate::trace_event!(@name $($name)*)>()[$n]
     };
 
     (@format) => { $crate::macro_paths::core::option::Option::None };
     (@format $format:literal) => { $crate::macro_paths::core::option::Option::Some($format) };
 }
 
-/// The lengths of [`Tables`]. That of the fields is one more than there are.
-pub const fn lens<D: Declared>() -> [usize; 4] {
+/// Returns the const arguments of [`Tables`]. The array of fields ends with an empty one.
+pub const fn lengths<D: Declared>() -> [usize; 4] {
     [
         format::names::<D>().0.len + 1,
         format::line::<D>().len + 1,
@@ -181,16 +178,16 @@ pub const fn lens<D: Declared>() -> [usize; 4] {
     ]
 }
 
-/// The names, the fields and the print formats of an event, in a static. The kernel writes to some
-/// of them.
+/// The names, fields and print formats of an event, in a static. The kernel writes to those in an
+/// `UnsafeCell`.
 ///
 /// # Invariants
 ///
-/// It is what [`Tables::of`] has made for a declaration.
+/// The value is from [`Tables::of`].
 pub struct Tables<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: usize> {
-    /// Two C strings.
+    /// The system and the name of the event, as C strings.
     names: [u8; NAMES],
-    /// Where the second of them begins.
+    /// The offset of the event's name in `names`.
     name: usize,
     line: [u8; LINE],
     print_fmt: UnsafeCell<[u8; PRINT]>,
@@ -198,7 +195,7 @@ pub struct Tables<const NAMES: usize, const LINE: usize, const PRINT: usize, con
     shows: [bindings::kprobes_event_show; FIELDS],
 }
 
-// SAFETY: Only the kernel uses what can change, with its own locks.
+// SAFETY: Only the kernel accesses the contents of the `UnsafeCell`s, with its own locks.
 unsafe impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: usize> Sync
     for Tables<NAMES, LINE, PRINT, FIELDS>
 {
@@ -207,21 +204,21 @@ unsafe impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIE
 impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: usize>
     Tables<NAMES, LINE, PRINT, FIELDS>
 {
-    /// Makes the tables for a declaration. Others than its [`lens`] do not compile.
+    /// Creates the tables of a declaration. Compiles only with the [`lengths`] of `D`.
     pub const fn of<D: Declared>() -> Self {
         let list = D::Fields::LIST;
         assert!(D::NAMES.len() == D::Fields::COUNT && FIELDS == D::NAMES.len() + 1);
-        // The sum could overflow, which nothing checks in a function.
+        // The sum itself could overflow.
         assert!(
             D::Fields::SIZE <= MAX_SIZE && D::Fields::MAX_TAIL <= MAX_SIZE - D::Fields::SIZE,
             "trace_event!: a record is at most 2048 bytes large"
         );
-        // The empty one marks the end.
+        // The last one stays empty.
         //
-        // SAFETY: All zeroes is a valid value: it consists of integers and nullable pointers.
+        // SAFETY: The struct has integers and nullable pointers, so zeroes are a valid value.
         let mut all: [bindings::kprobes_event_field; FIELDS] =
             unsafe { MaybeUninit::zeroed().assume_init() };
-        // SAFETY: As above.
+        // SAFETY: The struct has integers, so zeroes are a valid value.
         let mut shows: [bindings::kprobes_event_show; FIELDS] =
             unsafe { MaybeUninit::zeroed().assume_init() };
         let mut n = 0;
@@ -233,7 +230,7 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
             all[n].size = (field.size * field.count) as c_int;
             all[n].align = field.align as c_int;
             all[n].is_signed = field.signed as c_uint;
-            // FILTER_OTHER, which is 0: the kernel looks at the type.
+            // `filter_type` stays 0 (`FILTER_OTHER`): the kernel derives it from the type.
             if matches!(field.kind, Kind::Array | Kind::Chars) {
                 all[n].len = field.count as c_int;
             }
@@ -246,7 +243,7 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
             n += 1;
         }
         let (names, name) = format::names::<D>();
-        // INVARIANT: This is `of`.
+        // INVARIANT: This function is `of`.
         Self {
             names: names.exact(),
             name,
@@ -258,15 +255,15 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
     }
 }
 
-/// An entry of the section in which the kernel looks for the module's events.
+/// An element of the section `_ftrace_events`, in which the kernel finds the module's events.
 #[repr(transparent)]
-pub struct Listed(pub &'static Event);
+pub struct EventPtr(pub &'static Event);
 
 impl Event {
     /// # Safety
     ///
-    /// `this` must be the static that is initialised with the result, and the event of the record
-    /// that `tables` were made for, and of no other.
+    /// `this` must be the static that the result initialises, and the event of one record only.
+    /// `tables` must be those of that record.
     #[doc(hidden)]
     pub const unsafe fn new<
         const NAMES: usize,
@@ -278,7 +275,7 @@ impl Event {
         tables: &'static Tables<NAMES, LINE, PRINT, FIELDS>,
     ) -> Self {
         let this: *mut u8 = this.cast_mut().cast();
-        // SAFETY: All zeroes is a valid value: it consists of integers and nullable pointers.
+        // SAFETY: The struct has integers and nullable pointers, so zeroes are a valid value.
         let mut event: bindings::kprobes_event = unsafe { MaybeUninit::zeroed().assume_init() };
         event.system = tables.names.as_ptr().cast();
         event.name = tables.names.split_at(tables.name).1.as_ptr().cast();
@@ -286,7 +283,7 @@ impl Event {
         event.line = tables.line.as_ptr();
         event.fields = tables.fields.get().cast();
         event.shows = tables.shows.as_ptr();
-        // What the kernel reads before it calls `raw_init`, which sets the rest.
+        // The kernel reads these before it calls `raw_init`, which sets the rest.
         event.tp.name = event.name;
         event.class.raw_init = Some(bindings::kprobes_event_raw_init);
         event.call.flags = bindings::KPROBES_EVENT_FLAGS;

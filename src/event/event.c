@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Trace events of the module: their listeners, what these arm, how records are printed. */
+/* Trace events: their listeners, the probes that listeners arm, and the output of records. */
 #include <linux/err.h>
 #include <linux/kallsyms.h>
 #include <linux/kernel.h>
@@ -24,13 +24,13 @@ assert_same(filter_type);
 assert_same(len);
 
 /*
- * Protects the listeners of all events, and what is bound to them. Taken inside event_mutex, and
- * around kprobe_mutex, as trace_kprobe.c does.
+ * Protects the listeners and the bindings of all events. Nests inside event_mutex and outside
+ * kprobe_mutex, as in trace_kprobe.c.
  */
 static DEFINE_MUTEX(lock);
 
 /* The module's exit has run, or its init has failed. */
-static bool ended;
+static bool exited;
 
 static struct kprobes_event *event_of(struct trace_event_call *call)
 {
@@ -43,8 +43,8 @@ static bool has_listener(const struct kprobes_event *event)
 }
 
 /*
- * A listener that stays must not miss a record. So `more` is set before a handler can see a new
- * first listener, and cleared when no handler sees the old one any more.
+ * Updates event->more after a listener was removed, when no handler uses that listener. Code that
+ * adds one sets more before handlers can find it. So the other listeners miss no record.
  */
 static void set_more(struct kprobes_event *event)
 {
@@ -60,11 +60,11 @@ static int get(struct kprobes_binding *binding)
 {
 	int ret;
 
-	if (binding->wanted)
+	if (binding->counted)
 		return 0;
 	ret = binding->reg->users ? 0 : arm(binding, true);
 	if (!ret) {
-		binding->wanted = true;
+		binding->counted = true;
 		binding->reg->users++;
 	}
 	return ret;
@@ -74,13 +74,13 @@ static void put(struct kprobes_binding *binding)
 {
 	int ret;
 
-	if (!binding->wanted)
+	if (!binding->counted)
 		return;
-	binding->wanted = false;
+	binding->counted = false;
 	if (--binding->reg->users)
 		return;
 	ret = arm(binding, false);
-	/* Its handler finds no listener, and dropping the probe disarms it. */
+	/* Harmless: the handler finds no listener. Dropping the probe disarms it. */
 	if (ret)
 		pr_warn("%s: a probe without listeners stays armed: error %d\n",
 			THIS_MODULE->name, ret);
@@ -95,10 +95,10 @@ static void put_all(struct kprobes_event *event)
 }
 
 /*
- * Arms all that is bound to an event, for a listener. If the listener `must` not be refused, what
- * can be armed is; the next listener tries the others again.
+ * Arms the probes that are bound to an event, or none if one fails. For a trigger, which cannot be
+ * refused, arms as many as possible; the next listener retries the others.
  */
-static int get_all(struct kprobes_event *event, bool must)
+static int get_all(struct kprobes_event *event, bool trigger)
 {
 	struct kprobes_binding *binding;
 
@@ -107,7 +107,7 @@ static int get_all(struct kprobes_event *event, bool must)
 
 		if (!ret)
 			continue;
-		if (!must) {
+		if (!trigger) {
 			if (!has_listener(event))
 				put_all(event);
 			return ret;
@@ -118,9 +118,9 @@ static int get_all(struct kprobes_event *event, bool must)
 	return 0;
 }
 
-static int add_listener(struct kprobes_event *event, struct trace_event_file *file, bool must)
+static int add_listener(struct kprobes_event *event, struct trace_event_file *file, bool trigger)
 {
-	gfp_t gfp = GFP_KERNEL | (must ? __GFP_NOFAIL : 0);
+	gfp_t gfp = GFP_KERNEL | (trigger ? __GFP_NOFAIL : 0);
 	struct kprobes_listener *listener = kzalloc(sizeof(*listener), gfp);
 	int ret;
 
@@ -128,7 +128,7 @@ static int add_listener(struct kprobes_event *event, struct trace_event_file *fi
 		return -ENOMEM;
 	listener->file = file;
 	listener->next = event->listeners;
-	ret = get_all(event, must);
+	ret = get_all(event, trigger);
 	if (ret) {
 		kfree(listener);
 		return ret;
@@ -152,8 +152,8 @@ static void remove_listener(struct kprobes_event *event, struct trace_event_file
 	if (!has_listener(event))
 		put_all(event);
 	/*
-	 * The kernel frees the file, and the buffer of the instance, after it has waited for the
-	 * handlers of tracepoints, which ours are not. Ours may run on a CPU that goes offline.
+	 * Before the kernel frees the file and the buffer, it does not wait for handlers of
+	 * probes, which may run even on a CPU that goes offline.
 	 */
 	kprobes_wait();
 	set_more(event);
@@ -173,7 +173,7 @@ static int set_perf(struct kprobes_event *event, bool on)
 	} else {
 		if (!has_listener(event))
 			put_all(event);
-		/* The kernel frees perf_events, as the file above. */
+		/* The kernel will free perf_events, like the file in remove_listener(). */
 		kprobes_wait();
 		set_more(event);
 	}
@@ -181,39 +181,39 @@ static int set_perf(struct kprobes_event *event, bool on)
 }
 
 /*
- * Whether the kernel adds a trigger. It ignores a refusal then, and would later free the file
- * without unregistering the listener.
+ * Returns whether the kernel adds a trigger. In that case it ignores an error, and would later free
+ * the file without unregistering the listener.
  */
-static bool must_accept(const struct trace_event_file *file)
+static bool is_trigger(const struct trace_event_file *file)
 {
 	return file->flags & EVENT_FILE_FL_SOFT_DISABLED;
 }
 
 /*
- * trace_event_class::reg. The kernel calls it with event_mutex held, also before the module's init
- * and after its exit.
+ * trace_event_class::reg. The kernel calls this with event_mutex held, possibly before the module's
+ * init or after its exit.
  */
 static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 {
 	struct kprobes_event *event = event_of(call);
 
 #ifdef CONFIG_PERF_EVENTS
-	/* They come with interrupts disabled. */
+	/* Interrupts are disabled, so the mutex must not be taken. */
 	if (type == TRACE_REG_PERF_ADD || type == TRACE_REG_PERF_DEL)
 		return 0;
 #endif
 	guard(mutex)(&lock);
 	switch (type) {
 	case TRACE_REG_REGISTER:
-		if (ended)
-			return must_accept(data) ? 0 : -ENODEV;
-		return add_listener(event, data, must_accept(data));
+		if (exited)
+			return is_trigger(data) ? 0 : -ENODEV;
+		return add_listener(event, data, is_trigger(data));
 	case TRACE_REG_UNREGISTER:
 		remove_listener(event, data);
 		return 0;
 #ifdef CONFIG_PERF_EVENTS
 	case TRACE_REG_PERF_REGISTER:
-		return ended ? -ENODEV : set_perf(event, true);
+		return exited ? -ENODEV : set_perf(event, true);
 	case TRACE_REG_PERF_UNREGISTER:
 		return set_perf(event, false);
 #endif
@@ -222,7 +222,7 @@ static int reg(struct trace_event_call *call, enum trace_reg type, void *data)
 	}
 }
 
-/* Binds a registration to an event, and arms it if there is a listener, else disarms it. */
+/* Binds a registration to an event. Arms it if the event has a listener, otherwise disarms it. */
 int kprobes_event_bind(struct kprobes_binding *binding)
 {
 	struct kprobes_event *event = binding->event;
@@ -234,7 +234,7 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 	if (!event->call.event.type)
 		return -EOPNOTSUPP;
 	guard(mutex)(&lock);
-	if (ended)
+	if (exited)
 		ret = -ENODEV;
 	else if (has_listener(event))
 		ret = get(binding);
@@ -248,8 +248,8 @@ int kprobes_event_bind(struct kprobes_binding *binding)
 }
 
 /*
- * The registration is dropped next, which disarms it. In atomic context that drop calls BUG(), see
- * kprobes_remove_registration(), and nothing is freed.
+ * Does not disarm the registration, because the caller drops it next. In atomic context, that drop
+ * calls BUG(), see kprobes_remove_registration().
  */
 void kprobes_event_unbind(struct kprobes_binding *binding)
 {
@@ -264,10 +264,10 @@ void kprobes_event_unbind(struct kprobes_binding *binding)
 }
 
 /*
- * The most characters of a line. With what the kernel puts before them, and with what one call of
- * trace_seq_printf() adds after the check, they fit into a trace_seq.
+ * The maximum length of a line. A trace_seq has room for that, for the prefix that the kernel
+ * writes, and for one trace_seq_printf() after is_full().
  */
-#define LONGEST (TRACE_SEQ_BUFFER_SIZE - 512 - KSYM_SYMBOL_LEN)
+#define MAX_LINE (TRACE_SEQ_BUFFER_SIZE - 512 - KSYM_SYMBOL_LEN)
 
 struct line {
 	struct trace_seq *s;
@@ -276,10 +276,10 @@ struct line {
 
 static bool is_full(const struct line *line)
 {
-	return trace_seq_used(line->s) - line->begin > LONGEST;
+	return trace_seq_used(line->s) - line->begin > MAX_LINE;
 }
 
-/* As %pS, but hashed if there is no symbol. */
+/* Like %pS, but hashes an address without a symbol. */
 static void print_symbol(struct trace_seq *s, unsigned long address)
 {
 	char name[KSYM_SYMBOL_LEN];
@@ -295,7 +295,7 @@ static void print_word(struct trace_seq *s, const struct kprobes_event_show *sho
 {
 	u64 word = 0;
 
-	/* Records are aligned to 4 bytes. All supported architectures are little-endian. */
+	/* Records are aligned only to 4 bytes. All supported architectures are little-endian. */
 	memcpy(&word, at, show->size);
 	switch (show->kind) {
 	case KPROBES_SIGNED:
@@ -316,7 +316,7 @@ static void print_word(struct trace_seq *s, const struct kprobes_event_show *sho
 	}
 }
 
-/* Escaped as in the log, because programs choose their names. */
+/* Escapes the string as in the log, because programs choose their names. */
 static void print_string(const struct line *line, const char *string, size_t size)
 {
 	const char *end = string + strnlen(string, size);
@@ -335,7 +335,7 @@ static void print_string(const struct line *line, const char *string, size_t siz
 	}
 }
 
-/* As trace_print_array_seq(), which adds a NUL. */
+/* Like trace_print_array_seq(), but without a NUL. */
 static void print_array(const struct line *line, const struct kprobes_event_show *show,
 			const u8 *at)
 {
@@ -366,7 +366,7 @@ static void print_field(const struct line *line, const struct kprobes_event_show
 		break;
 	case KPROBES_STRING:
 		memcpy(where, at, sizeof(where));
-		/* User space may have written into a buffer that is mapped, or persistent. */
+		/* User space may write to a mapped buffer, and a persistent one may be corrupt. */
 		if (where[0] + where[1] > size)
 			trace_seq_puts(line->s, "(bad)");
 		else
@@ -402,7 +402,7 @@ static enum print_line_t print(struct trace_iterator *iter, int flags, struct tr
 	return trace_handle_return(line.s);
 }
 
-/* register_trace_event() fills in the others. */
+/* register_trace_event() fills in the other members. */
 static struct trace_event_functions funcs = {
 	.trace = print,
 };
@@ -416,11 +416,11 @@ static int (*module_init_function)(void);
 static void (*module_exit_function)(void);
 
 /*
- * Whether the kernel has another event of that name, which it does not check.
+ * Returns whether the kernel has another event of the same name, which the kernel does not check.
  *
- * Context: event_mutex. __register_event() in kernel/trace/trace_events.c must just have added the
- * event at the front of the list of all events, which is not exported: so the head of that list is
- * before the event.
+ * Context: event_mutex, right after __register_event() in kernel/trace/trace_events.c has added the
+ * event at the front of the list of all events. So the predecessor is the list's head, which is not
+ * exported.
  */
 static bool is_duplicate(struct kprobes_event *event)
 {
@@ -438,14 +438,14 @@ static bool is_duplicate(struct kprobes_event *event)
 }
 
 /*
- * trace_event_class::get_fields. The kernel calls it for the first time when it creates the event's
- * first folder, before it gives up event_mutex.
+ * trace_event_class::get_fields. The kernel first calls this when it creates the event's first
+ * directory, before it releases event_mutex.
  */
 static struct list_head *get_fields(struct trace_event_call *call)
 {
 	struct kprobes_event *event = event_of(call);
 
-	/* Without memory for a folder, the first call may come later, from another task. */
+	/* If that directory could not be allocated, the first call may be from another task. */
 	if (event->adder == current) {
 		event->adder = NULL;
 		event->is_duplicate = is_duplicate(event);
@@ -454,9 +454,8 @@ static struct list_head *get_fields(struct trace_event_call *call)
 }
 
 /*
- * Detaches all listeners. After the module's exit the kernel does so itself, except where a trigger
- * has the event in soft mode; and probes that were not dropped are unregistered only when the
- * event's files have been freed.
+ * Detaches all listeners. After the module's exit, the kernel does not detach them if a trigger has
+ * the event in soft mode, and it frees the event's files before leaked probes are unregistered.
  */
 static void detach_listeners(void)
 {
@@ -465,7 +464,7 @@ static void detach_listeners(void)
 	struct kprobes_event *event;
 
 	mutex_lock(&lock);
-	ended = true;
+	exited = true;
 	for_each_event_of_ours(call) {
 		event = event_of(*call);
 		event->detached = event->listeners;
@@ -484,8 +483,8 @@ static void detach_listeners(void)
 	}
 }
 
-/* Called in place of the module's init. */
-static int enter(void)
+/* Called instead of the module's init. */
+static int init_hook(void)
 {
 	struct trace_event_call **call;
 	int ret = 0;
@@ -498,7 +497,7 @@ static int enter(void)
 			continue;
 		pr_err("%s: there is an event %s:%s already\n", THIS_MODULE->name,
 		       event->system, event->name);
-		/* The module loader uses EEXIST for itself. */
+		/* For the module loader, EEXIST means that the module is loaded. */
 		ret = -EBUSY;
 	}
 	if (!ret)
@@ -508,8 +507,8 @@ static int enter(void)
 	return ret;
 }
 
-/* Called in place of the module's exit. */
-static void leave(void)
+/* Called instead of the module's exit. */
+static void exit_hook(void)
 {
 	module_exit_function();
 	detach_listeners();
@@ -517,18 +516,18 @@ static void leave(void)
 
 static void hook_init_and_exit(void)
 {
-	if (THIS_MODULE->init == enter)
+	if (THIS_MODULE->init == init_hook)
 		return;
 	module_init_function = THIS_MODULE->init;
-	THIS_MODULE->init = enter;
+	THIS_MODULE->init = init_hook;
 #ifdef CONFIG_MODULE_UNLOAD
 	module_exit_function = THIS_MODULE->exit;
 	if (module_exit_function)
-		THIS_MODULE->exit = leave;
+		THIS_MODULE->exit = exit_hook;
 #endif
 }
 
-/* trace_event_class::raw_init, when the kernel finds the event, before the module's init. */
+/* trace_event_class::raw_init. The kernel calls this before the module's init. */
 int kprobes_event_raw_init(struct trace_event_call *call)
 {
 	struct kprobes_event *event = event_of(call);
@@ -561,7 +560,7 @@ void kprobes_event_unbind(struct kprobes_binding *binding)
 #endif
 
 #if defined(CONFIG_EVENT_TRACING) && defined(CONFIG_PERF_EVENTS)
-/* What perf_trace_*() of a TRACE_EVENT() does. Context: preemption disabled. */
+/* Like perf_trace_*() of a TRACE_EVENT(). Context: preemption disabled. */
 void *kprobes_event_perf(struct kprobes_event *event, size_t size, struct pt_regs **regs,
 			 int *context)
 {

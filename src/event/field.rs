@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the fields of a record can be.
+//! The types of a record's fields.
 
 use crate::common::*;
 
@@ -18,7 +18,7 @@ pub enum Kind {
     Array = bindings::kprobes_event_kind_KPROBES_ARRAY,
 }
 
-/// A type that a field of a [`trace_event!`](crate::trace_event) can have:
+/// The type of a field of a [`trace_event!`](crate::trace_event):
 ///
 /// | type | in C | printed |
 /// |---|---|---|
@@ -33,16 +33,15 @@ pub enum Kind {
 /// | [`Errno`] | `int` | in decimal |
 /// | [`Pid`] | `pid_t` | in decimal |
 ///
-/// A synthetic event's field takes a signed integer only of the same type, by its name.
-///
-/// This is what the kernel prints; perf and trace-cmd print from the record, where strings and
-/// pointers are as they are.
+/// tracefs prints fields in this way. perf and trace-cmd read the record, which has strings without
+/// escapes and pointers without a hash. A field of a synthetic event takes a signed integer only if
+/// both types have the same name.
 ///
 /// # Safety
 ///
-/// `TYPE` must end with a NUL and name the C type of what `store` writes: `COUNT` elements of
-/// `SIZE` bytes without padding, which C aligns to `ALIGN`, a power of two. `tail()` must be at
-/// most `MAX_TAIL`, the same each time, and not 0 if `MAX_TAIL` is not.
+/// `store` must write `COUNT` elements of `SIZE` bytes without padding, which C aligns to `ALIGN`,
+/// a power of two. `TYPE` must be their C type, as a C string. `tail()` must return the same value
+/// each time, at most `MAX_TAIL`, and 0 only if `MAX_TAIL` is 0.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a trace event",
     label = "not here",
@@ -67,19 +66,19 @@ pub unsafe trait Field: Copy {
     #[doc(hidden)]
     const MAX_TAIL: usize = 0;
 
-    /// Returns how many bytes the field has at the end of the record.
+    /// Returns the number of bytes that the field has at the end of the record.
     #[doc(hidden)]
     #[inline(always)]
     fn tail(self) -> usize {
         0
     }
 
-    /// Writes the field to `to`, and its bytes at the end of the record to `at`, which it advances.
+    /// Writes the field to `to`, and its tail at the offset `at` of `record`. Advances `at`.
     ///
     /// # Safety
     ///
     /// `to` must be valid for writing `COUNT * SIZE` bytes, and `record` for writing `tail()` bytes
-    /// from `at` on. `to` need not be aligned.
+    /// from `at` on. `to` may be unaligned.
     #[doc(hidden)]
     unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize);
 }
@@ -93,13 +92,13 @@ macro_rules! integers {
 
 integers!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 
-/// Fields that are stored as an integer.
+/// Implements [`Field`] for types that are stored as an integer.
 macro_rules! as_integers {
     ($([$($param:ident)?] $type:ty: $stored:ty, $c:expr, $kind:ident, $signed:literal,
         |$this:ident| $value:expr;)*
     ) => {
         $(
-            // SAFETY: Integers have no padding, and `store` writes all of it.
+            // SAFETY: `store` writes an integer, which has no padding.
             unsafe impl<$($param)?> Field for $type {
                 const TYPE: &'static [u8] = $c;
                 const KIND: Kind = Kind::$kind;
@@ -151,11 +150,11 @@ pub struct Hex<T>(pub T);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Symbol(pub Address);
 
-/// The ID of a task, as the kernel's own events have it.
+/// The ID of a task, with the type that the kernel's events use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(pub kernel::task::Pid);
 
-/// The outcome of a function: 0, or a negative error.
+/// The result of a function: 0, or `-errno`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(i32);
 
@@ -193,35 +192,35 @@ unsafe impl Field for Comm {
     }
 }
 
-/// A string of up to `MAX` bytes. A longer one is cut, and ends with `...`. Its bytes are at the
-/// end of the record, which is as long as the string.
+/// A string of up to `MAX` bytes. A longer string is truncated and ends with `...`. The record has
+/// the length of the string, not `MAX`.
 #[derive(Clone, Copy)]
 pub struct Str<'a, const MAX: usize> {
     bytes: &'a [u8],
-    /// How long the string is in the record: with `CUT` if it is cut.
+    /// The length of the string in the record, including `ELLIPSIS` if it is truncated.
     len: usize,
 }
 
-/// What a string ends with that is cut.
-const CUT: &[u8] = b"...";
+/// The end of a truncated string.
+const ELLIPSIS: &[u8] = b"...";
 
 impl<'a, const MAX: usize> Str<'a, MAX> {
     /// Creates a string of these bytes.
     #[inline(always)]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self::cut_if(bytes, false)
+        Self::new_truncated(bytes, false)
     }
 
-    /// `more` is whether the string is longer than these bytes.
+    /// Creates a string of these bytes. With `more`, it is truncated even if the bytes fit.
     #[inline(always)]
-    fn cut_if(bytes: &'a [u8], more: bool) -> Self {
-        const { assert!(MAX >= CUT.len(), "a string of at least 3 bytes") };
+    fn new_truncated(bytes: &'a [u8], more: bool) -> Self {
+        const { assert!(MAX >= ELLIPSIS.len(), "a string of at least 3 bytes") };
         if !more && bytes.len() <= MAX {
             let len = bytes.len();
             return Self { bytes, len };
         }
-        let bytes = bytes.get(..MAX - CUT.len()).unwrap_or(bytes);
-        let len = bytes.len() + CUT.len();
+        let bytes = bytes.get(..MAX - ELLIPSIS.len()).unwrap_or(bytes);
+        let len = bytes.len() + ELLIPSIS.len();
         Self { bytes, len }
     }
 }
@@ -229,11 +228,11 @@ impl<'a, const MAX: usize> Str<'a, MAX> {
 impl<'a, const MAX: usize> From<Text<'a>> for Str<'a, MAX> {
     #[inline(always)]
     fn from(text: Text<'a>) -> Self {
-        Self::cut_if(text.as_bytes(), text.is_cut())
+        Self::new_truncated(text.as_bytes(), text.is_cut())
     }
 }
 
-/// What could not be read is `(fault)`, as in tracefs.
+/// An error becomes `(fault)`, as in tracefs.
 impl<'a, const MAX: usize> From<Result<Text<'a>>> for Str<'a, MAX> {
     #[inline(always)]
     fn from(read: Result<Text<'a>>) -> Self {
@@ -248,8 +247,8 @@ impl<'a, const MAX: usize, T: AsRef<[u8]> + ?Sized> From<&'a T> for Str<'a, MAX>
     }
 }
 
-// SAFETY: `store` writes a `u32`, and the bytes of the string with a NUL, which are `tail()`. A
-// string is at most `MAX` bytes long, with `...` if it is cut.
+// SAFETY: `store` writes a `u32`, and at `at` the string and a NUL, which are `tail()` bytes. The
+// string has at most `MAX` bytes, including `ELLIPSIS`.
 unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
     const TYPE: &'static [u8] = b"__data_loc char[]\0";
     const KIND: Kind = Kind::String;
@@ -265,14 +264,14 @@ unsafe impl<const MAX: usize> Field for Str<'_, MAX> {
     unsafe fn store(self, to: *mut u8, record: *mut u8, at: &mut usize) {
         let place = ((self.len as u32 + 1) << 16) | *at as u32;
         // SAFETY: By the safety requirements, `to` is valid for writing, and `record` for writing
-        // `len + 1` bytes from `at` on. `len` is that of the bytes, and of `CUT` if it is larger.
+        // `len + 1` bytes from `at` on. `len` includes `ELLIPSIS` if it is copied.
         unsafe {
             to.cast::<u32>().write_unaligned(place);
             let text = record.add(*at);
             ptr::copy_nonoverlapping(self.bytes.as_ptr(), text, self.bytes.len());
             if self.len != self.bytes.len() {
-                let end = text.add(self.len - CUT.len());
-                ptr::copy_nonoverlapping(CUT.as_ptr(), end, CUT.len());
+                let end = text.add(self.len - ELLIPSIS.len());
+                ptr::copy_nonoverlapping(ELLIPSIS.as_ptr(), end, ELLIPSIS.len());
             }
             text.add(self.len).write(0);
         }
@@ -294,8 +293,7 @@ impl<T: Field, const N: usize> ArrayOf<T, N> {
     };
 }
 
-// SAFETY: An array of integers has no padding, and `store` writes all of it. There are zeroes after
-// the text of `TYPE`.
+// SAFETY: `store` writes an array of integers, which has no padding. `TYPE` ends with zeroes.
 unsafe impl<T: Integer, const N: usize> Field for [T; N] {
     const TYPE: &'static [u8] = &ArrayOf::<T, N>::TYPE;
     const KIND: Kind = Kind::Array;

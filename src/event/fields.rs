@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fields of a record as a list, and where each of them is in the buffer.
+//! The list of a record's fields, `(A, (B, ()))`, and their layout.
 //!
-//! [`trace_event!`](crate::trace_event) names the type of each field once, in such a list. The
-//! layout of a record, its description for the kernel, and what is written come from that list.
+//! [`trace_event!`](crate::trace_event) names the type of each field once, in this list. The layout
+//! of a record, its description for the kernel, and the writes to the buffer come from the list.
 
 use super::field::{
     Field,
@@ -11,16 +11,16 @@ use super::field::{
 };
 use crate::bindings;
 
-/// What each record begins with: `struct trace_entry`.
+/// The header of each record.
 pub(super) type Entry = bindings::trace_entry;
 
-/// The largest record, with the longest strings.
+/// The largest size of a record, with its longest strings.
 pub(super) const MAX_SIZE: usize = 2048;
 
 /// A declaration of [`trace_event!`](crate::trace_event).
 ///
-/// The library computes from these items what it registers with the kernel, and what it writes into
-/// a record. The compiler evaluates each item once, so the trait is safe to implement.
+/// The library computes the event and the records from these items. The compiler evaluates each
+/// item once, so both agree, and the trait is safe to implement.
 pub trait Declared: Copy {
     /// The types of the fields.
     type Fields: Fields;
@@ -28,7 +28,7 @@ pub trait Declared: Copy {
     const NAME: &'static str;
     /// The names of the fields, each with a NUL at its end.
     const NAMES: &'static [&'static str];
-    /// How a record is printed.
+    /// The print format.
     const FORMAT: Option<&'static str>;
 
     /// Returns the values of the fields.
@@ -39,41 +39,40 @@ pub trait Declared: Copy {
 ///
 /// # Safety
 ///
-/// `LIST` must describe what `store` writes. `tail()` must be the sum of those of the fields.
+/// `LIST` must describe what `store` writes. `tail()` must be the sum of the tails of the fields.
 pub unsafe trait Fields: Copy {
     #[doc(hidden)]
     const LIST: List;
     #[doc(hidden)]
     const COUNT: usize;
-    /// The sum of their sizes.
+    /// The sum of the sizes of the fields.
     #[doc(hidden)]
     const SUM: usize;
     /// The largest `tail()`.
     #[doc(hidden)]
     const MAX_TAIL: usize;
 
-    /// The size of a record without its tail, as C has it.
+    /// The size of a record without its tail.
     #[doc(hidden)]
     const SIZE: usize = size(Self::LIST);
-    /// Whether some of these bytes belong to no field.
+    /// Whether the record has padding.
     #[doc(hidden)]
     const PADDED: bool = size_of::<Entry>() + Self::SUM != Self::SIZE;
 
-    /// Returns how many bytes the fields have at the end of the record.
+    /// Returns the number of bytes that the fields have at the end of the record.
     #[doc(hidden)]
     fn tail(&self) -> usize;
 
-    /// Writes the fields, the first of which begins at `offset` or after its padding, and their
-    /// bytes at the end of the record from `at` on.
+    /// Writes the fields from `offset` on, and their tails from `at` on. Advances `at`.
     ///
     /// # Safety
     ///
-    /// `record` must be valid for writing all of that.
+    /// `record` must be valid for writing all of these bytes.
     #[doc(hidden)]
     unsafe fn store(&self, record: *mut u8, offset: usize, at: &mut usize);
 }
 
-// SAFETY: There is no field.
+// SAFETY: The list is empty, and `store` writes nothing.
 unsafe impl Fields for () {
     const LIST: List = None;
     const COUNT: usize = 0;
@@ -89,10 +88,10 @@ unsafe impl Fields for () {
     unsafe fn store(&self, _record: *mut u8, _offset: usize, _at: &mut usize) {}
 }
 
-// SAFETY: `store` writes the first field where `size` and `offsets` have it, and then the others.
+// SAFETY: `store` writes the fields at the offsets that `nth` and `size` compute.
 unsafe impl<F: Field, Others: Fields> Fields for (F, Others) {
     const LIST: List = Some(&Node {
-        field: Described::of::<F>(),
+        field: Description::of::<F>(),
         others: Others::LIST,
     });
     const COUNT: usize = 1 + Others::COUNT;
@@ -107,10 +106,9 @@ unsafe impl<F: Field, Others: Fields> Fields for (F, Others) {
     #[inline(always)]
     unsafe fn store(&self, record: *mut u8, offset: usize, at: &mut usize) {
         let offset = offset.next_multiple_of(F::ALIGN);
-        // SAFETY: By the safety requirements, `record` is valid for writing this field and its
-        // tail.
+        // SAFETY: By the safety requirements, `record` is valid for writing the field and its tail.
         unsafe { self.0.store(record.add(offset), record, at) };
-        // SAFETY: By the safety requirements, there is room for the others after it.
+        // SAFETY: By the safety requirements, `record` is valid for writing the other fields.
         unsafe { self.1.store(record, offset + F::SIZE * F::COUNT, at) };
     }
 }
@@ -120,13 +118,13 @@ pub(super) type List = Option<&'static Node>;
 
 /// A field, and those after it.
 pub struct Node {
-    pub(super) field: Described,
+    pub(super) field: Description,
     pub(super) others: List,
 }
 
 /// The description of a field for the kernel.
 #[derive(Clone, Copy)]
-pub(super) struct Described {
+pub(super) struct Description {
     pub(super) ty: &'static [u8],
     pub(super) kind: Kind,
     pub(super) signed: bool,
@@ -135,10 +133,10 @@ pub(super) struct Described {
     pub(super) count: usize,
 }
 
-impl Described {
+impl Description {
     const fn of<F: Field>() -> Self {
         assert!(F::COUNT > 0, "trace_event!: an array of nothing");
-        // So the functions below do not overflow.
+        // Prevents overflows in the functions below.
         assert!(
             F::COUNT <= MAX_SIZE,
             "trace_event!: a record is at most 2048 bytes large"
@@ -156,7 +154,7 @@ impl Described {
 
 /// Returns the `n`th field, from 0, and its offset.
 #[inline]
-pub(super) const fn nth(mut list: List, mut n: usize) -> (Described, usize) {
+pub(super) const fn nth(mut list: List, mut n: usize) -> (Description, usize) {
     let mut end = size_of::<Entry>();
     while let Some(Node { field, others }) = list {
         let offset = end.next_multiple_of(field.align);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The names of an event, and how a record is printed, which the compiler computes.
+//! The names and the print formats of an event, computed at compile time.
 
 use super::{
     field::Kind,
@@ -21,7 +21,7 @@ pub(super) const fn check_field_name(name: &str) {
     let bytes = name.as_bytes();
     let mut n = 0;
     while bytes[n] != 0 {
-        // 1 stands for a field, and the kernel splits a format at other characters.
+        // Other characters have a meaning in `line` or in the kernel's parser of formats.
         assert!(bytes[n].is_ascii_alphanumeric() || bytes[n] == b'_' || bytes[n] == b'#');
         n += 1;
     }
@@ -31,7 +31,7 @@ pub(super) const fn check_field_name(name: &str) {
         !has_at(bytes, 0, b"common_"),
         "trace_event!: names that begin with `common_` are the kernel's"
     );
-    // bpftrace makes a C struct of the fields.
+    // bpftrace declares a C struct with these fields.
     assert!(
         !has_at(bytes, 0, b"r#") && !is_c_keyword(bytes),
         "trace_event!: a field cannot be called by a keyword of Rust or C"
@@ -59,9 +59,9 @@ const fn is_c_keyword(name: &[u8]) -> bool {
     false
 }
 
-/// Names in `events/` of tracefs that are no systems, the kernel's own system, and the name that
-/// stands for a forgotten `#define`.
-const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
+/// The kernel's own system, other names in `events/` of tracefs, and the name that the kernel uses
+/// for a missing `#define`.
+const RESERVED_SYSTEMS: [&str; 5] = [
     "ftrace",
     "TRACE_SYSTEM",
     "enable",
@@ -69,10 +69,10 @@ const SYSTEMS_OF_THE_KERNEL: [&str; 5] = [
     "header_event",
 ];
 
-/// Names in the folder of a system that are no events.
-const NAMES_OF_THE_KERNEL: [&str; 2] = ["enable", "filter"];
+/// Names of files in the directory of a system.
+const RESERVED_EVENTS: [&str; 2] = ["enable", "filter"];
 
-/// Splits `SYSTEM:NAME` into two C strings, and returns where the second starts.
+/// Splits `SYSTEM:NAME` into two C strings, and returns the offset of the second.
 pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
     let from = D::NAME.as_bytes();
     let mut text = Text::new();
@@ -95,8 +95,8 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
         "trace_event!: the name is \"SYSTEM:EVENT\""
     );
     let mut n = 0;
-    while n < SYSTEMS_OF_THE_KERNEL.len() {
-        let system = SYSTEMS_OF_THE_KERNEL[n].as_bytes();
+    while n < RESERVED_SYSTEMS.len() {
+        let system = RESERVED_SYSTEMS[n].as_bytes();
         assert!(
             !(name == system.len() + 1 && has_at(from, 0, system)),
             "trace_event!: the kernel has that name of a system for itself"
@@ -104,8 +104,8 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
         n += 1;
     }
     n = 0;
-    while n < NAMES_OF_THE_KERNEL.len() {
-        let other = NAMES_OF_THE_KERNEL[n].as_bytes();
+    while n < RESERVED_EVENTS.len() {
+        let other = RESERVED_EVENTS[n].as_bytes();
         assert!(
             !(from.len() == name + other.len() && has_at(from, name, other)),
             "trace_event!: the kernel has that name of an event for itself"
@@ -115,17 +115,15 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
     (text, name)
 }
 
-/// The most fields that a line prints: the kernel's `test_event_printk()` has a bit for each.
+/// The maximum number of fields in a format: the kernel's `test_event_printk()` has a bit for each.
 const MAX_PRINTED: usize = 63;
 
-/// More than the longest line.
-const LONGEST: usize = 8192;
+/// The size of the longest `line`, with a NUL.
+const MAX_LINE: usize = 8192;
 
-/// Returns how a record is printed, for `kprobes_event::line`: 1 is followed by the number of a
-/// field.
-///
-/// In a format that the user gives, a field is `{name}`, and `{{` is a brace.
-pub(super) const fn line<D: Declared>() -> Text<LONGEST> {
+/// Returns the print format for `kprobes_event::line`. In a declaration's format, `{name}` is a
+/// field, and `{{` is a brace.
+pub(super) const fn line<D: Declared>() -> Text<MAX_LINE> {
     let mut line = Text::new();
     let mut printed = 0;
     let Some(format) = D::FORMAT else {
@@ -166,7 +164,7 @@ pub(super) const fn line<D: Declared>() -> Text<LONGEST> {
                 field < D::NAMES.len(),
                 "trace_event!: the print format names a field that there is not"
             );
-            // The name, and a brace in place of its NUL.
+            // `name` has a NUL where the format has the closing brace.
             let name = D::NAMES[field].as_bytes();
             let end = n + name.len() - 1;
             if end < bytes.len()
@@ -193,9 +191,9 @@ const fn check_printed(printed: usize) {
     );
 }
 
-/// Returns the same for tools, as `TP_printk()` would have it: the `print fmt` of the file
-/// `format`. `%`, `"` and `\` take twice the bytes, and a field at most 300 with its name.
-pub(super) const fn print_fmt<D: Declared>() -> Text<{ 2 * LONGEST + MAX_PRINTED * 300 }> {
+/// Returns the print format for tools, as `TP_printk()` would: the `print fmt` of the file
+/// `format`. `%`, `"` and `\` take two bytes, and a field with its name at most 300.
+pub(super) const fn print_fmt<D: Declared>() -> Text<{ 2 * MAX_LINE + MAX_PRINTED * 300 }> {
     let list = D::Fields::LIST;
     let line = line::<D>().bytes;
     let mut text = Text::new();
@@ -206,8 +204,7 @@ pub(super) const fn print_fmt<D: Declared>() -> Text<{ 2 * LONGEST + MAX_PRINTED
             1 => {
                 n += 1;
                 let (field, _) = fields::nth(list, line[n] as usize - 1);
-                // The kernel and its tools would take it for a part of `%p`: `%pI` is the IP
-                // address that the pointer leads to.
+                // The kernel would parse it as a part of `%p`: `%pI` prints an IP address.
                 assert!(
                     !matches!(field.kind, Kind::Pointer) || !line[n + 1].is_ascii_alphanumeric(),
                     "trace_event!: a letter or digit cannot follow a pointer in the print format"

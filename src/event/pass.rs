@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a record is passed to the listeners: the instances of tracefs, perf, BPF programs.
+//! Passes a record to the listeners: tracefs instances, perf and BPF programs.
 
 use super::{
     fields::{
@@ -20,20 +20,18 @@ impl Event {
         if At::Hit::PREEMPTIBLE {
             // SAFETY: The function may be called in any context.
             unsafe { bindings::kprobes_preempt_disable() };
-            // SAFETY: Preemption has just been disabled; the rest by the safety requirements.
-            unsafe { self.pass::<F, At>(fields, cx.saved()) };
-            // SAFETY: This undoes the above.
+        }
+        // SAFETY: Preemption is disabled. By the safety requirements, `self` has these fields.
+        unsafe { self.pass::<F, At>(fields, cx.saved()) };
+        if At::Hit::PREEMPTIBLE {
+            // SAFETY: Preemption was disabled above.
             unsafe { bindings::kprobes_preempt_enable() };
-        } else {
-            // SAFETY: Such a handler runs with preemption disabled; the rest by the safety
-            // requirements.
-            unsafe { self.pass::<F, At>(fields, cx.saved()) };
         }
     }
 
     #[inline(always)]
     fn more(&self) -> bool {
-        // SAFETY: The field is a bool, which C writes atomically.
+        // SAFETY: By the type invariant, the field is a bool that is written atomically.
         let more = unsafe { AtomicBool::from_ptr(&raw mut (*self.0.get()).more) };
         more.load(Ordering::Relaxed)
     }
@@ -41,32 +39,30 @@ impl Event {
     /// # Safety
     ///
     /// Preemption must be disabled, `self` be the event of a record with these fields, and `regs`
-    /// be what `At` has saved.
+    /// be the saved registers of `At` or null.
     #[inline(always)]
     unsafe fn pass<F: Fields, At: Place>(&self, fields: &F, regs: *mut pt_regs) {
         let first = self.listeners();
         if !first.is_null() {
-            // SAFETY: C frees a listener after a grace period of RCU, which does not end while
-            // preemption is disabled. `file` does not change.
+            // SAFETY: `event.c` frees listeners after a grace period, and preemption is disabled.
             let file = unsafe { (*first).file };
-            // SAFETY: The kernel frees the file after it has removed the listener. The rest by the
-            // safety requirements.
+            // SAFETY: By the safety requirements. `first` is a listener.
             unsafe { to_file::<F, At>(fields, file, regs) };
         }
         if self.more() {
-            // SAFETY: By the safety requirements; `first` is valid as above, or null.
-            unsafe { self.pass_further::<F, At>(fields, first, regs) };
+            // SAFETY: By the safety requirements. `first` was read with preemption disabled.
+            unsafe { self.pass_to_others::<F, At>(fields, first, regs) };
         }
     }
 
-    /// Passes a record to all but the first of the listeners.
+    /// Passes a record to all listeners after `first`.
     ///
     /// # Safety
     ///
-    /// Those of `pass`; `first` must have been the first one since preemption is disabled, or null.
+    /// As for `pass`. `first` must be from `listeners()`, read with preemption disabled.
     #[cold]
     #[inline(never)]
-    unsafe fn pass_further<F: Fields, At: Place>(
+    unsafe fn pass_to_others<F: Fields, At: Place>(
         &self,
         fields: &F,
         first: *mut bindings::kprobes_listener,
@@ -74,7 +70,7 @@ impl Event {
     ) {
         let mut listener = first;
         while !listener.is_null() {
-            // SAFETY: As in `pass`; C may write `next` meanwhile, atomically.
+            // SAFETY: As in `pass`. `event.c` writes `next` atomically.
             let next = unsafe { AtomicPtr::from_ptr(&raw mut (*listener).next) };
             listener = next.load(Ordering::Acquire);
             if listener.is_null() {
@@ -86,7 +82,7 @@ impl Event {
             unsafe { to_file::<F, At>(fields, file, regs) };
         }
         if self.perf() {
-            // SAFETY: By the safety requirements.
+            // SAFETY: By the safety requirements, which are the same.
             unsafe { self.to_perf(fields, regs) };
         }
     }
@@ -95,35 +91,34 @@ impl Event {
     ///
     /// # Safety
     ///
-    /// Those of `pass`.
+    /// As for `pass`.
     #[inline]
     unsafe fn to_perf<F: Fields>(&self, fields: &F, mut regs: *mut pt_regs) {
-        // perf adds a `u32`, and wants all of it to be a multiple of 8.
+        // perf adds a `u32`. The sum must be a multiple of 8.
         let size =
             (size_with_tail(fields) + size_of::<u32>()).next_multiple_of(8) - size_of::<u32>();
         let mut context = 0;
-        // SAFETY: Preemption is disabled by the safety requirements. perf has opened the event, or
-        // had before the current grace period of RCU, at whose end it frees what the function uses.
+        // SAFETY: By the safety requirements, preemption is disabled. If perf has closed the event,
+        // `event.c` waits for an RCU grace period before the kernel frees `perf_events`.
         let entry =
             unsafe { bindings::kprobes_event_perf(self.0.get(), size, &mut regs, &mut context) };
         if entry.is_null() {
             return;
         }
-        // SAFETY: `entry` is valid for writing `size` bytes, and aligned as a `u64` is. Behind what
-        // this writes, the function has written zeroes.
+        // SAFETY: `entry` is aligned to 8 and valid for writing `size` bytes.
         unsafe { store(fields, entry.cast()) };
-        // SAFETY: `entry`, `regs` and `context` are what the function above gave.
+        // SAFETY: `entry`, `regs` and `context` are from the function above.
         unsafe { bindings::kprobes_event_perf_submit(self.0.get(), entry, size, regs, context) };
     }
 }
 
-/// The size of a record in the buffer of tracefs, which is a multiple of 4.
+/// Returns the size of a record in the buffer of tracefs, a multiple of 4.
 #[inline(always)]
 fn size_with_tail<F: Fields>(fields: &F) -> usize {
     F::SIZE + fields.tail().next_multiple_of(4)
 }
 
-/// Writes a record, but for its `trace_entry`.
+/// Writes a record except its `trace_entry`.
 ///
 /// # Safety
 ///
@@ -131,29 +126,27 @@ fn size_with_tail<F: Fields>(fields: &F) -> usize {
 #[inline(always)]
 unsafe fn store<F: Fields>(fields: &F, to: *mut u8) {
     if F::PADDED {
-        // SAFETY: By the safety requirements; a record begins with an entry.
+        // SAFETY: By the safety requirements, `to` has `F::SIZE` bytes, an `Entry` first.
         unsafe { ptr::write_bytes(to.add(size_of::<Entry>()), 0, F::SIZE - size_of::<Entry>()) };
     }
     if F::MAX_TAIL > 0 {
-        // What is behind the strings.
+        // The padding after the strings.
         //
-        // SAFETY: By the safety requirements. The tail is not empty, so the last 4 bytes are behind
-        // the entry.
+        // SAFETY: By the safety requirements, `to` is valid. The tail has at least 4 bytes.
         unsafe { to.add(size_with_tail(fields) - 4).cast::<u32>().write(0) };
     }
     let mut at = F::SIZE;
-    // SAFETY: By the safety requirements, `to` has room for the fields, and from `SIZE` on for
+    // SAFETY: By the safety requirements, `to` has room for the fields and, from `SIZE` on, for
     // their tails.
     unsafe { fields.store(to, size_of::<Entry>(), &mut at) };
 }
 
-/// Passes a record to an instance of tracefs, as `trace_event_raw_event_*()` of a `TRACE_EVENT()`
-/// does.
+/// Passes a record to a tracefs instance, as `trace_event_raw_event_*()` of a `TRACE_EVENT()` does.
 ///
 /// # Safety
 ///
-/// Preemption must be disabled, and `file` be that of an instance in which the event is enabled, or
-/// was before the current grace period of RCU. `regs` must be what `At` has saved.
+/// `file` must be of a listener that was read with preemption disabled, as it still is. `regs` must
+/// be the saved registers of `At` or null.
 #[inline(always)]
 unsafe fn to_file<F: Fields, At: Place>(
     fields: &F,
@@ -164,44 +157,43 @@ unsafe fn to_file<F: Fields, At: Place>(
     {
         // As trace_trigger_soft_disabled().
         //
-        // SAFETY: By the safety requirements, `file` is valid, and has its flags there. The kernel
-        // may write them meanwhile, hence volatile.
+        // SAFETY: By the safety requirements, `file` is valid. The read is volatile because the
+        // kernel may write the flags concurrently.
         let flags = unsafe {
             file.byte_add(bindings::KPROBES_FILE_FLAGS)
                 .cast::<c_ulong>()
                 .read_volatile()
         };
         // SAFETY: By the safety requirements, `file` is valid.
-        if flags & bindings::KPROBES_FILE_LOOK != 0 && unsafe { soft_disabled(file, flags) } {
+        if flags & bindings::KPROBES_FILE_CHECK != 0 && unsafe { soft_disabled(file, flags) } {
             return;
         }
         let mut buffer = MaybeUninit::<bindings::trace_event_buffer>::uninit();
         let size = size_with_tail(fields);
-        // SAFETY: By the safety requirements, `file` is valid, and preemption disabled. The
-        // function initialises `buffer` if it does not return null.
+        // SAFETY: By the safety requirements, `file` is valid, and preemption is disabled.
         let entry =
             unsafe { bindings::trace_event_buffer_reserve(buffer.as_mut_ptr(), file, size) };
         if entry.is_null() {
             return;
         }
         if At::Hit::SAVED {
-            // SAFETY: `buffer` is valid, and `regs` are saved registers. The function has set null.
+            // SAFETY: The function above has initialised `buffer`.
             unsafe { (*buffer.as_mut_ptr()).regs = regs };
         }
-        // SAFETY: `entry` has been reserved with that size; the kernel aligns it to 4.
+        // SAFETY: `entry` was reserved with this size, and the kernel aligns it to 4.
         unsafe { store(fields, entry.cast()) };
-        // SAFETY: `buffer` was initialised by the function above, and the record is written.
+        // SAFETY: `buffer` is initialised, and the record is written.
         unsafe { bindings::trace_event_buffer_commit(buffer.as_mut_ptr()) };
     }
     #[cfg(not(CONFIG_EVENT_TRACING))]
     let _ = (fields, file, regs);
 }
 
-/// Returns whether a file has triggers that see the record, but does not keep it.
+/// Runs the triggers without a filter, and returns whether `file` discards the record.
 ///
 /// # Safety
 ///
-/// `file` must be valid, and `flags` have been its flags.
+/// `file` must be valid, and `flags` be read from it.
 #[cfg(CONFIG_EVENT_TRACING)]
 #[cold]
 #[inline]

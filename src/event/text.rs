@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Texts that the compiler makes.
+//! Text that is built at compile time.
 
-/// A text of up to `N - 1` bytes, with zeroes after it.
+/// Text of up to `N - 1` bytes, followed by zeroes.
 pub(super) struct Text<const N: usize> {
     pub(super) bytes: [u8; N],
     pub(super) len: usize,
@@ -33,7 +33,7 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Adds what stands for the `n`th field, from 0.
+    /// Adds field `n`, the first being 0, in the encoding of `kprobes_event::line`.
     pub(super) const fn push_field(&mut self, n: usize) {
         self.push(1);
         assert!(
@@ -50,7 +50,7 @@ impl<const N: usize> Text<N> {
         self.push(b'0' + (number % 10) as u8);
     }
 
-    /// Copies the text and the zero after it.
+    /// Returns the text with its NUL.
     pub(super) const fn exact<const LEN: usize>(&self) -> [u8; LEN] {
         assert!(LEN == self.len + 1);
         let mut bytes = [0; LEN];
