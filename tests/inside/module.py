@@ -79,12 +79,14 @@ DEFINITIONS = {
 }
 REFUSALS = {name: (probes(params), number, "probes: definition " + line)
             for name, (params, number, line) in DEFINITIONS.items()} | {
-    "4097 characters": (probes("p " + 4095 * "x"), "ENOSPC",
-                        r"probes: the value has at most 4096 characters \(ENOSPC\)", "`p x+.*"),
-    "unknown module": (probes("p nomodule:f"), "ENOENT",
-                       "no probe at nomodule:f, no loaded module has it: -ENOENT",
-                       rf'probes: definition 1 "p nomodule:f", column 3: {NO_SYMBOL}'),
-    "the parameter twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
+    "a parameter of 4097 characters": (
+        probes("p " + 4095 * "x"), "ENOSPC",
+        r"probes: value exceeds 4096 characters \(ENOSPC\)", "`p x+.*"),
+    "a symbol of a module that is not loaded": (
+        probes("p nomodule:f"), "ENOENT",
+        "no probe at nomodule:f, no loaded module has it: -ENOENT",
+        rf'probes: definition 1 "p nomodule:f", column 3: {NO_SYMBOL}'),
+    "a parameter given twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
 }
 
 

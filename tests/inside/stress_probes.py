@@ -136,8 +136,8 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
             equal(held.seen(), 20)
             rmmod("stress_victim")
             check(all("[GONE]" in line for line in kprobe_list()), kprobe_list())
-            match_lines([line for line in kmsg.lines() if ": gone" in line],
-                        [f"{name}: gone, its module has left" for name in ("before", "after")])
+            match_lines([line for line in kmsg.lines() if line.endswith("unloaded")],
+                        [f"{name}: probed module unloaded" for name in ("before", "after")])
             # What is gone is as good as disabled, and cannot be enabled.
             held.enable(False)
             refused("EINVAL", held.enable, True)
@@ -266,17 +266,17 @@ def state_of_before():
 def test_probes_wait_for_their_module():
     rounds = max(ROUNDS // 10, 5)
     with loaded("rust_kprobe.ko", WAITING) as kmsg:
-        match_lines(kmsg.lines(), [f"{name}: waits for its module" for name in KINDS])
-        equal(state_of_before(), ["Waiting", "0 missed in all", "0 hits"])
+        match_lines(kmsg.lines(), [f"{name}: pending, module not loaded" for name in KINDS])
+        equal(state_of_before(), ["Waiting", "0 missed in total", "0 hits"])
         for n in range(1, rounds + 1):
             with stress("stress_victim", "at_init=10"):
                 call_victim(10)
                 match(state_of_before()[0], r"stress_victim\S+ \[\w+\] by \w+, enabled, 0 missed")
-            equal(state_of_before(), ["Gone", "0 missed in all", f"{20 * n} hits"])
+            equal(state_of_before(), ["Gone", "0 missed in total", f"{20 * n} hits"])
             lines = [re.sub(" at .*", "", line) for line in kmsg.lines()
-                     if re.search(": (registered|gone)", line)]
+                     if re.search(": (registered|probed)", line)]
             equal(lines, [*(f"{name}: registered {kind}" for name, kind in KINDS.items()),
-                          *(f"{name}: gone, its module has left" for name in KINDS)])
+                          *(f"{name}: probed module unloaded" for name in KINDS)])
         rmmod("rust_kprobe")
         match_lines(ends(kmsg), [unregistered(name, 20 * rounds, 0) + ", gone" for name in KINDS])
     nothing_left("rust_kprobe")
