@@ -221,7 +221,7 @@ def as_typed(commands):
     assert f'definition 1 "{text}", column 6: ' in got[0].replace("\\\\", "\\"), got
     # Also from the environment.
     got = commands.make("run", env={"PROBES": "r:x vfs_read $retval"}, fails=True)
-    assert '"r:x vfs_read $retval", column 14: only $retval:TYPE may' in got[0], got
+    assert '"r:x vfs_read $retval", column 14: only $retval:TYPE can' in got[0], got
     got = commands.make("run", 'PROBES=p "vfs_read"', fails=True)
     assert len(got) == 1 and got[0].startswith("error: PROBES=") and "double quote" in got[0], got
 

@@ -72,8 +72,8 @@ DEFINITIONS = {
     "4096 characters": ("p " + 4094 * "x", "EINVAL", AT_MOST),
     "garbage": (
         "\xff\xfe\x01\x80\x7f", "EINVAL",
-        r'1 "\\xff\\xfe\\x01\\x80\\x7f", column 1: a definition begins with p or r \(EINVAL\)'),
-    "terminal codes": (
+        r'1 "\\xff\\xfe\\x01\\x80\\x7f", column 1: a definition must begin with p or r \(EINVAL\)'),
+    "a probe name with terminal escape codes": (
         "p:x\x1b[31m y", "EINVAL",
         r'1 "p:x\\x1b\[31m y", column 4: a name has letters, digits and \'_\' \(EINVAL\)'),
 }
