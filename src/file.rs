@@ -139,7 +139,7 @@ impl Dentry {
     /// Errors: `EFAULT` if a name cannot be read.
     #[inline]
     pub fn path<const SIZE: usize>(self, buf: &mut [u8; SIZE]) -> Result<&BStr> {
-        const { assert!(SIZE > CUT.len(), "room for at least 4 bytes") };
+        const { assert!(SIZE > CUT.len(), "the buffer must have at least 4 bytes") };
         let mut start = SIZE;
         let mut here = self;
         for names in 0.. {

@@ -214,7 +214,7 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
         // The sum could overflow, which nothing checks in a function.
         assert!(
             D::Fields::SIZE <= MAX_SIZE && D::Fields::MAX_TAIL <= MAX_SIZE - D::Fields::SIZE,
-            "trace_event!: a record is at most 2048 bytes large"
+            "trace_event!: a record must not exceed 2048 bytes"
         );
         // The empty one marks the end.
         //

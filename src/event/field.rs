@@ -45,9 +45,9 @@ pub enum Kind {
 /// most `MAX_TAIL`, the same each time, and not 0 if `MAX_TAIL` is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a trace event",
-    label = "not here",
-    note = "integers, `bool`, arrays of integers, `Str`, `Hex`, `Comm`, pointers, `Symbol`, \
-            `Errno` and `Pid` can"
+    label = "not a field type",
+    note = "use an integer, `bool`, an array of integers, `Str`, `Hex`, `Comm`, a pointer, \
+            `Symbol`, `Errno` or `Pid`"
 )]
 pub unsafe trait Field: Copy {
     #[doc(hidden)]
@@ -215,7 +215,7 @@ impl<'a, const MAX: usize> Str<'a, MAX> {
     /// `more` is whether the string is longer than these bytes.
     #[inline(always)]
     fn cut_if(bytes: &'a [u8], more: bool) -> Self {
-        const { assert!(MAX >= CUT.len(), "a string of at least 3 bytes") };
+        const { assert!(MAX >= CUT.len(), "a `Str` must have at least 3 bytes") };
         if !more && bytes.len() <= MAX {
             let len = bytes.len();
             return Self { bytes, len };

@@ -38,7 +38,7 @@ impl<const N: usize> PerCpuCounts<N> {
     ///
     /// Context: process context; it sleeps.
     pub fn new() -> Result<Self> {
-        const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
+        const { assert!(N > 0 && N <= 1024, "N must be 1 to 1024") };
         may_wait()?;
         // SAFETY: The function may be called with any size and a power of two. Alignment to a cache
         // line avoids false sharing.
