@@ -30,8 +30,8 @@ def run(bench, results):
 
     cases = {
         "a panic": ("echo PANIC >" + LKDTM, "end markers", {"log": "Kernel panic"}),
-        "a warning": ("echo WARNING >" + LKDTM, "the kernel complained", {"log": "WARNING:"}),
-        "an oops": ("echo EXCEPTION >" + LKDTM, "the kernel complained", {"log": "Oops"}),
+        "a warning": ("echo WARNING >" + LKDTM, "kernel fault: ", {"log": "WARNING:"}),
+        "an oops": ("echo EXCEPTION >" + LKDTM, "kernel fault: ", {"log": "Oops"}),
         "a hang": ("echo before; sleep 1000", "the guest hung", {"log": "before", "limit": 3}),
         "a failing command": ("echo before; exit 7", "failed with status 7", {"log": "before"}),
         "a guest that vanishes": ("echo o >/proc/sysrq-trigger; sleep 60", "0 end markers", {}),
@@ -58,8 +58,8 @@ def leaks(bench, results):
     )
     off = "echo off >/sys/kernel/debug/kmemleak"
     results.run(
-        "leaks: not to look is a failure",
-        lambda: fails(bench, off, "leak detector disabled", "kmemleak could not be asked"),
+        "leaks: a disabled kmemleak fails the run",
+        lambda: fails(bench, off, "leak detector disabled", "cannot query kmemleak"),
     )
 
 
