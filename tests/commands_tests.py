@@ -46,7 +46,7 @@ class Commands:
         """Runs it to its end; its output, without the build's and what is said of it."""
         process = self.start(*words, **options)
         out, _ = process.communicate(timeout=300)
-        assert (process.returncode != 0) == fails, f"it ended with {process.returncode}:\n{out}"
+        assert (process.returncode != 0) == fails, f"make exited with {process.returncode}:\n{out}"
         return [line for line in out.splitlines()
                 if not re.match(r"  [A-Z]+ |make: \*\*\*|make\[1\]: |==> ", line)]
 
@@ -244,7 +244,7 @@ def mistakes(commands):
         got = " ".join(line.strip() for line in commands.make("run", word, *words, fails=True))
         assert got.startswith(f"error: {word}: ") and reason in got, got
         assert got.count("error") == 1 and len(got) < 400, got
-        assert time.monotonic() - began < 5, f"{word} took its time"
+        assert time.monotonic() - began < 5, f"{word} was not refused within 5 s"
     for words, reason in {
         ("probes=x",): "probes=: no such variable; did you mean PROBES=?",
         ("KENREL=x",): "KENREL=: no such variable; did you mean KERNEL=?",
@@ -296,7 +296,7 @@ def interrupted(commands, words, token, env=None):
     waited = time.monotonic() + 5
     while guests(token) and time.monotonic() < waited:
         time.sleep(0.2)
-    assert not guests(token), "QEMU is left"
+    assert not guests(token), "QEMU still runs"
 
 
 def two_builds(commands, folder):
@@ -390,22 +390,22 @@ def run(bench, results):
                 return function(*args, folder=Path(folder))
         results.run(f"commands: {name}", call)
 
-    test("the texts' targets and variables are known", commands_of_texts)
-    test("make run shows what the README says", first_of_readme, commands)
-    test("the README's PROBES show only the trigger", probes_of_readme, commands)
-    test("a module of one's own, with links and a trigger", own_module, commands)
-    test("a Kbuild that lacks a line", incomplete_kbuild, commands)
-    test("make shell greets with one line", shell, commands)
-    test("a refused definition: its line and a hint, and no log", refused, commands, bench)
-    test("PROBES arrive as they were typed", as_typed, commands)
-    test("mistakes in variables are refused at once", mistakes, commands)
-    test("^C ends make run", interrupted, commands, ["run", "TRIGGER=sleep 1000"],
+    test("documented make targets and variables exist", commands_of_texts)
+    test("make run prints what the README shows", first_of_readme, commands)
+    test("the README's PROBES= log only the trigger", probes_of_readme, commands)
+    test("make run loads a module outside of the project", own_module, commands)
+    test("an incomplete Kbuild is refused", incomplete_kbuild, commands)
+    test("make shell prints one line of greeting", shell, commands)
+    test("a refused definition prints its line and a hint only", refused, commands, bench)
+    test("PROBES= is passed on unchanged", as_typed, commands)
+    test("invalid variables are refused at once", mistakes, commands)
+    test("^C stops make run", interrupted, commands, ["run", "TRIGGER=sleep 1000"],
          f"run-{os.getpid()}")
-    test("^C ends make test", interrupted, commands, ["test", "SUITES=module"],
+    test("^C stops make test", interrupted, commands, ["test", "SUITES=module"],
          f"test-{os.getpid()}", {"KPROBES_LOCKED": str(ROOT)})
-    test("two make in one clone", two_builds, commands)
+    test("a second make in the same clone waits", two_builds, commands)
     if os.geteuid() == 0:
-        test("without root", without_root, commands)
-        test("without apt and dpkg", without_apt, commands)
+        test("make run works without root", without_root, commands)
+        test("make run works without apt and dpkg", without_apt, commands)
     else:
-        results.say("# commands: as root, there are two more")
+        results.say("# commands: two tests skipped, they need root")
