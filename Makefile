@@ -51,7 +51,7 @@ help:
 	@echo "  make functions PATTERN='tcp_v4_*'   list the functions that can be probed"
 	@echo '  make doctor   check what a build for a kernel needs, and how to get it'
 	@echo '  make bench    measure the cost of a hit, in Rust, in C and by other tracers'
-	@echo '  make stress   stress tests, for MINUTES=10'
+	@echo '  make stress   run the stress tests, for MINUTES=10 by default'
 	@echo '  make matrix   run the tests on every supported kernel; write MATRIX.md'
 	@echo '  make fuzz     fuzz the parser of probes=, with 10,000,000 inputs; RUNS=N'
 	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences, columns'
