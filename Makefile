@@ -18,14 +18,14 @@ targets := help modules samples run test test-all bench shell functions stress m
 	lint doc rust-analyzer modules_install clean distclean
 nearest = $(shell python3 -c 'import difflib, sys; names = {n.upper(): n for n in sys.argv[2:]}; \
 	print(*map(names.get, difflib.get_close_matches(sys.argv[1].upper(), names, 1)))' $1 $2)
-no_such = $(error $1: no such $2; $(or $(strip $3),`make help` has them all))
+no_such = $(error $1: no such $2; $(or $(strip $3),see `make help`))
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v))
 $(foreach v,$(filter-out $(variables),$(given)),$(call no_such,$v=,variable,\
-	$(patsubst %,there is %=,$(call nearest,$v,$(variables)))))
+	$(patsubst %,did you mean %=?,$(call nearest,$v,$(variables)))))
 $(foreach g,$(filter-out $(targets),$(MAKECMDGOALS)),$(call no_such,$g,target,$(if \
-	$(findstring /,$g),a value follows its `=` without a space,\
-	$(addprefix there is ,$(call nearest,$g,$(targets))))))
-$(foreach v,$(filter SAMPLE MODULE,$(given)),$(if $(value $v),,$(error $v=: empty)))
+	$(findstring /,$g),no space is allowed after `=`,\
+	$(patsubst %,did you mean %?,$(call nearest,$g,$(targets))))))
+$(foreach v,$(filter SAMPLE MODULE,$(given)),$(if $(value $v),,$(error $v=: empty value)))
 
 export $(settings)
 # What users write reaches scripts/run as they wrote it: make would expand a '$$'.
@@ -44,22 +44,22 @@ help:
 	@echo '                PROBES= names other functions, SAMPLE= a sample,'
 	@echo '                MODULE= a module of yours'
 	@echo '  make test     boot and check everything'
-	@echo '  make test-all   with what takes the debug kernel long'
+	@echo '  make test-all   with the tests that are slow on the debug kernel'
 	@echo '  make          build the modules'
 	@echo '  make samples  build the samples'
-	@echo '  make shell    a shell in the booted kernel, the module built and at hand'
-	@echo "  make functions PATTERN='tcp_v4_*'   what can be probed in the kernel of make run"
-	@echo '  make doctor   what is missing to build for a kernel, and how to fix it'
-	@echo '  make bench    what a hit costs, in Rust, C and others'
-	@echo '  make stress   tests that could bring a machine down, for MINUTES=10 and more'
-	@echo '  make matrix   the tests on every supported kernel, as a table'
+	@echo '  make shell    boot a kernel and start a shell beside the built module'
+	@echo "  make functions PATTERN='tcp_v4_*'   list the functions that can be probed"
+	@echo '  make doctor   check what a build for a kernel needs, and how to get it'
+	@echo '  make bench    measure the cost of a hit, in Rust, in C and by other tracers'
+	@echo '  make stress   run the stress tests, for MINUTES=10 by default'
+	@echo '  make matrix   run the tests on every supported kernel; write MATRIX.md'
 	@echo '  make fuzz     fuzz the parser of probes=, with 10,000,000 inputs; RUNS=N'
 	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences, columns'
-	@echo '  make doc      the documentation of the library'
-	@echo '  make rust-analyzer   rust-project.json, for editors; MODULE=path/to/folder'
+	@echo '  make doc      build the documentation of the library'
+	@echo '  make rust-analyzer   write rust-project.json for editors; MODULE=path/to/folder'
 	@echo '  make modules_install   install the modules for the kernel in KDIR'
 	@echo '  make clean    remove what was built here'
-	@echo '  make distclean   and the cache, with the workbench kernel'
+	@echo '  make distclean   also remove the cache, with the kernels built in it'
 	@echo
 	@echo 'The first run installs and builds what it needs; the cache is'
 	@echo "$$(scripts/cache). Variables:"
@@ -67,26 +67,26 @@ help:
 	@echo '  KDIR=/lib/modules/$$(uname -r)/build   build for this kernel. On a machine without'
 	@echo '                        apt it must be a built tree; the tools are those of PATH'
 	@echo '  KERNEL=stock       the kernel that Debian ships; the default'
-	@echo '  KERNEL=workbench   one that is built here; the default of test, bench, lint'
+	@echo '  KERNEL=workbench   a kernel built here; the default of test, bench, lint'
 	@echo '  KERNEL=debug       the same with KASAN, lockdep, kmemleak and more'
-	@echo '  STOCK=RELEASE      which stock kernel, as 7.2.12+deb13-amd64'
+	@echo '  STOCK=RELEASE      the stock kernel, such as 7.2.12+deb13-amd64'
 	@echo '  ARCH=arm64         for another architecture, emulated'
-	@echo '  KVER=7.2              which series of scripts/kernels the workbench kernel is of'
+	@echo '  KVER=7.2           the series of the workbench kernel, from scripts/kernels'
 	@echo '  ACCEL=auto|kvm|tcg    how QEMU runs the kernel'
 	@echo "  GUEST_ROOT=/          the guest's root file system is this machine's,"
 	@echo '                        not a Debian in the cache'
-	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: seconds that a trigger may take'
+	@echo '  CPUS=2 MEMORY=1G      of the guest; LIMIT=120: time limit of a trigger in seconds'
 	@echo "  SUITES='module kunit'   what 'make test' runs, instead of all"
 	@echo "  V=1                   show each command, and the guest's log"
 	@echo
 	@echo "Variables of 'make run':"
 	@echo
-	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   what rust_kprobe probes"
+	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   the probes of rust_kprobe"
 	@echo "  SAMPLE=NAME           a sample instead"
 	@echo "  MODULE=FOLDER         or the module of that folder, whose Kbuild names it;"
 	@echo "                        NAME.trigger in that folder is its trigger"
 	@echo "  PARAMS='NAME=VALUE'   its parameters"
-	@echo "  TRIGGER='cat /etc/hostname'   what bash -eu does while it is loaded"
+	@echo "  TRIGGER='cat /etc/hostname'   commands for bash -eu while the module is loaded"
 
 modules:
 	@scripts/build

@@ -33,12 +33,12 @@
 //!
 //! | line | when |
 //! |---|---|
-//! | `waits for its module` | on load, if the module of a `w` is not loaded |
+//! | `pending, module not loaded` | on load, if the module of a `w` is not loaded |
 //! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and with `w` whenever the probed module is loaded. `p` or `r`; a hashed address, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is how the kernel reaches the handler |
 //! | `pre pid=PID cpu=CPU comm="COMM"` | before the instruction; PID is the thread's |
 //! | `post pid=PID cpu=CPU comm="COMM"` | after the instruction; only for the default probe |
 //! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |
-//! | `gone, its module has left` | the probed module was unloaded |
+//! | `probed module unloaded` | the probed module was unloaded |
 //! | `N lines suppressed` | before the next line; a probe logs at most 100 lines in 5 seconds, but counts all hits |
 //! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit is missed inside another handler, or beyond MAXACTIVE |
 //!

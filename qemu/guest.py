@@ -87,8 +87,8 @@ def guest(kdir, accel, cpus, memory, command=None, icount=False, threads="single
     boots = kernel(kdir)
     if boots is None:
         sys.exit(
-            f"error: {kdir}: no image of a kernel\n"
-            f"       'make run' and 'make test' boot a kernel: KDIR must be a built tree"
+            f"error: {kdir}: no kernel image\n"
+            f"       'make run' and 'make test' boot the kernel: KDIR must be a built tree"
         )
     _asked("packages", boots.arch, "@boot")
     vng = _asked("virtme-ng", boots.arch)
@@ -105,7 +105,7 @@ def guest(kdir, accel, cpus, memory, command=None, icount=False, threads="single
             try:
                 (root / path.relative_to("/")).mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                sys.exit(f"error: {root}: no place for the guest to show {path}: {error.strerror}")
+                sys.exit(f"error: {root}: cannot create a mount point for {path}: {error.strerror}")
 
     args = [vng, "--run", str(boots.image), "--arch", boots.arch, "--root", str(root),
             "--user", "root", "--cpus", str(cpus), "--memory", memory, "--force-9p",

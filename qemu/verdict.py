@@ -134,7 +134,7 @@ def _wait(event, limit, tell):
         if took >= limit:
             return False
         if tell:
-            say(f"the kernel boots, {took:.0f} s so far")
+            say(f"booting, {took:.0f} s so far")
     return True
 
 
@@ -202,11 +202,11 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         if outcome.status != 0:
             outcome.problems.append(f"the guest's command failed with status {outcome.status}")
         if process.returncode != outcome.status and not outcome.problems:
-            outcome.problems.append(f"{args[0]} ended with {process.returncode}")
+            outcome.problems.append(f"{args[0]} exited with status {process.returncode}")
     elif not outcome.problems or ends:
         outcome.problems.append(f"{len(ends)} end markers from the guest instead of one")
     for line in faults(outcome.console)[:5]:
-        outcome.problems.append(f"the kernel complained: {line}")
+        outcome.problems.append(f"kernel fault: {line}")
     return outcome
 
 
@@ -216,10 +216,10 @@ def choose_accel(kdir, wanted):
     if wanted == "tcg" or arch(kdir) != HOST and wanted == "auto":
         return "tcg"
     if arch(kdir) != HOST:
-        sys.exit(f"error: ACCEL=kvm: no KVM on this machine for {arch(kdir)}; ACCEL=tcg emulates")
+        sys.exit(f"error: ACCEL=kvm: no KVM for {arch(kdir)} on this machine; use ACCEL=tcg")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         if wanted == "kvm":
-            sys.exit("error: ACCEL=kvm: /dev/kvm cannot be used here; ACCEL=tcg emulates")
+            sys.exit("error: ACCEL=kvm: no access to /dev/kvm; use ACCEL=tcg")
         return "tcg"
 
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -234,9 +234,9 @@ def choose_accel(kdir, wanted):
         CACHE.mkdir(parents=True, exist_ok=True)
         note.write_text(f"{boot_id}\n{verdict}\n")
         if verdict == "tcg" and wanted != "kvm":
-            say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: emulating, "
-                "as from now on")
+            say(f"/dev/kvm does not boot Linux within {KVM_LIMIT} s on this machine: using "
+                "emulation from now on")
     if verdict == "tcg" and wanted == "kvm":
         sys.exit(f"error: ACCEL=kvm: KVM does not boot Linux within {KVM_LIMIT} s on this "
-                 "machine; ACCEL=tcg emulates")
+                 "machine; use ACCEL=tcg")
     return verdict

@@ -284,7 +284,7 @@ fn mistake<T>(at: usize, reason: &'static str) -> Result<T, Mistake> {
     })
 }
 
-const OCTAL: &str = "a number must not begin with 0, except in 0x";
+const OCTAL: &str = "octal numbers are not supported";
 
 /// Returns whether tracefs would read this number as octal.
 fn is_octal(digits: &str) -> bool {
@@ -304,7 +304,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         Some(b'p') => false,
         Some(b'r') => true,
         None => return c.mistake("no definition"),
-        Some(_) => return c.mistake("a definition begins with p or r"),
+        Some(_) => return c.mistake("a definition must begin with p or r"),
     };
     c.at += 1;
 
@@ -312,11 +312,11 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let digits = c.take_str(|b| b.is_ascii_digit());
     let max_active = match digits {
         "" => 0,
-        _ if !is_return => return mistake(max_active_at, "only r takes a number of calls"),
+        _ if !is_return => return mistake(max_active_at, "only r takes MAXACTIVE"),
         _ if is_octal(digits) => return mistake(max_active_at, OCTAL),
         _ => match digits.parse::<u16>() {
             Ok(n) if n > 0 && n <= MAX_ACTIVE => n,
-            _ => return mistake(max_active_at, "the number of calls must be 1 to 4096"),
+            _ => return mistake(max_active_at, "MAXACTIVE must be 1 to 4096"),
         },
     };
 
@@ -331,7 +331,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
             return mistake(at, "no name after ':'");
         }
         if text.as_bytes()[0].is_ascii_digit() {
-            return mistake(at, "a name does not begin with a digit");
+            return mistake(at, "a name cannot begin with a digit");
         }
         if text.len() > MAX_NAME {
             return mistake(at, "a name has at most 63 characters");
@@ -343,7 +343,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         None => return c.mistake("no symbol; quote a value with spaces twice, or write p,SYMBOL"),
         Some(b) if is_space(b) => {}
         Some(_) if given_name.is_some() => return c.mistake("a name has letters, digits and '_'"),
-        Some(_) => return c.mistake("':' or a space must follow here"),
+        Some(_) => return c.mistake("expected ':' or a space"),
     }
     c.take_while(is_space);
 
@@ -359,35 +359,32 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         .bytes()
         .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$' | b':')))
     {
-        return mistake(symbol_at + bad, "not a character of a symbol");
+        return mistake(symbol_at + bad, "invalid character in a symbol");
     }
     let mut address = None;
     if symbol.as_bytes()[0].is_ascii_digit() {
         address = hex(symbol).and_then(|digits| usize::from_str_radix(digits, 16).ok());
         if address.is_none() {
-            return mistake(symbol_at, "an address is 0x and up to 16 digits");
+            return mistake(symbol_at, "an address is 0x and up to 16 hex digits");
         } else if given_name.is_none() {
             return mistake(symbol_at, "an address needs a name, as p:NAME");
         }
     }
     if let Some(colon) = symbol.find(':') {
         if colon == 0 || colon + 1 == symbol.len() || symbol[colon + 1..].contains(':') {
-            return mistake(
-                symbol_at + colon,
-                "':' belongs between a module and a symbol",
-            );
+            return mistake(symbol_at + colon, "':' must separate MODULE and SYMBOL");
         }
     }
 
     if waits && !symbol.contains(':') {
-        return mistake(waits_at, "only MODULE:SYMBOL can wait");
+        return mistake(waits_at, "w needs MODULE:SYMBOL");
     }
 
     let mut offset = 0;
     let plus_at = c.at;
     if c.eat(b'+') {
         if address.is_some() {
-            return mistake(plus_at, "an address takes no offset");
+            return mistake(plus_at, "an address cannot have an offset");
         }
         let at = c.at;
         let digits = c.take_str(|b| b.is_ascii_alphanumeric());
@@ -400,7 +397,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         };
         offset = match number {
             Ok(n) => n,
-            Err(_) => return mistake(at, "an offset is a number of bytes, 0x for hexadecimal"),
+            Err(_) => return mistake(at, "an offset is a decimal or 0x number of bytes"),
         };
     }
 
@@ -410,27 +407,27 @@ pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
         Some(b) if is_space(b) => {
             c.take_while(is_space);
             if !is_return {
-                return c.mistake("nothing may follow the symbol");
+                return c.mistake("unexpected text after the symbol");
             }
             let at = c.at;
             let text = c.take_str(|b| !is_space(b));
             let Some(of) = text.strip_prefix("$retval:") else {
-                return mistake(at, "only $retval:TYPE may follow the symbol");
+                return mistake(at, "only $retval:TYPE can follow the symbol");
             };
             result = Type::parse(of);
             if result.is_none() {
                 let at = at + "$retval:".len();
                 return mistake(
                     at,
-                    "a type is u8 to u64, s8 to s64, x8 to x64, bool, ptr, string",
+                    "a type is u8 to u64, s8 to s64, x8 to x64, bool, ptr or string",
                 );
             }
             c.take_while(is_space);
             if c.peek().is_some() {
-                return c.mistake("nothing may follow the type");
+                return c.mistake("unexpected text after the type");
             }
         }
-        Some(_) => return c.mistake("not a character of a symbol"),
+        Some(_) => return c.mistake("invalid character in a symbol"),
     }
 
     Ok(Definition {

@@ -63,12 +63,12 @@ impl Report {
         })
     }
 
-    /// `NAME: waits for its module`
+    /// `NAME: pending, module not loaded`
     ///
     /// Once.
     pub(crate) fn waits(&self) {
         if !self.announced.xchg(true, Relaxed) {
-            pr_info!("{}: waits for its module\n", &*self.name);
+            pr_info!("{}: pending, module not loaded\n", &*self.name);
         }
     }
 
@@ -136,14 +136,14 @@ impl Report {
         pr_info!("{}: {line}\n", &*self.name);
     }
 
-    /// `NAME: gone, its module has left`
+    /// `NAME: probed module unloaded`
     ///
     /// Once, if the probe was reported as registered, until it is again.
     pub(crate) fn gone(&self, comes_back: bool) {
         // The module's exit and its watch may both see at once that the probe is gone.
         if self.announced.load(Relaxed) && !self.gone.xchg(true, Relaxed) {
             self.registered.store(!comes_back, Relaxed);
-            pr_info!("{}: gone, its module has left\n", &*self.name);
+            pr_info!("{}: probed module unloaded\n", &*self.name);
         }
     }
 

@@ -35,11 +35,11 @@ impl kretprobe::Handler for Allocation {
     fn ret(&self, cx: &kretprobe::ReturnContext<'_>, size: usize) {
         let memory: KernelPtr = cx.ret();
         let what = if memory.is_null() {
-            "nothing"
+            "failed"
         } else {
-            "memory"
+            "succeeded"
         };
-        pr_info!("comm={} kmalloc of {size} bytes gave {what}\n", cx.comm());
+        pr_info!("comm={} kmalloc of {size} bytes {what}\n", cx.comm());
     }
 }
 

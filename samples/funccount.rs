@@ -50,7 +50,7 @@ struct FuncCount {
 impl kernel::Module for FuncCount {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let Some(patterns) = functions.value() else {
-            pr_err!("functions= is missing\n");
+            pr_err!("parameter functions= is missing\n");
             return Err(EINVAL);
         };
         let set = EntrySet::matching(patterns, Calls(CountMap::new(MAX)?));

@@ -17,13 +17,13 @@ kprobes::probes! {
     struct ProcessCreation;
 
     fn clone at c"kernel_clone" (cx) {
-        pr_info!("pid={} comm={} clones itself\n", cx.tgid(), cx.comm());
+        pr_info!("pid={} comm={} calls kernel_clone\n", cx.tgid(), cx.comm());
     }
 
     fn cloned at c"kernel_clone" (cx) -> child: Result<i32> {
         match child {
-            Ok(pid) => pr_info!("pid={} comm={} has child {pid}\n", cx.tgid(), cx.comm()),
-            Err(e) => pr_info!("pid={} comm={} has no child: {e:?}\n", cx.tgid(), cx.comm()),
+            Ok(pid) => pr_info!("pid={} comm={} created pid {pid}\n", cx.tgid(), cx.comm()),
+            Err(e) => pr_info!("pid={} comm={} failed to clone: {e:?}\n", cx.tgid(), cx.comm()),
         }
     }
 }

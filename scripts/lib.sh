@@ -25,13 +25,13 @@ die() {
 # debian-root, would not agree on them.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 [ -n "${XDG_CACHE_HOME:-}${HOME:-}" ] ||
-	die "neither HOME nor XDG_CACHE_HOME is set: there is no place for the cache"
+	die "neither HOME nor XDG_CACHE_HOME is set: no place for the cache"
 cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/rust_kprobe
 case $cache in /*) ;; *) die "XDG_CACHE_HOME=$XDG_CACHE_HOME: not an absolute path" ;; esac
 cache=$(realpath -m "$cache")
 [[ $root:$cache != *[[:space:]]* ]] ||
-	die "a folder whose name has a space: ${root@Q}, with the cache in ${cache@Q};" \
-		"the kernel's make takes none"
+	die "kbuild does not support a space in a folder name: ${root@Q}," \
+		"with the cache in ${cache@Q}"
 
 # version_le A B: whether version A is not newer than B.
 version_le() { printf '%s\n%s\n' "$1" "$2" | sort -CV; }
@@ -44,16 +44,16 @@ series_known() { awk '!/^#/ {print $1}' "$root/scripts/kernels" | xargs; }
 while read -r name pattern words; do
 	[[ -z ${!name:-} || ${!name} =~ ^($pattern)$ ]] || die "$name=${!name}: $words"
 done <<'EOF'
-ARCH amd64|x86_64|arm64|aarch64|riscv64|riscv it is one of: amd64 arm64 riscv64
-KERNEL stock|workbench|debug it is one of: stock workbench debug
-ACCEL auto|kvm|tcg it is one of: auto kvm tcg
-CPUS [1-9]|[1-5][0-9]|6[0-4] it is a number from 1 to 64
-LIMIT [1-9][0-9]{0,4} it is a number from 1 to 99999
-MINUTES [1-9][0-9]{0,3} it is a number from 1 to 9999
-RUNS [1-9][0-9]{0,8} it is a number from 1 to 999999999
-MEMORY [1-9][0-9]*G|[1-9][0-9]{3,}M|2[6-9][0-9]M|25[6-9]M|[3-9][0-9]{2}M it is 256M or more, as 1G
-STOCK [0-9]+\.[0-9.]+\+deb[0-9]+.*(amd64|arm64).* a release of Debian's is like 7.2.12+deb13-amd64
-KDIR [^[:space:]]* the kernel's make takes no folder with a space in its name
+ARCH amd64|x86_64|arm64|aarch64|riscv64|riscv must be one of: amd64 arm64 riscv64
+KERNEL stock|workbench|debug must be one of: stock workbench debug
+ACCEL auto|kvm|tcg must be one of: auto kvm tcg
+CPUS [1-9]|[1-5][0-9]|6[0-4] must be a number from 1 to 64
+LIMIT [1-9][0-9]{0,4} must be a number from 1 to 99999
+MINUTES [1-9][0-9]{0,3} must be a number from 1 to 9999
+RUNS [1-9][0-9]{0,8} must be a number from 1 to 999999999
+MEMORY [1-9][0-9]*G|[1-9][0-9]{3,}M|2[6-9][0-9]M|25[6-9]M|[3-9][0-9]{2}M at least 256M, such as 1G
+STOCK [0-9]+\.[0-9.]+\+deb[0-9]+.*(amd64|arm64).* a Debian release is like 7.2.12+deb13-amd64
+KDIR [^[:space:]]* kbuild does not support a space in a folder name
 EOF
 [ -z "${KDIR:-}" ] || [ -d "$KDIR" ] || die "KDIR=$KDIR: no such folder"
 # A series newer than the table may do.
@@ -62,11 +62,11 @@ EOF
 		version_le "$(series_known | cut -d' ' -f1)" "$KVER"; } ||
 	die "KVER=$KVER: not a supported kernel; scripts/kernels has: $(series_known)"
 case ${KERNEL:-}-${ARCH:-} in
-debug-a[ar]*64 | debug-r*) die "KERNEL=debug ARCH=$ARCH: there is a debug kernel for amd64 only" ;;
-stock-r*) die "KERNEL=stock ARCH=$ARCH: Debian's kernel for it has no Rust" ;;
+debug-a[ar]*64 | debug-r*) die "KERNEL=debug ARCH=$ARCH: the debug kernel supports amd64 only" ;;
+stock-r*) die "KERNEL=stock ARCH=$ARCH: Debian's kernel has no Rust on this architecture" ;;
 stock-*)
 	[ -z "${KVER:-}" ] ||
-		die "KERNEL=stock takes no KVER:" "STOCK=RELEASE chooses a kernel of Debian's"
+		die "KERNEL=stock does not support KVER=;" "STOCK=RELEASE selects a Debian kernel"
 	;;
 esac
 
@@ -100,7 +100,7 @@ locked() {
 	{ mkdir -p "$cache/locks" && [ -w "$cache/locks" ]; } 2>/dev/null ||
 		die "$cache: the cache cannot be written"
 	exec {fd}>"$cache/locks/${item//\//-}"
-	flock -n "$fd" || { say "waiting for another run, which makes $item"; flock "$fd"; }
+	flock -n "$fd" || { say "waiting for another run to make $item"; flock "$fd"; }
 	"$@"
 	exec {fd}>&-
 }
@@ -113,7 +113,7 @@ lock_builds() {
 	[ "${KPROBES_LOCKED:-}" != "$folder" ] || return 0
 	exec 8<"$folder"
 	flock -n 8 ||
-		{ say "waiting for another run, which uses what is built in $folder"; flock 8; }
+		{ say "waiting for another run that uses the build in $folder"; flock 8; }
 	export KPROBES_LOCKED=$folder
 }
 

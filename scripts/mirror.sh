@@ -18,8 +18,8 @@ mirror_uri() {
 	uri=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
 		awk '$1 ~ /^(https?|file|copy):/ && !seen &&
 			($2 == "Debian" || ($2 == "" && $1 !~ /security/)) {print $1; seen = 1}')
-	[ -n "$uri" ] || die "apt knows no Debian mirror on this machine" \
-		"the workbench takes kernels and tools from one; see /etc/apt/sources.list"
+	[ -n "$uri" ] || die "no Debian mirror in apt's configuration" \
+		"kernels and tools come from a Debian mirror; add one to /etc/apt/sources.list"
 	echo "$uri"
 }
 
@@ -47,7 +47,7 @@ read_lists() {
 	say "reading the package lists of ${suites//$'\n'/, }"
 	rm -f "$mirror/updated"
 	if mirror_apt apt-get -q update >&2; then touch "$mirror/updated"
-	else say "apt did not take all of them; going on with those that it did"; fi
+	else say "some package lists failed to update; continuing with the others"; fi
 }
 
 # madison PACKAGE...: "PACKAGE VERSION SUITE" per line, newest first.
@@ -73,7 +73,7 @@ fetch() {
 	{
 		(cd "$at" && mirror_apt apt-get -q download "$1=$2" >&2) &&
 			dpkg-deb --fsys-tarfile "$at"/*.deb | tar -C "$3" -x ${4:+--wildcards "$4"}
-	} || die "$1 $2 could not be fetched"
+	} || die "cannot fetch $1 $2"
 	rm -rf "$at"
 }
 

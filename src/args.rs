@@ -26,10 +26,10 @@ use crate::prelude::*;
 /// [`UserStr`]: crate::nofault::UserStr
 /// [`KernelStr`]: crate::nofault::KernelStr
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a type of an argument or a result",
-    label = "not a `FromWord`",
-    note = "integers, `bool`, `UserPtr`, `KernelPtr`, `UserStr` and `KernelStr` are; for a result \
-            that may be `-errno`, a `Result` of an integer, a `KernelPtr` or `()`"
+    message = "`{Self}` cannot be the type of an argument or result",
+    label = "does not implement `FromWord`",
+    note = "use an integer, `bool`, `UserPtr`, `KernelPtr`, `UserStr` or `KernelStr`; for a result \
+            that can be `-errno`, a `Result` of an integer, a `KernelPtr` or `()`"
 )]
 pub trait FromWord: Sized {
     /// Converts the word.
@@ -62,9 +62,9 @@ pub(crate) use from_address;
 
 /// A result type of kernel functions whose values from `-MAX_ERRNO` to -1 are errors.
 #[diagnostic::on_unimplemented(
-    message = "`Result<{Self}>` is not a type of a result",
-    label = "`{Self}` is not an `OrErrno`",
-    note = "`Result`s of integers of 32 and 64 bits, of `KernelPtr` and of `()` are"
+    message = "`Result<{Self}>` cannot be the type of a result",
+    label = "`{Self}` does not implement `OrErrno`",
+    note = "use a `Result` of a 32-bit or 64-bit integer, a `KernelPtr` or `()`"
 )]
 pub trait OrErrno: FromWord {
     /// Sign-extends the word from the width of the type.
@@ -131,8 +131,8 @@ impl<T: OrErrno> FromWord for Result<T> {
 
 /// The types of the first arguments of a function, as a tuple.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not list the types of a function's first arguments",
-    note = "a tuple of up to six `FromWord` types is, `(T,)` for one"
+    message = "`{Self}` is not a list of argument types",
+    note = "use a tuple of up to six `FromWord` types; `(T,)` for one argument"
 )]
 pub trait FromWords: Sized {
     /// The number of arguments.

@@ -230,7 +230,7 @@ class Member:
         self.begin(struct)
         parts = re.fullmatch(r"(&?)((?!\d)\w+(?:\.\w+|\[\d+\])*)", path)
         if not parts:
-            raise NoField("a path is names with `.` between them, and `[NUMBER]`")
+            raise NoField("a path consists of names, `.` and `[NUMBER]`")
         for index, name in re.findall(r"\[(\d+)\]|(\w+)", parts[2]):
             if name:
                 self.member(name)
@@ -261,14 +261,14 @@ class Member:
             self.code += f".field::<{self.of.value}>({self.offset}).read()?"
             self.begin(self.of.to)
         if not self.of.entry:
-            self.refuse("is not a struct, nor a pointer to one")
+            self.refuse("is neither a struct nor a pointer to a struct")
         if "declaration" in self.of.entry.attrs:
-            raise NoField(f"`{self.of.c}` is only declared in the headers that the Kbuild names")
+            raise NoField(f"`{self.of.c}` is declared, but not defined, in the Kbuild headers")
         members = {member.attrs["name"]: (member, at) for member, at in members_of(self.of.entry)}
         if name not in members:
             near = difflib.get_close_matches(name, members, 1, 0.75)
             raise NoField(f"`{self.of.c}` has no member `{name}`"
-                        + "".join(f"; there is `{other}`" for other in near))
+                        + "".join(f"; did you mean `{other}`?" for other in near))
         member, offset = members[name]
         self.offset += offset
         self.place += f".{name}" if self.place else name
@@ -345,7 +345,7 @@ class Build:
             return subprocess.check_output([self.readelf, *options, self.object], text=True,
                                            env={**os.environ, "LC_ALL": "C"})
         except FileNotFoundError:
-            sys.exit(f"error: there is no {self.readelf}; the package binutils has it")
+            sys.exit(f"error: {self.readelf} not found; install the package binutils")
 
     def confirm(self, structs, members):
         """Compiles assertions about all that was read from the debug information."""
@@ -368,13 +368,13 @@ class Build:
             got = bytes.fromhex("".join(re.findall(r"^  0x\w{8} (.{36})", dump, re.MULTILINE)))
             confirmed &= got[:member.base.size] == member.mask()
         if not confirmed:
-            sys.exit(f"error: {self.c}: the compiler does not confirm its own debug information")
+            sys.exit(f"error: {self.c}: struct layout differs from the debug information")
 
     def run(self):
         texts = dict(sources(self.source, self.source.parent))
         text = "\n".join(texts.values())
         if not self.compile():
-            sys.exit(f"error: {self.source}: the headers that the Kbuild names do not compile")
+            sys.exit(f"error: {self.source}: the Kbuild headers do not compile")
         types = Types(debug_info(self.show("-wi")))
         named = {name: types.find(name) for name in structs(text)}
         wanted = sorted(set(paths(text)))

@@ -125,9 +125,9 @@ macro_rules! c_structs {
 /// `X` by a trait. `()` lacks this trait, so rustc reports the trait's error message.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no struct of `c_structs!`",
-    label = "not a pointer to a struct whose fields are known",
-    note = "`field!` takes a `KernelPtr<c::NAME>`, and a path that no macro has made"
+    message = "`{Self}` is not a struct of `c_structs!`",
+    label = "not a `KernelPtr` to a struct of `c_structs!`",
+    note = "`field!` takes a `KernelPtr<c::NAME>` and a path that no macro generated"
 )]
 pub trait Member<const PATH: u64, X>: Sized {
     type Value;

@@ -23,7 +23,7 @@ probe::kind! {
     /// The kind of a [`Kprobe`].
     Kind: Safe = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
     |O, target, options| {
-        const { assert!(H::HAS_PRE || H::HAS_POST, "a Handler needs pre or post") };
+        const { assert!(H::HAS_PRE || H::HAS_POST, "a handler must implement `pre` or `post`") };
         Calls {
             target,
             disabled: options.disabled,

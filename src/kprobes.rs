@@ -139,8 +139,8 @@
 
 #[cfg(not(CONFIG_PREEMPT_COUNT))]
 compile_error!(
-    "the kernel needs CONFIG_PREEMPT_COUNT, which CONFIG_PREEMPT_LAZY or CONFIG_PREEMPT selects: \
-     without it, a probe that is dropped in a handler is not noticed"
+    "kprobes needs CONFIG_PREEMPT_COUNT, which CONFIG_PREEMPT_LAZY and CONFIG_PREEMPT select: \
+     without it, the drop of a probe in atomic context cannot be detected"
 );
 
 // Functions that are not generic are `#[inline]`, so that only the modules that use them contain

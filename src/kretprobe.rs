@@ -188,7 +188,7 @@ impl<'a> Calls<'a> {
             );
             assert!(
                 align_of::<Data<O>>() <= align_of::<kretprobe_instance>(),
-                "kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has"
+                "kretprobe::Handler::Data needs a larger alignment than kretprobe_instance"
             );
             // `data` of an instance has the alignment of the instance.
             assert!(offset_of!(kretprobe_instance, data) % align_of::<kretprobe_instance>() == 0);

@@ -23,7 +23,7 @@ macro_rules! __attribute {
     (expect) => {};
     ($other:ident) => {
         $crate::macro_paths::core::compile_error!(
-            "only the attributes `doc`, `allow` and `expect`"
+            "only the attributes `doc`, `allow` and `expect` are supported"
         );
     };
 }

@@ -82,7 +82,7 @@ int kprobes_watch_register(struct kprobes_watch *watch)
 	if (errno)
 		return errno;
 	watch->reg.unregister = unregister_watch;
-	watch->reg.name = "the module notifier";
+	watch->reg.name = "the module notifier (ModuleWatch)";
 	watch->reg.probes = &watch->reg.single;
 	watch->reg.single = watch;
 	watch->reg.count = 1;

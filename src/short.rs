@@ -533,7 +533,7 @@ pub mod __short {
             $(
                 #[diagnostic::on_unimplemented(
                     message = $message,
-                    label = "not here",
+                    label = "not supported here",
                     note = $note
                 )]
                 pub trait $trait: Sized {
@@ -550,29 +550,29 @@ pub mod __short {
 
     refused! {
         without_context, Parameters:
-            "the first parameter is the context",
+            "the first parameter must be the context",
             "`fn name at c\"function\" (cx, argument: Type, ...)`";
         seventh_argument -> T, SeventhArgument:
-            "a probe has the first six arguments of a function",
-            "the others are on the stack";
+            "a probe can read at most six arguments",
+            "further arguments are on the stack";
         sixth_argument, SixthArgument:
-            "a handler has the first five arguments of a tracepoint",
-            "leave the others out";
+            "a tracepoint handler can read at most five arguments",
+            "omit the others";
         result_at_tracepoint -> T, TracepointResult:
             "a tracepoint has no result",
             "`fn name at c\"function\" (cx, ...) -> name: Type` is at the return of a function";
         result_at_entry -> T, EntryResult:
-            "a probe at an entry has no result",
+            "an entry probe has no result",
             "`fn name at c\"function\" (cx, ...) -> name: Type` is at the return of a function";
         offset_at_entry(T), EntryOffset:
-            "a probe at an entry has no offset",
-            "only a probe `at` a function has";
+            "an entry probe cannot have an offset",
+            "only a probe `at` a function can have one";
         offset_at_return(T), Offset:
-            "a probe with a result has no offset",
-            "it is at the entry and at the return of the function";
+            "a return probe cannot have an offset",
+            "it is at the entry and the return of the function";
         offset_at_tracepoint(T), TracepointOffset:
-            "a tracepoint has no offset",
-            "only a probe `at` a function has";
+            "a tracepoint cannot have an offset",
+            "only a probe `at` a function can have one";
     }
 
     /// Refuses the names of functions that `SYSCALL_DEFINEx()` defines.

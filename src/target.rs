@@ -109,6 +109,6 @@ impl<'a> Named<'a> for Target<'a> {
 pub const fn __c_str(name: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(name.as_bytes()) {
         Ok(name) => name,
-        Err(_) => panic!("no C string"),
+        Err(_) => panic!("a name must not contain a NUL byte"),
     }
 }

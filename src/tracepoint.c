@@ -105,12 +105,12 @@ int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 	const char *event = event_of(name);
 
 	if (is_of_syscall(event)) {
-		pr_err("%s: %s is an event of one system call; use syscall!(\"%s\")\n",
+		pr_err("%s: event %s has no tracepoint of its own; use syscall!(\"%s\")\n",
 		       THIS_MODULE->name, name, strchr(event + strlen("sys_"), '_') + 1);
 		return -ENOENT;
 	}
 	if (kprobes_tracepoint_exists(name, NULL) && !is_in_system(name)) {
-		pr_err("%s: the tracepoint of %s is in another system\n", THIS_MODULE->name, name);
+		pr_err("%s: tracepoint %s belongs to another system\n", THIS_MODULE->name, name);
 		return -ENOENT;
 	}
 	guard(mutex)(&lock);

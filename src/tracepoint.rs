@@ -28,7 +28,7 @@ probe::kind! {
         const {
             assert!(
                 H::Args::COUNT <= 5,
-                "a tracepoint's first five arguments at most"
+                "a handler can read at most five arguments"
             )
         };
         Plan {

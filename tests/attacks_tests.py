@@ -38,7 +38,7 @@ def run(bench, results):
     names = os.environ.get("ATTACKS", "").split()
     for name in names:
         if not any(case.is_one_of([name]) for case in attacks_cases.cases()):
-            results.add(False, f"attacks: there is no case {name}")
+            results.add(False, f"attacks: unknown case {name}")
     bench.build("tests/attacks")
     bench.build("tests/stress")
     together(bench, results, "all", names)
@@ -47,4 +47,4 @@ def run(bench, results):
         if case.outcome == "stopped" or bench.has("DEBUG_ATOMIC_SLEEP"):
             alone(bench, results, case)
         else:
-            results.say(f"# attacks: {case.name} left out, this kernel does not look")
+            results.say(f"# attacks: {case.name} skipped: the kernel has no DEBUG_ATOMIC_SLEEP")

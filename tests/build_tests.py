@@ -103,7 +103,7 @@ def run(bench, results):
                     f"not built: {sorted(wanted - steps)}"
                 )
                 again = build(folder, tree)
-                assert not again, f"a second time: {sorted(again)}"
+                assert not again, f"rebuilt without a change: {sorted(again)}"
 
             return test
 
@@ -137,33 +137,33 @@ def run(bench, results):
             assert files() == before, files() ^ before
             assert len(made) > len(before) + 40
 
-        results.run("build: against headers only", headers_only)
+        results.run("build: the kernel's headers are enough", headers_only)
         for what, test in {
             "nothing is rebuilt without a change": rebuilds(lambda: None),
-            "the bindings' generated file is removed": rebuilds(
+            "removed bindings are generated again": rebuilds(
                 remove("kprobes/bindings_generated.rs"),
                 {"BINDGEN bindings_generated.rs"}, LIBRARY, MODULE, LINK),
-            "a file of the library changes": rebuilds(
+            "a change of a library file rebuilds its users": rebuilds(
                 edit("src/args.rs"), LIBRARY, MODULE, LINK),
-            "a file of the module changes": rebuilds(
+            "a change of a module file rebuilds the module": rebuilds(
                 edit("rust_kprobe/report.rs"), MODULE, LINK),
-            "the header for bindgen changes": rebuilds(
+            "a change of bindgen's header rebuilds the library": rebuilds(
                 edit("src/bindings/probe.h"),
                 {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, MODULE, LINK),
-            "a helper in C changes": rebuilds(
+            "a change of a C helper rebuilds the helper": rebuilds(
                 edit("src/probe/arming.c"), {"CC arming.o", "AR helpers.a"}, LINK),
-            "the kernel crate changes, as with another rustc": rebuilds(
+            "a change of the kernel crate rebuilds all Rust": rebuilds(
                 touch("rust/libkernel.rmeta"), LIBRARY, MODULE, LINK),
-            "the kernel's configuration changes": rebuilds(
+            "a change of the kernel's configuration rebuilds all": rebuilds(
                 touch("include/generated/autoconf.h"),
                 {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, MODULE, LINK),
-            "the module reads fields of structs": rebuilds(read_fields, FIELDS, MODULE, LINK),
-            "the header of its structs changes": rebuilds(edit("own.h"), FIELDS, MODULE, LINK),
-            "a file of the module changes that may read fields": rebuilds(
+            "use of struct fields generates types": rebuilds(read_fields, FIELDS, MODULE, LINK),
+            "a header's change regenerates types": rebuilds(edit("own.h"), FIELDS, MODULE, LINK),
+            "a change of the module regenerates types": rebuilds(
                 edit("rust_kprobe/report.rs"), FIELDS, MODULE, LINK),
-            "the configuration changes, with the structs": rebuilds(
+            "a change of the configuration regenerates types": rebuilds(
                 touch("include/generated/autoconf.h"),
                 {"BINDGEN bindings_generated.rs"}, HELPERS, LIBRARY, FIELDS, MODULE, LINK),
         }.items():
             results.run(f"build: {what}", test)
-        results.run("build: make clean leaves nothing", clean)
+        results.run("build: make clean removes all that was built", clean)

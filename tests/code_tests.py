@@ -85,13 +85,13 @@ def run(bench, results):
     wanted = ("3hit3hit", "3hit6missed", "3hit16hit_in_interrupt", "6record4skip", HANDLER,
               "kprobes_preempt_schedule")
     results.add(all(any(part in name for name in path) for part in wanted),
-                "code: the functions of the path were found", sorted(path))
+                "code: the functions of a hit's path are found", sorted(path))
     outside = sorted(name for name, section in path.items() if section != SECTION)
-    results.add(not outside, "code: all that runs outside of the guard refuses kprobes", outside)
+    results.add(not outside, "code: functions outside of the guard refuse kprobes", outside)
     end = functions(END)
     results.add(len(end) > 1 and set(end.values()) == {SECTION},
-                "code: what unregisters leaked probes refuses kprobes", sorted(end.items()))
+                "code: functions that unregister leaked probes refuse kprobes", sorted(end.items()))
     others = [f"{name} calls {call}" for name, lines in bodies().items() if name in path
               for call in sorted(calls(name, lines))
               if call not in path and call != name and not ALLOWED.fullmatch(call)]
-    results.add(not others, "code: it calls nothing else outside of the guard", others)
+    results.add(not others, "code: a hit calls no other function outside of the guard", others)

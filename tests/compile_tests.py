@@ -11,10 +11,10 @@ FOLDERS = {
     ".": "rust_kprobe.ko",
     "samples": "the samples",
     "tests/kunit": "the KUnit suites",
-    "tests/stress": "the stress",
+    "tests/stress": "the stress tests",
     "tests/attacks": "the attacks",
-    "tests/consumer": "a module of somebody else's",
-    "bench": "the bench",
+    "tests/consumer": "a module outside of the project",
+    "bench": "the benchmarks",
 }
 
 
@@ -24,10 +24,10 @@ def run(bench, results):
         clone(folder)
         for place, what in FOLDERS.items():
             if place == "tests/kunit" and not bench.has("KUNIT"):
-                results.say(f"# compile: {what} left out, this kernel has no KUNIT")
+                results.say(f"# compile: {what} skipped: the kernel has no KUNIT")
                 continue
             if place == "bench" and not bench.native:
-                results.say(f"# compile: {what} left out, its peers in C are for another CPU")
+                results.say(f"# compile: {what} skipped: its C code is for another architecture")
                 continue
             build = bench.make(folder / place, KPROBES=str(folder))
             made = list((folder / place).glob("*.ko"))
@@ -36,6 +36,6 @@ def run(bench, results):
             warnings = [line for line in warnings if not line.startswith("  warning  ")]
             results.add(
                 build.returncode == 0 and made and not warnings,
-                f"compile: {what}, without a warning",
+                f"compile: {what} without a warning",
                 warnings[:20] or build.stdout.splitlines()[-20:],
             )

@@ -46,7 +46,7 @@ def places(folder):
     clone(spaced)
     (folder / "file").write_text("")
     for reason, env in (
-        ("a folder whose name has a space", {"cwd": spaced}),
+        ("does not support a space in a folder name", {"cwd": spaced}),
         ("cannot be written", {"XDG_CACHE_HOME": str(folder / "file/cache")}),
         ("neither HOME nor XDG_CACHE_HOME is set", {"HOME": None, "XDG_CACHE_HOME": None}),
         ("not an absolute path", {"XDG_CACHE_HOME": "cache"}),
@@ -77,15 +77,15 @@ def without_root(folder):
     assert found.returncode == 0 and "MISSING" not in found.stdout, found.stdout
     found = doctor(KERNEL="stock", **put(folder, unshare="exit 1"))
     assert found.returncode != 0, found.stdout
-    for text in ("MISSING  this machine does not let", "or allow user namespaces"):
+    for text in ("cannot mount anything on this machine", "or allow user namespaces by"):
         assert text in found.stdout, found.stdout
 
 
 def run(bench, results):
     for what, test in {
-        "it changes nothing": changes_nothing,
-        "places where nothing works": places,
-        "what a user who is not root needs": without_root,
+        "make doctor changes nothing": changes_nothing,
+        "unusable folders are reported": places,
+        "missing permissions to mount are reported": without_root,
     }.items():
         with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
             results.run(f"doctor: {what}", lambda: test(Path(name)))
@@ -125,7 +125,7 @@ def run(bench, results):
                 fresh()
                 break_it()
                 found = doctor(f"KDIR={tree}", **env)
-                assert found.returncode, f"it found nothing:\n{found.stdout}"
+                assert found.returncode, f"no problem was reported:\n{found.stdout}"
                 for word in words:
                     assert word in found.stdout, f"no {word!r} in:\n{found.stdout}"
                 # A build stops there, before it makes anything.
@@ -134,27 +134,27 @@ def run(bench, results):
                 assert "RUSTC" not in build.stdout, build.stdout
             return test
 
-        results.run("doctor: a good kernel is good", good)
+        results.run("doctor: a suitable kernel passes", good)
         for what, test in {
-            "a folder without a kernel": finds(
-                lambda: (tree / "Makefile").unlink(), "no kernel build folder", "KDIR is"),
-            "a kernel without Rust": finds(
+            "a folder without a kernel is reported": finds(
+                lambda: (tree / "Makefile").unlink(), "not a kernel build folder", "set KDIR to"),
+            "a kernel without Rust is reported": finds(
                 lambda: option("RUST", None), "CONFIG_RUST is off", "make run"),
-            "a kernel that does not count preemption": finds(
+            "a kernel without PREEMPT_COUNT is reported": finds(
                 lambda: option("PREEMPT_COUNT", None), "CONFIG_PREEMPT_COUNT is off",
                 "CONFIG_PREEMPT_LAZY"),
-            "another rustc": finds(
+            "a different rustc is reported": finds(
                 lambda: option("RUSTC_VERSION_TEXT", '"rustc 1.85.0 (4d91de4e4 2025-02-17)"'),
-                "the kernel was built by 'rustc 1.85.0", "rustup toolchain install 1.85.0"),
-            "rustup without a default toolchain": finds(
+                "but 'rustc 1.85.0", "rustup toolchain install 1.85.0"),
+            "rustup without a toolchain is reported": finds(
                 lambda: None, "rustc does not run: error: rustup could not", "rustup default 1.",
                 **put(rustc, rustc=NO_RUSTC)),
             # As with LLVM 22.
-            "a bindgen that does not understand its libclang": finds(
-                lambda: None, "bindgen 0.71.1 cannot read", "LLVM 22 needs bindgen 0.72.1",
+            "a bindgen older than its libclang is reported": finds(
+                lambda: None, "bindgen 0.71.1 does not support", "LLVM 22 needs bindgen 0.72.1",
                 **put(bindgen, bindgen="[ $1 = --version ] && echo bindgen 0.71.1 || "
                                        "echo 'pub struct S { pub _address: u8 }'")),
-            "no libclang": finds(
+            "a missing libclang is reported": finds(
                 lambda: None, "bindgen finds no libclang", "LIBCLANG_PATH",
                 LIBCLANG_PATH="/nonexistent"),
         }.items():

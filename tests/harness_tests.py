@@ -12,7 +12,7 @@ LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
 def fails(bench, command, *problems, log=None, limit=60, **options):
     """The guest's run is a failure for these reasons, and the report shows them."""
     outcome = bench.run(["/bin/bash", "-c", command], limit=limit, **options)
-    assert not outcome.ok, "it was not reported as failure"
+    assert not outcome.ok, "no fault was reported"
     report = io.StringIO()
     outcome.report(report)
     for problem in problems:
@@ -30,16 +30,16 @@ def run(bench, results):
 
     cases = {
         "a panic": ("echo PANIC >" + LKDTM, "end markers", {"log": "Kernel panic"}),
-        "a warning": ("echo WARNING >" + LKDTM, "the kernel complained", {"log": "WARNING:"}),
-        "an oops": ("echo EXCEPTION >" + LKDTM, "the kernel complained", {"log": "Oops"}),
+        "a warning": ("echo WARNING >" + LKDTM, "kernel fault: ", {"log": "WARNING:"}),
+        "an oops": ("echo EXCEPTION >" + LKDTM, "kernel fault: ", {"log": "Oops"}),
         "a hang": ("echo before; sleep 1000", "the guest hung", {"log": "before", "limit": 3}),
         "a failing command": ("echo before; exit 7", "failed with status 7", {"log": "before"}),
-        "a guest that vanishes": ("echo o >/proc/sysrq-trigger; sleep 60", "0 end markers", {}),
+        "a guest that powers off": ("echo o >/proc/sysrq-trigger; sleep 60", "0 end markers", {}),
     }
-    results.run("harness: a good run is good", good)
+    results.run("harness: a run without a fault succeeds", good)
     for name, (command, problem, more) in cases.items():
         results.run(
-            f"harness: {name} is a failure", lambda: fails(bench, command, problem, **more)
+            f"harness: {name} fails the run", lambda: fails(bench, command, problem, **more)
         )
 
 
@@ -53,13 +53,13 @@ def leaks(bench, results):
     bench.build("tests/stress")
     leak = f"insmod tests/stress/stress.ko && python3 -c {shlex.quote(LEAK)}"
     results.run(
-        "leaks: each one is counted",
+        "leaks: each leak is counted",
         lambda: fails(bench, leak, "kmemleak: 10 new", log="kmemleak: unreferenced object"),
     )
     off = "echo off >/sys/kernel/debug/kmemleak"
     results.run(
-        "leaks: not to look is a failure",
-        lambda: fails(bench, off, "leak detector disabled", "kmemleak could not be asked"),
+        "leaks: a disabled kmemleak fails the run",
+        lambda: fails(bench, off, "leak detector disabled", "cannot query kmemleak"),
     )
 
 
@@ -69,12 +69,12 @@ def lockdep(bench, results):
     bench.build("tests/attacks")
     load = "insmod tests/stress/stress_beside.ko kind="
     for name, how, *problems in (
-        ("two locks taken in both orders", "order", "possible circular locking dependency"),
-        ("a lock that was not initialised", "key", "trying to register non-static key"),
-        ("lockdep turned off without a log line", "off"),
+        ("a lock order inversion", "order", "possible circular locking dependency"),
+        ("an uninitialized lock", "key", "trying to register non-static key"),
+        ("silently disabled lockdep", "off"),
     ):
         results.run(
-            f"lockdep: {name} is a failure",
+            f"lockdep: {name} fails the run",
             lambda: fails(bench, load + how, *problems, "lockdep is off at the end",
                           leaks="ignored"),
         )
@@ -85,7 +85,7 @@ def lockdep(bench, results):
         found = Results()
         found.deliberate("rcu", outcome, "kernel BUG at ")
         failed = [line for ok, line in found.lines if ok is False]
-        assert failed == ["rcu: the kernel complains of nothing before"], found.lines
+        assert failed == ["rcu: no fault precedes that line"], found.lines
         assert any("lockdep is off before" in line for _, line in found.lines), found.lines
 
-    results.run("lockdep: turned off before an intended fault is a failure", before)
+    results.run("lockdep: lockdep disabled before an intended fault fails the run", before)

@@ -39,7 +39,7 @@ class Results:
         try:
             suite(*args, self)
         except Exception:  # run the other suites anyway
-            self.add(False, f"{name}: the suite ran", traceback.format_exc().splitlines())
+            self.add(False, f"{name}: the suite completes", traceback.format_exc().splitlines())
 
     def merge(self, suite, text):
         """Adds the results of a suite that printed KTAP. The suite fails if it
@@ -52,7 +52,7 @@ class Results:
                 self.say(notes.splitlines()[0])
         planned = int(plan[1]) if plan else None
         if planned is None or planned != len(found):
-            self.add(False, f"{suite}: all of its tests ran", [f"{len(found)} of {planned}"])
+            self.add(False, f"{suite}: every planned test ran", [f"{len(found)} of {planned}"])
 
     def verdict(self, suite, outcome, tells=False):
         """Adds the verdict on a guest. `tells` is for one whose command failed
@@ -60,7 +60,7 @@ class Results:
         problems = outcome.problems
         if tells:
             problems = [p for p in problems if "command failed with status 1" not in p]
-        self.add(not problems, f"{suite}: the kernel has nothing to complain of", problems)
+        self.add(not problems, f"{suite}: the kernel logs no fault", problems)
         if not outcome.ok:
             report = io.StringIO()
             outcome.report(report)
@@ -74,13 +74,13 @@ class Results:
         that it was on until then, the guest's program checks (check_lockdep)."""
         console = outcome.console
         found = re.search(wanted, console)
-        self.add(bool(found) and then in console[found.start():], f"{name}: the log has it",
-                 console.splitlines()[-40:])
+        self.add(bool(found) and then in console[found.start():],
+                 f"{name}: the log has the expected line", console.splitlines()[-40:])
         end = console.rfind("\n", 0, found.start()) + 1 if found else len(console)
         before = verdict.faults(console[:end])
-        self.add(not before, f"{name}: the kernel complains of nothing before", before)
+        self.add(not before, f"{name}: no fault precedes that line", before)
         damage = [line for line in verdict.faults(console) if DAMAGE.search(line)]
-        self.add(not damage, f"{name}: memory is whole", damage)
+        self.add(not damage, f"{name}: memory is not corrupted", damage)
 
 
 class Ktap:

@@ -21,7 +21,7 @@ def run(bench, results):
                 notes = []
             elif "speed: " not in line and not line.lstrip().startswith(("1..", "KTAP")):
                 notes.append(line.strip())
-        results.add(found == planned, f"{suite}: all of its cases ran", [f"{found} of {planned}"])
+        results.add(found == planned, f"{suite}: every planned case ran", [f"{found} of {planned}"])
         total += found
-    results.add(total > 0, "kunit: the suites ran")
+    results.add(total > 0, "kunit: the suites complete")
     results.verdict("kunit", outcome)

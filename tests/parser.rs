@@ -27,7 +27,7 @@ fn refuses(text: &[u8], column: usize, reason: &str) {
 }
 
 #[test]
-fn accepts_what_tracefs_users_write() {
+fn definitions_in_tracefs_syntax_are_accepted() {
     accepts("p f", "p f");
     accepts("p:open do_sys_openat2", "p:open do_sys_openat2");
     accepts("r:opened\tdo_sys_openat2", "r:opened do_sys_openat2");
@@ -58,7 +58,7 @@ fn accepts_what_tracefs_users_write() {
 
 /// Like `snprintf(buf, 64, "%c_%s_%ld", ...)` and `sanitize_event_name()`.
 #[test]
-fn makes_the_names_of_tracefs() {
+fn default_names_are_those_of_tracefs() {
     let name = |text: &str| parse(text.as_bytes()).expect(text).name().to_string();
     let x = |n| "x".repeat(n);
     assert_eq!(name("p:x f"), "x");
@@ -73,28 +73,28 @@ fn makes_the_names_of_tracefs() {
 }
 
 #[test]
-fn refuses_what_is_no_definition() {
+fn invalid_definitions_are_refused() {
     refuses(b"", 1, "no definition");
-    refuses(b"x f", 1, "begins with p or r");
-    refuses(b"P f", 1, "begins with p or r");
-    refuses(b"\xff\xfe", 1, "begins with p or r");
+    refuses(b"x f", 1, "must begin with p or r");
+    refuses(b"P f", 1, "must begin with p or r");
+    refuses(b"\xff\xfe", 1, "must begin with p or r");
     refuses(b"p", 2, "no symbol");
     refuses(b"p:x", 4, "no symbol");
-    refuses(b"pf", 2, "must follow");
-    refuses(b"r8w:x f", 3, "only MODULE:SYMBOL");
-    refuses(b"rw8 m:f", 3, "must follow");
-    refuses(b"p f g", 5, "nothing may follow");
-    refuses(b"p f $retval:u8", 5, "nothing may follow");
+    refuses(b"pf", 2, "expected");
+    refuses(b"r8w:x f", 3, "needs MODULE:SYMBOL");
+    refuses(b"rw8 m:f", 3, "expected");
+    refuses(b"p f g", 5, "unexpected text");
+    refuses(b"p f $retval:u8", 5, "unexpected text");
     refuses(b"r f g", 5, "only $retval:TYPE");
     refuses(b"r f $retval", 5, "only $retval:TYPE");
     for of in ["", "u", "u7", "s128", "x64x", "int", "Bool", "é"] {
         refuses(format!("r f $retval:{of}").as_bytes(), 13, "a type is");
     }
-    refuses(b"r f $retval:u8 g", 16, "nothing may follow");
+    refuses(b"r f $retval:u8 g", 16, "unexpected text");
 }
 
 #[test]
-fn refuses_bad_numbers() {
+fn invalid_numbers_are_refused() {
     refuses(b"p4 f", 2, "only r");
     refuses(b"r0 f", 2, "1 to 4096");
     refuses(b"r4097 f", 2, "1 to 4096");
@@ -105,15 +105,15 @@ fn refuses_bad_numbers() {
     refuses(b"p f+4294967296", 5, "number of bytes");
     refuses(b"p f+-1", 5, "number of bytes");
     refuses(b"p f++1", 5, "number of bytes");
-    refuses(b"p f+1+2", 6, "not a character");
+    refuses(b"p f+1+2", 6, "invalid character");
     // tracefs reads these as 12 and 8.
-    refuses(b"p f+014", 5, "must not begin with 0");
-    refuses(b"r010 f", 2, "must not begin with 0");
-    refuses(b"p f+00", 5, "must not begin with 0");
-    refuses(b"p f+09", 5, "must not begin with 0");
-    refuses(b"r01 f", 2, "must not begin with 0");
-    refuses(b"r f+014", 5, "must not begin with 0");
-    refuses(b"p:x 0x10+4", 9, "no offset");
+    refuses(b"p f+014", 5, "octal");
+    refuses(b"r010 f", 2, "octal");
+    refuses(b"p f+00", 5, "octal");
+    refuses(b"p f+09", 5, "octal");
+    refuses(b"r01 f", 2, "octal");
+    refuses(b"r f+014", 5, "octal");
+    refuses(b"p:x 0x10+4", 9, "offset");
     refuses(b"p 0x10", 3, "needs a name");
     for address in "9f 10 0x 0xg 0x1f.0 0x1:f 0x10000000000000000".split(' ') {
         refuses(format!("p:x {address}").as_bytes(), 5, "0x and up to 16");
@@ -121,7 +121,7 @@ fn refuses_bad_numbers() {
 }
 
 #[test]
-fn refuses_bad_names() {
+fn invalid_names_are_refused() {
     refuses(b"p: f", 3, "no name");
     refuses(b"p:1a f", 3, "digit");
     refuses(b"p:a-b f", 4, "letters");
@@ -131,20 +131,20 @@ fn refuses_bad_names() {
 }
 
 #[test]
-fn refuses_bad_symbols() {
-    refuses(b"p f/g", 4, "not a character");
-    refuses(b"p f\xff", 4, "not a character");
-    refuses(b"p f\x00", 4, "not a character");
-    refuses(b"p :f", 3, "between");
-    refuses(b"p m:", 4, "between");
-    refuses(b"p a:b:c", 4, "between");
+fn invalid_symbols_are_refused() {
+    refuses(b"p f/g", 4, "invalid character");
+    refuses(b"p f\xff", 4, "invalid character");
+    refuses(b"p f\x00", 4, "invalid character");
+    refuses(b"p :f", 3, "separate");
+    refuses(b"p m:", 4, "separate");
+    refuses(b"p a:b:c", 4, "separate");
     let long = format!("p {}", "x".repeat(MAX_SYMBOL + 1));
     refuses(long.as_bytes(), 3, "511");
     assert!(parse(format!("p {}", "x".repeat(MAX_SYMBOL)).as_bytes()).is_ok());
 }
 
 #[test]
-fn splits_at_semicolons_and_newlines() {
+fn definitions_are_split_at_semicolons_and_newlines() {
     assert!(split(b" p f ;r g\n,p h ").eq([&b"p f"[..], b"r g", b"p h"]));
     assert_eq!(split(b"").count(), 0);
     assert_eq!(split(b" ;\n, ;").count(), 0);
@@ -152,7 +152,7 @@ fn splits_at_semicolons_and_newlines() {
 }
 
 #[test]
-fn finds_two_of_one_name() {
+fn duplicate_names_are_found() {
     let same = Err(Mistake {
         column: 1,
         reason: "an earlier definition has the same name",
@@ -177,7 +177,7 @@ fn finds_two_of_one_name() {
 }
 
 #[test]
-fn an_entry_probe_is_not_beside_a_kprobe() {
+fn a_function_with_a_kprobe_has_no_entry_probe() {
     let text = b"p f; p m:f; p g; r g; p h; p h+4; p:other f+0; p:i m:i; r i";
     let all: Vec<_> = split(text).map(|one| parse(one).unwrap()).collect();
     let may = all.iter().filter(|one| one.may_be_at_entry(&all));
@@ -190,7 +190,7 @@ fn name(symbol: &[u8]) -> Option<String> {
 }
 
 #[test]
-fn prints_the_paths_of_rust_functions() {
+fn mangled_rust_names_are_demangled() {
     for (symbol, path) in [
         ("_RNvNtCs1EKtwoKEMO2_6kernel12module_param13PARAM_OPS_U16",
          "kernel::module_param::PARAM_OPS_U16"),

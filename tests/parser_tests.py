@@ -20,15 +20,15 @@ def run(bench, results):
     for name, verdict in found:
         results.add(verdict == "ok", f"parser: {name.replace('_', ' ')}")
     if not found or (tests.returncode != 0) != any(v != "ok" for _, v in found):
-        results.add(False, "parser: its tests ran", tests.stdout.splitlines()[-20:])
+        results.add(False, "parser: the tests complete", tests.stdout.splitlines()[-20:])
 
 
 def fuzz(bench, results):
     fuzzed = output(["tests/fuzz/run", str(RUNS)])
     done = re.search(r"number_of_executed_units: (\d+)", fuzzed.stdout)
     results.add(fuzzed.returncode == 0 and done is not None and int(done[1]) >= RUNS,
-                f"fuzz: the parser takes {RUNS} inputs as the grammar says",
+                f"fuzz: the parser handles {RUNS} random inputs as the grammar requires",
                 fuzzed.stdout.splitlines()[-40:])
     mistakes = output(["tests/fuzz/mistakes"])
-    results.add(mistakes.returncode == 0, "fuzz: each mistake that is put into the parser is found",
+    results.add(mistakes.returncode == 0, "fuzz: each bug inserted into the parser is found",
                 mistakes.stdout.splitlines()[-40:])

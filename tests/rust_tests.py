@@ -125,9 +125,9 @@ def must_not_compile(bench, results):
                                              f" --> {unlinkable.name}:1:1\n")
     for source in sources:
         got = messages[source.stem]
-        title = f"compile_fail: {source.stem.replace('_', ' ')}"
+        title = f"compile_fail: errors in {source.name} are as marked"
         if got is None:
-            results.add(False, title, ["it was not compiled at all"])
+            results.add(False, title, ["it was not compiled"])
         else:
             wrong = at_their_lines(got, source)
             if got and not errors(got, source.stem):
@@ -171,14 +171,14 @@ def confirmed(results):
                            compiler], folder)
 
         made = build(LAYOUT)
-        results.add(made.returncode == 0, "fields: a compiler that confirms",
+        results.add(made.returncode == 0, "fields: a matching struct layout is accepted",
                     made.stdout.splitlines())
         for what, change in OTHERWISE.items():
             (folder / "m_fields.rs").unlink(missing_ok=True)
             made = build(LAYOUT.replace(*change))
-            results.add(made.returncode != 0 and "does not confirm" in made.stdout
+            results.add(made.returncode != 0 and "layout differs from" in made.stdout
                         and not (folder / "m_fields.rs").exists(),
-                        f"fields: {what} that the compiler does not confirm",
+                        f"fields: {what} that differs in the compiler is refused",
                         made.stdout.splitlines())
 
 
@@ -214,14 +214,14 @@ def documentation(bench, results):
         messages = compile_each(bench, folder, [f"example{n}" for n in range(len(found))])
     for number, (place, _) in enumerate(found):
         got = messages[f"example{number}"]
-        results.add(got == "", f"doc: the example at {place}", (got or "").splitlines()[:30])
-    results.add(len(found) >= 4, "doc: there are examples")
+        results.add(got == "", f"doc: example {place} compiles", (got or "").splitlines()[:30])
+    results.add(len(found) >= 4, "doc: the documentation has examples")
 
 
 def consumer(bench, results):
     with elsewhere(*CONSUMER) as folder:
         build = bench.make(folder, KPROBES=str(ROOT))
-        results.add(build.returncode == 0, "consumer: it builds outside of this folder",
+        results.add(build.returncode == 0, "consumer: a module outside of the project is built",
                     build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
@@ -234,10 +234,10 @@ def consumer(bench, results):
     def said(name, line):
         results.add(lines.count(line) == 1, f"consumer: {name}", [f"no {line!r} in:", *lines])
 
-    said("a probe at an offset", "consumer: mkdir is inside")
-    said("a tracepoint, and a field of a struct",
+    said("a probe at an offset is hit", "consumer: mkdir is inside")
+    said("a tracepoint reads a field of a struct",
          "consumer: consumer sends signal 10, to itself: true")
-    said("a system call's argument in user memory", "consumer: consumer becomes /bin/mkdir")
+    said("an argument in user memory is read", "consumer: consumer becomes /bin/mkdir")
     results.verdict("consumer", outcome)
 
 
@@ -247,7 +247,7 @@ def links(bench, results):
     with elsewhere(*CONSUMER) as folder:
         build = bench.make(folder, "modules", KPROBES=str(ROOT), KPROBES_DOC="1")
         results.add(build.returncode == 0 and "warning" not in build.stdout,
-                    "doc: it builds without a warning", build.stdout.splitlines()[-20:])
+                    "doc: rustdoc builds without a warning", build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
         doc = folder / "kprobes/doc"
@@ -262,7 +262,7 @@ def links(bench, results):
                  if re.match(r"(\w+/)*(struct|enum|trait|macro|fn|type|constant)\.", link)}
         samples = {f"samples/{path.stem}/index.html" for path in (ROOT / "samples").glob("*.rs")}
         missing = (items | samples) - led
-        results.add(not missing and len(items) > 30, "doc: the guide leads to each item and sample",
+        results.add(not missing and len(items) > 30, "doc: the guide links every item and sample",
                     sorted(missing))
 
 
@@ -289,10 +289,10 @@ def editor(bench):
 def run(bench, results):
     consumer(bench, results)
     if not bench.own:
-        results.say("# rust: only the consumer; the rest says the same for every kernel")
+        results.say("# rust: only the consumer; the other tests do not depend on the kernel")
         return
     must_not_compile(bench, results)
     confirmed(results)
     documentation(bench, results)
     links(bench, results)
-    results.run("editor: rust-project.json has a module elsewhere", lambda: editor(bench))
+    results.run("editor: rust-project.json covers a module elsewhere", lambda: editor(bench))

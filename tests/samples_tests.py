@@ -58,10 +58,10 @@ def run(bench, results):
     for name in names():
         said = logs.get(name)
         if said is None:
-            results.add(False, f"sample: {name}", ["it did not run"])
+            results.add(False, f"sample: {name} runs", ["no output"])
             continue
         notes = compare(name, said.splitlines())
-        results.add(not notes, f"sample: {name}", notes)
+        results.add(not notes, f"sample: {name} logs what {name}.log has", notes)
     if not kernels.is_debug(bench.kdir):
         bench.ktap(results, "bpftrace", "samples_bpftrace.py", limit=300)
     results.verdict("sample", outcome)

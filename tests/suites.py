@@ -43,7 +43,7 @@ def own(otherwise):
 
 
 ANY = Needs(lambda bench: True, "")
-ONCE = own("it needs no guest; the workbench kernel's run has it")
+ONCE = own("it does not depend on the kernel")
 
 
 @dataclass(frozen=True)
@@ -63,41 +63,41 @@ SUITES = {suite.name: suite for suite in (
     Suite("commands", ONCE),
     Suite("attacks", Needs(
         lambda bench: bench.native,
-        "its places and errnos are those of this machine's architecture")),
+        "it expects addresses and errnos of this machine's architecture")),
     Suite("selftests", Needs(
         lambda bench: (Path(bench.kdir) / "source/tools/testing/selftests/ftrace").exists()
         and bench.has("HIST_TRIGGERS") and not kernels.is_debug(bench.kdir),
-        "it needs the kernel's source, CONFIG_HIST_TRIGGERS, and a kernel that is not slow"),
+        "it needs the kernel's source and CONFIG_HIST_TRIGGERS, without debugging"),
           program("selftests", "selftests.py", "{kdir}/source", limit=600,
                   folders=("tests/selftests",))),
     Suite("fuzz", ONCE, parser_tests.fuzz),
-    Suite("stress4", own("two CPUs, emulated in turn, will do"), stress_tests.on(4)),
+    Suite("stress4", own("two emulated CPUs are enough for this kernel"), stress_tests.on(4)),
     Suite("stress", ANY, stress_tests.on(2)),
-    Suite("faults", option("FAILSLAB", "this kernel lets no allocation fail; KERNEL=debug can"),
+    Suite("faults", option("FAILSLAB", "no CONFIG_FAILSLAB; use KERNEL=debug"),
           program("faults", "faults.py", folders=("tests/stress",), limit=200)),
-    Suite("events", option("EVENT_TRACING", "this kernel has no trace events")),
+    Suite("events", option("EVENT_TRACING", "no CONFIG_EVENT_TRACING")),
     Suite("samples"),
     Suite("module", ANY, program("module", "module.py", limit=300)),
     Suite("rust"),
     Suite("compile"),
     Suite("build", ONCE),
-    Suite("bench", own("what a hit costs is measured on the workbench kernel")),
-    Suite("kunit", option("KUNIT", "this kernel has no KUnit; the samples have each kind")),
+    Suite("bench", own("costs are measured on the workbench kernel")),
+    Suite("kunit", option("KUNIT", "no CONFIG_KUNIT")),
     Suite("code", Needs(
         lambda bench: bench.native and kernels.HOST == "amd64" and bench.has("KUNIT"),
-        "it reads the code of amd64 in the module with the KUnit suites")),
-    Suite("harness", option("LKDTM", "this kernel has no LKDTM to go wrong with")),
-    Suite("leaks", option("DEBUG_KMEMLEAK", "this kernel has no kmemleak; KERNEL=debug has"),
+        "it needs amd64 and CONFIG_KUNIT")),
+    Suite("harness", option("LKDTM", "no CONFIG_LKDTM")),
+    Suite("leaks", option("DEBUG_KMEMLEAK", "no CONFIG_DEBUG_KMEMLEAK; use KERNEL=debug"),
           harness_tests.leaks),
-    Suite("lockdep", option("PROVE_LOCKING", "this kernel has no lockdep; KERNEL=debug has"),
+    Suite("lockdep", option("PROVE_LOCKING", "no CONFIG_PROVE_LOCKING; use KERNEL=debug"),
           harness_tests.lockdep),
     Suite("races", ANY, stress_tests.races),
-    Suite("intruder", own("it takes a probe by ftrace, and a warning of the workbench kernel's"),
+    Suite("intruder", own("it expects warnings of the workbench kernel"),
           stress_tests.intruder),
     # kmemleak answers in debugfs, which a kernel in lockdown closes.
     Suite("lockdown", Needs(
         lambda bench: kernels.is_debug(bench.kdir),
-        "it needs the key that signs modules; KERNEL=debug has it"),
+        "it needs the module signing key; use KERNEL=debug"),
           program("lockdown", "lockdown.py", "{kdir}", folders=(".", "tests/events"), limit=120,
                   leaks="ignored")),
     Suite("virtme", Needs(
@@ -106,7 +106,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("functions"),
     Suite("troubleshooting", Needs(
         lambda bench: bench.own and kernels.HOST == "amd64" and not kernels.is_debug(bench.kdir),
-        "the page shows the workbench kernel for amd64; others inline other functions")),
+        "the page shows the workbench kernel for amd64")),
     Suite("doctor", ONCE),
     Suite("parser", ONCE),
 )}

@@ -57,6 +57,6 @@ def run(bench, results):
             if [plain(line, here) for line in wanted] != [plain(line, there) for line in got]:
                 wrong += [f"$ {command}", *(f"wanted: {line}" for line in wanted),
                           *(f"got:    {line}" for line in got[:10])]
-        results.add(not wrong, f"troubleshooting: {place}, {heading}", wrong)
-    results.add(len(page) >= 15, "troubleshooting: the page has its commands")
+        results.add(not wrong, f"troubleshooting: block {place}, {heading}, prints as shown", wrong)
+    results.add(len(page) >= 15, "troubleshooting: the page has at least 15 blocks")
     results.verdict("troubleshooting", outcome)

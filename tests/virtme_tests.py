@@ -28,5 +28,5 @@ def run(bench, results):
                    timeout=180, env={**os.environ, "KDIR": bench.kdir, "PATH": path})
     end = guest.stdout.splitlines()[-30:]
     for line in WANTED:
-        results.add(line in guest.stdout, f"virtme: {line}", end)
-    results.add(guest.returncode == 0, "virtme: the commands succeed", end)
+        results.add(line in guest.stdout, f"virtme: the log has {line!r}", end)
+    results.add(guest.returncode == 0, "virtme: the README's commands succeed", end)

@@ -28,7 +28,7 @@ class Bench:
         found = subprocess.run([ROOT / "scripts/kdir"], env=env, stdout=subprocess.PIPE, text=True)
         if found.returncode != 0:
             # It said itself what is wrong.
-            sys.exit(f"error: scripts/kdir ended with {found.returncode}: no test was run")
+            sys.exit(f"error: scripts/kdir failed with {found.returncode}; no test was run")
         self.kdir = found.stdout.strip()
         self.stock = kernels.is_stock(self.kdir)
         # Whether it is of this machine's architecture.

@@ -16,8 +16,8 @@ use crate::common::*;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the key of a map",
     label = "not a key",
-    note = "integers, `bool`, `Error`, `Comm`, `Address`, `Stack`, pointers, and tuples and arrays \
-            of these are keys; `kprobes::key!` declares a struct that is one"
+    note = "keys are integers, `bool`, `Error`, `Comm`, `Address`, `Stack`, pointers, and tuples \
+            and arrays of these; `kprobes::key!` declares a struct as a key"
 )]
 pub trait Key: Copy + Send + Sync + Show + 'static {
     /// The words of this key.

@@ -390,7 +390,7 @@ where
             })?;
         }
         match form {
-            Form::Text => writeln!(out, "{} missed in all", self.missed()),
+            Form::Text => writeln!(out, "{} missed in total", self.missed()),
             Form::Json => Ok(()),
         }
     }

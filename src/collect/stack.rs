@@ -124,7 +124,7 @@ impl<At: Place> Context<'_, At> {
     /// Context: any, NMI included.
     #[inline]
     pub fn stack<const N: usize>(&self) -> Stack<N> {
-        const { assert!(N >= 1 && N <= MAX_FRAMES, "a stack of 1 to 127 frames") };
+        const { assert!(N >= 1 && N <= MAX_FRAMES, "N must be 1 to 127") };
         let mut frames = [Address::new(0); N];
         // The callback has created the context in its stack frame.
         At::stack(self.hit, ptr::from_ref(self) as usize, &mut frames);

@@ -25,7 +25,7 @@ pub(super) fn allocate<T>(n: usize, value: impl Fn(usize) -> T) -> Result<KVVec<
     const {
         assert!(
             size_of::<T>() <= MAX_SIZE,
-            "a key and its value have at most 2040 bytes"
+            "a key and its value must not exceed 2040 bytes"
         )
     };
     // No warning, because a module may pass any capacity.

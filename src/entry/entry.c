@@ -141,8 +141,7 @@ static void __kprobes unregister_ops(void)
 {
 	if (!kprobes_entry_detach(NULL, 0))
 		return;
-	pr_emerg("%s: ftrace cannot unregister the entry probes: %s (pid %d) blocks "
-		 "until the next boot\n",
+	pr_emerg("%s: ftrace cannot unregister the entry probes; %s (pid %d) blocks until reboot\n",
 		 THIS_MODULE->name, current->comm, task_pid_nr(current));
 	kprobes_block_forever();
 }

@@ -211,7 +211,7 @@ impl<const NAMES: usize, const LINE: usize, const PRINT: usize, const FIELDS: us
         // The sum itself could overflow.
         assert!(
             D::Fields::SIZE <= MAX_SIZE && D::Fields::MAX_TAIL <= MAX_SIZE - D::Fields::SIZE,
-            "trace_event!: a record is at most 2048 bytes large"
+            "trace_event!: a record must not exceed 2048 bytes"
         );
         // The last one stays empty.
         //

@@ -82,8 +82,8 @@ static void put(struct kprobes_binding *binding)
 	ret = arm(binding, false);
 	/* Harmless: the handler finds no listener. Dropping the probe disarms it. */
 	if (ret)
-		pr_warn("%s: a probe without listeners stays armed: error %d\n",
-			THIS_MODULE->name, ret);
+		pr_warn("%s: cannot disarm the probe of an event without listeners: %pe\n",
+			THIS_MODULE->name, ERR_PTR(ret));
 }
 
 static void put_all(struct kprobes_event *event)
@@ -112,8 +112,8 @@ static int get_all(struct kprobes_event *event, bool trigger)
 				put_all(event);
 			return ret;
 		}
-		pr_warn("%s: a probe of the event %s:%s cannot be armed for a trigger: error %d\n",
-			THIS_MODULE->name, event->system, event->name, ret);
+		pr_warn("%s: cannot arm a probe of event %s:%s for a trigger: %pe\n",
+			THIS_MODULE->name, event->system, event->name, ERR_PTR(ret));
 	}
 	return 0;
 }
@@ -495,7 +495,7 @@ static int init_hook(void)
 		event->adder = NULL;
 		if (!event->is_duplicate)
 			continue;
-		pr_err("%s: there is an event %s:%s already\n", THIS_MODULE->name,
+		pr_err("%s: event %s:%s already exists\n", THIS_MODULE->name,
 		       event->system, event->name);
 		/* For the module loader, EEXIST means that the module is loaded. */
 		ret = -EBUSY;

@@ -44,9 +44,9 @@ pub enum Kind {
 /// each time, at most `MAX_TAIL`, and 0 only if `MAX_TAIL` is 0.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a trace event",
-    label = "not here",
-    note = "integers, `bool`, arrays of integers, `Str`, `Hex`, `Comm`, pointers, `Symbol`, \
-            `Errno` and `Pid` can"
+    label = "not a field type",
+    note = "use an integer, `bool`, an array of integers, `Str`, `Hex`, `Comm`, a pointer, \
+            `Symbol`, `Errno` or `Pid`"
 )]
 pub unsafe trait Field: Copy {
     #[doc(hidden)]
@@ -214,7 +214,7 @@ impl<'a, const MAX: usize> Str<'a, MAX> {
     /// Creates a string of these bytes. With `more`, it is truncated even if the bytes fit.
     #[inline(always)]
     fn new_truncated(bytes: &'a [u8], more: bool) -> Self {
-        const { assert!(MAX >= ELLIPSIS.len(), "a string of at least 3 bytes") };
+        const { assert!(MAX >= ELLIPSIS.len(), "a `Str` must have at least 3 bytes") };
         if !more && bytes.len() <= MAX {
             let len = bytes.len();
             return Self { bytes, len };

@@ -135,11 +135,11 @@ pub(super) struct Description {
 
 impl Description {
     const fn of<F: Field>() -> Self {
-        assert!(F::COUNT > 0, "trace_event!: an array of nothing");
+        assert!(F::COUNT > 0, "trace_event!: an empty array");
         // Prevents overflows in the functions below.
         assert!(
             F::COUNT <= MAX_SIZE,
-            "trace_event!: a record is at most 2048 bytes large"
+            "trace_event!: a record must not exceed 2048 bytes"
         );
         Self {
             ty: F::TYPE,
@@ -165,7 +165,7 @@ pub(super) const fn nth(mut list: List, mut n: usize) -> (Description, usize) {
         end = offset + field.size * field.count;
         list = *others;
     }
-    panic!("trace_event!: there is no such field");
+    panic!("trace_event!: no such field");
 }
 
 /// Returns the size of a record without its tail. As a C struct, it ends at a multiple of the

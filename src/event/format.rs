@@ -26,15 +26,15 @@ pub(super) const fn check_field_name(name: &str) {
         n += 1;
     }
     assert!(n > 0 && n + 1 == bytes.len());
-    assert!(n <= 255, "trace_event!: a name has at most 255 characters");
+    assert!(n <= 255, "trace_event!: a name exceeds 255 characters");
     assert!(
         !has_at(bytes, 0, b"common_"),
-        "trace_event!: names that begin with `common_` are the kernel's"
+        "trace_event!: the kernel reserves names that begin with `common_`"
     );
     // bpftrace declares a C struct with these fields.
     assert!(
         !has_at(bytes, 0, b"r#") && !is_c_keyword(bytes),
-        "trace_event!: a field cannot be called by a keyword of Rust or C"
+        "trace_event!: a field name must not be a keyword of Rust or C"
     );
 }
 
@@ -81,25 +81,25 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
     while n < from.len() {
         match from[n] {
             b':' => {
-                assert!(name == 0, "trace_event!: the name is \"SYSTEM:EVENT\"");
+                assert!(name == 0, "trace_event!: the name must be \"SYSTEM:EVENT\"");
                 name = n + 1;
                 text.push(0);
             }
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => text.push(from[n]),
-            _ => panic!("trace_event!: a name consists of letters, digits and `_`"),
+            _ => panic!("trace_event!: a name must consist of letters, digits and `_`"),
         }
         n += 1;
     }
     assert!(
         name > 1 && name < from.len(),
-        "trace_event!: the name is \"SYSTEM:EVENT\""
+        "trace_event!: the name must be \"SYSTEM:EVENT\""
     );
     let mut n = 0;
     while n < RESERVED_SYSTEMS.len() {
         let system = RESERVED_SYSTEMS[n].as_bytes();
         assert!(
             !(name == system.len() + 1 && has_at(from, 0, system)),
-            "trace_event!: the kernel has that name of a system for itself"
+            "trace_event!: the kernel reserves this system name"
         );
         n += 1;
     }
@@ -108,7 +108,7 @@ pub(super) const fn names<D: Declared>() -> (Text<256>, usize) {
         let other = RESERVED_EVENTS[n].as_bytes();
         assert!(
             !(from.len() == name + other.len() && has_at(from, name, other)),
-            "trace_event!: the kernel has that name of an event for itself"
+            "trace_event!: the kernel reserves this event name"
         );
         n += 1;
     }
@@ -145,7 +145,7 @@ pub(super) const fn line<D: Declared>() -> Text<MAX_LINE> {
         let byte = bytes[n];
         assert!(
             byte >= b' ' && byte <= b'~',
-            "trace_event!: the print format is printable ASCII"
+            "trace_event!: the print format must be printable ASCII"
         );
         n += 1;
         if byte != b'{' && byte != b'}' {
@@ -157,12 +157,12 @@ pub(super) const fn line<D: Declared>() -> Text<MAX_LINE> {
             n += 1;
             continue;
         }
-        assert!(byte == b'{', "trace_event!: a brace without its partner");
+        assert!(byte == b'{', "trace_event!: an unmatched brace");
         let mut field = 0;
         loop {
             assert!(
                 field < D::NAMES.len(),
-                "trace_event!: the print format names a field that there is not"
+                "trace_event!: the print format names an unknown field"
             );
             // `name` has a NUL where the format has the closing brace.
             let name = D::NAMES[field].as_bytes();
@@ -187,7 +187,7 @@ pub(super) const fn line<D: Declared>() -> Text<MAX_LINE> {
 const fn check_printed(printed: usize) {
     assert!(
         printed <= MAX_PRINTED,
-        "trace_event!: a line prints at most 63 fields; choose them with `as \"FORMAT\"`"
+        "trace_event!: a print format must not exceed 63 fields; add `as \"FORMAT\"`"
     );
 }
 

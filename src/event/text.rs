@@ -19,7 +19,7 @@ impl<const N: usize> Text<N> {
     pub(super) const fn push(&mut self, byte: u8) {
         assert!(
             self.len + 1 < N,
-            "trace_event!: a name has at most 255 characters, a print format 8,191"
+            "trace_event!: a name exceeds 255 characters, or a print format 8191"
         );
         self.bytes[self.len] = byte;
         self.len += 1;
@@ -38,7 +38,7 @@ impl<const N: usize> Text<N> {
         self.push(1);
         assert!(
             n < 255,
-            "trace_event!: a print format has none but the first 255 fields"
+            "trace_event!: a print format can use only the first 255 fields"
         );
         self.push(n as u8 + 1);
     }

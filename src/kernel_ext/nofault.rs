@@ -163,7 +163,7 @@ macro_rules! pointer {
 
             /// Returns a pointer to the `n`th element of an array that starts here.
             pub const fn element(self, n: usize) -> Self {
-                const { assert!(size_of::<T>() > 0, "the size of the elements is not known") };
+                const { assert!(size_of::<T>() > 0, "the elements must not be zero-sized") };
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
 
@@ -179,7 +179,7 @@ macro_rules! pointer {
                 const {
                     assert!(
                         size_of::<T>() <= MAX_SIZE,
-                        "at most 1024 bytes are read at once"
+                        "a read must not exceed 1024 bytes"
                     )
                 };
                 let mut value = MaybeUninit::<T>::uninit();
@@ -289,7 +289,7 @@ macro_rules! string {
             /// `(fault)`, as in tracefs. A `MAX` of more than 1024 does not compile.
             #[inline]
             pub fn show<const MAX: usize>(self) -> Shown<MAX> {
-                const { assert!(MAX <= MAX_SIZE, "at most 1024 bytes are shown at once") };
+                const { assert!(MAX <= MAX_SIZE, "a shown string must not exceed 1024 bytes") };
                 let mut bytes = [0; MAX];
                 let read = $space::read_str(self.0, &mut bytes).ok();
                 Shown { bytes, read }

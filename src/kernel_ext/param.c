@@ -6,6 +6,6 @@
 
 void kprobes_param_too_long(const char *name, size_t max)
 {
-	pr_err("%s: %s: the value has at most %zu characters (ENOSPC)\n",
+	pr_err("%s: %s: value exceeds %zu characters (ENOSPC)\n",
 	       THIS_MODULE->name, name, max);
 }

@@ -38,7 +38,7 @@ impl<const N: usize> PerCpuCounts<N> {
     ///
     /// Errors: `ENOMEM`; `EDEADLK` if the caller must not sleep.
     pub fn new() -> Result<Self> {
-        const { assert!(N > 0 && N <= 1024, "1 to 1024 counters") };
+        const { assert!(N > 0 && N <= 1024, "N must be 1 to 1024") };
         may_wait()?;
         // SAFETY: The alignment, to a cache line, is a power of two.
         let counts = unsafe { bindings::kprobes_alloc_percpu(N * size_of::<u64>(), 64) };

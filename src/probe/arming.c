@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Kprobes: enabling and unregistering them, and their mechanism. */
 #include <linux/cpu.h>
+#include <linux/err.h>
 #include <linux/kprobes.h>
+#include <linux/module.h>
 #include <linux/printk.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
@@ -82,8 +84,8 @@ static void __kprobes wait_for_cpus(void)
 
 static void __kprobes noinline cannot_disarm(const struct kprobe *kp, int errno)
 {
-	pr_emerg("kprobes: cannot disarm %pS (error %d): pid %d blocks until reboot\n", kp->addr,
-		 errno, current->pid);
+	pr_emerg("%s: cannot disarm %pS: %pe; pid %d blocks until reboot\n", THIS_MODULE->name,
+		 kp->addr, ERR_PTR(errno), current->pid);
 	kprobes_block_forever();
 }
 

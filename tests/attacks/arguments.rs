@@ -14,29 +14,29 @@
 // case quoted: harmless
 // says: 8 bytes
 // given: "argument=a b c =d"
-// case long: harmless
+// case longest: harmless
 // says: 65536 bytes
 // given: argument=LIMIT
-// case of_eight: harmless
+// case fits_the_limit: harmless
 // says: of up to eight: 8
 // says: not given
 // given: up_to_eight=12345678
-// case of_nine: refused ENOSPC
-// says: up_to_eight: the value has at most 8 characters \(ENOSPC\)
+// case exceeds_the_limit: refused ENOSPC
+// says: up_to_eight: value exceeds 8 characters \(ENOSPC\)
 // says: `123456789' too large for parameter `up_to_eight'
 // given: up_to_eight=123456789
-// case bytes: harmless
+// case format_specifiers: harmless
 // says: 6 bytes
 // given: argument=%s%n%p
-// case equals: harmless
+// case name_is_an_equals_sign: harmless
 // says: unknown parameter '=' ignored
 // says: not given
 // given: ==5
-// case end_equals: harmless
+// case library_parameter_quoted: harmless
 // says: unknown parameter '.*' ignored
 // says: not given
 // given: "left="=5
-// case end: harmless
+// case library_parameter: harmless
 // says: unknown parameter 'left' ignored
 // says: not given
 // given: left==5

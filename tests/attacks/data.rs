@@ -11,7 +11,7 @@
 // races
 // case empty: harmless
 // says: empty: CALLS right, 0 wrong, 0 missed
-// case many_active: harmless
+// case largest_max_active: harmless
 // says: 65535
 // says: many_active: CALLS right, 0 wrong, 0 missed
 // case killed_in_flight: harmless
@@ -135,7 +135,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"niches" => carries::<Niches>(64, "niches"),
         b"large" => carries::<Large>(64, "large"),
         b"empty" => carries::<()>(64, "empty"),
-        b"many_active" => {
+        b"largest_max_active" => {
             let carries = Carries::<Niches>::new("many_active");
             let probe = made(Kretprobe::with_options(PLACE, active(u16::MAX), carries))?;
             pr_info!("{}\n", probe.max_active());

@@ -6,16 +6,16 @@
 // says: EDEADLK
 // says: outer: CALLS hits, 0 missed
 // case forgotten_everywhere: harmless
-// says: left registered: \d+ at \S+; unregistered now
-// case own_helpers: refused ENOENT
+// says: set of \d+ probes at \S+ was never dropped; unregistering it
+// case pattern_of_own_helpers: refused ENOENT
 // says: target 0 of a set is refused: -ENOENT
-// case first_in_a_watch: harmless
+// case first_entry_in_a_watch: harmless
 // says: EDEADLK
-// case in_a_watch: harmless
+// case entry_in_a_watch: harmless
 // says: within: 0 hits, 0 missed
 // says: done
 // says: entry: CALLS hits, 0 missed
-// case registers_at_the_end: harmless
+// case registers_in_unregistered: harmless
 // says: inner: 0 hits, 0 missed
 // says: outer: CALLS hits, 0 missed
 // case many_call: harmless
@@ -52,18 +52,18 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"forgotten_everywhere" => forget(EntrySet::matching(c"*", Nop)),
         // The library's own functions in C, which ftrace does not know.
-        b"own_helpers" => one(EntrySet::matching(c"kprobes_entry_*", Nop)),
-        b"first_in_a_watch" => {
+        b"pattern_of_own_helpers" => one(EntrySet::matching(c"kprobes_entry_*", Nop)),
+        b"first_entry_in_a_watch" => {
             let make = || made(Entry::new(OTHER, Nop)).map(drop);
             one(ModuleWatch::new(does("", once(make))))
         }
-        b"in_a_watch" => {
+        b"entry_in_a_watch" => {
             let mut kept = one(Entry::new(PLACE, Counts::new("entry")))?;
             let make = || made(Entry::new(OTHER, Counts::new("within"))).map(drop);
             add(&mut kept, ModuleWatch::new(does("", once(make))))?;
             Ok(kept)
         }
-        b"registers_at_the_end" => {
+        b"registers_in_unregistered" => {
             let register = || assert!(made(Entry::new(OTHER, Counts::new("inner"))).is_ok());
             one(Entry::new(PLACE, finally("outer", register)))
         }

@@ -3,20 +3,20 @@
 //! Events, and probes that they arm: forgotten, dropped and made where they must not be.
 
 // case forgotten_twice: harmless
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 // held: 2
 // case forgotten_by_init: refused ENODEV
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// case made_in_a_handler: harmless
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
+// case created_in_a_handler: harmless
 // says: EDEADLK
 // says: outer: CALLS hits, 0 missed
 // held: 1
-// case made_after_the_exit: harmless
+// case created_after_exit: harmless
 // says: done
 // says: ENODEV
-// says: left registered: 1 at the module notifier; unregistered now
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at the module notifier \(ModuleWatch\) was never dropped; unregistering it
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 // case enabled_by_hand: harmless
 // says: by hand: CALLS hits, 0 missed
 // held: 1
@@ -45,12 +45,12 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             forget(armed(Nop))?;
             Err(ENODEV)
         }
-        b"made_in_a_handler" => {
+        b"created_in_a_handler" => {
             let make = || briefly(Hit::arms(Tracepoint::new(SCHED_FORK, Nop)));
             one(Kprobe::new(PLACE, does("outer", once(make))))
         }
         // When init is done, and when the module goes, after its exit.
-        b"made_after_the_exit" => {
+        b"created_after_exit" => {
             let makes = || tell(forget(armed(Nop)).map(drop));
             forget(ModuleWatch::new(does("", makes)))
         }

@@ -15,7 +15,7 @@
 // case possible: refused ENOENT
 // says: possible: 0 returns, 0 missed
 // case possible_and_forgotten: refused EIO
-// says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at __x64_sys_setpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 
 use super::*;
 use pin_init::pin_init_array_from_fn;

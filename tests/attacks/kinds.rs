@@ -16,28 +16,28 @@
 // held: 9
 // races
 // case forgotten: harmless
-// says: left registered: 1 at the module notifier; unregistered now
-// says: left registered: 1 at sched_process_fork; unregistered now
-// says some: left registered: 1 at \w+_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// says: left registered: 2 at sched_process_fork; unregistered now
-// says some: left registered: 2 at \w+_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at the module notifier \(ModuleWatch\) was never dropped; unregistering it
+// says: 1 probe at sched_process_fork was never dropped; unregistering it
+// says some: 1 probe at \w+_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
+// says: set of 2 probes at sched_process_fork was never dropped; unregistering it
+// says some: set of 2 probes at \w+_sys_getpriority\+\S+ was never dropped; unregistering it
 // held: 9
 // case forgotten_disabled: harmless
-// says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
+// says some: (1 probe|set of 2 probes) at \w+(\+0x\w+/0x\w+)? was never dropped; unregistering it
 // held: 9
 // case forgotten_by_init: refused EIO
-// says some: left registered: [12] at \w+(\+0x\w+/0x\w+)?; unregistered now
+// says some: (1 probe|set of 2 probes) at \w+(\+0x\w+/0x\w+)? was never dropped; unregistering it
 // case chained: harmless
-// case made_in_handlers: harmless
+// case created_in_handlers: harmless
 // says: done
 // says: done
 // says: done
 // says: done
 // says: done
 // held: 3
-// case made_under_a_lock: harmless
-// case made_in_rcu: harmless
-// case made_on_the_stack: harmless
+// case created_under_a_lock: harmless
+// case created_in_rcu: harmless
+// case created_on_the_stack: harmless
 // case panics_on_the_stack: refused EINVAL
 // case dropped_under_a_lock: stopped attacks: probe dropped in atomic context
 // case dropped_in_rcu: stopped attacks: probe dropped in atomic context
@@ -139,20 +139,20 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             return Err(EIO);
         }
         b"chained" => all!(Options::default(), |init| fails(chained(init), EIO)?),
-        b"made_in_handlers" => {
+        b"created_in_handlers" => {
             let handler = || does("", once(all_deadlock));
             probes!(Options::default(), handler(), |init| add(&mut kept, init)?);
         }
-        b"made_under_a_lock" => {
+        b"created_under_a_lock" => {
             let lock = made(new_spinlock!(0))?;
             let _guard = lock.lock();
             all_deadlock()?;
         }
-        b"made_in_rcu" => {
+        b"created_in_rcu" => {
             let _guard = kernel::sync::rcu::read_lock();
             all_deadlock()?;
         }
-        b"made_on_the_stack" => {
+        b"created_on_the_stack" => {
             all!(Options::default(), |init| {
                 fails(on_the_stack(init), EINVAL)?;
             });

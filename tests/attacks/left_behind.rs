@@ -3,23 +3,23 @@
 //! What is left behind in unusual places, and by whom.
 
 // case own_function: harmless
-// says: left registered: 1 at [0-9a-f]{16}; unregistered now
+// says: 1 probe at [0-9a-f]{16} was never dropped; unregistering it
 // held: 1
 // case many: harmless
-// says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// says: left registered: 300 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: set of 300 probes at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
+// says: set of 300 probes at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 // held: 300
 // case in_a_static: harmless
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 // held: 1
 // case in_flight: harmless
-// says: left registered: 1 at do_wait\+0x\w+/0x\w+; unregistered now
-// case watch_makes_more: harmless
+// says: 1 probe at do_wait\+0x\w+/0x\w+ was never dropped; unregistering it
+// case watch_creates_more: harmless
 // says: done
 // says: done
-// says: left registered: 1 at the module notifier; unregistered now
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at the module notifier \(ModuleWatch\) was never dropped; unregistering it
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 
 use super::*;
 
@@ -47,7 +47,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             forget(Kretprobe::with_options(target, options, Nop))
         }
         // The last time when this module goes, after its exit.
-        b"watch_makes_more" => forget(ModuleWatch::new(does("", || {
+        b"watch_creates_more" => forget(ModuleWatch::new(does("", || {
             tell(forget(Kprobe::new(PLACE, Nop)).map(drop));
         }))),
         _ => Err(ENOTTY),

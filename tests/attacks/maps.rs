@@ -3,21 +3,21 @@
 //! Maps and what a module puts into them: keys that lie and fill the map, counts that wrap,
 //! closures that use the map, too large a map, one used or dropped where it should not be.
 
-// case own_drop: harmless
+// case used_while_dropped: harmless
 // says: own_drop: CALLS and 1, then 2
 // races
-// case lies: harmless
+// case inconsistent_keys: harmless
 // says: lies: CALLS added, CALLS taken, kept or refused
 // says: \(out of memory\)
 // races
-// case wraps: harmless
+// case counts_wrap: harmless
 // says: wraps: 8589934590, 1, 0
 // says: wraps: CALLS less than none
 // races
-// case in_update: harmless
+// case used_in_its_update: harmless
 // says: in_update: Some\(1\), 3 dropped
 // says: within: 1 hits, 0 missed
-// case huge: harmless
+// case too_large: harmless
 // says: huge: Some\(ENOMEM\), Some\(ENOMEM\), Some\(EINVAL\)
 // case dropped_in_handler: harmless
 // case large_dropped_in_handler: complains BUG: sleeping function called from invalid context
@@ -87,7 +87,7 @@ fn total<K: Key>(map: &CountMap<K>) -> u64 {
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
-        b"own_drop" => uses(
+        b"used_while_dropped" => uses(
             CountMap::<()>::new(1)?,
             |map| map.add((), 1),
             |map| {
@@ -102,7 +102,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 );
             },
         ),
-        b"lies" => uses(
+        b"inconsistent_keys" => uses(
             (
                 CountMap::<Lies>::new(20)?,
                 Map::<Lies, u64>::new(20)?,
@@ -123,7 +123,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 log!(counts);
             },
         ),
-        b"wraps" => {
+        b"counts_wrap" => {
             let map = CountMap::<u32>::new(3)?;
             map.add(0, u32::MAX.into());
             map.add(0, u32::MAX.into());
@@ -143,7 +143,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 },
             )
         }
-        b"in_update" => {
+        b"used_in_its_update" => {
             let map = Arc::new(Map::<u32, u32>::new(4)?, GFP_KERNEL)?;
             let same = map.clone();
             let within = does("within", move || {
@@ -164,7 +164,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             pr_info!("in_update: {:?}, {} dropped\n", map.get(7), map.dropped());
             just(probe)
         }
-        b"huge" => {
+        b"too_large" => {
             let most = 1 << 24;
             let errors = (
                 HistogramMap::<u64>::with_buckets(most, Buckets::LOG2).err(),

@@ -2,7 +2,7 @@
 
 //! Memory of a program, read in handlers that run in kernel threads.
 
-// case others: harmless
+// case of_kernel_threads: harmless
 // says: [1-9]\d* reads by programs, 0 by kernel threads of others' memory
 
 use super::*;

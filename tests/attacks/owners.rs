@@ -3,7 +3,7 @@
 //! A file whose owner is the type by which this module names itself to the library: while
 //! the file is open, the module must stay loaded. The owner is a type from Linux 7.3 on.
 
-// case of_this_module: harmless
+// case file_is_open: harmless
 // since: 7.3
 // opens: /dev/kprobes_attack
 
@@ -39,9 +39,9 @@ mod files {
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         #[cfg(kprobes_linux_7_3)]
-        b"of_this_module" => files::attack(),
+        b"file_is_open" => files::attack(),
         #[cfg(not(kprobes_linux_7_3))]
-        b"of_this_module" => Err(ENODEV),
+        b"file_is_open" => Err(ENODEV),
         _ => Err(ENOTTY),
     }
 }

@@ -11,11 +11,11 @@
 // held: 5
 // races
 // case cycle: harmless
-// says: left registered: 1 at __x64_sys_getpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 // held: 1
 // races
 // case references_forgotten: harmless
-// says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at __x64_sys_setpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 // held: 2
 // case last_at_return: stopped attacks: probe dropped in atomic context
 // case own_last_reference: stopped attacks: probe dropped in atomic context

@@ -27,7 +27,7 @@
 // says: no probe at stress_victim:no_such_function, whose module is loaded: -ENOENT
 // says: no probe at stress_victim:stress_not_probed, whose module is loaded: -EINVAL
 // says: no probe at stress_victim:stress_victim, whose module is loaded: -EILSEQ
-// says: the tracepoint of sched:stress_passed is in another system
+// says: tracepoint sched:stress_passed belongs to another system
 // says: no probe at sched:stress_passed, whose module is loaded: -ENOENT
 // says some: EINVAL
 // says: set: 5 hits, 0 missed
@@ -36,10 +36,10 @@
 // says: no probe at stress_victim:stress_victim, no loaded module has it: -ENOENT
 // says: target 1 of a set is refused: -ENOENT
 // case names: refused ENOENT
-// says: sys_enter_openat is an event of one system call; use syscall!\("openat"\)
-// says: syscalls:sys_exit_read is an event of one system call; use syscall!\("read"\)
-// says: the tracepoint of irq:sched_switch is in another system
-// says: the tracepoint of irq:sched_switch is in another system
+// says: event sys_enter_openat has no tracepoint of its own; use syscall!\("openat"\)
+// says: event syscalls:sys_exit_read has no tracepoint of its own; use syscall!\("read"\)
+// says: tracepoint irq:sched_switch belongs to another system
+// says: tracepoint irq:sched_switch belongs to another system
 
 use super::*;
 use kprobes::pending::State;

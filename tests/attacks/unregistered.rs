@@ -16,7 +16,7 @@
 // held: 4
 // case forgets: harmless
 // says: outer: CALLS hits, 0 missed
-// says: left registered: 1 at __x64_sys_setpriority\+0x\w+/0x\w+; unregistered now
+// says: 1 probe at __x64_sys_setpriority\+0x\w+/0x\w+ was never dropped; unregistering it
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 //! The handler of a watch makes and drops things, when this module's own init is done.
 
-// case makes_a_watch: harmless
+// case creates_a_watch: harmless
 // says: EDEADLK
 // says: EDEADLK
 // case drops_a_probe: harmless
@@ -13,7 +13,7 @@ use super::*;
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
-        b"makes_a_watch" => {
+        b"creates_a_watch" => {
             let make = || {
                 tell(made(Pending::<kprobe::Kind, _>::new(&[OTHER], Nop)).map(drop));
                 made(ModuleWatch::new(Nop)).map(drop)

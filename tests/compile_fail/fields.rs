@@ -16,14 +16,14 @@ pub fn good(sk: KernelPtr<c::sock>, file: KernelPtr<c::file>) -> Result<(u16, Ke
 pub fn names(sk: KernelPtr<c::sock>, file: KernelPtr<c::file>, other: KernelPtr, n: usize) {
     let _ = field!(sk, sk_dport); //~ `struct sock` has no member `sk_dport`
     let _ = field!(file, __sk_common.skc_dport); //~ `struct file` has no member `__sk_common`
-    let _ = field!(sk, __sk_common.skc_dprt); //~ has no member `skc_dprt`; there is
-    let _ = field!(sk, sk_socket.fle.f_flags); //~ `struct socket` has no member `fle`; there is `f
-    let _ = field!(sk, sk_kern_sock.x); //~ `sk_kern_sock` of `struct sock` is not a struct
+    let _ = field!(sk, __sk_common.skc_dprt); //~ has no member `skc_dprt`; did you mean
+    let _ = field!(sk, sk_socket.fle.f_flags); //~ `struct socket` has no member `fle`; did you mean `f
+    let _ = field!(sk, sk_kern_sock.x); //~ `sk_kern_sock` of `struct sock` is neither a struct
     let _ = field!(sk, sk_prot_creator.x); //~ `struct proto` has no member `x`
     let _ = field!(sk, sk_rcvbuf[0]); //~ `sk_rcvbuf` of `struct sock` is not an array
     let _ = field!(sk, &sk_kern_sock); //~ `sk_kern_sock` of `struct sock` is a bit field
-    let _ = field!(sk, sk_socket + 1); //~ a path is names
-    let _ = field!(other, sk_socket); //~ `c_void` is no struct of `c_structs!`
+    let _ = field!(sk, sk_socket + 1); //~ a path consists of names
+    let _ = field!(other, sk_socket); //~ `c_void` is not a struct of `c_structs!`
     let _ = field!(n, sk_socket); //~ mismatched types
     let _: KernelPtr<c::sokk>; //~ cannot find type `sokk` in module `c`
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// note: `kprobes::key!` declares a struct that is one
+// note: `kprobes::key!` declares a struct as a key
 // What cannot be a key of a map, nor a value in one.
 
 use kernel::prelude::*;

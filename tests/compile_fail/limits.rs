@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: kretprobe::Handler::Data is larger than KRETPROBE_MAX_DATA_SIZE
-// error: kretprobe::Handler::Data asks for more alignment than a kretprobe_instance has
-// error: a Handler needs pre or post
-// error: a tracepoint's first five arguments at most
-// error: at most 1024 bytes are read at once
-// error: at most 1024 bytes are shown at once
-// error: 1 to 1024 counters
-// error: a stack of 1 to 127 frames
-// error: a key and its value have at most 2040 bytes
+// error: kretprobe::Handler::Data needs a larger alignment than kretprobe_instance
+// error: a handler must implement `pre` or `post`
+// error: a handler can read at most five arguments
+// error: a read must not exceed 1024 bytes
+// error: a shown string must not exceed 1024 bytes
+// error: N must be 1 to 1024
+// error: N must be 1 to 127
+// error: a key and its value must not exceed 2040 bytes
 
 use core::marker::PhantomData;
 use kernel::prelude::*;

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 // What the compiler evaluates: each error is at the event, but for the last one.
-// error: trace_event!: a record is at most 2048 bytes large
+// error: trace_event!: a record must not exceed 2048 bytes
 
-kprobes::trace_event! { //~ the name is "SYSTEM:EVENT"
+kprobes::trace_event! { //~ the name must be "SYSTEM:EVENT"
     struct NoSystem = "no_system" { a: u8 }
 }
 
-kprobes::trace_event! { //~ a name consists of letters, digits and `_`
+kprobes::trace_event! { //~ a name must consist of letters, digits and `_`
     struct NoLetters = "test:no-letters" { a: u8 }
 }
 
-kprobes::trace_event! { //~ a field cannot be called by a keyword
+kprobes::trace_event! { //~ a field name must not be a keyword
     struct Keyword = "test:keyword" { signed: u8 }
 }
 
-kprobes::trace_event! { //~ are the kernel's
+kprobes::trace_event! { //~ the kernel reserves names
     struct Common = "test:common" { common_pid: u8 }
 }
 
-kprobes::trace_event! { //~ the print format names a field that there is not
+kprobes::trace_event! { //~ the print format names an unknown field
     struct Format = "test:format" as "{b}" { a: u8 }
 }
 
-kprobes::trace_event! { //~ a brace without its partner
+kprobes::trace_event! { //~ an unmatched brace
     struct Brace = "test:brace" as "a}" { a: u8 }
 }
 
@@ -32,26 +32,26 @@ kprobes::trace_event! { //~ a letter or digit cannot follow a pointer
 
 // The name of a system call that has a NUL in it is found when it is compiled, not by a panic.
 pub fn syscall_with_nul() -> kprobes::Target<'static> {
-    kprobes::syscall!("execve\0at") //~ no C string
+    kprobes::syscall!("execve\0at") //~ a name must not contain a NUL byte
 }
 
-kprobes::trace_event! { //~ a record is at most 2048 bytes
+kprobes::trace_event! { //~ a record must not exceed 2048 bytes
     struct Large<'a> = "test:large" { a: kprobes::event::Str<'a, 2048> }
 }
 
-kprobes::trace_event! { //~ a record is at most 2048 bytes
+kprobes::trace_event! { //~ a record must not exceed 2048 bytes
     struct Overflows<'a> = "test:overflows" { a: kprobes::event::Str<'a, { usize::MAX - 10 }> }
 }
 
-kprobes::trace_event! { //~ the kernel has that name of a system for itself
+kprobes::trace_event! { //~ the kernel reserves this system name
     struct System = "TRACE_SYSTEM:event" { a: u8 }
 }
 
-kprobes::trace_event! { //~ the kernel has that name of an event for itself
+kprobes::trace_event! { //~ the kernel reserves this event name
     struct Name = "test:filter" { a: u8 }
 }
 
-kprobes::trace_event! { //~ a line prints at most 63 fields
+kprobes::trace_event! { //~ a print format must not exceed 63 fields
     struct TooManyPrinted = "test:too_many_printed" {
         a0: u8, a1: u8, a2: u8, a3: u8, a4: u8, a5: u8, a6: u8, a7: u8, a8: u8, a9: u8,
         b0: u8, b1: u8, b2: u8, b3: u8, b4: u8, b5: u8, b6: u8, b7: u8, b8: u8, b9: u8,
@@ -63,13 +63,13 @@ kprobes::trace_event! { //~ a line prints at most 63 fields
     }
 }
 
-kprobes::trace_event! { //~ a line prints at most 63 fields
+kprobes::trace_event! { //~ a print format must not exceed 63 fields
     struct PrintedAgain = "test:printed_again" as "{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}\
 {a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}\
 {a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}{a}" { a: u8 }
 }
 
-kprobes::trace_event! { //~ a name has at most 255 characters
+kprobes::trace_event! { //~ a name exceeds 255 characters
     struct Long = "test:\
 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\

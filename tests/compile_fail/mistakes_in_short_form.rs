@@ -10,7 +10,7 @@ kprobes::probes! {
     struct Functions;
 
     fn argument at c"f" (_cx, _a: i32,
-        _b: &'static CStr, //~ `&'static core::ffi::CStr` is not a type of an argument or a result
+        _b: &'static CStr, //~ `&'static core::ffi::CStr` cannot be the type of an argument or result
         _c: u64) {}
 
     fn argument_that_is_not_imported at c"f" (_cx,
@@ -19,15 +19,15 @@ kprobes::probes! {
 
     fn seventh at c"f" (
         _cx, _a: i32, _b: i32, _c: i32, _d: i32, _e: i32, _f: i32,
-        _g: i32, //~ a probe has the first six arguments of a function
+        _g: i32, //~ a probe can read at most six arguments
     ) {}
 
     fn result at c"f" (_cx)
-        -> _result: Option<i32> //~ `Option<i32>` is not a type of an argument or a result
+        -> _result: Option<i32> //~ `Option<i32>` cannot be the type of an argument or result
     {}
 
     fn result_that_is_no_errno at c"f" (_cx)
-        -> _result: Result<bool> //~ `Result<bool>` is not a type of a result
+        -> _result: Result<bool> //~ `Result<bool>` cannot be the type of a result
     {}
 
     fn condition at c"f" (_cx, a: i32)
@@ -39,7 +39,7 @@ kprobes::probes! {
     {}
 
     fn result_at_entry entry c"f" (_cx)
-        -> _result: i32 //~ a probe at an entry has no result
+        -> _result: i32 //~ an entry probe has no result
     {}
 
     fn duration_alone at c"f" (_cx)
@@ -49,17 +49,17 @@ kprobes::probes! {
     }
 
     fn offset_at_entry entry c"f"
-        + 4 //~ a probe at an entry has no offset
+        + 4 //~ an entry probe cannot have an offset
         (_cx) {}
 
     fn offset at c"f"
-        + 4 //~ a probe with a result has no offset
+        + 4 //~ a return probe cannot have an offset
         (_cx) -> _result: i32 {}
 
-    fn no_context //~ the first parameter is the context
+    fn no_context //~ the first parameter must be the context
         at c"f" (_a: u64) {}
 
-    fn no_parameter //~ the first parameter is the context
+    fn no_parameter //~ the first parameter must be the context
         entry c"f" () {}
 
     fn target at
@@ -80,16 +80,16 @@ kprobes::probes! {
 
 mod tracepoints {
     // The tuple of all arguments is told as well.
-    kprobes::probes! { //~ `&'static str` is not a type of an argument or a result
+    kprobes::probes! { //~ `&'static str` cannot be the type of an argument or result
         struct Tracepoints;
 
         fn argument on c"t" (_cx,
-            _a: &'static str, //~ `&'static str` is not a type of an argument or a result
+            _a: &'static str, //~ `&'static str` cannot be the type of an argument or result
         ) {}
 
         fn sixth on c"t" (
             _cx, _a: i32, _b: i32, _c: i32, _d: i32, _e: i32,
-            _f: i32, //~ a handler has the first five arguments of a tracepoint
+            _f: i32, //~ a tracepoint handler can read at most five arguments
         ) {}
 
         fn result on c"t" (_cx)
@@ -97,7 +97,7 @@ mod tracepoints {
         {}
 
         fn offset on c"t"
-            + 4 //~ a tracepoint has no offset
+            + 4 //~ a tracepoint cannot have an offset
             (_cx) {}
     }
 }

@@ -18,7 +18,7 @@ kprobes::trace_event! {
 }
 
 // The record's struct would not be there, and this one would take its place.
-kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect` are supported
     #[cfg(any())]
     struct Replaced<'a> = "test:replaced" {
         text: kprobes::event::Str<'a, 16>,
@@ -28,7 +28,7 @@ kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
 struct Replaced;
 
 // The struct would have another field than the record, and this one's by way of `Deref`.
-kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect` are supported
     struct Hidden = "test:hidden" {
         #[cfg(any())]
         a: u8,
@@ -36,12 +36,12 @@ kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
     }
 }
 
-kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect`
+kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect` are supported
     #[cfg_attr(all(), derive(Debug))]
     struct Derived = "test:derived" { a: u8 }
 }
 
-kprobes::per_cpu_counts! { //~ only the attributes `doc`, `allow` and `expect`
+kprobes::per_cpu_counts! { //~ only the attributes `doc`, `allow` and `expect` are supported
     #[cfg(any())]
     static COUNTS: 2;
 }

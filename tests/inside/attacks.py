@@ -114,7 +114,7 @@ def params(case):
 def lines_of(log):
     """What the module said, of what the kernel did; which must not complain."""
     lines = log.lines()
-    equal([line for line in lines if FAULTS.search(line)], [], "the kernel complains")
+    equal([line for line in lines if FAULTS.search(line)], [], "kernel faults")
     equal([line for line in lines if RAW.search(line)], [], "addresses that are not hashed")
     said = [line.removeprefix("attacks: ") for line in lines if line.startswith("attacks: ")]
     return [line for line in said if "taint" not in line]
@@ -153,7 +153,7 @@ def attempt(case, races=False):
     if version(case.since) > version(os.uname().release)[:2]:
         raise kmod.Skip(f"since Linux {case.since}")
     if case.name == "system_calls/of_32_bits" and not arch.takes_32_bits():
-        raise kmod.Skip("this kernel takes no 32-bit programs")
+        raise kmod.Skip("32-bit programs are not supported")
     given = params(case)
     with kmod.log("") as log:
         kmod.write("/dev/kmsg", f"attack: {case.name}\n")
@@ -172,7 +172,7 @@ def attempt(case, races=False):
             kmod.match(said.pop(0) if said else "nothing more", pattern)
             while some and said and re.fullmatch(pattern, said[0]):
                 said.pop(0)
-        equal(said, [], "more lines than it may say")
+        equal(said, [], "unexpected log lines")
     calls()
     system_works()
     check(not kmod.is_loaded("attacks"), "the module is still there")
@@ -189,7 +189,7 @@ def test(case, races):
 def nothing_is_leaked():
     """Asks kmemleak, as qemu/inside/judged does."""
     if not os.path.exists(KMEMLEAK):
-        raise kmod.Skip("this kernel has no kmemleak")
+        raise kmod.Skip("no CONFIG_DEBUG_KMEMLEAK")
     time.sleep(6)
     for word in ("scan=off", "scan", "scan"):
         kmod.write(KMEMLEAK, word)
@@ -213,11 +213,11 @@ def main():
     title = f"attacks on {CPUS} CPUs at once" if races else "attacks"
 
     def named(leaves):
-        return [(f"{case.name} is {case.outcome}" + (f", {case.wanted}" if case.wanted else ""),
+        return [(f"{case.name} is {case.outcome}" + (f" with {case.wanted}" if case.wanted else ""),
                  functools.partial(test, case, races)) for case in wanted if case.leaves == leaves]
 
     # What is left behind stays allocated, so those come last.
-    return kmod.run(title, named(False) + [("nothing is leaked", nothing_is_leaked)] + named(True))
+    return kmod.run(title, named(False) + [("nothing leaks", nothing_is_leaked)] + named(True))
 
 
 if __name__ == "__main__":

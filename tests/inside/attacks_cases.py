@@ -24,7 +24,7 @@ class Case:
     @property
     def leaves(self):
         """Whether it leaves something behind, whose memory stays allocated."""
-        return self.leaks or any("left registered" in pattern for pattern, _ in self.says)
+        return self.leaks or any("never dropped" in pattern for pattern, _ in self.says)
 
     def is_one_of(self, names):
         """Whether that is its name, or that of its file. No name is every name."""

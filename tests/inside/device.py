@@ -140,7 +140,7 @@ class Figures:
     calls = missed = probes = 0
 
     def __str__(self):
-        return f"{self.calls} calls, {self.missed} missed by {self.probes} probes in all"
+        return f"{self.calls} calls, {self.missed} missed by {self.probes} probes in total"
 
 
 def come_and_go(threads, *churns):

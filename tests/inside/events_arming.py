@@ -15,7 +15,7 @@ from listening import (ALL, BOTH, LEAKS_ARE_SEEN, armed, call, instance, ko, mod
 
 
 @with_module
-def test_the_first_listener_arms_and_the_last_disarms():
+def test_the_first_listener_arms_a_kprobe_and_the_last_disarms_it():
     for event, function, off in (("number", "events_number", [False]),
                                  ("everything", "events_text", [False, False])):
         equal(armed(function), off, f"{event} before")
@@ -30,7 +30,7 @@ def test_the_first_listener_arms_and_the_last_disarms():
 
 
 @with_module
-def test_entry_probes_are_armed_by_listeners():
+def test_listeners_arm_and_disarm_entry_probes():
     equal(traced(), [])
     call("entered 1 1")
     with ALL.listening("entered"):
@@ -52,7 +52,7 @@ def test_entry_probes_are_armed_by_listeners():
 
 
 @with_module
-def test_unsubscribed_probes_have_no_hits():
+def test_probes_without_listeners_are_not_hit():
     with log("events") as kmsg:
         for event in ("number", "entered"):
             call(f"{event} 1 1000")
@@ -64,7 +64,7 @@ def test_unsubscribed_probes_have_no_hits():
 
 
 @with_module
-def test_filters():
+def test_filters_select_records():
     ALL.filter("number", "value > 6 && value != 8")
     with ALL.listening("number"):
         call("number 5 5")
@@ -80,7 +80,7 @@ def test_filters():
 
 
 @with_module
-def test_triggers_arm():
+def test_triggers_arm_probes():
     for event, words, condition, ask, on, off in (
             ("number", "number 5 5", "value == 7", lambda: armed("events_number"), [True], [False]),
             ("both", "entered 6 3", "value == 7 && index == 1", traced, BOTH, [])):
@@ -97,7 +97,7 @@ def test_triggers_arm():
 
 
 @with_module
-def test_a_listener_that_leaves_waits_for_a_cpu_that_goes_offline():
+def test_removing_a_listener_waits_for_a_cpu_that_goes_offline():
     # Without it, only the library waits.
     write(TRACING / "options/record-cmd", 0)
     try:
@@ -109,7 +109,7 @@ def test_a_listener_that_leaves_waits_for_a_cpu_that_goes_offline():
 
 
 @with_module
-def test_a_probe_of_two_events():
+def test_a_probe_of_two_events_is_armed_by_either():
     equal(armed("events_bound"), [False, False])
     with ALL.listening("line"):
         with ALL.listening("other"):
@@ -121,7 +121,7 @@ def test_a_probe_of_two_events():
 
 
 @with_module
-def test_a_tracepoint_is_armed():
+def test_a_listener_arms_a_tracepoint():
     def send():
         os.kill(os.getpid(), signal.SIGCONT)
         return f"signal: signal={signal.SIGCONT}" in ALL.lines()
@@ -132,10 +132,10 @@ def test_a_tracepoint_is_armed():
     check(not send(), ALL.lines())
 
 
-def test_a_name_that_is_taken_and_free_again():
+def test_a_duplicate_event_name_is_refused_while_in_use():
     with module(), log("events_twice") as kmsg:
         refused("EBUSY", insmod, ko("events_twice"))
-        equal(kmsg.lines(), ["there is an event events_test:number already"])
+        equal(kmsg.lines(), ["event events_test:number already exists"])
         with ALL.listening("number"):
             call("number 1 1")
             equal(ALL.lines(), ["number: value=1"])
@@ -145,7 +145,7 @@ def test_a_name_that_is_taken_and_free_again():
         refused("EBUSY", insmod, ko("events"))
 
 
-def test_one_of_two_modules_that_load_at_once_gets_the_name():
+def test_only_one_of_two_modules_loading_at_once_gets_the_event():
     """Meanwhile, each event of each new instance has its name."""
     names, looks = ("events", "events_twice"), []
     begin = threading.Barrier(2)
@@ -171,7 +171,7 @@ def test_one_of_two_modules_that_load_at_once_gets_the_name():
     check(any("number" in events for events in looks), "no instance was made while one was loaded")
 
 
-def test_enabled_before_the_module_is_loaded():
+def test_an_event_is_enabled_before_its_module_is_loaded():
     write(TRACING / "set_event", ":mod:events")
     with module():
         equal(read(ALL["number"] / "enable"), "1\n")
@@ -180,7 +180,7 @@ def test_enabled_before_the_module_is_loaded():
         check("number: value=4" in ALL.lines(), ALL.lines())
 
 
-def test_an_arm_that_fails_is_the_error_of_the_write():
+def test_enabling_fails_with_the_error_of_arming():
     with device.stress("stress_victim"), module("events_gone"):
         for event in ("called", "entered_victim"):
             ALL.set(event)
@@ -195,20 +195,20 @@ def test_an_arm_that_fails_is_the_error_of_the_write():
             check("not supported" in done.stdout, done.stdout)
 
 
-def test_a_trigger_is_let_in_where_arming_fails():
+def test_a_trigger_is_accepted_although_arming_fails():
     """The kernel cannot take one back. The next listener tries again, and is refused."""
     with device.stress("stress_victim"), module("events_gone") as kmsg:
         rmmod("stress_victim")
         with instance("left") as left:
             left.trigger("called", "stacktrace")
-            equal(kmsg.lines(), ["a probe of the event events_test:called cannot be armed for a "
-                                 "trigger: error -22"])
+            equal(kmsg.lines(), ["cannot arm a probe of event events_test:called for a trigger: "
+                                 "-EINVAL"])
             refused("EINVAL", ALL.set, "called")
             left.trigger("called", "!stacktrace")
             left.trigger("called", "stacktrace")
 
 
-def test_rmmod_with_listeners_and_open_files():
+def test_rmmod_succeeds_with_listeners_and_open_files():
     with module(), instance("left") as left:
         ALL.set("number")
         left.set("everything")
@@ -224,11 +224,11 @@ def test_rmmod_with_listeners_and_open_files():
             check(outcome(os.read, fd, 4096) in ("", "ENODEV"), "an open file of the event")
             os.close(fd)
         equal(armed("events_number"), [])
-        check(not ALL["number"].exists(), "the event is there")
+        check(not ALL["number"].exists(), "the event still exists")
 
 
 @with_module
-def test_rmmod_while_perf_listens():
+def test_rmmod_fails_while_perf_listens():
     tool("perf")
     with subprocess.Popen(["perf", "stat", "-a", "-e", "events_test:number", "sleep", "30"],
                           stderr=subprocess.DEVNULL) as perf:

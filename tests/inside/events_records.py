@@ -38,7 +38,7 @@ HELLO = (
 
 
 @with_module
-def test_format_says_where_the_fields_are():
+def test_the_format_file_describes_the_fields():
     text = read(ALL["everything"] / "format")
     common, fields, _ = text.split("\n\n", 2)
     equal(common.splitlines()[0], "name: everything")
@@ -52,7 +52,7 @@ def test_format_says_where_the_fields_are():
 
 
 @with_module
-def test_records_are_printed():
+def test_records_are_printed_in_their_format():
     """Pointers are hashed."""
     with ALL.listening("number", "everything", "line", "other", "set"):
         call("number 5 2")
@@ -69,7 +69,7 @@ def test_records_are_printed():
 
 
 @with_module
-def test_strings_are_escaped_and_cut():
+def test_strings_are_escaped_and_truncated():
     lengths = 16, 17, 299, 300, 301, 310, 0
     for text in ("a\tb\x1b[31m\xff\\ 16", *(length * "x" for length in lengths)):
         with ALL.listening("everything"):
@@ -83,7 +83,7 @@ def test_strings_are_escaped_and_cut():
 
 
 @with_module
-def test_a_synthetic_event_takes_an_i64():
+def test_a_synthetic_event_accepts_an_i64_field():
     synthetic, trigger = TRACING / "synthetic_events", ALL["everything"] / "trigger"
     hist = "hist:keys=common_pid:n=negative:onmax($n).trace(taken,$n)"
     write(synthetic, "taken s64 negative")
@@ -94,7 +94,7 @@ def test_a_synthetic_event_takes_an_i64():
         write(synthetic, "")
 
 
-def test_redefined_names_change_no_record():
+def test_redefined_core_names_do_not_change_records():
     """A module that has its own `core`, macros, primitive types, constants and methods."""
     with module("events_hostile"), ALL.listening("strange", "own"):
         os.getpriority(os.PRIO_PROCESS, 0)
@@ -122,7 +122,7 @@ def piped(path):
     return data
 
 
-def test_a_long_line_is_cut_and_marked():
+def test_a_long_line_is_truncated_and_marked():
     with module("events_hostile"), ALL.listening("wide"):
         for _ in range(3):
             os.getpriority(os.PRIO_PROCESS, 0)
@@ -146,7 +146,7 @@ FILL_AND_EMIT = 60 * ["text " + "\xff" * 299] + 3 * ["text ab"]
 
 
 @with_module
-def test_nothing_unwritten_goes_to_tracefs():
+def test_no_uninitialized_byte_reaches_tracefs():
     with instance("raw") as raw:
         write(raw.folder / "buffer_size_kb", 8)
         # With a filter, records go by way of another page.
@@ -161,14 +161,14 @@ def test_nothing_unwritten_goes_to_tracefs():
 
 
 @with_module
-def test_nothing_unwritten_goes_to_perf():
+def test_no_uninitialized_byte_reaches_perf():
     # Records of all events are made in the same memory.
     *_, data = by_perf(sender(*FILL_AND_EMIT), "everything", "filler")
     equal(len(pattern().findall(data)), 3)
 
 
 @with_module
-def test_perf_record_and_script():
+def test_perf_records_and_prints_events():
     script = sender("number 77 2", "text Hallo", "bound 3", "entered 5 2")
     lines, chains, _ = by_perf(script, "number", "everything", "line", "entered", "both",
                                fields=("event,trace", "ip,sym"))
@@ -190,7 +190,7 @@ def test_perf_record_and_script():
 
 
 @with_module
-def test_trace_cmd():
+def test_trace_cmd_records_and_prints_events():
     tool("trace-cmd")
     with tempfile.TemporaryDirectory() as directory:
         data = f"{directory}/trace.dat"
@@ -202,7 +202,7 @@ def test_trace_cmd():
 
 
 @with_module
-def test_bpftrace():
+def test_bpftrace_reads_event_fields():
     def step():
         equal(armed("events_number"), [True])
         check(set(BOTH) <= set(traced()), traced())

@@ -20,7 +20,7 @@ SECONDS = 400
 LISTENERS = ("enable", "instance", "trigger", "perf")
 
 
-def test_rounds_while_the_module_comes_and_goes():
+def test_listeners_change_while_the_module_is_loaded_and_unloaded():
     """Four kinds of listener, and calls all the time."""
     alone = threading.Lock() if LEAKS_ARE_SEEN else nullcontext()
 
@@ -60,7 +60,7 @@ def test_rounds_while_the_module_comes_and_goes():
                 time.sleep(0.01)
     equal(armed("events_number") + traced(), [])
     check(all(loops.rounds.values()), loops.told())
-    return f"{loads} loads, {busy} times in use, {loops.told()}"
+    return f"{loads} loads, {busy} refused unloads, {loops.told()}"
 
 
 def kept(folder):
@@ -71,7 +71,7 @@ def kept(folder):
 
 
 @with_module
-def test_who_listens_on_misses_nothing():
+def test_a_listener_misses_nothing_while_others_change():
     """Others come before it and behind it, and go."""
     def exchange():
         for on in True, False:
@@ -100,7 +100,7 @@ def test_who_listens_on_misses_nothing():
 
 
 @with_module
-def test_a_stream_loses_nothing_untold():
+def test_a_stream_reports_each_lost_record():
     """A reader follows: read + lost = emitted."""
     with instance("stream") as stream:
         write(stream.folder / "buffer_size_kb", 64)

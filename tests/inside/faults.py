@@ -54,12 +54,12 @@ def inject(action, undo, then=nothing_left, at_least=1):
                 break
             survived += 1
         else:
-            raise AssertionError("there is no end of allocations")
+            raise AssertionError("allocation failures do not end")
     finally:
         os.close(nth)
     equal([name for name in failed if name != "ENOMEM"], [])
     check(failed["ENOMEM"] >= at_least, f"{failed} failures, {survived} survived")
-    return f"{failed['ENOMEM']} times ENOMEM, {survived} times without an effect"
+    return f"{failed['ENOMEM']} times ENOMEM, {survived} failures without effect"
 
 
 def of_module(definitions):
@@ -106,19 +106,19 @@ def kth_member():
 
 OF_EACH_KIND = probes("p:a kernel_clone; r8:b kernel_clone; p:c do_exit+0; r:d do_exit")
 TESTS = {
-    "each allocation of a kprobe fails": (of_probe, BEFORE, PLACES[0]),
-    "each allocation of a kprobe with a post handler fails": (of_probe, AROUND, PLACES[0]),
-    "each allocation of a kretprobe fails": (of_probe, FOLLOWED, PLACES[0]),
-    "each allocation of a set of kprobes fails": (of_probe, SET, *PLACES),
-    "each allocation of a set of kretprobes fails": (of_probe, RETURN_SET, *PLACES),
-    "each allocation of a tracepoint fails": (of_probe, TRACED, "sched_process_exec"),
-    "each allocation of an entry probe fails": (of_probe, ENTRY, PLACES[0]),
-    "each allocation of a set of entry probes fails": (of_probe, ENTRY_SET, *PLACES),
-    "each allocation of entry probes by a pattern fails": (of_probe, MATCHING, "stress_*"),
-    "each allocation of a map that is drained fails": (of_drain,),
-    "insmod with its own probes": (of_module, ""),
-    "insmod with a definition of each kind": (of_module, OF_EACH_KIND),
-    "a kth member without memory leaves no other": (kth_member,),
+    "a kprobe without memory is refused cleanly": (of_probe, BEFORE, PLACES[0]),
+    "a kprobe with a post handler without memory is refused cleanly": (of_probe, AROUND, PLACES[0]),
+    "a kretprobe without memory is refused cleanly": (of_probe, FOLLOWED, PLACES[0]),
+    "a set of kprobes without memory is refused cleanly": (of_probe, SET, *PLACES),
+    "a set of kretprobes without memory is refused cleanly": (of_probe, RETURN_SET, *PLACES),
+    "a tracepoint without memory is refused cleanly": (of_probe, TRACED, "sched_process_exec"),
+    "an entry probe without memory is refused cleanly": (of_probe, ENTRY, PLACES[0]),
+    "a set of entry probes without memory is refused cleanly": (of_probe, ENTRY_SET, *PLACES),
+    "a set by pattern without memory is refused cleanly": (of_probe, MATCHING, "stress_*"),
+    "draining a map without memory loses nothing": (of_drain,),
+    "insmod without memory fails cleanly": (of_module, ""),
+    "insmod of all kinds without memory fails cleanly": (of_module, OF_EACH_KIND),
+    "a set without memory for one member registers nothing": (kth_member,),
 }
 
 

@@ -162,7 +162,7 @@ def match(text, pattern):
 
 
 def match_lines(lines, patterns):
-    check(len(lines) == len(patterns), f"{len(lines)} lines instead of {len(patterns)}: {lines}")
+    check(len(lines) == len(patterns), f"expected {len(patterns)} lines, got {len(lines)}: {lines}")
     return [match(*pair) for pair in zip(lines, patterns)]
 
 

@@ -41,13 +41,13 @@ def test_a_signed_module_is_loaded_and_hit():
         check(int(end[1]) >= 1, end[0])
 
 
-def test_events_are_read_in_integrity():
+def test_events_are_read_in_integrity_mode():
     with signed(), ALL.listening("number"):
         call("number 7 1")
         equal(ALL.lines(), ["number: value=7"])
 
 
-def test_a_listener_stays_and_a_new_one_is_refused_in_confidentiality():
+def test_confidentiality_mode_keeps_listeners_and_refuses_new_ones():
     """The kernel opens no file of tracefs then, but for formats. What is open can be used."""
     with signed():
         number = ALL["number"]
@@ -64,7 +64,7 @@ def test_a_listener_stays_and_a_new_one_is_refused_in_confidentiality():
         os.close(pipe)
 
 
-def test_a_module_with_events_in_confidentiality():
+def test_a_module_with_events_is_loaded_in_confidentiality_mode():
     before = sorted(os.listdir(TRACING / "events"))
     with signed() as kmsg:
         call("number 1 3")

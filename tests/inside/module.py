@@ -16,7 +16,7 @@ from kmod import log, match_lines, probes, refused, unregistered
 from module_loaded import INSIDE, MODULE, TARGET, WITHIN, probing, rmmod, trigger
 
 
-def test_100_rounds_of_load_and_unload():
+def test_the_module_is_loaded_and_unloaded_100_times():
     for _ in range(100):
         with probing(f"p:enter {TARGET}; p:in {TARGET}+{INSIDE}; r:leave {TARGET}") as kmsg:
             trigger()
@@ -46,45 +46,47 @@ AT_MOST = r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(E
 # What is refused, where the kernel or the line has a part in it; all that the parser refuses
 # stands in tests/parser.rs. The parameter, the errno, and the line behind "probes: definition ".
 DEFINITIONS = {
-    "unknown symbol": (
+    "an unknown symbol": (
         "p:x no_such_function", "ENOENT", rf'1 "p:x no_such_function", column 5: {NO_SYMBOL}'),
-    "offset within an instruction": (
+    "an offset within an instruction": (
         f"p {TARGET}+{WITHIN}", arch.WITHIN,
         rf'1 "p {TARGET}\+{WITHIN}", column 3: {NO_INSTRUCTION}'),
-    "offset beyond the kernel": (
+    "an offset beyond the kernel's text": (
         f"p {TARGET}+0x7fffffff", "ENOENT", rf'1 "p {TARGET}\+0x7fffffff", column 3: {NO_SYMBOL}'),
-    "a name of several functions": (
+    "a symbol name of several functions": (
         "r init_once+8", "EADDRNOTAVAIL", rf'1 "r init_once\+8", column 3: {TWICE}'),
-    "an address, which the log must not have": (
+    "an unmapped address": (
         "p:x 0xffffffffffff1234", "ENOENT", rf'1 "p:x 0\.\.\.", column 5: {NO_SYMBOL}'),
-    "return at an offset that is no entry": (
+    "a return probe inside a function": (
         f"r {TARGET}+{INSIDE}", "EINVAL", rf'1 "r {TARGET}\+{INSIDE}", column 3: {NO_ENTRY}'),
-    "NOKPROBE function": ("p get_kprobe", "EINVAL", rf'1 "p get_kprobe", column 3: {NO_PLACE}'),
-    "assembly at return": (
+    "a NOKPROBE function": ("p get_kprobe", "EINVAL", rf'1 "p get_kprobe", column 3: {NO_PLACE}'),
+    "a return probe on an assembly function": (
         f"r {arch.ASSEMBLY}", "EINVAL", rf'1 "r {arch.ASSEMBLY}", column 3: {NO_ENTRY}'),
-    "function without ftrace at return": (
+    "a return probe on a function unknown to ftrace": (
         "r vsnprintf", "EINVAL", rf'1 "r vsnprintf", column 3: {NO_ENTRY}'),
-    "not a function": ("p jiffies", "EINVAL", rf'1 "p jiffies", column 3: {NO_PLACE}'),
-    "empty parameter": ("", "EINVAL", NO_DEFINITION),
-    "one name twice": (
+    "a symbol of data": ("p jiffies", "EINVAL", rf'1 "p jiffies", column 3: {NO_PLACE}'),
+    "an empty parameter": ("", "EINVAL", NO_DEFINITION),
+    "a duplicate probe name": (
         f"p:x {TARGET}; r:x {TARGET}", "EINVAL",
         r'2 "r:x .*", column 1: an earlier definition has the same name \(EINVAL\)'),
-    "4096 characters": ("p " + 4094 * "x", "EINVAL", AT_MOST),
-    "garbage": (
+    "a symbol of 4094 characters": ("p " + 4094 * "x", "EINVAL", AT_MOST),
+    "a definition of non-ASCII bytes": (
         "\xff\xfe\x01\x80\x7f", "EINVAL",
-        r'1 "\\xff\\xfe\\x01\\x80\\x7f", column 1: a definition begins with p or r \(EINVAL\)'),
-    "terminal codes": (
+        r'1 "\\xff\\xfe\\x01\\x80\\x7f", column 1: a definition must begin with p or r \(EINVAL\)'),
+    "a probe name with terminal escape codes": (
         "p:x\x1b[31m y", "EINVAL",
         r'1 "p:x\\x1b\[31m y", column 4: a name has letters, digits and \'_\' \(EINVAL\)'),
 }
 REFUSALS = {name: (probes(params), number, "probes: definition " + line)
             for name, (params, number, line) in DEFINITIONS.items()} | {
-    "4097 characters": (probes("p " + 4095 * "x"), "ENOSPC",
-                        r"probes: the value has at most 4096 characters \(ENOSPC\)", "`p x+.*"),
-    "unknown module": (probes("p nomodule:f"), "ENOENT",
-                       "no probe at nomodule:f, no loaded module has it: -ENOENT",
-                       rf'probes: definition 1 "p nomodule:f", column 3: {NO_SYMBOL}'),
-    "the parameter twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
+    "a parameter of 4097 characters": (
+        probes("p " + 4095 * "x"), "ENOSPC",
+        r"probes: value exceeds 4096 characters \(ENOSPC\)", "`p x+.*"),
+    "a symbol of a module that is not loaded": (
+        probes("p nomodule:f"), "ENOENT",
+        "no probe at nomodule:f, no loaded module has it: -ENOENT",
+        rf'probes: definition 1 "p nomodule:f", column 3: {NO_SYMBOL}'),
+    "a parameter given twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
 }
 
 
@@ -92,7 +94,7 @@ def main():
     tests = []
     for part in vars(module_lines), vars(module_places), globals():
         tests += kmod.tests(part)
-    tests += [(f"refused: {name}", functools.partial(refusal, *what))
+    tests += [(f"{name} is refused", functools.partial(refusal, *what))
               for name, what in REFUSALS.items()]
     return kmod.run("module", tests, sys.argv[1:])
 

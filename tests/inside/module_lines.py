@@ -16,7 +16,7 @@ PR_SET_NAME = 15
 HASH = r"(0{8}[0-9a-f]{8}|\(____ptrval____\))"
 
 
-def test_default_probes_kernel_clone_before_after_and_at_return():
+def test_without_a_parameter_kernel_clone_is_probed():
     me = os.getpid()
     with probing(None) as kmsg:
         # Somebody may have forked already.
@@ -37,7 +37,7 @@ def test_default_probes_kernel_clone_before_after_and_at_return():
             check(int(found[1]) >= 1, found[0])
 
 
-def test_250_triggers_give_250_hits_and_the_log_is_limited():
+def test_hits_beyond_the_log_rate_limit_are_counted():
     with probing(f"p:enter {TARGET}; r:leave {TARGET}") as kmsg:
         kmsg.lines()
         trigger(250)
@@ -65,10 +65,10 @@ def test_debugfs_shows_the_state_and_the_hits_of_a_probe():
         equal(sorted(file.name for file in files.iterdir()),
               ["enter", "enter.json", "leave", "leave.json"])
         rmmod()
-        check(not files.exists(), "the folder stays")
+        check(not files.exists(), "the debugfs folder still exists")
 
 
-def test_what_was_suppressed_is_told_when_lines_pass_again():
+def test_the_number_of_suppressed_lines_is_logged():
     with probing(f"p:enter {TARGET}") as kmsg:
         trigger(BURST + 20)
         kmsg.lines()
@@ -77,7 +77,7 @@ def test_what_was_suppressed_is_told_when_lines_pass_again():
         match_lines(kmsg.lines(), ["enter: 20 lines suppressed", hit("enter", "pre")])
 
 
-def test_return_tells_value_and_duration():
+def test_a_return_line_has_the_value_and_the_duration():
     # Relative, unlike time.sleep(): that loses what passes before the call.
     line = lines_of(f"r:nap {NAP}", lambda: LIBC.usleep(100_000))[0]
     match(line, returned("nap", 0, os.getpid()))
@@ -93,7 +93,7 @@ def lines_of(definition, action):
         return mine(kmsg)
 
 
-def test_negative_results_are_signed():
+def test_a_negative_return_value_is_logged_as_an_errno():
     match_lines(lines_of(f"r:leave {TARGET}", lambda: arch.syscall("getpriority", 99, 0)),
                 [r"leave: return .* ret=-22 \(0xffffffffffffffea, EINVAL\) ns=\d+"])
 
@@ -103,13 +103,13 @@ def opens():
     equal(outcome(os.open, "/no such file", os.O_RDONLY), "ENOENT")
 
 
-def test_the_errno_of_a_function_that_returns_int():
+def test_an_errno_returned_as_int_is_recognized():
     """It leaves the upper half of the register zero, as do_sys_openat2() does."""
     match(lines_of("r:opened do_sys_openat2", opens)[-1],
           r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
 
 
-def test_results_of_a_type():
+def test_return_values_are_logged_by_their_type():
     results = {"s32": r"-2 \(ENOENT\)", "s8": r"-2 \(ENOENT\)", "s64": "4294967294", "u8": "254",
                "u16": "65534", "u64": "4294967294", "x32": "0xfffffffe", "x16": "0xfffe",
                "bool": "true", "ptr": HASH, "string": r'"\(fault\)"'}
@@ -122,7 +122,7 @@ def test_results_of_a_type():
                 [rf'path: return .* ret="{re.escape(os.getcwd())}" ns=\d+'])
 
 
-def test_results_that_may_be_part_of_an_address_are_hidden():
+def test_return_values_that_may_reveal_an_address_are_hidden():
     """Up to the largest PID they are shown: also halves of addresses, and an errno that is none."""
     shown = [0, 1, 2**22 - 1]
     hidden = [2**22, 0x12345601, 2**31, 2**32 - 4095, 2**32 - 255, 2**32, 0x888012345601]
@@ -134,7 +134,7 @@ def test_results_that_may_be_part_of_an_address_are_hidden():
                 + len(hidden) * [rf"sought: return .* ret=hidden \({HASH}\) ns=\d+"])
 
 
-def test_pointers_are_hashed():
+def test_logged_addresses_are_hashed():
     """No line shows where the kernel's memory lies to those who may read the log."""
     with probing("r:opened do_file_open; p:enter kernel_clone") as kmsg:
         opens()
@@ -148,7 +148,7 @@ def test_pointers_are_hashed():
         check(shown, f"no address in {lines}")
 
 
-def test_a_program_cannot_forge_lines_by_its_name():
+def test_a_process_name_cannot_forge_log_lines():
     with probing(f"p:enter {TARGET}") as kmsg:
         kmsg.lines()
         before = open("/proc/self/comm", "rb").read().strip()

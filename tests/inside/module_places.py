@@ -30,7 +30,7 @@ def ways(definitions):
     return found
 
 
-def test_probe_at_an_entry_is_the_cheapest():
+def test_a_definition_without_an_offset_is_an_entry_probe():
     with probing(f"p:enter {TARGET}") as kmsg:
         match_lines(kmsg.lines(), [registered("enter", "p", arch.ftrace_call(TARGET), "entry")])
         equal((kprobe_list(), traced()), ([], [TARGET]))
@@ -38,7 +38,7 @@ def test_probe_at_an_entry_is_the_cheapest():
     equal(ways(f"p:one {TARGET}; p:two {TARGET}"), ["entry", "entry"])
 
 
-def test_probe_at_an_entry_beside_others_is_a_kprobe():
+def test_a_definition_beside_another_tracer_is_a_kprobe():
     """There, an entry probe would make all of them dearer."""
     equal(ways(f"p:one {TARGET}; r:two {TARGET}"), [arch.ENTRY] * 2)
     equal(ways(f"p:one {TARGET}; p:two {TARGET}+{INSIDE:#x}")[0], arch.ENTRY)
@@ -51,7 +51,7 @@ def test_probe_at_an_entry_beside_others_is_a_kprobe():
     nothing_left("rust_kprobe")
 
 
-def test_probe_at_an_offset():
+def test_a_probe_at_an_offset_is_hit():
     with probing(f"p:in {TARGET}+{INSIDE:#x}") as kmsg:
         place = registered("in", "p", f"{TARGET}+{INSIDE:#x}", "(jump|breakpoint)")
         found = match(kmsg.lines()[0], place)
@@ -63,7 +63,7 @@ def test_probe_at_an_offset():
         match(kmsg.lines()[-1], unregistered("in", 7, 0, 0))
 
 
-def test_address_and_offset_from_another_function():
+def test_addresses_and_offsets_beyond_a_function_are_accepted():
     symbols = arch.symbols()
     place = symbols[TARGET]
     calls = arch.handler_of("")
@@ -76,7 +76,7 @@ def test_address_and_offset_from_another_function():
         equal(len(ways(definitions)), definitions.count("0x") or 1)
 
 
-def test_names_are_those_of_tracefs_where_none_is_given():
+def test_default_probe_names_are_those_of_tracefs():
     """tracefs makes names of the same definitions, and shows them."""
     kprobe_events = TRACING / "kprobe_events"
     # What the compiler made of a function, and the longest name there is.
@@ -95,7 +95,7 @@ def test_names_are_those_of_tracefs_where_none_is_given():
         equal(names(kmsg), made)
 
 
-def test_commas_serve_where_a_space_cannot():
+def test_commas_can_replace_spaces():
     # Not quoted, as on the kernel's command line.
     with loaded(MODULE, f"probes=p:enter,{TARGET};r:leave,{TARGET}") as kmsg:
         equal(names(kmsg), ["enter", "leave"])

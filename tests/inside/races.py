@@ -21,7 +21,7 @@ def call(on, which):
     return on.counted(which) - before
 
 
-def test_each_hit_is_counted():
+def test_concurrent_hits_are_all_counted():
     with Device() as device:
         held = [device.add(BEFORE, AT[TARGET]), device.add(FOLLOWED, AT[TARGET], max_active=64)]
         calls = call(device, TARGET)
@@ -45,7 +45,7 @@ def test_hits_and_misses_of_entry_probes_are_exact():
     return f"{2 * half} calls = hits + missed, {half} of them missed, by each of 2 probes"
 
 
-def test_hits_in_handlers_are_missed_and_never_twice():
+def test_calls_in_handlers_are_counted_as_missed_at_most_once():
     """The handler of one function calls another. The kernel does not count misses
     atomically, so there may be fewer than expected, but not more."""
     with Device() as device:
@@ -66,7 +66,7 @@ def test_hits_in_handlers_are_missed_and_never_twice():
     return f"{nested} calls in handlers, counted as missed by the two probes: {counted}"
 
 
-def test_maps_add_up():
+def test_maps_and_their_drops_add_up_to_the_hits():
     return maps_add_up(2)
 
 

@@ -57,7 +57,7 @@ def touch_pages():
         memory[page * mmap.PAGESIZE] = 1
 
 
-def test_page_faults_by_process():
+def test_page_faults_are_counted_as_by_bpftrace():
     program = 'kprobe:handle_mm_fault /comm == "faulter"/ { @ = count(); }'
     with bpftrace(program) as theirs, kmod.loaded("samples/page_faults.ko"):
         in_child("faulter", touch_pages)
@@ -68,7 +68,7 @@ def test_page_faults_by_process():
     check(ours[0] >= 300, ours)
 
 
-def test_time_between_two_functions():
+def test_handshakes_are_counted_as_by_bpftrace():
     program = ("kprobe:tcp_v4_connect { @since[arg0] = nsecs; } "
                "kprobe:tcp_finish_connect /@since[arg0]/ "
                "{ @us = hist((nsecs - @since[arg0]) / 1000); delete(@since[arg0]); }")
@@ -84,7 +84,7 @@ def test_time_between_two_functions():
           sum(int(found[1]) for found in buckets if found))
 
 
-def test_connections():
+def test_connections_are_logged_as_often_as_by_bpftrace():
     program = ("kprobe:inet_stream_connect { @connects = count(); } "
                "kretprobe:inet_csk_accept /retval/ { @accepts = count(); }")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -104,7 +104,7 @@ def test_connections():
     equal(sorted(theirs[-2:]), [f"@accepts: {len(accepted)}", f"@connects: {len(to)}"])
 
 
-def test_allocations_by_stack():
+def test_allocations_are_summed_by_stack_as_by_bpftrace():
     # The tracepoint's arguments: the call site, the address, and the bytes asked for and given.
     program = 'rawtracepoint:kmalloc /comm == "allocator"/ { @[kstack] = sum(arg3); }'
     with bpftrace(program) as theirs, kmod.loaded("samples/allocation_stacks.ko"):
@@ -119,7 +119,7 @@ def test_allocations_by_stack():
     check(counted > 0, "nothing was allocated")
 
 
-def test_stack_of_a_call():
+def test_a_call_stack_equals_that_of_bpftrace():
     program = 'kprobe:do_nanosleep /comm == "sleeper"/ { printf("%s\\n", kstack(17)); }'
     with bpftrace(program) as theirs, kmod.loaded("samples/call_stack.ko") as log:
         in_child("sleeper", lambda: time.sleep(0.01))

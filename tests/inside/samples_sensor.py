@@ -207,7 +207,7 @@ def compare(seen, facts):
     return f"{len(seen)} events"
 
 
-def test_by_trace_pipe():
+def test_events_in_trace_pipe_equal_those_of_tracefs():
     equal(traced(), [])
     with loaded(SEED), place() as folder:
         equal(traced(), [])
@@ -222,7 +222,7 @@ def test_by_trace_pipe():
                      else "sensor", event, fields(text)) for event, text in records], facts)
 
 
-def test_by_perf():
+def test_events_in_perf_equal_those_of_tracefs():
     if not shutil.which("perf"):
         raise kmod.Skip("perf is not installed")
     with loaded(SEED), place() as folder, tempfile.TemporaryDirectory() as directory:
@@ -237,7 +237,7 @@ def test_by_perf():
     return compare([(system, event, fields(text)) for system, event, text in found], facts)
 
 
-def test_memory_that_is_not_present():
+def test_strings_in_memory_that_is_not_present_are_reported():
     with loaded(["connect"]), place() as folder, listening("sensor", "seed") as listener:
         [(event, values)] = listener.called(folder, "exec", "/bin/true")
         equal((event, values["filename"]), ("exec", "/bin/true"))
@@ -254,7 +254,7 @@ def test_memory_that_is_not_present():
               ["/cold/name", "/cold/folder", ("/cold/old", "/cold/new")])
 
 
-def test_arguments_of_all_kinds():
+def test_program_arguments_of_all_kinds_are_reported():
     with loaded(), place() as folder, \
             listening("sensor", "sched/sched_process_exec") as listener:
         seen = listener.called(folder, "argvs", "/bin/true")
@@ -268,9 +268,9 @@ def test_arguments_of_all_kinds():
           [("/bin/true", "-14"), ("", "-2"), ("(fault)", "-14")])
 
 
-def test_32_bit_system_calls():
+def test_32_bit_system_calls_are_reported():
     if not takes_32_bits():
-        raise kmod.Skip("the kernel takes no 32-bit system calls")
+        raise kmod.Skip("32-bit system calls are not supported")
     with loaded(), place() as folder, listening("sensor") as listener:
         seen = listener.called(folder, "int80", "/bin/true")
     equal([event for event, _ in seen], ["unlink", "rename", "connect", "connect", "exec"])
@@ -280,7 +280,7 @@ def test_32_bit_system_calls():
     equal((execed["filename"], argv(execed)), ("/bin/true", ["by-int80"] * 2))
 
 
-def test_io_uring():
+def test_io_uring_operations_are_reported():
     with loaded(), place() as folder, listening("sensor") as listener:
         seen = listener.called(folder, "io_uring")
     # It may try to connect more than once.
@@ -299,12 +299,12 @@ def built(text, path, *options):
         stderr=subprocess.DEVNULL).returncode == 0
 
 
-def test_programs_that_the_kernel_starts():
+def test_programs_started_by_the_kernel_are_reported():
     # Their root is that of the first process.
     helper, setting = "/run/sensor_helper", "/proc/sys/kernel/modprobe"
     before = kmod.read(setting)
     if not built("int main(void) { return 0; }", helper, "-static"):
-        raise kmod.Skip("there is no compiler")
+        raise kmod.Skip("no compiler")
     with loaded(), listening("sensor/exec", "sched/sched_process_exec") as listener:
         write(setting, helper)
         kmod.outcome(socket.socket, ECONET, socket.SOCK_DGRAM)
@@ -317,13 +317,13 @@ def test_programs_that_the_kernel_starts():
     equal(argv(executed[0]), [helper, "-q", "--", f"net-pf-{ECONET}"])
 
 
-def test_32_bit_programs():
+def test_32_bit_programs_are_reported():
     text = 'void _start(void) { asm("int $0x80" :: "a"(1), "b"(0)); }'
     with loaded(), place() as folder, listening("sensor/exec") as listener:
         program = f"{folder}/thirty-two"
         if not takes_32_bits() or not built(text, program, "-m32", "-nostdlib", "-static",
                                             "-fno-pie", "-no-pie"):
-            raise kmod.Skip("there are no 32-bit programs here")
+            raise kmod.Skip("32-bit programs are not supported")
         listener.records()
         subprocess.run([program, "an argument"], check=True)
         [values] = [fields(text) for _, text in listener.records()]

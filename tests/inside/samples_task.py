@@ -51,7 +51,7 @@ def of_proc(pid):
     }
 
 
-def test_process_as_in_proc():
+def test_task_fields_equal_those_in_proc():
     with tempfile.TemporaryDirectory() as folder, cgroup("sample") as group, \
             kmod.loaded("samples/container.ko") as log:
         os.chmod(folder, 0o755)
@@ -80,7 +80,7 @@ def test_process_as_in_proc():
 
             kmod.until(logged)
         equal((wanted["uid"], wanted["gid"], wanted["cgroup"]), (1234, 4321, group.stat().st_ino))
-        check(wanted["inside"] != wanted["pid"], "it is in no other PID namespace")
+        check(wanted["inside"] != wanted["pid"], "the process is not in another PID namespace")
         got = dict(re.findall(r"(\w+)=(\S+)", lines[0]))
         del got["comm"]
         # A hundredth of a second is ten million nanoseconds.

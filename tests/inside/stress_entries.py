@@ -16,7 +16,7 @@ from stress_form import ROUNDS, SECONDS
 PLACES = [AT[which] for which in (TARGET, EXACT, IRQ)]
 
 
-def test_entry_probes_come_and_go():
+def test_entry_probes_are_registered_and_dropped_while_their_functions_are_called():
     with Device() as device, exact(device, target=TWO_ENTRIES, exact=TWO_ENTRIES, irq=TWO_ENTRIES,
                                    softirq=TWO_ENTRIES) as figures:
         with fire(device, TARGET, EXACT, IRQ, SOFTIRQ) as threads:
@@ -26,13 +26,13 @@ def test_entry_probes_come_and_go():
     return f"{3 * threads.count('churn')} registered and dropped, {figures}"
 
 
-def test_entry_probes_are_enabled_and_disabled():
+def test_several_threads_enable_and_disable_entry_probes():
     with Device() as device, exact(device, target=TWO_ENTRIES) as figures:
         times = toggled(device, SECONDS, *3 * [(ENTRY, PLACES[0])])
     return f"{times} times, {figures}"
 
 
-def test_entry_handlers_call_what_is_probed():
+def test_calls_of_probed_functions_in_an_entry_handler_are_missed():
     with Device() as device, \
             exact(device, target=TWO_ENTRIES, inner=TWO_ENTRIES, irq=TWO_ENTRIES) as figures:
         outer = device.add(ENTRY_NESTED, PLACES[0])
@@ -43,7 +43,7 @@ def test_entry_handlers_call_what_is_probed():
     return figures
 
 
-def test_all_functions_under_fire():
+def test_entry_probes_on_all_functions_are_registered_and_dropped_under_load():
     """Attached and left again and again, while a machine does what it does."""
     rounds = attached = hits = 0
     end = time.monotonic() + SECONDS
@@ -64,7 +64,7 @@ def test_all_functions_under_fire():
     return f"{rounds} rounds, {attached} functions, {hits} hits, {figures}"
 
 
-def test_a_pattern_matches_a_module_that_is_unloaded():
+def test_a_pattern_matches_a_module_during_its_unload():
     """Its notifiers have been called, and ftrace still knows its functions."""
     with Device() as device:
         # The first entry probe of a module would wait for the notifiers.
@@ -91,7 +91,7 @@ def test_a_pattern_matches_a_module_that_is_unloaded():
     equal(traced(), [])
 
 
-def test_entry_probes_in_a_module_that_is_loaded():
+def test_entry_probes_are_registered_in_a_module_during_its_load():
     """They are attached before the library is notified of it."""
     # Of notifiers of the same priority, the first one registered is called first.
     rmmod("stress")
@@ -110,7 +110,7 @@ def test_entry_probes_in_a_module_that_is_loaded():
     equal(traced(), [])
 
 
-def test_a_module_leaves_its_entry_probes():
+def test_entry_probes_are_gone_when_their_module_is_unloaded():
     rounds = min(ROUNDS // 5, 100)
     for n in range(rounds):
         with Device() as device:
@@ -136,7 +136,7 @@ def test_a_module_leaves_its_entry_probes():
     return f"{rounds} rounds"
 
 
-def test_drops_wait_for_a_cpu_that_goes_offline():
+def test_dropping_a_probe_waits_for_a_cpu_that_goes_offline():
     """An entry probe, a kprobe and a return probe."""
     with Device() as device, stress("stress_late", "offline=1"):
         # It keeps ftrace's ops registered, so that only the library waits.
@@ -146,7 +146,7 @@ def test_drops_wait_for_a_cpu_that_goes_offline():
     equal(traced(), [])
 
 
-def test_ftrace_cannot_be_switched_off_silently():
+def test_ftrace_cannot_be_disabled_unnoticed():
     switch = "/proc/sys/kernel/ftrace_enabled"
 
     def hit():
@@ -171,7 +171,7 @@ def test_ftrace_cannot_be_switched_off_silently():
     return "EBUSY"
 
 
-def test_entry_probes_beside_other_tracers():
+def test_entry_probes_are_hit_beside_other_tracers():
     """A kprobe, and the function tracer of tracefs, at the same function."""
     with Device() as device:
         held = device.add(ENTRY, PLACES[1])
@@ -186,10 +186,10 @@ def test_entry_probes_beside_other_tracers():
     return "200 calls"
 
 
-def test_ftrace_leaves_out_calls_within_two_other_tracers():
+def test_calls_within_two_other_tracers_are_neither_hits_nor_missed():
     """They are neither hits nor missed, as the documentation says."""
     if arch.ENTRY != "ftrace":
-        raise Skip("kprobes do not use ftrace here")
+        raise Skip("kprobes do not use ftrace on this architecture")
     times = 10_000
     with Device() as device:
         device.add(NESTED, PLACES[0])
@@ -209,7 +209,7 @@ def test_ftrace_leaves_out_calls_within_two_other_tracers():
     return f"{times} of {2 * times} calls"
 
 
-def test_alone_refuses_a_function_with_another_tracer():
+def test_an_exclusive_entry_probe_refuses_a_function_with_another_tracer():
     def alone(wanted, what):
         equal(outcome(lambda: device.add(ENTRY_ALONE, PLACES[1]).drop()), wanted, what)
 
@@ -230,7 +230,7 @@ def test_alone_refuses_a_function_with_another_tracer():
                 alone("", "after a kprobe")
 
 
-def test_entry_probes_beside_an_fprobe_a_live_patch_and_a_direct_call():
+def test_entry_probes_are_hit_beside_an_fprobe_a_live_patch_and_a_direct_call():
     """Whoever comes first. A live patch goes on in another function; BPF's fentry is a
     direct call."""
     kinds = ["fprobe", "patch"] + ["direct"] * (arch.ENTRY == "ftrace")

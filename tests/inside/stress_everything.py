@@ -86,7 +86,7 @@ def attached(device, batch, refused):
     return None
 
 
-def test_every_function_of_the_kernel():
+def test_entry_probes_attach_to_every_function_of_the_kernel():
     every = list(dict.fromkeys(functions()))[::EVERY]
     refused = {}
     hits = probed = 0
@@ -170,10 +170,10 @@ int main(int argc, char **argv)
 # What a kretprobe of C's can be put on, and must not.
 NO_FUNCTIONS = ("ret_from_fork_asm", "__switch_to_asm")
 
-def test_a_return_probe_on_every_symbol():
+def test_return_probes_are_registered_on_every_symbol_or_refused():
     """Only functions take one; and with it, programs keep their registers."""
     if not arch.X86_64:
-        raise Skip("the program is one of x86-64")
+        raise Skip("the test program is for x86-64 only")
     binary = "/tmp/stress-marked"
     subprocess.run(["gcc", "-O1", "-mno-red-zone", "-w", "-x", "c", "-", "-o", binary],
                    input=MARKED, text=True, check=True)

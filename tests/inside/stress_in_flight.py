@@ -42,7 +42,7 @@ def rounds_of(test):
     return rounds
 
 
-def test_more_calls_in_flight_than_a_return_probe_follows():
+def test_calls_in_flight_beyond_max_active_are_missed():
     """Some are killed, the others woken by that, too."""
     def test(device):
         if not held:
@@ -75,7 +75,7 @@ def test_a_return_probe_is_dropped_while_calls_are_in_flight():
     return f"{rounds} rounds, {8 * rounds} calls returned without it"
 
 
-def test_calls_that_never_return_do_not_use_a_probe_up():
+def test_calls_that_never_return_do_not_exhaust_a_return_probe():
     """Tasks that end in the probed function give back what followed them."""
     ends = 60
     with Device() as device:
@@ -90,4 +90,4 @@ def test_calls_that_never_return_do_not_use_a_probe_up():
               f"{hits} hits, {missed} missed of {ends} and more")
         equal(returns, 0)
         probe.drop()
-    return f"{hits} hits, {missed} missed with room for 4"
+    return f"{hits} hits, {missed} missed with max_active 4"

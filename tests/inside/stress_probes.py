@@ -23,7 +23,7 @@ WAITING = probes(f"pw:before {VICTIM}; r8w:after {VICTIM}")
 KINDS = {"before": "p", "after": "r"}
 
 
-def test_loaded_and_unloaded_under_fire():
+def test_the_module_is_loaded_and_unloaded_while_its_targets_are_called():
     """Each round also calls another probed function just 50 times."""
     names = "fire", "back", "exact", "return"
     definitions = probes("; ".join(f"{kind}:{name} {place}" for kind, name, place in zip(
@@ -41,7 +41,7 @@ def test_loaded_and_unloaded_under_fire():
     return f"{ROUNDS} rounds, {ROUNDS * 50} calls, {missed} missed"
 
 
-def test_probes_come_and_go_on_one_function():
+def test_probes_are_registered_and_dropped_while_their_function_is_called():
     places = [AT[which] for which in (TARGET, EXACT, IRQ)]
     with Device() as device, exact(device, target=ALL_KINDS) as figures:
         with fire(device, TARGET) as threads:
@@ -52,14 +52,14 @@ def test_probes_come_and_go_on_one_function():
     return f"{3 * threads.count('churn')} registered and dropped, {figures}"
 
 
-def test_enabled_and_disabled_from_several_threads():
+def test_several_threads_enable_and_disable_probes():
     with Device() as device, exact(device, target=ALL_KINDS) as figures:
         places = [(kind, AT[TARGET]) for kind in (BEFORE, AROUND, FOLLOWED)]
         times = toggled(device, SECONDS, *places, (BEFORE, inside(AT[TARGET])))
     return f"{times} times, {figures}"
 
 
-def test_a_probe_is_dropped_while_others_use_it():
+def test_a_probe_is_dropped_while_other_threads_use_it():
     """One thread drops what others toggle and ask; it is there or it is not."""
     gone = []
 
@@ -70,7 +70,7 @@ def test_a_probe_is_dropped_while_others_use_it():
             gone.append(1)
 
     def exchange(held):
-        check(outcome(held.drop) in ("", "ENOENT"), "it was not dropped")
+        check(outcome(held.drop) in ("", "ENOENT"), "the probe was not dropped")
         equal(held.device.add(BEFORE, AT[TARGET]).index, held.index)
 
     with Device() as device, exact(device, target=ALL_KINDS) as figures:
@@ -79,10 +79,10 @@ def test_a_probe_is_dropped_while_others_use_it():
             for step in exchange, use, use, use:
                 threads.start(step, held)
             threads.stopped.wait(SECONDS)
-    return f"{len(gone)} times not there, {figures}"
+    return f"{len(gone)} uses while it was dropped, {figures}"
 
 
-def test_kprobes_are_off_globally_and_on_again():
+def test_kprobes_are_disabled_and_enabled_globally():
     """What is registered, or enabled, while they are off is hit when they are on."""
     switch = "/sys/kernel/debug/kprobes/enabled"
     place = AT[EXACT]
@@ -136,8 +136,8 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
             equal(held.seen(), 20)
             rmmod("stress_victim")
             check(all("[GONE]" in line for line in kprobe_list()), kprobe_list())
-            match_lines([line for line in kmsg.lines() if ": gone" in line],
-                        [f"{name}: gone, its module has left" for name in ("before", "after")])
+            match_lines([line for line in kmsg.lines() if line.endswith("unloaded")],
+                        [f"{name}: probed module unloaded" for name in ("before", "after")])
             # What is gone is as good as disabled, and cannot be enabled.
             held.enable(False)
             refused("EINVAL", held.enable, True)
@@ -153,7 +153,7 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
     return f"{rounds} rounds"
 
 
-def test_two_modules_on_one_function_and_one_leaves():
+def test_one_of_two_modules_on_a_function_is_unloaded():
     rounds = 0
     end = time.monotonic() + SECONDS
     other = probes(f"p:a {AT[TARGET]}; r64:b {AT[TARGET]}")
@@ -165,7 +165,7 @@ def test_two_modules_on_one_function_and_one_leaves():
     return f"{rounds} rounds, {figures}"
 
 
-def test_a_set_whose_kth_member_is_refused():
+def test_a_set_with_a_refused_member_registers_nothing():
     places = [AT[which] for which in (TARGET, EXACT, INNER, IRQ, SOFTIRQ)]
     refusals = {"no_such_function": "ENOENT", "get_kprobe": "EINVAL",
                 "stress:stress_user+1": "EINVAL EILSEQ"}
@@ -180,7 +180,7 @@ def test_a_set_whose_kth_member_is_refused():
     return f"{tried} sets"
 
 
-def test_a_handler_calls_a_probed_function():
+def test_calls_of_probed_functions_in_a_handler_are_missed():
     with Device() as device, exact(device, inner=ALL_KINDS) as figures:
         before = device.counted(INNER)
         outer = device.add(NESTED, AT[TARGET]), device.add(NESTED, inside(AT[TARGET]))
@@ -195,7 +195,7 @@ def test_a_handler_calls_a_probed_function():
     return f"{hits} calls by handlers, {figures}"
 
 
-def test_interrupts_and_softirqs():
+def test_hits_in_interrupts_and_softirqs_are_counted():
     kernel = ["handle_softirqs", "hrtimer_interrupt", "tick_nohz_handler", "update_process_times",
               "run_timer_softirq", "try_to_wake_up", "__schedule"]
     known = []
@@ -215,15 +215,15 @@ def test_interrupts_and_softirqs():
                 device.ioctl(IO_TIMERS, 0)
             hits = sum(held.ask(HITS) for held in staying)
             drop(*staying)
-        check(device.counted(IRQ) and device.counted(SOFTIRQ) and hits, "no interrupt came")
+        check(device.counted(IRQ) and device.counted(SOFTIRQ) and hits, "no interrupt hit a probe")
     return f"{hits} hits of {len(known)} probes in the kernel, {figures}"
 
 
-def test_maps_add_up_in_all_contexts():
+def test_maps_and_their_drops_add_up_to_the_hits_in_all_contexts():
     return maps_add_up(SECONDS, ((COLLECT, False), (COLLECT_ENTRY, False)), ["sched_waking"])
 
 
-def test_strings_are_read_while_their_page_comes_and_goes():
+def test_strings_are_read_while_their_page_is_mapped_and_unmapped():
     """32 letters across two pages, of which the second is exchanged or taken away."""
     LIBC.mmap.restype = ctypes.c_void_p
     LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
@@ -253,7 +253,7 @@ def test_strings_are_read_while_their_page_comes_and_goes():
         hits, faults, wrong = reader.ask(HITS, FAULTS, WRONG)
         reader.drop()
     LIBC.munmap(at, 2 * page)
-    equal(wrong, 0, "strings that nobody wrote")
+    equal(wrong, 0, "strings that were never written")
     check(0 < faults < hits, f"{faults} faults of {hits} reads")
     exchanges = 2 * threads.count("exchange")
     return f"{exchanges} exchanges, {hits} reads, {faults} EFAULT, {figures}"
@@ -263,27 +263,27 @@ def state_of_before():
     return Path("/sys/kernel/debug/rust_kprobe/before").read_text().splitlines()
 
 
-def test_probes_wait_for_their_module():
+def test_pending_probes_are_registered_when_their_module_is_loaded():
     rounds = max(ROUNDS // 10, 5)
     with loaded("rust_kprobe.ko", WAITING) as kmsg:
-        match_lines(kmsg.lines(), [f"{name}: waits for its module" for name in KINDS])
-        equal(state_of_before(), ["Waiting", "0 missed in all", "0 hits"])
+        match_lines(kmsg.lines(), [f"{name}: pending, module not loaded" for name in KINDS])
+        equal(state_of_before(), ["Waiting", "0 missed in total", "0 hits"])
         for n in range(1, rounds + 1):
             with stress("stress_victim", "at_init=10"):
                 call_victim(10)
                 match(state_of_before()[0], r"stress_victim\S+ \[\w+\] by \w+, enabled, 0 missed")
-            equal(state_of_before(), ["Gone", "0 missed in all", f"{20 * n} hits"])
+            equal(state_of_before(), ["Gone", "0 missed in total", f"{20 * n} hits"])
             lines = [re.sub(" at .*", "", line) for line in kmsg.lines()
-                     if re.search(": (registered|gone)", line)]
+                     if re.search(": (registered|probed)", line)]
             equal(lines, [*(f"{name}: registered {kind}" for name, kind in KINDS.items()),
-                          *(f"{name}: gone, its module has left" for name in KINDS)])
+                          *(f"{name}: probed module unloaded" for name in KINDS)])
         rmmod("rust_kprobe")
         match_lines(ends(kmsg), [unregistered(name, 20 * rounds, 0) + ", gone" for name in KINDS])
     nothing_left("rust_kprobe")
     return f"{rounds} rounds"
 
 
-def test_pending_probes_are_dropped_while_their_module_comes_and_goes():
+def test_pending_probes_are_dropped_while_their_module_is_loaded_and_unloaded():
     def victim():
         insmod("tests/stress/stress_victim.ko", "at_init=50")
         call_victim(50)

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_by_key() -> Result {
+    fn a_count_map_counts_by_key() -> Result {
         let map = CountMap::<u32>::new(100)?;
         for n in 0..100 {
             for _ in 0..=n {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_within_its_own_update_drops() -> Result {
+    fn a_nested_update_of_a_map_is_dropped() -> Result {
         let map = Map::<(), u64>::new(2)?;
         assert!(map.insert((), 1));
         let mut inner = true;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets() -> Result {
+    fn values_are_counted_in_their_bucket() -> Result {
         let log2 = Histogram::log2()?;
         // Its only key has a place, so that CPUs need not add it at the same time.
         assert_eq!(log2.drain()?.iter().count(), 1);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_as_text_and_as_json() -> Result {
+    fn maps_are_shown_as_text_and_json() -> Result {
         let map = CountMap::<(i32, Pair)>::new(1)?;
         let key = |error| (7, Pair { error, large: true });
         map.add(key(-2), 3);

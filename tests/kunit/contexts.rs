@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_of_all_widths_and_signs() -> Result {
+    fn arguments_are_integers_of_any_width_and_sign() -> Result {
         let target = Target::symbol(c"kut_integers");
         for wanted in [
             (0, 0, 0, 0, 0, 0),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn longs_bools_and_pointers() -> Result {
+    fn arguments_are_longs_bools_and_pointers() -> Result {
         let here = core::ptr::from_ref(&Atomic::new(0u64)) as usize;
         for (a, b, c, d, e, f) in [
             (0, 0, 0, 0, false, 0),
@@ -189,7 +189,7 @@ mod tests {
     /// A small struct takes two registers. A large one is on the stack on x86-64, and elsewhere it
     /// takes a register, which points at it.
     #[test]
-    fn structs_by_value() -> Result {
+    fn arguments_are_structs_by_value() -> Result {
         let target = Target::symbol(c"kut_structs");
         let take = |cx: &kprobe::Context<'_>| <(_, _, _, _)>::into(cx.args());
         let [a, b, c, d]: [usize; 4] = at(target, take, || kut_call_structs())?;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_and_registers_by_name() -> Result {
+    fn arguments_and_registers_are_read_by_name() -> Result {
         let call = || kut_long(11, 12, 13, 14, true, 16 as *const c_void);
         let look = |cx: &kprobe::Context<'_>| {
             let by_number: [usize; 5] = [cx.arg0(), cx.arg1(), cx.arg2(), cx.arg3(), cx.arg5()];
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn all_registers() -> Result {
+    fn all_registers_are_read() -> Result {
         let target = Target::symbol(c"kut_registers_set");
         let look = |cx: &kprobe::Context<'_>| all().map(|(r, value)| cx.register(r) == value);
         assert!(at(target, look, || kut_registers())?
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn system_calls() -> Result {
+    fn system_call_arguments_are_read() -> Result {
         let target = Target::symbol(c"kut_syscall");
         type Args = (usize, u32, u32, u32, u32, u32);
         for compat in [true, false] {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_int() -> Result {
+    fn int_results_are_read() -> Result {
         let target = Target::symbol(c"kut_int_result");
         assert!(at_return(target, |cx| cx.ret::<i32>(), int(-5))? == -5);
         assert!(at_return(target, |cx| cx.ret::<u32>(), int(-5))? == (-5i32) as u32);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_long() -> Result {
+    fn long_results_are_read() -> Result {
         let target = Target::symbol(c"kut_long_result");
         assert!(at_return(target, |cx| cx.ret::<isize>(), long(-5))? == -5);
         assert!(at_return(target, |cx| cx.ret::<Result<usize>>(), long(9))? == Ok(9));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn task() -> Result {
+    fn a_context_identifies_the_task() -> Result {
         let look = |cx: &kprobe::Context<'_>| {
             let ids = [cx.pid(), cx.tgid(), cx.pid_vnr(), cx.tgid_vnr()];
             let thread = (
@@ -311,7 +311,7 @@ mod tests {
 
     /// By ftrace, jump and breakpoint, which is entered like an NMI; at returns and tracepoints.
     #[test]
-    fn task_softirq_interrupt_and_nmi() -> Result {
+    fn a_context_identifies_task_softirq_interrupt_and_nmi() -> Result {
         let mix = Target::symbol(c"kut_mix");
         let pre = |seen: &Contexts, cx: &kprobe::Context<'_>| seen.note(cx);
         for target in [mix, mix.offset(offset_inside(5).ok_or(ENOENT)?)] {
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_programs_that_are_none() {
+    fn invalid_file_and_program_pointers_are_refused() {
         let mut buf = [0; 8];
         for at in [0, 8, usize::MAX - 1] {
             assert!(Filename::new(at).name().is_err());

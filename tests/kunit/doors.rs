@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn override_returns() -> Result {
+    fn an_override_replaces_the_call() -> Result {
         let ran_before = ran();
         let probe = odd(SKIPPED)?;
         assert_eq!(kut_skipped(1), 1000);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn override_beside_others() -> Result {
+    fn an_override_hides_the_call_from_earlier_kprobes() -> Result {
         // The probe that was registered last is called first.
         let earlier = before(SKIPPED)?;
         let probe = odd(SKIPPED)?;
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_skips_an_instruction() -> Result {
+    fn a_redirect_skips_an_instruction() -> Result {
         let earlier = before(STEP)?;
         let probe = goes(STEP, |cx| Some(cx.next_instruction()))?;
         assert!(probe.mechanism() == Mechanism::Breakpoint);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_continues_elsewhere_or_not() -> Result {
+    fn a_redirect_continues_elsewhere_or_not() -> Result {
         let elsewhere = &raw const kut_step_else as usize;
         let probe = goes(STEP, move |_| Some(Address::new(elsewhere)))?;
         assert_eq!(kut_steps(), 100);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_at_an_entry() -> Result {
+    fn a_redirect_works_at_an_entry() -> Result {
         let other = before(MORE)?.address().ok_or(EINVAL)?;
         let probe = goes(DIV, move |_| Some(other))?;
         assert!(probe.mechanism() != Mechanism::Jump);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn override_inside_is_refused() -> Result {
+    fn an_override_inside_a_function_is_refused() -> Result {
         let offset = (5..32)
             .find(|&n| before(DIV.offset(n)).is_ok())
             .ok_or(ENOENT)?;

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_caller_and_stack() -> Result {
+    fn a_context_has_arguments_caller_and_stack_pointer() -> Result {
         let look = |seen: &[Atomic<usize>; 3], cx: &entry::Context<'_>| {
             let all: (u8, i8, u16, i16, u32, i32) = cx.args();
             let right = all == (200, -100, 60_000, -30_000, 4_000_000_000, -2)
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn places_that_are_no_ftrace_entry_are_refused() {
         let not_probed = Target::symbol(c"get_kprobe");
         for target in [DIV.offset(1), DIV.offset(8), ASSEMBLY, not_probed] {
             assert!(error_of(entry(target)) == Some(EINVAL));
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupt_of_a_handler() -> Result {
+    fn an_interrupt_of_a_handler_is_hit() -> Result {
         let interrupted = |hits: &[Atomic<u64>; 4], _: &entry::Context<'_>| {
             let level = kut_level();
             hits[level as usize].fetch_add(1, Relaxed);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns() -> Result {
+    fn patterns_select_functions() -> Result {
         let set = matching(c"kut_div*", entry::Options::default())?;
         assert_eq!(set.len(), 2);
         kut_div(some());
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_are_refused() {
+    fn invalid_patterns_are_refused() {
         let refused = |pattern| error_of(matching(pattern, entry::Options::default()));
         assert!(refused(c"") == Some(EINVAL));
         assert!(refused(c" , ") == Some(EINVAL));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn by_address_and_beside_a_kprobe() -> Result {
+    fn an_entry_probe_by_address_is_hit_beside_a_kprobe() -> Result {
         let kprobe = before(DIV)?;
         let probe = entry(Target::address(at(&kprobe)))?;
         assert_eq!(kut_div(30), 10);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exclusive_set() -> Result {
+    fn an_exclusive_set_refuses_functions_with_a_kprobe() -> Result {
         let options = entry::Options::default().exclusive();
         let kprobe = before(DIV)?;
         // Without KPROBES_ON_FTRACE, that one is not at ftrace's call.

@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers() -> Result {
+    fn integer_fields_are_read() -> Result {
         each(|f| {
             assert_eq!(field!(f, small)?, -1i8);
             assert!(field!(f, flag)?);
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_structs_and_unions() -> Result {
+    fn members_of_structs_and_unions_are_read() -> Result {
         each(|f| {
             assert_eq!(field!(f, nested.inner)?, 7u32);
             assert_eq!(field!(f, nested.part.second)?, -9i32);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn bit_fields() -> Result {
+    fn bit_fields_are_read() -> Result {
         each(|f| {
             assert_eq!(field!(f, bits)?, 5u32);
             assert_eq!(field!(f, more)?, 0x55u32);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays() -> Result {
+    fn array_fields_are_read() -> Result {
         each(|f| {
             assert!(field!(f, bytes)? == *b"field");
             assert_eq!(field!(f, bytes[4])?, b'd');
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers() -> Result {
+    fn pointer_fields_are_followed() -> Result {
         each(|f| {
             assert_eq!(field!(f, part.second)?, -72i32);
             let part: KernelPtr<c::kut_part> = field!(f, part)?;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_there() -> Result {
+    fn reads_through_invalid_pointers_fault() -> Result {
         each(|f| {
             assert!(field!(f, next)?.is_null());
             assert!(field!(f, next.small).err() == Some(EFAULT));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn structs_of_the_kernel() -> Result {
+    fn structs_of_the_kernel_are_read() -> Result {
         // SAFETY: It is the task that runs this.
         let current = unsafe { kernel::bindings::get_current() };
         let task = KernelPtr::<c::task_struct>::new(current as usize);

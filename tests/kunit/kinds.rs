@@ -159,9 +159,9 @@ macro_rules! kinds {
             #[test]
             fn a_hit_and_the_state_of_the_probe() -> Result { queries::<$kind>() }
             #[test]
-            fn enabling_and_disabling() -> Result { enabling::<$kind>() }
+            fn a_probe_is_enabled_and_disabled() -> Result { enabling::<$kind>() }
             #[test]
-            fn disabled_from_the_start() -> Result { disabled::<$kind>() }
+            fn a_probe_is_registered_disabled() -> Result { disabled::<$kind>() }
             #[test]
             fn a_set_has_members_and_indices() -> Result { members::<$kind>() }
             #[test]

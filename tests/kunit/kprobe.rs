@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_address_and_by_module() -> Result {
+    fn targets_are_given_by_address_or_module() -> Result {
         let one = before(DIV)?;
         let two = before(Target::address(at(&one)))?;
         let three = before(Target::symbol(c"kprobes_kunit:kut_div"))?;
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_probe_is_missed_with_its_neighbours() -> Result {
+    fn a_disabled_probe_counts_misses_of_its_aggregate() -> Result {
         let (off, on) = (before(RECURSED)?, before(RECURSED)?);
         off.disable()?;
         let outer = boxed(Kprobe::new(DIV, Recursing))?;
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn jump_unless_there_is_post() -> Result {
+    fn a_post_handler_prevents_the_optimized_jump() -> Result {
         if !cfg!(CONFIG_OPTPROBES) {
             return skip(c"the kernel has no optimised kprobes on this architecture");
         }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn post_at_entries_and_inside() -> Result {
+    fn post_handlers_run_at_entries_and_inside() -> Result {
         // Those that are not at an entry are registered again, with a post handler. The refused
         // ones are between these and those that stay.
         let mix = Target::symbol(c"kut_mix").offset(offset_inside(5).ok_or(ENOENT)?);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_and_of_several_functions() -> Result {
+    fn ambiguous_names_are_recognized() -> Result {
         assert!(Target::symbol(c"init_once").is_unique() == Ok(false));
         assert!(DIV.is_unique() == Ok(true) && NONE.is_unique() == Err(ENOENT));
         assert!(Target::address(0).is_unique() == Ok(true));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn post_alone_and_either_is_dropped_first() -> Result {
+    fn two_kprobes_at_a_place_are_dropped_in_any_order() -> Result {
         struct After(Seen);
         #[vtable]
         impl kprobe::Handler for After {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn places_that_are_refused() -> Result {
+    fn invalid_places_are_refused() -> Result {
         static DATA: Atomic<u64> = Atomic::new(1);
         let (clone, on_stack) = (Target::symbol(c"kernel_clone"), 0u64);
         let on_heap = KBox::new([0u64; 64], GFP_KERNEL)?;
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn post_sees_the_next_instruction() -> Result {
+    fn a_post_handler_sees_the_next_instruction() -> Result {
         struct Ips([Atomic<usize>; 2]);
 
         #[vtable]

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timed() -> Result {
+    fn a_call_is_timed() -> Result {
         let probe = boxed(Timed::new(SLEEP, Took(Count::new(), Atomic::new(0))))?;
         kut_start_sleepers(1);
         kernel::time::delay::fsleep(kernel::time::Delta::from_millis(20));
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_after_more_than_an_int_holds() -> Result {
+    fn a_missed_count_beyond_int_max_is_read() -> Result {
         let probe = returns(DIV, 0)?;
         let missed = |value| {
             assert_eq!(kut_set_dry(at(&probe), value), 0);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn not_a_function() -> Result {
+    fn targets_that_are_no_function_are_refused() -> Result {
         let vsnprintf = Target::symbol(c"vsnprintf");
         for target in [
             Target::symbol(c"get_kprobe"),

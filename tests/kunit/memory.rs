@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn string_lengths() -> Result {
+    fn string_lengths_are_measured() -> Result {
         let page = kut_user_pages(1);
         assert!(page != 0);
         let mut text = KBox::new([0u8; 32], GFP_KERNEL)?;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn user_string_that_runs_into_nothing() -> Result {
+    fn a_user_string_may_end_before_an_unmapped_page() -> Result {
         let page = kut_user_pages(1);
         assert!(page != 0);
         let end = page + PAGE_SIZE;
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_across_pages() -> Result {
+    fn strings_across_pages_are_read() -> Result {
         let pages = kut_user_pages(2);
         assert!(pages != 0);
         // The page ends after the first letter, after the last, after the NUL, and elsewhere.
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_strings_are_cut_and_escaped() -> Result {
+    fn shown_strings_are_truncated_and_escaped() -> Result {
         let page = kut_user_pages(1);
         assert!(page != 0);
         let end = page + PAGE_SIZE;
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn printed_by_core_as_by_the_kernel() -> Result {
+    fn core_formats_as_the_kernel_does() -> Result {
         let text = |text: core::fmt::Arguments<'_>| CString::try_from_fmt(text);
         let string = KernelStr::new(c"a\nb".as_char_ptr() as usize);
         let seen = |cx: &kprobe::Context<'_>| (cx.comm(), cx.stack::<3>(), cx.address());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_is_no_program_and_the_other_way_round() -> Result {
+    fn kernel_and_user_pointers_are_not_interchangeable() -> Result {
         let page = kut_user_pages(1);
         assert!(page != 0);
         let number = KBox::new(42u64, GFP_KERNEL)?;
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_and_fields() -> Result {
+    fn pointers_to_elements_and_fields_are_read() -> Result {
         let numbers = KBox::new([1u32, 2, 3, 4], GFP_KERNEL)?;
         let first = KernelPtr::<u32>::new(numbers.as_ptr() as usize);
         assert_eq!(first.element(3).read()?, 4);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_not_read() -> Result {
+    fn device_memory_is_not_read() -> Result {
         let read = with_device(|at| {
             let mut buf = [0; 8];
             let string = KernelStr::new(at).read(&mut buf).err();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_to_nowhere() -> Result {
+    fn reads_of_invalid_addresses_fault() -> Result {
         let page = kut_user_pages(1);
         assert!(page != 0);
         write_user(page, b"from a program\0")?;

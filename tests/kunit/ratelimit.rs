@@ -9,7 +9,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bursts_and_intervals_of_any_size() -> Result {
+    fn bursts_and_intervals_of_any_size_are_limited() -> Result {
         for (interval_ms, burst, events, wanted) in [
             (60_000, 10, 25, 10),
             (1_000, u32::MAX, 1_000, 1_000),

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_the_entry_by_kprobe() -> Result {
+    fn a_kprobe_at_an_entry_has_the_stack() -> Result {
         chain();
         let probe = pre(CHAINED)?;
         assert!(probe.handler().kept().is_right(chain));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn by_entry_probe() -> Result {
+    fn an_entry_probe_has_the_stack() -> Result {
         chain();
         let keep = |kept: &Kept, cx: &entry::Context<'_>| kept.keep(cx);
         let probe = boxed(Entry::new(CHAINED, On(Kept::new(), keep)))?;
@@ -194,7 +194,7 @@ mod tests {
 
     /// With the return addresses of two, three and all functions replaced.
     #[test]
-    fn by_return_probes() -> Result {
+    fn a_return_probe_has_the_stack() -> Result {
         chain();
         let both = |target| boxed(Kretprobe::new(target, Both(Kept::new(), Kept::new())));
         let probe = both(CHAINED)?;
@@ -220,7 +220,7 @@ mod tests {
     /// At each instruction of the function, before and after it.
     #[test]
     #[cfg(CONFIG_UNWINDER_ORC)]
-    fn inside_of_a_function() -> Result {
+    fn a_kprobe_inside_a_function_has_the_stack() -> Result {
         let wanted = chain();
         let run = || {
             chain();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn at_tracepoints() -> Result {
+    fn a_tracepoint_has_the_stack() -> Result {
         let traced = |name| {
             let kept = [const { Kept::new() }; 4];
             boxed(Tracepoint::new(name, Traced(current!().pid(), kept)))
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn rust_functions_have_their_path() -> Result {
+    fn rust_functions_are_shown_by_their_path() -> Result {
         #[inline(never)]
         fn here() {}
         let location = text(fmt!(
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn few_frames_and_text() -> Result {
+    fn a_stack_of_few_frames_is_printed() -> Result {
         let look = |cx: &kprobe::Context<'_>| (cx.stack::<1>(), cx.stack::<2>(), cx.stack());
         let (one, two, same) = seen_at(CHAINED, look, chain)?;
         let [first, second] = two.words().map(|word| word as usize);

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interrupt_of_a_handler_has_hits_and_its_own_calls_have_not() -> Result {
+    fn an_interrupt_of_a_handler_is_hit_and_its_own_calls_are_not() -> Result {
         let handler = Allocates {
             pid: current!().pid(),
             hits: [const { Atomic::new(0) }; 4],
