@@ -67,7 +67,7 @@ def lockdep(bench, results):
     """Lockdep's reports are failures, and so is a lockdep that is off."""
     bench.build("tests/stress")
     bench.build("tests/attacks")
-    load = "insmod tests/stress/stress_beside.ko kind="
+    load = "insmod tests/stress/stress_tracers.ko kind="
     for name, how, *problems in (
         ("two locks taken in both orders", "order", "possible circular locking dependency"),
         ("a lock that was not initialised", "key", "trying to register non-static key"),

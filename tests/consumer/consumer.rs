@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module outside of the project, with what the short form of the samples does not have.
+//! A module outside of the project, with features of the short form that no sample uses.
 
 use core::ffi::CStr;
 use kernel::prelude::*;
@@ -38,19 +38,19 @@ const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
 kprobes::probes! {
     struct Probes;
 
-    /// Each program, at a place that is an expression.
+    /// The target is an expression.
     fn program at EXECVE (cx) {
         if let Ok((path,)) = cx.syscall_args::<(UserStr,)>() {
             pr_info!("{} becomes {}\n", cx.comm(), path.show::<32>());
         }
     }
 
-    /// At an offset.
+    /// With an offset.
     fn inside at c"filename_mkdirat" + ENTRY (cx) {
         pr_info!("{} is inside\n", cx.comm());
     }
 
-    /// Each signal that a program sends to another.
+    /// A tracepoint.
     fn signal on c"signal_generate" (
         cx, sig: i32, _info: KernelPtr, task: KernelPtr<c::task_struct>,
     ) {

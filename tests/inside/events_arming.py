@@ -133,21 +133,21 @@ def test_a_tracepoint_is_armed():
 
 
 def test_a_name_that_is_taken_and_free_again():
-    with module(), log("events_twice") as kmsg:
-        refused("EBUSY", insmod, ko("events_twice"))
+    with module(), log("events_duplicate") as kmsg:
+        refused("EBUSY", insmod, ko("events_duplicate"))
         equal(kmsg.lines(), ["there is an event events_test:number already"])
         with ALL.listening("number"):
             call("number 1 1")
             equal(ALL.lines(), ["number: value=1"])
-            refused("EBUSY", insmod, ko("events_twice"))
-    with module("events_twice") as kmsg:
+            refused("EBUSY", insmod, ko("events_duplicate"))
+    with module("events_duplicate") as kmsg:
         equal(kmsg.lines(), ["its init ran, false"])
         refused("EBUSY", insmod, ko("events"))
 
 
 def test_one_of_two_modules_that_load_at_once_gets_the_name():
     """Meanwhile, each event of each new instance has its name."""
-    names, looks = ("events", "events_twice"), []
+    names, looks = ("events", "events_duplicate"), []
     begin = threading.Barrier(2)
 
     def load(name):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Another module makes the kernel unable to disarm our probe, or ftrace disable itself after an
-error, see tests/stress/stress_beside.c. The kernel warns. Our module must stay, with its probes,
+error, see tests/stress/stress_tracers.c. The kernel warns. Our module must stay, with its probes,
 which may keep being hit, and the system must keep working. Prints KTAP.
 
 usage: intruder.py disarm | attached | attaching
@@ -53,8 +53,8 @@ def it_says_so():
     with kmod.function_tracer(TARGET):
         insmod("rust_kprobe.ko", probes(f"p:enter {TARGET}"))
         logged("rust_kprobe: enter: registered p .* by ftrace")
-    insmod("tests/stress/stress_beside.ko", f"kind=post symbol={TARGET}")
-    rmmod("stress_beside")
+    insmod("tests/stress/stress_tracers.ko", f"kind=post symbol={TARGET}")
+    rmmod("stress_tracers")
     # The task that waits must not look like one that hangs.
     write("/proc/sys/kernel/hung_task_timeout_secs", 2)
     write("/proc/sys/kernel/hung_task_panic", 1)
@@ -76,7 +76,7 @@ def its_handler_runs():
 
 def ftrace_disables_itself():
     insmod("tests/stress/stress_victim.ko")
-    breaker = "tests/stress/stress_beside.ko", "kind=break symbol=stress_victim:stress_victim"
+    breaker = "tests/stress/stress_tracers.ko", "kind=break symbol=stress_victim:stress_victim"
     if HOW == "attached":
         insmod("samples/funccount.ko", "functions=vfs_*")
         insmod(*breaker)

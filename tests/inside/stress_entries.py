@@ -73,7 +73,7 @@ def test_a_pattern_matches_a_module_that_is_unloaded():
                 held_late(lambda: rmmod("stress_victim")):
             # However many others come and go in between: this one's init fails.
             for _ in range(40):
-                refused("ENOENT", insmod, "tests/stress/stress_beside.ko")
+                refused("ENOENT", insmod, "tests/stress/stress_tracers.ko")
             refused("EINVAL", device.add, MATCHING, "stress_victim")
             held = device.add(MATCHING, "stress_victim,stress_exact")
             equal(held.ask(FAULTS, WRONG), (2, 1), "functions, and those gone")
@@ -240,10 +240,10 @@ def test_entry_probes_beside_an_fprobe_a_live_patch_and_a_direct_call():
         equal(held.seen(), hits, kind)
 
     def beside():
-        return stress("stress_beside", f"kind={kind} symbol={PLACES[1]}")
+        return stress("stress_tracers", f"kind={kind} symbol={PLACES[1]}")
 
     def its_hits():
-        return int(read("/sys/module/stress_beside/parameters/hits"))
+        return int(read("/sys/module/stress_tracers/parameters/hits"))
 
     for kind in kinds:
         with Device() as device:
