@@ -3,54 +3,54 @@
 //! Logs the calls of the kernel functions that its parameter names.
 //!
 //! # The parameter
+//!
 //! `probes` holds definitions in the syntax of tracefs, separated by `;`;
 //! `rust_kprobe/definition.rs` has the grammar. By default, the module probes `kernel_clone`:
 //! before and after its first instruction, and at its return.
-//! the full grammar.
 //!
 //! | definition | when its handler runs |
 //! |---|---|
 //! | `p[:NAME] [MODULE:]SYMBOL[+OFFSET]` | before that instruction |
 //! | `r[MAXACTIVE][:NAME] [MODULE:]SYMBOL[+OFFSET] [$retval:TYPE]` | at the return of the function that begins there, for up to MAXACTIVE calls in flight (1 to 4096; default: 10, or twice the number of CPUs if that is more) |
+//! | `p:NAME 0xADDRESS`, `r[MAXACTIVE]:NAME 0xADDRESS` | the same at an address of `/proc/kallsyms`, for one of several functions with the same name |
 //! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same, but if the module is not loaded, the probe is pending: it is registered when the module is loaded, before the module's init runs. tracefs always waits, so it does not report a misspelt module |
-//! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same. If the module is not loaded, insmod does not fail: the probe is registered when the module is loaded, before its init runs. tracefs always waits, so it does not notice a misspelt module |
 //!
 //! ```text
 //! insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'
 //! insmod rust_kprobe.ko probes=p:open,do_sys_openat2
 //! ```
+//!
 //! The kernel requires the inner quotes around a value with spaces. insmod of kmod 34 (Debian 13)
 //! adds them; insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
-//! adds them, insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
+//!
 //! A `p` without an offset is an entry probe, which costs a third of a kprobe. The module registers
 //! a kprobe instead if ftrace cannot trace the function, or if an entry probe would slow down
 //! another tracer or another definition of the same function.
-//! tracer or another definition at the same function.
 //!
 //! # Log lines
 //!
 //! A line has the prefix `rust_kprobe: NAME: ` and one of these texts:
 //!
 //! | line | when |
-//! | `waits for its module` | on load, if the probe is pending |
+//! |---|---|
+//! | `waits for its module` | on load, if the module of a `w` is not loaded |
 //! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and each time that the module of a `w` is loaded. `p` or `r` is the kind; ADDRESS is hashed, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is the mechanism |
-//! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and with `w` whenever the probed module is loaded. `p` or `r`; a hashed address, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is how the kernel reaches the handler |
 //! | `pre pid=PID cpu=CPU comm="COMM"` | before the instruction; PID is the thread's |
 //! | `post pid=PID cpu=CPU comm="COMM"` | after the instruction; only for the default probe |
 //! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |
 //! | `gone, its module has left` | the probed module was unloaded |
+//! | `N lines suppressed` | before the next line; a probe logs at most 100 lines in 5 seconds, but counts all hits |
 //! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit in another handler, or beyond MAXACTIVE, is missed |
-//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit is missed inside another handler, or beyond MAXACTIVE |
+//!
 //! TYPE determines the form of RESULT: `-2 (ENOENT)` for `$retval:s32`. Without TYPE, RESULT is the
 //! number and its bits, `158 (0x9e)`, and the name if it is an errno, `-2 (0xfffffffe, ENOENT)`. A
 //! value from 2^22 on is logged as `hidden (HASH)`, because it may be a kernel address or a part of
 //! one.
-//! on may be a kernel address or a part of one: they are `hidden (HASH)`.
 //!
 //! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` shows the state and the hits of
 //! the probe NAME, and `NAME.json` shows them as JSON lines.
+//!
 //! When a probed module is unloaded, its probes are gone. Probes with `w` are registered again when
-//! the module is loaded again.
 //! the module is loaded again.
 //!
 //! # Errors
@@ -65,13 +65,13 @@
 //! | errno | reason |
 //! |---|---|
 //! | `ENOENT` | no such symbol. A second line may name the symbol that is meant (`rust_kprobe/hint.rs`) |
+//! | `EILSEQ` | the offset is not the start of an instruction |
 //! | `EINVAL` | a syntax error, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
-//! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
 //! | `EADDRNOTAVAIL` | several functions that ftrace knows have that name |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
+//!
 //! `TROUBLESHOOTING.md` lists the error strings that insmod prints for them.
-//! `TROUBLESHOOTING.md` has the words that insmod prints for them.
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;

@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT / "qemu")]
 
 import verdict
 
-# The tasks of README.md's picture: the row of Rust, C and fprobe, the row of tracefs and bpftrace,
+# README.md's picture. A task has the row of Rust, C and fprobe, the row of tracefs and bpftrace,
 # and bpftrace's program.
 COMPARED = {
     "count the calls of a function": ("entry_percpu", "kprobe_counting", "count()"),
@@ -45,7 +45,6 @@ def measure(kdir, *rows, accel="tcg", calls=100_000):
 
 
 def size(peer):
-    """The size in bytes of the smallest module's text."""
     out = subprocess.run(["size", HERE / f"bench_min_{peer.lower()}.ko"], check=True,
                          stdout=subprocess.PIPE, text=True).stdout
     return int(out.splitlines()[1].split()[0])
@@ -57,7 +56,6 @@ def hits(costs):
 
 
 def above(costs):
-    """Yields a message for each row that exceeds its limit."""
     bars = tomllib.loads((HERE / "expected.toml").read_text())
     bars["C"] = dict.fromkeys(hits(costs), 1.00) | bars["C"]
     for peer, rows in bars.items():
@@ -66,7 +64,6 @@ def above(costs):
             if peer == "instructions":
                 other = 1
             if rust is None or other is None:
-                # The guest may lack bpftrace.
                 if not peer.startswith("bpftrace"):
                     yield f"{row}: Rust or {peer} was not measured"
             elif rust > most * other:

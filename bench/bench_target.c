@@ -44,7 +44,6 @@ noinline u64 bench_inside(u64 a, u64 b)
 HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
 HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
 
-/* Calls each of them. */
 static void call_each(u64 value, unsigned long at)
 {
 #undef ONE

@@ -145,7 +145,6 @@ def bpftrace(program):
     with open(output, "w", encoding="utf-8") as log:
         tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=log, stderr=log, env=room)
     try:
-        # The program is attached when the kernel lists the probe.
         for _ in range(1200):
             if "bench_call" in (DEBUG / "kprobes/list").read_text():
                 break
@@ -171,7 +170,7 @@ def settle(row):
 
 
 def hits():
-    """The cost of a hit: the row, the peer, the file that calls, and what to set up."""
+    """Yields the row, the peer, the file that calls, and what to set up."""
     for peer in PEERS:
         for row, file in KINDS.items():
             yield row, peer, file, probe(peer, row, inside=INSIDE)

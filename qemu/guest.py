@@ -45,16 +45,15 @@ def default_memory(kdir):
 
 @functools.cache
 def _script_output(script, arch, *words):
-    """Returns the output of a script, which installs what the output names."""
+    """Runs a script, which may install packages, and returns its output."""
     done = subprocess.run([ROOT / "scripts" / script, *words], stdout=subprocess.PIPE, text=True,
                           env={**os.environ, "ARCH": arch})
     if done.returncode:
-        sys.exit(1)  # It said why.
+                sys.exit(1)  # The script has printed the error.
     return done.stdout.strip()
 
 
 def kernel_words(kdir, arch, quiet, leaks):
-    """The additions to the kernel's command line."""
     # The serial line is slow, so the kernel prints few messages while it boots. inside/prepare
     # enables the others.
     words = [*MACHINES[arch][1], f"loglevel={4 if quiet else 6}",
@@ -67,7 +66,6 @@ def kernel_words(kdir, arch, quiet, leaks):
         words += ["watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=120",
                   "sysctl.kernel.hung_task_timeout_secs=480"]
     if has(kdir, "DEBUG_KMEMLEAK") and not leaks:
-        # The guest takes half as long without it.
         words += ["kmemleak=off"]
     elif has(kdir, "DEBUG_KMEMLEAK"):
         # SLUB's per-CPU sheaves keep the addresses of allocated objects, which kmemleak takes for

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _cache = subprocess.run([ROOT / "scripts/cache"], stdout=subprocess.PIPE, text=True)
 if _cache.returncode:
-    sys.exit(1)  # It said why.
+        sys.exit(1)  # The script has printed the error.
 CACHE = Path(_cache.stdout.rstrip("\n"))
 HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
 
@@ -24,7 +24,6 @@ class Kernel:
 
 
 def kernel(kdir):
-    """The bootable kernel of a KDIR, or None."""
     kdir = Path(kdir)
     for image, arch in (("x86/boot/bzImage", "amd64"), ("arm64/boot/Image", "arm64"),
                         ("riscv/boot/Image", "riscv64")):
@@ -52,18 +51,15 @@ def has(kdir, option):
 
 
 def is_debug(kdir):
-    """Whether this is the kernel of KERNEL=debug, or a similar one."""
     return has(kdir, "KASAN")
 
 
 def is_stock(kdir):
-    """Whether Debian built this kernel."""
     boots = kernel(kdir)
     return boots is not None and boots.modules is not None
 
 
 def arch(kdir):
-    """The architecture of a KDIR's kernel, as Debian names it."""
     return "arm64" if has(kdir, "ARM64") else "riscv64" if has(kdir, "RISCV") else "amd64"
 
 

@@ -80,7 +80,6 @@ def say(*words):
 
 
 def faults(console):
-    """The lines of a kernel's log that report a fault."""
     return [line.strip() for line in console.splitlines() if FAULTS.search(line)]
 
 

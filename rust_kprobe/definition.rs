@@ -94,7 +94,6 @@ pub(crate) struct Definition<'a> {
     /// The symbol, or the address as the parameter has it.
     pub(crate) symbol: &'a str,
     pub(crate) address: Option<usize>,
-    /// The offset from the symbol, in bytes.
     pub(crate) offset: u32,
     /// The column of the symbol in the definition, from 1.
     pub(crate) symbol_column: usize,
@@ -136,7 +135,6 @@ impl Definition<'_> {
             .all(|other| other.kind == Kind::Probe && other.offset == 0 && !other.waits)
     }
 
-    /// Returns the symbol without its module.
     fn function(&self) -> &str {
         self.symbol
             .split_once(':')
@@ -280,12 +278,10 @@ fn is_octal(digits: &str) -> bool {
     matches!(digits.as_bytes(), [b'0', b'0'..=b'9', ..])
 }
 
-/// Returns the digits of a hexadecimal number.
 fn hex(number: &str) -> Option<&str> {
     number.strip_prefix("0x").or(number.strip_prefix("0X"))
 }
 
-/// Parses one definition, as returned by [`split`].
 pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let mut c = Cursor { text, at: 0 };
 

@@ -94,7 +94,6 @@ impl Report {
         self.hits.get()
     }
 
-    /// Counts a hit. A hit may log several lines.
     pub(crate) fn count(&self) {
         self.hits.add(1);
     }

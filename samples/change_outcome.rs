@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Makes a function fail, for one process only: `getpriority(2)` does not run, and returns EPERM,
-//! in 64-bit and 32-bit programs with the comm `victim`.
-//!
-//! This is the only sample that needs `unsafe`.
+//! in 64-bit and 32-bit programs with the comm `victim`. No other sample needs `unsafe`.
 
 use kernel::prelude::*;
 use kprobes::{overrides, OverrideSet};

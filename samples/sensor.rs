@@ -14,11 +14,8 @@
 //! attempts of 32-bit programs.
 //!
 //! A name that does not fit into its field ends with `...`; `length` is that of the whole name, but
-//! at most 4096.
-//!
-//! `connect`, `rename` and `unlink` record attempts, without the outcome.
-//!
-//! The kernel needs `CONFIG_SECURITY_NETWORK`.
+//! at most 4096. `connect`, `rename` and `unlink` record attempts, without the outcome. The kernel
+//! needs `CONFIG_SECURITY_NETWORK`.
 
 use core::fmt::Write;
 use core::mem::offset_of;
@@ -45,7 +42,6 @@ module! {
 }
 
 kprobes::trace_event! {
-    /// A task gets new credentials.
     struct Creds = "sensor:commit_creds" {
         pid: Pid, comm: Comm,
         old_euid: u32,

@@ -17,7 +17,7 @@ module! {
 /// `enum xdp_action`.
 const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
 
-/// The handler at the return of the function that runs a program.
+/// At the return of the function that runs a program.
 struct Verdicts([Atomic<u64>; ACTIONS.len()]);
 
 #[vtable]
@@ -40,7 +40,7 @@ impl kretprobe::Handler for Verdicts {
     }
 }
 
-/// The handler at the entry of the IPv4 receive function.
+/// At the entry of the IPv4 receive function.
 struct Received(Atomic<u64>);
 
 #[vtable]

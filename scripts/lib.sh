@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034  # what it sets is for those that source it
+# shellcheck shell=bash disable=SC2034  # variables for the sourcing scripts
 #
 # Common code of the scripts. Source it; do not run it.
 
@@ -36,7 +36,6 @@ cache=$(realpath -m "$cache")
 # version_le A B: returns whether A <= B.
 version_le() { printf '%s\n%s\n' "$1" "$2" | sort -CV; }
 
-# series_known: the series of scripts/kernels, newest first.
 series_known() { awk '!/^#/ {print $1}' "$root/scripts/kernels" | xargs; }
 
 # Check the user's variables before anything starts: name, pattern, and the error.
@@ -78,8 +77,7 @@ choose_kernel() {
 	export KERNEL=${KERNEL:-stock}
 }
 
-# The architecture to build for and to boot: arch is Debian's name; ARCH is the kernel's, for its
-# make.
+# The architecture to build for and to boot: Debian's name, and the kernel's for its make.
 case ${ARCH:-amd64} in
 amd64 | x86_64) arch=amd64 ARCH=x86_64 ;;
 arm64 | aarch64) arch=arm64 ARCH=arm64 ;;

@@ -63,8 +63,7 @@ matching() {
 		upstream == v && !seen {print $2, $3; seen = 1}'
 }
 
-# fetch PACKAGE VERSION FOLDER [PATTERN]: unpacks the package, or files that match PATTERN, into
-# FOLDER, without installing it.
+# fetch PACKAGE VERSION FOLDER [PATTERN]: unpacks the package's files (that match PATTERN).
 fetch() {
 	local at=$3.deb
 	rm -rf "$at"
@@ -77,8 +76,8 @@ fetch() {
 	rm -rf "$at"
 }
 
-# fetch_tool PACKAGE UPSTREAM FOLDER [PATTERN]: unpacks the newest package of this upstream version,
-# unless FOLDER exists; fails if no suite has it.
+# fetch_tool PACKAGE UPSTREAM FOLDER [PATTERN]: fetches the newest package of this upstream version
+# unless FOLDER exists; fails if there is none.
 fetch_tool() {
 	local version
 	[ ! -d "$3" ] || return 0
@@ -89,7 +88,6 @@ fetch_tool() {
 	mv "$3.part" "$3"
 }
 
-# fetch_library RUSTC: fetches the source of this rustc's library.
 fetch_library() { fetch_tool rust-src "$1" "$cache/tools/rust-src-$1" './usr/src/*/library/*'; }
 
 # source_of VERSION: the folder with this version of the package linux-source, or nothing.

@@ -21,7 +21,6 @@ use super::*;
 
 static DATA: Atomic<u64> = Atomic::new(1);
 
-/// Logs a hit with all format flags.
 struct Flags(Atomic<bool>);
 
 #[vtable]

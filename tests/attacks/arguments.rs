@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! insmod's arguments for `string_param!`, and for the library's own parameters, which users must
-//! not set.
+//! insmod's arguments for `string_param!`, and for the library's own parameters.
 
 // case empty: harmless
 // says: 0 bytes

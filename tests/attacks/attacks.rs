@@ -137,7 +137,6 @@ fn once(what: impl Fn() -> Result + Send + Sync + 'static) -> impl Fn() + Send +
     }
 }
 
-/// Returns the names in `argument`.
 fn names() -> Result<KVec<CString>> {
     split(argument.value().ok_or(EINVAL)?.to_bytes())
 }
@@ -192,8 +191,7 @@ impl Nop {
     fn end(&self, _what: &str, _missed: u64) {}
 }
 
-/// Counts hits, and calls a closure at each hit or at the end. With a name, logs the count at the
-/// end.
+/// Counts hits, and calls a closure at each hit or at the end. With a name, logs the count.
 struct Calls<F> {
     name: &'static str,
     hits: Count,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Data that a return handler carries from the entry to the return: types with niches, padding or
-//! references, and the largest type.
+//! Data from the entry to the return: types with niches, padding or references, and the largest.
 
 // case niches: harmless
 // says: niches: CALLS right, 0 wrong, 0 missed

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attacks on entry probes only: patterns, all functions, hits in handlers, a kprobe at the same
-//! place.
+//! Attacks on entry probes: patterns, all functions, hits in handlers, kprobes at the same place.
 
 // case set_in_handler: harmless
 // says: EDEADLK

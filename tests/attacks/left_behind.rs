@@ -40,8 +40,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             KEPT.populate(boxed(Kprobe::new(PLACE, Nop))?);
             Ok(Kept::new())
         }
-        // Programs that wait for a child are in this function when the module is unloaded, and
-        // return later.
+        // Programs that wait for a child return from this function after the unload.
         b"in_flight" => {
             let target = Target::symbol(c"do_wait");
             let options = kretprobe::Options::default().max_active(64);

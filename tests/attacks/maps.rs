@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps: inconsistent keys that fill the map, counts that wrap, closures that use the map, a map
-//! that is too large, and maps that are used or dropped where they should not be.
+//! Maps that are too large, full, or used and dropped in the wrong place; inconsistent keys; wraps.
 
 // case own_drop: harmless
 // says: own_drop: CALLS and 1, then 2

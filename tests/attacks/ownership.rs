@@ -39,7 +39,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"nested" => {
             let mut next: Option<KBox<dyn Held>> = None;
             for name in ["level 0", "level 1", "level 2", "level 3", "level 4"] {
-                // Each probe owns the previous one.
                 let owns = move || {
                     let _ = &next;
                 };

@@ -97,7 +97,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"init_fails" => {
             counts!(to, kprobe, [VICTIM], "kprobe");
             counts!(to, tracepoint, [PASSED], "tracepoint");
-            // A recursive function.
             let often = Target::symbol(c"stress_victim:call_often");
             counts!(to, kretprobe, [often], "follows one", max_active(1));
         }

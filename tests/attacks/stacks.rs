@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stacks of the largest size, in handlers at the kernel's unwinder, and at tracepoints of
-//! interrupts, locks and the scheduler.
+//! The largest stacks, in handlers at the unwinder, and at tracepoints of interrupts and locks.
 
 // case unwinder: harmless
 // says: place: CALLS hits, 0 missed

@@ -6,10 +6,11 @@
 pub use crate::LocalModule as Owner;
 
 kprobes::trace_event! {
-    /// With all attributes.
+    /// With all attributes that are allowed.
     #[allow(dead_code)]
     #[expect(non_camel_case_types, reason = "it is C's name")]
     struct with_attributes = "test:with_attributes" {
+        /// A field.
         #[allow(non_snake_case)]
         A: u8,
     }
@@ -53,6 +54,7 @@ kprobes::trace_event! {
 }
 
 kprobes::per_cpu_counts! {
+    /// With attributes.
     #[allow(dead_code)]
     static COUNTS: 2;
 }

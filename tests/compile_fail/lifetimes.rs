@@ -77,8 +77,7 @@ pub fn member_outlives_its_set(set: Pin<KBox<KprobeSet<Good>>>) -> Result {
     member.enable()
 }
 
-// Only the library creates a probe, which then stays at its address, because the kernel refers to
-// it.
+// Only the library creates a probe, whose address must not change afterwards.
 pub fn probe_is_copied(probe: Pin<KBox<Kprobe<Good>>>) -> Pin<KBox<Kprobe<Good>>> {
     probe.clone() //~ the method `clone` exists for struct
 }

@@ -26,7 +26,6 @@ const ENTRY: u32 = if cfg!(not(CONFIG_X86_64)) {
     5
 };
 
-/// The entry point of the system call.
 const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
     c"__arm64_sys_execve"
 } else if cfg!(CONFIG_RISCV) {
@@ -38,7 +37,6 @@ const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
 kprobes::probes! {
     struct Probes;
 
-    /// The target is an expression.
     fn program at EXECVE (cx) {
         if let Ok((path,)) = cx.syscall_args::<(UserStr,)>() {
             pr_info!("{} becomes {}\n", cx.comm(), path.show::<32>());
@@ -50,7 +48,6 @@ kprobes::probes! {
         pr_info!("{} is inside\n", cx.comm());
     }
 
-    /// A tracepoint.
     fn signal on c"signal_generate" (
         cx, sig: i32, _info: KernelPtr, task: KernelPtr<c::task_struct>,
     ) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events with all kinds of fields, and probes of all kinds that they arm, for
-//! `tests/inside/events_*.py`.
+//! All kinds of fields, and of probes that events arm, for `tests/inside/events_*.py`.
 
 #![forbid(unsafe_code)]
 
@@ -76,7 +75,7 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// With a print format, whose characters are special to tools.
+    /// With special characters in the print format.
     struct Line = "events_test:line" as "100% \"{n}\" is {{{result}}}" {
         result: Errno,
         n: i32,
@@ -112,14 +111,12 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// Arms no probe.
     struct Quiet = "events_test:quiet" {
         nothing: u8,
     }
 }
 
 kprobes::trace_event! {
-    /// Of an entry probe.
     struct Entered = "events_test:entered" {
         value: u64,
     }
@@ -162,7 +159,6 @@ fn count(is_enabled: bool) {
     WHILE_DISABLED.fetch_add(u64::from(!is_enabled), Relaxed);
 }
 
-/// Calls a function.
 struct On<F>(F);
 
 #[vtable]
@@ -235,7 +231,6 @@ impl tracepoint::Handler for Signals {
     }
 }
 
-/// The probes.
 trait Held: Send + Sync {}
 impl<T: Send + Sync> Held for T {}
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fuzzes the parser of `probes=`: it must accept exactly the grammar, print a definition that
-//! parses to the same one, and refuse with a column in the text.
+//! Fuzzes the parser of `probes=`: it must accept exactly the grammar, print the same definition,
+//! and report errors at a column of the text.
 
 #![no_main]
 
@@ -128,7 +128,6 @@ fn what(parsed: &Definition<'_>) -> Meant {
     }
 }
 
-/// libFuzzer calls this with each input.
 #[no_mangle]
 extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32 {
     // SAFETY: By libFuzzer's interface, `data` has `size` bytes. Without any, it may be NULL.

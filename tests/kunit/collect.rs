@@ -15,7 +15,6 @@ kprobes::key! {
     }
 }
 
-/// The output of a view.
 struct Text(KVec<u8>);
 
 impl core::fmt::Write for Text {
@@ -76,7 +75,6 @@ mod tests {
         assert_eq!((map.read().total(), map.dropped()), (31, 20));
         let drained = map.drain()?;
         assert_eq!((drained.total(), map.read().total()), (31, 0));
-        // There is room again.
         map.add(7, 1);
         assert_eq!((map.read().get(7), map.dropped()), (1, 20));
         for capacity in [0, (1 << 24) + 1] {

@@ -8,7 +8,6 @@ use kernel::new_spinlock;
 use kernel::sync::SpinLock;
 use kprobes::nofault::KernelPtr;
 
-/// A value that a handler stores.
 type Slot<T> = Pin<KBox<SpinLock<Option<T>>>>;
 
 fn slot<T>() -> Result<Slot<T>> {
@@ -35,7 +34,6 @@ where
     value.ok_or(ENOENT)
 }
 
-/// Like [`at`], at the return.
 fn at_return<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
@@ -56,8 +54,7 @@ fn long(value: isize) -> impl FnOnce() -> isize {
     move || kut_long_result(value)
 }
 
-/// The CPU registers of the arguments, in order, and the registers that `kut_registers()` sets,
-/// with their values.
+/// The registers of the arguments, and the registers and values that `kut_registers()` sets.
 #[cfg(CONFIG_X86_64)]
 mod names {
     use kprobes::regs::Register;
@@ -112,8 +109,7 @@ const LONG: Target<'static> = Target::symbol(c"kut_long");
 type Integers = (u8, i8, u16, i16, u32, i32);
 type Longs = (u64, i64, usize, isize, bool, KernelPtr);
 
-/// The contexts in which there were hits, in the bits of `kut_everywhere()`. The last bit: the
-/// context was wrong.
+/// The contexts of hits, in the bits of `kut_everywhere()`. Bit 31: a context was wrong.
 struct Contexts(Atomic<u32>);
 
 impl Contexts {
@@ -309,8 +305,7 @@ mod tests {
         Ok(())
     }
 
-    /// By ftrace, a jump, and a breakpoint, which is entered like an NMI; at returns and
-    /// tracepoints.
+    /// By ftrace, jump and breakpoint, which is entered like an NMI; at returns and tracepoints.
     #[test]
     fn task_softirq_interrupt_and_nmi() -> Result {
         let mix = Target::symbol(c"kut_mix");

@@ -38,7 +38,6 @@ struct Places<T> {
     calls: [fn(); 2],
 }
 
-/// What a handler has recorded.
 struct State {
     task: i32,
     hits: [Atomic<u64>; 3],
@@ -300,7 +299,7 @@ fn disabled<K: Tested>() -> Result {
         check!(hits([1, 1, 0]));
         set.get(0).ok_or(ENOENT)?.disable()?;
         check!(hits([1, 2, 0]));
-        // One member is already enabled, and below one is already disabled.
+        // One member is already enabled; below, one is already disabled.
         set.enable()?;
         check!(set.iter().all(|(_, probe)| probe.is_enabled()));
         check!(hits([2, 3, 0]));
@@ -403,7 +402,7 @@ fn missed<K: Tested>() -> Result {
     check!(seen.hits() == [0, 3, 0]);
     K::call(1);
     check!(seen.hits() == [1, 3, 1]);
-    // Three in the hits of member 1, and two in the hits at its own place.
+    // Misses: three in the hits of member 1, and two in the hits at their own place.
     check!(set.iter().map(|(_, probe)| probe.missed()).eq([5, 0, 5]));
     check!(set.missed() == 10);
     drop(set);

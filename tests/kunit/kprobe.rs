@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn post_at_entries_and_inside() -> Result {
-        // Members inside a function are registered again, with a post handler. Refused targets are
-        // before and between the others.
+        // Members inside a function are registered again, with a post handler, among refused
+        // targets.
         let mix = Target::symbol(c"kut_mix").offset(offset_inside(5).ok_or(ENOENT)?);
         let targets = [NONE, mix, DIV, NONE, MORE, mix];
         let options = kprobe::Options::default().partial();
@@ -207,8 +207,7 @@ mod tests {
         ] {
             refused(target, ENOENT);
         }
-        // Within ftrace's call, or the instruction that marks the entry. arm64 checks only the
-        // alignment.
+        // Within ftrace's call, or the instruction at the entry. arm64 checks only the alignment.
         let within = if cfg!(CONFIG_ARM64) { -22 } else { -84 };
         refused(clone.offset(1), Error::from_errno(within));
         assert!(DIV.check() == Ok(()));
@@ -233,8 +232,8 @@ mod tests {
         let probes = [ips()?, ips()?];
         kut_div(some());
         for probe in &probes {
-            // On x86, after the breakpoint of one byte, and after the ftrace call of five; on
-            // others, at the breakpoint, and at the next instruction.
+            // After x86's breakpoint of 1 byte, and the ftrace call of 5; at others' breakpoint,
+            // and after it.
             let after = if cfg!(CONFIG_X86_64) { [1, 5] } else { [0, 4] };
             let seen = probe.handler().0.each_ref().map(|ip| ip.load(Relaxed));
             assert_eq!(seen, after.map(|bytes| at(probe) + bytes));

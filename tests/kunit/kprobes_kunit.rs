@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! KUnit suites of the library, with probes on functions of `targets.c`. Each suite begins with the
-//! cases of the kernel's `lib/tests/test_kprobes.c`; cases for the library's further guarantees
-//! follow.
+//! KUnit suites with probes on functions of `targets.c`. Each suite begins with the cases of the
+//! kernel's `lib/tests/test_kprobes.c`.
 
 use kernel::prelude::*;
 

@@ -82,8 +82,7 @@ mod tests {
             Target::symbol(c"get_kprobe"),
             Target::address(0),
             DIV.offset(8),
-            // ftrace does not know these. The first one is a C function; the others are in assembly
-            // and in Rust.
+            // ftrace does not know these: a C function, assembly, and Rust.
             vsnprintf,
             ASSEMBLY,
             Target::address(<Before as kretprobe::Handler>::ret as *const () as usize),

@@ -130,7 +130,7 @@ fn post(target: Target<'_>) -> Result<Pin<KBox<Kprobe<After>>>> {
     boxed(Kprobe::new(target, After(Kept::new())))
 }
 
-/// Closures' types have no names.
+/// Access to the handler of a closure, whose type has no name.
 trait AsKept {
     fn kept(&self) -> &Kept;
 }
@@ -256,8 +256,7 @@ mod tests {
             let probe = post(target)?;
             assert!(probe.mechanism() == Mechanism::Breakpoint);
             let got = probe.handler().0.of(run);
-            // After a call, the stack has this function as the caller; after the return, it lacks
-            // it.
+            // After a call, the stack begins with this function; after the return, without it.
             let called = is_in(got[0], "kut_chained")? && got[1..4] == wanted[..3];
             let returned = got[..3] == wanted[1..4];
             assert!(same(&got) || called || returned);

@@ -34,7 +34,6 @@ noinline u32 kut_div_more(u32 value)
 	return value / 3 + 1;
 }
 
-/* Called by handlers, and probed. */
 noinline u32 kut_recursed(u32 value)
 {
 	return value / 3;
@@ -328,20 +327,17 @@ unsigned long kut_fixed_device(void)
 #endif
 }
 
-/* Skips the current case. */
 void kut_skip(const char *why)
 {
 	kunit_mark_skipped(kunit_get_current_test(), "%s", why);
 }
 
-/* Hits the tracepoint module_get. */
 void kut_use_module(void)
 {
 	__module_get(THIS_MODULE);
 	module_put(THIS_MODULE);
 }
 
-/* Hits the tracepoint timer_init. */
 void kut_init_timer(void)
 {
 	static struct timer_list timer;
@@ -366,10 +362,7 @@ static void call_here(void)
 
 static u32 softirq_result;
 
-/*
- * Allocates and calls the probed functions, in a softirq and in an interrupt. Bottom halves must be
- * enabled.
- */
+/* Allocates and calls the probed functions. Bottom halves must be enabled. */
 static void allocate(void)
 {
 	call_here();
@@ -438,10 +431,7 @@ unsigned int kut_everywhere(void)
 	return contexts;
 }
 
-/*
- * A chain of calls that ends with kut_chained(). The return addresses are stored in the first run,
- * because later they may be the trampoline's.
- */
+/* A chain of calls. Its return addresses are stored before a probe's trampoline replaces them. */
 static unsigned long chain[3];
 static bool chain_known;
 

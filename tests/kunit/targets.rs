@@ -163,7 +163,6 @@ impl kprobe::Handler for Around {
     }
 }
 
-/// Calls a closure with some state.
 pub(crate) struct On<S, F>(pub(crate) S, pub(crate) F);
 
 #[vtable]

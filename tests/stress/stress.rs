@@ -59,7 +59,6 @@ const RETURNS: usize = 2;
 const WRONG: usize = 3;
 const FAULTS: usize = 4;
 
-/// The counters of a handler.
 type Counts = [Count; 5];
 
 trait Answers {
@@ -400,7 +399,6 @@ const DRAIN: u32 = _IO('k' as u32, 13);
 fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
     let mut targets = KVVec::new();
     for line in text.split_inclusive(|&b| b == 0) {
-        // `SYMBOL+OFFSET` is SYMBOL, NUL, `+OFFSET`.
         if let Some(offset) = line.strip_prefix(b"+") {
             let offset = core::str::from_utf8(&offset[..offset.len() - 1]).map_err(|_| EINVAL)?;
             let offset = offset.parse().map_err(|_| EINVAL)?;
@@ -422,8 +420,8 @@ fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result {
 }
 
 impl Device {
-    /// Creates a probe of kind `arg & 0xff` at the targets of the last write. The rest of `arg` is
-    /// the maxactive of a return probe.
+    /// Creates a probe of kind `arg & 0xff` at the last targets. The rest of `arg` is its
+    /// maxactive.
     fn add(&self, arg: usize) -> Result<isize> {
         // Do not hold the lock, so that probes can be registered concurrently.
         let text = core::mem::take(&mut *self.text.lock());

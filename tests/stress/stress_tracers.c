@@ -3,13 +3,13 @@
  * Other tracers of a probed function, chosen by `kind`. `hits` counts the calls of the first three;
  * an entry probe must have as many hits.
  *
- * fprobe		an fprobe
+ * fprobe	an fprobe
  * patch	like a live patch: an ops that continues in another function
  * direct	like BPF's fentry: a trampoline that ftrace calls directly
  * post		a kprobe with a post handler at an entry that has a kprobe without: Linux 7.2 cannot
- * 		disarm the latter afterwards
+ *		disarm the latter afterwards
  * break	makes ftrace disable itself: overwrites ftrace's call in the function, which ftrace
- * 		detects at its next write there. The function must not be called any more
+ *		detects at its next write there. The function must not be called any more
  *
  * Mistakes in locking: `order` takes two locks in both orders, `key` takes an uninitialised lock,
  * `off` turns lockdep off without a line in the log.
@@ -17,12 +17,12 @@
  * If both kprobes are in C, the kernel crashes. To reproduce that, in `make shell` after
  * `scripts/build -C bench` and `scripts/build -C tests/stress`:
  *
- * 	insmod bench/bench_target.ko
- * 	insmod bench/bench_c.ko kind=kprobe_counting
- * 	insmod tests/stress/stress_tracers.ko kind=post symbol=bench_call
- * 	rmmod stress_tracers
- * 	rmmod bench_c
- * 	cat /sys/kernel/debug/kprobes/list
+ *	insmod bench/bench_target.ko
+ *	insmod bench/bench_c.ko kind=kprobe_counting
+ *	insmod tests/stress/stress_tracers.ko kind=post symbol=bench_call
+ *	rmmod stress_tracers
+ *	rmmod bench_c
+ *	cat /sys/kernel/debug/kprobes/list
  */
 #include <linux/atomic.h>
 #include <linux/debug_locks.h>

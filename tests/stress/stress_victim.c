@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module that is unloaded while its function is probed. Writing N to its parameter `call` calls
- * the function N times. Its init calls it, too, and may fail.
+ * A module that is unloaded while its function is probed. Its init and each write to its parameter
+ * `call` call the function. Its init may fail.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>

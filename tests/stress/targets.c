@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Functions to probe, and their callers: a program by stress.rs, a timer interrupt, a softirq, an
- * NMI.
- */
+/* Functions to probe, called by a program (stress.rs), a timer interrupt, a softirq and an NMI. */
 #include <linux/atomic.h>
 #include <linux/delay.h>
 #include <linux/hrtimer.h>
@@ -49,7 +46,6 @@ static __always_inline u64 mix(enum stress_count which, u64 value)
 
 TARGET(stress_target, STRESS_TARGET)
 TARGET(stress_exact, STRESS_EXACT)
-/* Called by a handler. */
 TARGET(stress_inner, STRESS_INNER)
 TARGET(stress_irq, STRESS_IRQ)
 TARGET(stress_softirq, STRESS_SOFTIRQ)
@@ -123,10 +119,7 @@ static int start_nmis(void) { return 0; }
 static void end_nmis(void) {}
 #endif
 
-/*
- * Every 200 microseconds by the interrupt, every jiffy by the softirq, and at every eighth
- * interrupt by an NMI on each CPU.
- */
+/* Every 200 microseconds by the interrupt, every jiffy by the softirq; every 1.6 ms by NMIs. */
 static struct hrtimer interrupt;
 static struct timer_list softirq;
 static bool running, nmis;
