@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The targets for users. scripts/, qemu/ and tests/ implement them; Kbuild says what
-# is built.
+# The targets for users, implemented by scripts/, qemu/ and tests/. Kbuild lists the modules.
 
-# A variable on the command line is one of these, and a goal one of the targets: a misspelt
-# one would be ignored, and 'make run MODULE= /path' has an empty MODULE and a goal /path.
-# `others` are those that work from the environment, to which make adds its command line:
-# the workbench's, and the kernel's flags and places. The kernel's make gets its V here;
-# its W, C, O and CLIPPY work only on its own command line, and CC and LLVM are those that
-# built the kernel.
+# Refuse unknown variables and targets: make would ignore a misspelt variable, and 'make run MODULE=
+# /path' has an empty MODULE and a goal /path. `others` are variables that other programs take from
+# the environment: the workbench's scripts, and the kernel's make. The latter gets its V here; its
+# W, C, O and CLIPPY must be on its own command line, and CC and LLVM are those of the kernel's
+# build.
 settings := KDIR KERNEL STOCK KVER ACCEL GUEST_ROOT CPUS MEMORY LIMIT MINUTES RUNS V
 texts := SAMPLE MODULE PROBES PARAMS TRIGGER PATTERN
 others := ARCH SUITES ROWS ATTACKS XDG_CACHE_HOME LIBCLANG_PATH KCFLAGS KAFLAGS KCPPFLAGS \
@@ -28,11 +26,10 @@ $(foreach g,$(filter-out $(targets),$(MAKECMDGOALS)),$(call no_such,$g,target,$(
 $(foreach v,$(filter SAMPLE MODULE,$(given)),$(if $(value $v),,$(error $v=: empty value)))
 
 export $(settings)
-# What users write reaches scripts/run as they wrote it: make would expand a '$$'.
+# Export the users' text unexpanded: make would expand a '$$'.
 $(foreach v,$(texts),$(if $(filter undefined,$(origin $v)),,\
 	$(eval override $v := $$(value $v))$(eval export $v)))
-# Only if it was given: the kernel's make would take an empty ARCH for an
-# architecture.
+# An empty ARCH would reach the kernel's make as the name of an architecture.
 ifdef ARCH
 export ARCH
 endif
@@ -106,7 +103,7 @@ test-all:
 shell:
 	@scripts/shell
 
-# With it, Python does not find the modules beside a program. scripts/lib.sh unsets it, too.
+# With it, Python does not search a program's folder for modules. scripts/lib.sh unsets it, too.
 unexport PYTHONSAFEPATH
 functions: export PATTERN := $(or $(value PATTERN),*)
 functions:
@@ -116,7 +113,7 @@ doctor:
 	@scripts/doctor
 
 bench:
-	@scripts/alone bench/bench.py
+	@scripts/with-lock bench/bench.py
 
 stress:
 	@MINUTES=$(or $(MINUTES),10) tests/run --figures stress stress4 races faults

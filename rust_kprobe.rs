@@ -4,16 +4,16 @@
 //!
 //! # The parameter
 //!
-//! `probes` has definitions in the syntax of tracefs, separated by `;`. Without the parameter, the
-//! module probes `kernel_clone` before, after and at its return. `rust_kprobe/definition.rs` has
-//! the full grammar.
+//! `probes` holds definitions in the syntax of tracefs, separated by `;`;
+//! `rust_kprobe/definition.rs` has the grammar. By default, the module probes `kernel_clone`:
+//! before and after its first instruction, and at its return.
 //!
 //! | definition | when its handler runs |
 //! |---|---|
 //! | `p[:NAME] [MODULE:]SYMBOL[+OFFSET]` | before that instruction |
 //! | `r[MAXACTIVE][:NAME] [MODULE:]SYMBOL[+OFFSET] [$retval:TYPE]` | at the return of the function that begins there, for up to MAXACTIVE calls in flight (1 to 4096; default: 10, or twice the number of CPUs if that is more) |
 //! | `p:NAME 0xADDRESS`, `r[MAXACTIVE]:NAME 0xADDRESS` | the same at an address of `/proc/kallsyms`, for one of several functions with the same name |
-//! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same. If the module is not loaded, insmod does not fail: the probe is registered when the module is loaded, before its init runs. tracefs always waits, so it does not notice a misspelt module |
+//! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same, but if the module is not loaded, the probe is pending: it is registered when the module is loaded, before the module's init runs. tracefs always waits, so it does not report a misspelt module |
 //!
 //! ```text
 //! insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'
@@ -21,11 +21,11 @@
 //! ```
 //!
 //! The kernel requires the inner quotes around a value with spaces. insmod of kmod 34 (Debian 13)
-//! adds them, insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
+//! adds them; insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
 //!
-//! A `p` without an offset is an entry probe, which costs a third of a kprobe. The module takes a
-//! kprobe where ftrace cannot trace the function, and where an entry probe would slow down another
-//! tracer or another definition at the same function.
+//! A `p` without an offset is an entry probe, which costs a third of a kprobe. The module registers
+//! a kprobe instead if ftrace cannot trace the function, or if an entry probe would slow down
+//! another tracer or another definition of the same function.
 //!
 //! # Log lines
 //!
@@ -34,22 +34,23 @@
 //! | line | when |
 //! |---|---|
 //! | `pending, module not loaded` | on load, if the module of a `w` is not loaded |
-//! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and with `w` whenever the probed module is loaded. `p` or `r`; a hashed address, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is how the kernel reaches the handler |
+//! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and each time that the module of a `w` is loaded. `p` or `r` is the kind; ADDRESS is hashed, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is the mechanism |
 //! | `pre pid=PID cpu=CPU comm="COMM"` | before the instruction; PID is the thread's |
 //! | `post pid=PID cpu=CPU comm="COMM"` | after the instruction; only for the default probe |
 //! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |
 //! | `probed module unloaded` | the probed module was unloaded |
 //! | `N lines suppressed` | before the next line; a probe logs at most 100 lines in 5 seconds, but counts all hits |
-//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit is missed inside another handler, or beyond MAXACTIVE |
+//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit in another handler, or beyond MAXACTIVE, is missed |
 //!
-//! RESULT has the form of TYPE: `-2 (ENOENT)` for `$retval:s32`. Without a type it is a number and
-//! its bits, `158 (0x9e)`, with the name of an errno, `-2 (0xfffffffe, ENOENT)`. Values from 2^22
-//! on may be a kernel address or a part of one: they are `hidden (HASH)`.
+//! TYPE determines the form of RESULT: `-2 (ENOENT)` for `$retval:s32`. Without TYPE, RESULT is the
+//! number and its bits, `158 (0x9e)`, and the name if it is an errno, `-2 (0xfffffffe, ENOENT)`. A
+//! value from 2^22 on is logged as `hidden (HASH)`, because it may be a kernel address or a part of
+//! one.
 //!
 //! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` shows the state and the hits of
 //! the probe NAME, and `NAME.json` shows them as JSON lines.
 //!
-//! When a probed module is unloaded, its probes are gone. With `w`, they are registered again when
+//! When a probed module is unloaded, its probes are gone. Probes with `w` are registered again when
 //! the module is loaded again.
 //!
 //! # Errors
@@ -65,12 +66,12 @@
 //! |---|---|
 //! | `ENOENT` | no such symbol. A second line may name the symbol that is meant (`rust_kprobe/hint.rs`) |
 //! | `EILSEQ` | the offset is not the start of an instruction |
-//! | `EINVAL` | not a definition, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
+//! | `EINVAL` | a syntax error, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
 //! | `EADDRNOTAVAIL` | several functions that ftrace knows have that name |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
 //!
-//! `TROUBLESHOOTING.md` has the words that insmod prints for them.
+//! `TROUBLESHOOTING.md` lists the error strings that insmod prints for them.
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;
@@ -156,7 +157,7 @@ impl timed::Handler for Report {
     }
 }
 
-/// Reports before and after the probed instruction.
+/// Logs before and after the probed instruction.
 #[pin_data]
 struct Around {
     #[pin]
@@ -184,14 +185,14 @@ impl AsRef<Report> for Around {
     }
 }
 
-/// A registered probe of any kind, which can be shown in debugfs.
+/// A probe of any kind, with its files in debugfs.
 trait Registered: View {
     fn report(&self) -> &Report;
 
-    /// Reports the probe as registered, or as waiting.
+    /// Logs that the probe is registered or pending.
     fn announce(&self);
 
-    /// Reports the probe if the probed module has been unloaded.
+    /// Logs if the probe is gone.
     fn report_gone(&self);
 }
 
@@ -235,7 +236,7 @@ impl<K: probe::Kind, H: probe::Handles<K> + AsRef<Report>> Registered for Pendin
 
 struct AnyProbe(Arc<dyn Registered>);
 
-/// The probe's place, mechanism, state and misses, and its hits.
+/// Shows the probe (address, mechanism, state, missed) and its hits.
 impl View for AnyProbe {
     fn show(&self, form: Form, most: usize, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
         self.0.show(form, most, out)?;
@@ -260,7 +261,7 @@ fn around(name: CString, target: Target<'_>) -> Result<AnyProbe> {
     )?))
 }
 
-/// At the entry of a function that has no other tracer: an entry probe would slow that one down.
+/// Fails if another tracer is attached to the function, because the entry probe would slow it down.
 fn at_entry(name: CString, target: Target<'_>) -> Result<AnyProbe> {
     let exclusive = entry::Options::default().exclusive();
     let probe = Entry::with_options(target, exclusive, Report::new("p", name, None));
@@ -278,7 +279,7 @@ fn at_return(
     Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
-/// Registers the cheapest kind of probe that does what one of `all` says.
+/// Registers `definition`, one of `all`, as the cheapest kind of probe that implements it.
 fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProbe> {
     let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
     let target = match definition.address {
@@ -286,13 +287,13 @@ fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProb
         None => Target::symbol(&symbol),
     };
     if target.is_unique() == Ok(false) {
-        // As tracefs.
+        // tracefs returns the same errno.
         return Err(Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int)));
     }
     let place = target.offset(definition.offset);
     let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
     match definition.kind {
-        // Whether the function can have an entry probe is known too late.
+        // ftrace may not know the function, and then it is too late to register a kprobe instead.
         Kind::Probe if definition.waits => {
             let (targets, report) = ([place], Report::new("p", name()?, None));
             let probe = Pending::<kprobe::Kind, _>::new(&targets, report);
@@ -305,7 +306,7 @@ fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProb
             Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
         }
         Kind::Probe if definition.may_be_at_entry(all) => {
-            // What is wrong with a place is for the kprobe to say.
+            // If the kprobe fails, too, its errno is the one to report.
             at_entry(name()?, target).or_else(|error| match error {
                 ENOENT => Err(error),
                 _ => before(name()?, target),
@@ -316,7 +317,7 @@ fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProb
     }
 }
 
-/// All probes, unregistered in this order.
+/// All probes, in the order in which they are unregistered.
 struct Probes(KVec<AnyProbe>);
 
 impl Probes {
@@ -331,7 +332,7 @@ impl Drop for Probes {
     }
 }
 
-/// Reports the probes in a module that is loaded or unloaded.
+/// Logs when a module with probes is loaded or unloaded.
 struct Modules(Arc<Probes>);
 
 #[vtable]
@@ -362,7 +363,7 @@ impl kernel::Module for RustKprobe {
         let watch = ModuleWatch::new(Modules(_probes.clone()));
         let _watch = KBox::pin_init(watch, GFP_KERNEL)?;
         _probes.0.iter().for_each(|probe| probe.0.announce());
-        // Modules may have been unloaded before the watch was registered.
+        // Before the watch was registered, a probed module may have been unloaded.
         _probes.report_gone();
         let files = Scope::dir(_probes.clone(), c"rust_kprobe", |all, files| {
             for probe in all.0.iter() {
@@ -377,7 +378,6 @@ impl kernel::Module for RustKprobe {
     }
 }
 
-/// The default: `kernel_clone` before, after and at its return.
 fn defaults() -> Result<KVec<AnyProbe>> {
     let target = Target::symbol(c"kernel_clone");
     let mut all = KVec::with_capacity(2, GFP_KERNEL)?;
@@ -389,7 +389,7 @@ fn defaults() -> Result<KVec<AnyProbe>> {
     Ok(all)
 }
 
-/// Registers all definitions, or none and reports the one that was refused.
+/// Registers all definitions. If one is refused, logs it and unregisters the others.
 fn register(parameter: &[u8]) -> Result<KVec<AnyProbe>> {
     let refuse = |n, text, column, reason, errno| {
         report::bad_definition(n, text, column, reason, errno);

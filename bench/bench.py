@@ -1,10 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Measures what a hit costs, in Rust and others, and writes bench/results/*.csv and two
-pictures. Fails if Rust is above expected.toml.
-
-ACCEL=kvm measures nanoseconds, which are not checked.
-"""
+"""Measures the cost of a hit, in Rust and others, and writes bench/results/*.csv and two
+pictures. Fails if Rust exceeds a limit of expected.toml. With ACCEL=kvm, measures nanoseconds
+and checks no limits."""
 import csv
 import os
 import subprocess
@@ -18,24 +16,24 @@ sys.path[:0] = [str(ROOT / "qemu")]
 
 import verdict
 
-# The rows of README.md's picture: the rows of Rust, C and fprobe, of tracefs and bpftrace, and
-# the program of bpftrace.
+# README.md's picture. A task has the row of Rust, C and fprobe, the row of tracefs and bpftrace,
+# and bpftrace's program.
 COMPARED = {
     "count the calls of a function": ("entry_percpu", "kprobe_counting", "count()"),
     "count them by process": ("entry_by_pid", "kprobe_by_pid", "@[pid]"),
     "count them by call stack": ("kprobe_by_stack", "kprobe_by_stack", "@[kstack]"),
     "histogram of a function's duration": ("kretprobe_histogram", "kretprobe_histogram", "hist()"),
     "trace event with 8 bytes": ("event_entry", "event", "printf()"),
-    "trace event without a listener": ("event_entry_nobody", "event_nobody", ""),
+    "trace event without a listener": ("event_entry_disabled", "event_disabled", ""),
 }
 
-# The modules that are measured. The sample funccount counts grace periods.
+# The folders of the measured modules. The sample funccount counts grace periods.
 FOLDERS = (".", "samples", "bench")
 
 
 def measure(kdir, *rows, accel="tcg", calls=100_000):
-    """{row: {peer: instructions}}, and the guest's outcome. With KVM,
-    nanoseconds. FOLDERS must have been built."""
+    """Returns {row: {peer: instructions}} and the guest's outcome. With KVM, nanoseconds.
+    FOLDERS must have been built."""
     outcome = verdict.run(kdir, ["bench/measure.py", str(calls), *rows], limit=1500, accel=accel,
                           cpus=1, icount=accel == "tcg")
     costs = {}
@@ -47,7 +45,6 @@ def measure(kdir, *rows, accel="tcg", calls=100_000):
 
 
 def size(peer):
-    """The bytes of text of the smallest module."""
     out = subprocess.run(["size", HERE / f"bench_min_{peer.lower()}.ko"], check=True,
                          stdout=subprocess.PIPE, text=True).stdout
     return int(out.splitlines()[1].split()[0])
@@ -59,7 +56,6 @@ def hits(costs):
 
 
 def above(costs):
-    """Returns a message for each row that costs more than expected."""
     bars = tomllib.loads((HERE / "expected.toml").read_text())
     bars["C"] = dict.fromkeys(hits(costs), 1.00) | bars["C"]
     for peer, rows in bars.items():
@@ -68,7 +64,6 @@ def above(costs):
             if peer == "instructions":
                 other = 1
             if rust is None or other is None:
-                # The guest may have no bpftrace.
                 if not peer.startswith("bpftrace"):
                     yield f"{row}: Rust or {peer} was not measured"
             elif rust > most * other:
@@ -85,7 +80,7 @@ def pyplot():
 
 
 def comparison(costs, unit, path):
-    """Draws COMPARED: each row of it has a scale of its own."""
+    """Draws COMPARED. Each task has a scale of its own."""
     rows = {}
     for title, (own, theirs, program) in COMPARED.items():
         found = {label: costs.get(row, {}).get(peer) for label, row, peer in (

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The probes of the benchmark in C; `kind` chooses one. bench_rust.rs has the same probes in
- * Rust, with the same names. `single` and `set` are `n` kprobes, one by one or as a set; how long
- * attaching and detaching took is logged. `pattern` are the functions of entry probes, `inside` is
+ * The probes of the benchmark in C; `kind` chooses one. bench_rust.rs has the same probes in Rust,
+ * with the same names. `single` and `set` register `n` kprobes, one by one or as a set, and log how
+ * long attaching and detaching took. `pattern` selects the functions of entry probes; `inside` is
  * an offset in bench_inside.
  *
- * The entry probes guarantee what those in Rust do: one ftrace_ops for all, a table from a
- * function to a list of probes that is read without a lock, preemption disabled, a bit of the
- * task's for each context as a guard, and misses counted for each probe.
+ * The entry probes give the guarantees of those in Rust: one ftrace_ops for all, a table from a
+ * function to its list of probes that is read without a lock, preemption disabled, a bit per
+ * context in the task as a guard, and exact misses for each probe.
  */
 #include <linux/fprobe.h>
 #include <linux/ftrace.h>
@@ -69,7 +69,7 @@ static notrace __always_inline typeof(&table->places[0]) place(struct table *t, 
 }
 
 #define PLACE sizeof(table->places[0])
-/* How many free places follow the last one. */
+/* The number of spare slots after the last bucket. */
 #define SPARE 3
 
 static notrace struct probe *find(unsigned long ip)
@@ -193,7 +193,7 @@ static notrace void skip(unsigned long ip, unsigned long parent, struct probe *p
 		end(task);
 }
 
-/* For the last probe of a function; these are all. */
+/* For the last probe of a function; the benchmark has one probe per function. */
 #define ENTRY(name, body)								\
 	static notrace void name(unsigned long ip, unsigned long parent,		\
 				 struct probe *probe, struct ftrace_regs *fregs,	\
@@ -236,14 +236,14 @@ static notrace int on_fprobe(struct fprobe *fp, unsigned long ip, unsigned long 
 
 static struct fprobe fprobe = { .entry_handler = on_fprobe };
 
-/* The beginning of the kernel's own. */
+/* The first members of the kernel's struct. */
 struct ftrace_hash {
 	unsigned long size_bits;
 	struct hlist_head *buckets;
 	unsigned long count;
 };
 
-/* The table for what is in the filter. */
+/* Fills the table with the functions in the filter. */
 static int fill(const struct ftrace_hash *functions, typeof(probes->now) now)
 {
 	unsigned long left = functions->count, size = max(roundup_pow_of_two(8 * left), 16);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A map of counts in C as those of src/collect/: no lock, no allocation in a handler, a
- * count for each key on each CPU, and what has no room is counted.
+ * A map of counts like that of src/collect/: no lock, no allocation in a handler, a count for each
+ * key on each CPU, and a counter for what does not fit.
  */
 #include <asm/local64.h>
 #include <linux/log2.h>
@@ -16,7 +16,7 @@ struct bench_map {
 		u32 next;
 		u64 key;
 	} *entries;
-	/* The first free entry, and above 32 bits how often that has changed. */
+	/* The first free entry; the upper 32 bits count the changes. */
 	atomic64_t free;
 	u32 *next_free;
 	local64_t **counters;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The smallest module with a kprobe, in its own memory, to compare its size with that of
+//! The smallest module with a kprobe, in the module's own memory, for comparing sizes with
 //! `bench_min_c.c`.
 
 use kernel::prelude::*;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The probes of the benchmark in Rust; `kind` chooses one. `bench_c.c` has the same
-//! probes in C, with the same names. `single` and `set` are `n` kprobes, one by one or as a
-//! set. How long attaching and detaching took is logged.
+//! The probes of the benchmark in Rust; `kind` chooses one. `bench_c.c` has the same probes in C,
+//! with the same names. `single` and `set` register `n` kprobes, one by one or as a set, and log
+//! how long attaching and detaching took.
 
 use kernel::prelude::*;
 use kernel::str::CString;

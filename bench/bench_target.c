@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The functions that are probed. Reading a file in debugfs/bench calls one of them
- * `calls` times, with interrupts disabled, and returns the nanoseconds that took. With
- * instruction counting, these are instructions.
+ * The probed functions. Reading a file in debugfs/bench calls one of them `calls` times, with
+ * interrupts disabled, and returns the time in nanoseconds. With instruction counting, these are
+ * instructions.
  */
 #include <linux/debugfs.h>
 #include <linux/ktime.h>
@@ -25,7 +25,7 @@ noinline u64 bench_call(u64 value, const char __user *string)
 	return value;
 }
 
-/* With an instruction that can be replaced by a jump. */
+/* With an instruction that a jump can replace. */
 noinline u64 bench_inside(u64 a, u64 b)
 {
 	a = (a ^ b) * 0x9e3779b97f4a7c15ull;
@@ -44,7 +44,6 @@ noinline u64 bench_inside(u64 a, u64 b)
 HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
 HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
 
-/* Calls each of them. */
 static void call_each(u64 value, unsigned long at)
 {
 #undef ONE
@@ -58,7 +57,7 @@ static void call(u64 value, unsigned long at)
 	bench_call(value, (const char __user *)at);
 }
 
-/* The first argument is one of so many keys, in turn. */
+/* The number of keys. The first argument is each of them in turn. */
 static u32 keys = 1;
 
 static void call_key(u64 value, unsigned long at)

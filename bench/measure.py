@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Measures the probes in the guest. A line is ROW, PEER and COST, divided by tabs: COST is
-what a call costs more than the bare call, in nanoseconds of the guest's clock.
+"""Measures the probes in the guest. Prints lines of ROW, PEER and COST, separated by tabs. COST is
+the cost of a call with the probe less that of the bare call, in nanoseconds of the guest's clock.
 
 usage: measure.py CALLS [ROW...]
 
-CALLS is the number of calls of the probed function in a measurement. Without ROWs, all rows
-are measured.
+CALLS is the number of calls in a measurement. Without ROWs, measures all rows.
 """
 import os
 import re
@@ -31,10 +30,10 @@ KINDS = dict.fromkeys((
     "kretprobe_empty", "kretprobe_data", "kretprobe_histogram", "tracepoint", "entry_empty",
     "entry_counting", "entry_percpu", "entry_args", "entry_by_pid"), "call") | {
     "kprobe_jump": "inside", "kprobe_int3": "inside", "tracepoint": "kmalloc"}
-# 5 bytes behind the entry is the first instruction that is not ftrace's.
+# The offset of the first instruction after the ftrace call.
 INSIDE = 5
-# A thousand functions, each of which is called: some have their place in the table taken by
-# another. And all but those beginning with "c", which is what calls them.
+# A thousand functions, all of which are called, so that some of them are not in the first slot of
+# the table; and all but those that begin with "c", like the caller.
 PATTERNS = {"entry_percpu_1000": "bench_*", "entry_percpu_all": "[abd-zA-Z_]*"}
 BPFTRACE = (
     ("kprobe_counting", "count()", "kprobe:bench_call { @ = count(); }"),
@@ -50,19 +49,19 @@ BPFTRACE = (
 )
 
 
-def tell(row, peer, cost):
+def report(row, peer, cost):
     print(row, peer, f"{cost:.1f}", sep="\t", flush=True)
 
 
 def per_call(file, runs=4):
-    """Nanoseconds per call, the lowest of those after a warm-up, if there is more than one."""
+    """Nanoseconds per call: the lowest of several runs after a warm-up."""
     costs = [int((DEBUG / "bench" / file).read_text()) / CALLS for _ in range(runs)]
     return min(costs[1:] or costs)
 
 
 @contextmanager
 def keys(number):
-    """The file `keys` calls with so many arguments, in turn."""
+    """Sets the number of arguments that the file `keys` passes in turn."""
     (DEBUG / "bench/n_keys").write_text(str(number))
     yield
 
@@ -82,7 +81,7 @@ def probe(peer, kind, **params):
 
 
 def write(file, text):
-    # Not by open(), which would seek.
+    # open() would seek.
     out = os.open(TRACE / file, os.O_WRONLY | os.O_APPEND)
     os.write(out, text.encode())
     os.close(out)
@@ -90,7 +89,7 @@ def write(file, text):
 
 @contextmanager
 def written(file, text, end):
-    """The text in a file of tracefs, and `end` afterwards."""
+    """Writes the text to a file of tracefs, and `end` afterwards."""
     write(file, text)
     try:
         yield
@@ -108,24 +107,24 @@ def triggered(event, hist):
 
 
 def events():
-    """Trace events: a record of 8 bytes, one with a string, one that a filter rejects,
-    a histogram, and none without a listener."""
+    """Trace events: with 8 bytes, with a string, rejected by a filter, with a histogram, and
+    without a listener."""
     rejects = "value != 42"
     for peer in PEERS:
         value, text = (f"bench_{peer.lower()}/{name}" for name in ("value", "text"))
         hist = triggered(value, "keys=value")
         for row, kind, *listeners in (
-            ("event_nobody", "event"), ("event", "event", *listening(value)),
+            ("event_disabled", "event"), ("event", "event", *listening(value)),
             ("event_filter", "event", *listening(value, rejects)), ("event_hist", "event", hist),
             ("event_string", "event_string", *listening(text)),
-            ("event_entry_nobody", "event_entry"),
+            ("event_entry_disabled", "event_entry"),
             ("event_entry", "event_entry", *listening(value)),
             ("event_entry_string", "event_entry_string", *listening(text)),
         ):
             yield row, peer, "call", probe(peer, kind), *listeners
     event = "kprobes/bench_event"
     for row, *listeners in (
-        ("event_nobody",), ("event", *listening(event)),
+        ("event_disabled",), ("event", *listening(event)),
         ("event_filter", *listening(event, rejects)), ("event_string", *listening(event)),
         ("kprobe_counting", triggered(event, "keys=common_type")),
         ("kprobe_by_pid", triggered(event, "keys=common_pid")),
@@ -139,31 +138,30 @@ def events():
 
 @contextmanager
 def bpftrace(program):
-    # Room for all that printf() says: what is lost is cheaper. It copies strings at this size.
+    # A buffer for all of printf()'s records, because a lost record is cheaper; strings of this
+    # size.
     room = {**os.environ, "BPFTRACE_PERF_RB_PAGES": "16384", "BPFTRACE_MAX_STRLEN": "64"}
-    said = Path("/tmp/bpftrace.log")
-    with open(said, "w", encoding="utf-8") as log:
+    output = Path("/tmp/bpftrace.log")
+    with open(output, "w", encoding="utf-8") as log:
         tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=log, stderr=log, env=room)
     try:
-        # It is attached when the kernel lists the probe.
         for _ in range(1200):
             if "bench_call" in (DEBUG / "kprobes/list").read_text():
                 break
             time.sleep(0.1)
         else:
-            raise RuntimeError(said.read_text())
+            raise RuntimeError(output.read_text())
         time.sleep(1)
         yield
     finally:
         tracer.send_signal(signal.SIGINT)
         tracer.wait()
-    if lost := re.search("Lost .*", said.read_text()):
+    if lost := re.search("Lost .*", output.read_text()):
         raise RuntimeError(f"{program}: {lost[0]}")
 
 
 def settle(row):
-    """Waits until the kernel has written the jump, and checks that the probe is of the
-    row's kind."""
+    """Waits until the kernel has written a jump, and checks the probe's mechanism."""
     if row in ("kprobe_jump", "kprobe_int3"):
         time.sleep(1)
         optimized = "[OPTIMIZED]" in (DEBUG / "kprobes/list").read_text()
@@ -172,7 +170,7 @@ def settle(row):
 
 
 def hits():
-    """What a hit costs: the row, the peer, the file that calls, and what has to be there."""
+    """Yields the row, the peer, the file that calls, and what to set up."""
     for peer in PEERS:
         for row, file in KINDS.items():
             yield row, peer, file, probe(peer, row, inside=INSIDE)
@@ -181,8 +179,8 @@ def hits():
         for row, number in (("entry_new_key", CALLS), ("entry_by_key_10", 10),
                             ("entry_by_key_1000", 1000), ("entry_by_key_100000", CALLS)):
             yield row, peer, "keys", keys(number), probe(peer, "entry_by_key")
-        # What it adds to a kprobe at the same function.
-        yield ("entry_beside_kprobe", peer, "call", module("bench/bench_min_c"),
+        # An entry probe and a kprobe at the same function.
+        yield ("entry_with_kprobe", peer, "call", module("bench/bench_min_c"),
                probe(peer, "entry_percpu"))
     yield from events()
     for row, peer in (("kprobe_by_stack", "Rust"), ("ftrace_ops", "C")):
@@ -195,7 +193,7 @@ def hits():
 
 
 def logged(*modules):
-    """What the modules logged, from insmod to rmmod: {word: number}."""
+    """What the modules logged, from insmod to rmmod: {word: number}"""
     subprocess.run(["dmesg", "--clear"], check=True)
     with ExitStack() as stack:
         for one in modules:
@@ -208,23 +206,23 @@ def logged(*modules):
 
 
 def attaching():
-    """The cost for each probe, with waiting, and the number of grace periods."""
+    """The cost per probe, including the waiting, and the number of grace periods."""
     for n in (1, 10, 100, 1000):
         for how in ("single", "set"):
             for peer in PEERS:
                 seen = logged(module("samples/funccount", functions="synchronize_rcu"),
                               probe(peer, how, n=n))
                 for what in ("attach", "detach"):
-                    tell(f"{what}_{n}_{how}", peer, seen[what] // n)
-                tell(f"grace_periods_{n}_{how}", peer, seen["grace_periods"])
+                    report(f"{what}_{n}_{how}", peer, seen[what] // n)
+                report(f"grace_periods_{n}_{how}", peer, seen["grace_periods"])
                 if (n, how) == (1, "single"):
-                    tell("bytes_of_a_probe", peer, seen["bytes"])
-    # Entry probes of many functions. To C, an fprobe is the peer, too.
+                    report("bytes_of_a_probe", peer, seen["bytes"])
+    # Entry probes of many functions, in C also by an fprobe.
     for row, pattern in (("vfs", "vfs_*"), ("all", "*")):
         for peer, kind in (("C", "entry_percpu"), ("fprobe", "fprobe"), ("Rust", "entry_percpu")):
             seen = logged(probe("Rust" if peer == "Rust" else "C", kind, pattern=pattern))
             for what in ("attach", "detach"):
-                tell(f"{what}_entry_{row}", peer, seen[what])
+                report(f"{what}_entry_{row}", peer, seen[what])
 
 
 def main(*wanted):
@@ -237,7 +235,7 @@ def main(*wanted):
                 for one in needs:
                     stack.enter_context(one)
                 settle(row)
-                tell(row, peer, per_call(file, 1 if row == "entry_new_key" else 4) - bare[file])
+                report(row, peer, per_call(file, 1 if row == "entry_new_key" else 4) - bare[file])
         if not wanted:
             attaching()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a KDIR tells of its kernel: how it is configured, and what there is to boot."""
+"""The kernel of a KDIR: its configuration, image and modules."""
 import platform
 import subprocess
 import sys
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_asked = subprocess.run([ROOT / "scripts/cache"], stdout=subprocess.PIPE, text=True)
-if _asked.returncode:
-    sys.exit(1)  # It said why.
-CACHE = Path(_asked.stdout.rstrip("\n"))
+_cache = subprocess.run([ROOT / "scripts/cache"], stdout=subprocess.PIPE, text=True)
+if _cache.returncode:
+        sys.exit(1)  # The script has printed the error.
+CACHE = Path(_cache.stdout.rstrip("\n"))
 HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
 
 
 @dataclass
 class Kernel:
-    """What to boot: its image, its architecture, and the folder of its modules,
-    where it has any."""
+    """A bootable kernel. `modules` is the folder of its modules, if any."""
 
     image: Path
     arch: str
@@ -25,7 +24,6 @@ class Kernel:
 
 
 def kernel(kdir):
-    """The kernel that belongs to a KDIR, or None where it has none to boot."""
     kdir = Path(kdir)
     for image, arch in (("x86/boot/bzImage", "amd64"), ("arm64/boot/Image", "arm64"),
                         ("riscv/boot/Image", "riscv64")):
@@ -35,7 +33,7 @@ def kernel(kdir):
     release = release.read_text().strip() if release.exists() else ""
     package = kdir.absolute().parent / "image"
     if not package.exists() and package.parent.parent == CACHE / "stock":
-        # Its crates were built; to be booted it needs the packages of the kernel.
+        # Its KDIR was built; the image is in other packages.
         if subprocess.run([ROOT / "scripts/stock", "image", release],
                           stdout=subprocess.DEVNULL).returncode:
             sys.exit(1)
@@ -53,22 +51,19 @@ def has(kdir, option):
 
 
 def is_debug(kdir):
-    """Whether that is the kernel of KERNEL=debug, or one of its kind."""
     return has(kdir, "KASAN")
 
 
 def is_stock(kdir):
-    """Whether that is a kernel that Debian built."""
     boots = kernel(kdir)
     return boots is not None and boots.modules is not None
 
 
 def arch(kdir):
-    """The architecture of a KDIR's kernel, as Debian names it."""
     return "arm64" if has(kdir, "ARM64") else "riscv64" if has(kdir, "RISCV") else "amd64"
 
 
 def title(kdir):
-    """What pages call it: `Linux 7.3.4 for amd64, debug`."""
+    """Its name in documents: `Linux 7.3.4 for amd64, debug`"""
     release = (Path(kdir) / "include/config/kernel.release").read_text().strip()
     return f"Linux {release} for {arch(kdir)}" + (", debug" if is_debug(kdir) else "")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs a command in a guest, a kernel in QEMU, and gives the verdict on it.
+"""Runs a command in a guest, and returns a verdict.
 
-A run is good if the guest's command ended with status 0, its end marker came exactly once, and the
-kernel's log has no sign of a fault. `Outcome.problems` says what is wrong otherwise.
+A run is good if the guest's command exits with 0, its end marker is printed exactly once, and the
+kernel's log has no fault. `Outcome.problems` lists the other cases.
 """
 import os
 import re
@@ -18,18 +18,18 @@ from pathlib import Path
 from kernels import CACHE, HOST, ROOT, arch, has, is_debug
 from guest import default_memory, guest
 
-# How long a guest may take to boot under emulation, in seconds.
+# The time limit for a boot under emulation, in seconds.
 BOOT_LIMIT = 120
-# How long KVM may take to boot Linux before it counts as broken.
+# The time limit for KVM's first boot, in seconds, before KVM counts as broken.
 KVM_LIMIT = 20
 
-# How often to say that a boot goes on, in seconds.
-TELL_EVERY = 8
+# The interval between messages about a slow boot, in seconds.
+PROGRESS_INTERVAL = 8
 
-# How much slower the debug kernel is than the other.
+# The factor by which the debug kernel is slower.
 DEBUG_FACTOR = 5
 
-# What the kernel logs when something is wrong.
+# What the kernel logs on a fault.
 FAULTS = re.compile(
     r"BUG:|(?<!virtme-ng-init: )WARNING:|\bOops\b|Kernel panic|general protection fault|"
     r"kernel BUG at|INFO: possible recursive locking|possible circular locking|"
@@ -39,7 +39,7 @@ FAULTS = re.compile(
     r"kmemleak: \d+ new|scheduling while atomic|sleeping function called|"
     r"Unable to handle kernel|unable to handle page fault|"
     r"ODEBUG:|list_(add|del) corruption|[Bb]ad page state|"
-    # A check that turns itself off: lockdep, kmemleak. DEBUG_OBJECTS does so by "ODEBUG:".
+    # Checks that disable themselves: lockdep, kmemleak. DEBUG_OBJECTS logs "ODEBUG:".
     r"trying to register non-static key|turning off the locking correctness validator|"
     r"Disabling lock debugging|INFO: lockdep is turned off|"
     r"kmemleak: (Cannot allocate a kmemleak_object|Cannot insert|Memory pool empty|"
@@ -59,8 +59,8 @@ class Outcome:
         return not self.problems
 
     def report(self, file=sys.stderr, lines=25):
-        """Prints the problems, the first fault in the kernel's log, and the end of the
-        output and of the log."""
+        """Prints the problems, the first fault in the kernel's log, and the ends of the output
+        and of the log."""
         for problem in self.problems:
             print(f"error: {problem}", file=file)
         log = self.console.splitlines()
@@ -80,12 +80,11 @@ def say(*words):
 
 
 def faults(console):
-    """The lines of a kernel log that report a fault."""
     return [line.strip() for line in console.splitlines() if FAULTS.search(line)]
 
 
 class _Reader(threading.Thread):
-    """Collects what a pipe gives, and passes it on line by line, then None."""
+    """Reads a pipe and passes its lines to `echo`, then None."""
 
     def __init__(self, pipe, echo=lambda line: None):
         super().__init__(daemon=True)
@@ -104,20 +103,20 @@ class _Reader(threading.Thread):
         return "".join(list(self.lines))
 
 
-# The QEMUs that run, and whether there may be more.
+# The running QEMUs, and whether others may start.
 _guests = set()
 _ended = threading.Event()
 
 
 def kill_guests():
-    """Ends all guests, and lets no other begin."""
+    """Kills all guests and starts no other."""
     _ended.set()
     for process in list(_guests):
         _kill(process)
 
 
 def _kill(process):
-    """Interrupts a guest first, so that virtme-ng removes its files, then kills it."""
+    """Interrupts a guest, so that virtme-ng removes its files, then kills it."""
     for how in (signal.SIGINT, signal.SIGKILL):
         try:
             os.killpg(process.pid, how)
@@ -126,30 +125,30 @@ def _kill(process):
             pass
 
 
-def _wait(event, limit, tell):
-    """Waits for an event, and says so every few seconds if `tell`."""
+def _wait(event, limit, progress):
+    """Waits for an event, and logs the progress every few seconds if `progress`."""
     began = time.monotonic()
-    while not event.wait(min(TELL_EVERY, max(0, began + limit - time.monotonic()))):
+    while not event.wait(min(PROGRESS_INTERVAL, max(0, began + limit - time.monotonic()))):
         took = time.monotonic() - began
         if took >= limit:
             return False
-        if tell:
+        if progress:
             say(f"booting, {took:.0f} s so far")
     return True
 
 
 def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
-        boot_limit=BOOT_LIMIT, icount=False, leaks="asked", threads="single", tell=False,
+        boot_limit=BOOT_LIMIT, icount=False, leaks="asked", threads="single", progress=False,
         folder=ROOT):
     """Runs `command` (a list of words) in a guest, as root, in `folder`.
 
-    The boot may take `boot_limit` seconds, and the command `limit` from then on; the debug kernel
-    gets more of both. `echo` is called with each line of output as it comes. With `icount`, and
-    `accel` tcg, the guest's nanoseconds are instructions; it should have one CPU then. With
-    `threads="multi"` emulated CPUs run at once, which is good for what patches no code under fire.
-    A kernel with kmemleak reports `leaks` at the end. It does not if the command queries kmemleak
-    itself ("watched"), or if leaks do not matter ("ignored"), which halves the time. With `tell`,
-    progress of a slow boot is printed.
+    The command may run for `limit` seconds after a boot of `boot_limit`; the debug kernel gets more
+    of both. `echo` is called with each line of output. With `icount` and emulation, the guest's
+    nanoseconds are instructions; it should have one CPU. With `threads="multi"`, emulated CPUs run
+    concurrently; use it only if nothing patches code that they run. A kernel with kmemleak reports
+    `leaks` at the end, unless the command queries kmemleak itself ("watched") or leaks do not
+    matter ("ignored"), which halves the time. With `progress`, the progress of a slow boot is
+    printed.
     """
     memory = memory or default_memory(kdir)
     if is_debug(kdir):
@@ -179,7 +178,7 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
         output = _Reader(process.stdout, see)
         console = _Reader(process.stderr)
         try:
-            if _wait(began, boot_limit, tell):
+            if _wait(began, boot_limit, progress):
                 process.wait(timeout=limit)
             else:
                 outcome.problems.append(f"the guest did not boot: killed after {boot_limit} s")
@@ -211,8 +210,8 @@ def run(kdir, command, *, limit, accel="tcg", cpus=2, memory=None, echo=None,
 
 
 def choose_accel(kdir, wanted):
-    """'kvm' or 'tcg'. That /dev/kvm exists proves nothing: KVM has to boot a
-    kernel once on this machine, in this boot of it."""
+    """'kvm' or 'tcg'. An existing /dev/kvm proves nothing, so KVM has to boot a kernel once
+    after each boot of this machine."""
     if wanted == "tcg" or arch(kdir) != HOST and wanted == "auto":
         return "tcg"
     if arch(kdir) != HOST:
@@ -229,7 +228,7 @@ def choose_accel(kdir, wanted):
     else:
         say(f"trying KVM, for {KVM_LIMIT} s at most")
         trial = run(kdir, ["true"], limit=KVM_LIMIT, accel="kvm", boot_limit=KVM_LIMIT,
-                    leaks="ignored", tell=True)
+                    leaks="ignored", progress=True)
         verdict = "kvm" if trial.ok else "tcg"
         CACHE.mkdir(parents=True, exist_ok=True)
         note.write_text(f"{boot_id}\n{verdict}\n")

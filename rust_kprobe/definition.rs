@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The language of the `probes=` parameter.
+//! Parses the `probes=` parameter.
 //!
-//! A subset of tracefs's (`Documentation/trace/kprobetrace.rst`), with `$retval` as the
-//! only fetch argument:
+//! The syntax is a subset of tracefs's (`Documentation/trace/kprobetrace.rst`), with `w` added and
+//! `$retval` as the only fetch argument:
 //!
 //! ```text
 //! probes     := [definition] { ";" [definition] }
@@ -14,16 +14,14 @@
 //! SPACE      := one or more of space, tab, ","
 //! ```
 //!
-//! `OFFSET` is decimal or, after `0x`, hexadecimal; `MAXACTIVE` is decimal. A
-//! leading zero, which means octal in tracefs, is refused. `ADDRESS` is hexadecimal,
-//! after `0x`, and must not get into the log by a default name. `w` takes a `MODULE`, and waits
-//! for it if it is not loaded, which tracefs always does: there, a misspelt module is not noticed.
-//! A newline separates
-//! definitions like `;`. The comma is for command lines that cannot have a space,
-//! as in the kernel's `kprobe_event=`.
+//! `MAXACTIVE` is decimal, `OFFSET` is decimal or, after `0x`, hexadecimal; a leading zero, which
+//! means octal in tracefs, is refused. `ADDRESS` is hexadecimal, after `0x`, and requires a `NAME`,
+//! because the default name would put the address into the log. `w` requires a `MODULE`: if that is
+//! not loaded, the probe is pending. A newline separates definitions like `;`. The comma replaces
+//! the space on command lines that cannot have one, as in the kernel's `kprobe_event=`.
 //!
-//! This file uses nothing of the kernel, so that it can be tested and fuzzed on the
-//! host. It does not allocate, and fails only by returning a [`Mistake`].
+//! This file does not use the kernel crate, so that tests and a fuzzer on the host can include it.
+//! It does not allocate, and fails only by returning a [`Mistake`].
 
 use core::fmt;
 
@@ -36,18 +34,16 @@ pub(crate) const MAX_NAME: usize = 63;
 /// The maximum of `MAXACTIVE` (`KRETPROBE_MAXACTIVE_MAX` of tracefs).
 pub(crate) const MAX_ACTIVE: u16 = 4096;
 
-/// The kind of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Probe,
     Return {
-        /// The number of calls in flight to follow; 0 for the kernel's default.
+        /// The maximum number of calls in flight; 0 is the kernel's default.
         max_active: u16,
     },
 }
 
-/// The type of a function's result: an integer of so many bits, as tracefs spells it, `bool`, or a
-/// pointer.
+/// How to log a function's result. An integer has its width in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
     Unsigned(u32),
@@ -89,25 +85,22 @@ impl fmt::Display for Type {
     }
 }
 
-/// The definition of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Definition<'a> {
     pub(crate) kind: Kind,
-    /// Whether it waits for its module.
+    /// Whether the probe may be pending.
     pub(crate) waits: bool,
     given_name: Option<&'a str>,
-    /// The symbol, or the address as it is written.
+    /// The symbol, or the address as the parameter has it.
     pub(crate) symbol: &'a str,
     pub(crate) address: Option<usize>,
-    /// The offset from the symbol, in bytes.
     pub(crate) offset: u32,
     /// The column of the symbol in the definition, from 1.
     pub(crate) symbol_column: usize,
-    /// The type of the result, if the definition has it.
     pub(crate) result: Option<Type>,
 }
 
-/// Prints a normal form, which parses to the same definition.
+/// Prints the normal form, which parses to the same definition.
 impl fmt::Display for Definition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -130,21 +123,18 @@ impl fmt::Display for Definition<'_> {
 }
 
 impl Definition<'_> {
-    /// Returns the name for the log.
     pub(crate) fn name(&self) -> Name {
         Name::new(self)
     }
 
-    /// Whether this, one of `all`, can be an entry probe: before a function, where no
-    /// other one of them needs a kprobe. It would be dearer beside that. One that waits is a
-    /// kprobe: whether the function can have an entry probe is known too late.
+    /// Returns whether this definition, one of `all`, can be an entry probe: no definition of the
+    /// same function may need a kprobe, which the entry probe would slow down, or be pending.
     pub(crate) fn may_be_at_entry(&self, all: &[Definition<'_>]) -> bool {
         all.iter()
             .filter(|other| other.function() == self.function())
             .all(|other| other.kind == Kind::Probe && other.offset == 0 && !other.waits)
     }
 
-    /// The symbol without its module.
     fn function(&self) -> &str {
         self.symbol
             .split_once(':')
@@ -160,8 +150,8 @@ impl Definition<'_> {
     }
 }
 
-/// The name of a probe. The default is that of tracefs: `p_SYMBOL_OFFSET` or
-/// `r_SYMBOL_OFFSET`, with `_` for `:` and `.`, truncated like tracefs does.
+/// The name of a probe. The default is tracefs's: `p_SYMBOL_OFFSET` or `r_SYMBOL_OFFSET`, with `_`
+/// for `:` and `.`, truncated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Name {
     bytes: [u8; MAX_NAME],
@@ -208,7 +198,6 @@ impl fmt::Display for Name {
     }
 }
 
-/// What is wrong with a definition, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
     /// The column in the definition, from 1.
@@ -216,8 +205,7 @@ pub(crate) struct Mistake {
     pub(crate) reason: &'static str,
 }
 
-/// Splits the parameter into definitions and trims them. Between two separators
-/// there need not be one.
+/// Splits the parameter into definitions, trims them and drops empty ones.
 pub(crate) fn split(probes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let pieces = probes.split(|&b| b == b';' || b == b'\n').map(trim);
     pieces.filter(|piece| !piece.is_empty())
@@ -243,7 +231,6 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// A position in the text of a definition.
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
@@ -267,7 +254,7 @@ impl<'a> Cursor<'a> {
         &rest[..len]
     }
 
-    /// Like `take_while`, for ASCII only.
+    /// Like `take_while`, but stops at the first byte that is not ASCII.
     fn take_str(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
         core::str::from_utf8(self.take_while(|b| b.is_ascii() && wanted(b))).unwrap_or("")
     }
@@ -286,17 +273,15 @@ fn mistake<T>(at: usize, reason: &'static str) -> Result<T, Mistake> {
 
 const OCTAL: &str = "octal numbers are not supported";
 
-/// Returns whether tracefs would read this number as octal.
+/// Returns whether tracefs parses this number as octal.
 fn is_octal(digits: &str) -> bool {
     matches!(digits.as_bytes(), [b'0', b'0'..=b'9', ..])
 }
 
-/// Returns the digits of a hexadecimal number.
 fn hex(number: &str) -> Option<&str> {
     number.strip_prefix("0x").or(number.strip_prefix("0X"))
 }
 
-/// Parses one definition, as returned by [`split`].
 pub(crate) fn parse(text: &[u8]) -> Result<Definition<'_>, Mistake> {
     let mut c = Cursor { text, at: 0 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's log lines: one function for each format.
-//!
-//! `rust_kprobe.rs` documents the formats, and `tests/` checks them.
+//! The module's log lines, one function for each format. `rust_kprobe.rs` documents the formats.
 
 use kernel::{
     bindings,
@@ -23,14 +21,14 @@ use kprobes::{
 
 use crate::definition::Type;
 
-/// A probe may log this many lines in each interval.
+/// The maximum number of lines of a probe in each interval.
 const BURST: u32 = 100;
 const INTERVAL_MS: u32 = 5_000;
 
 /// The maximum length of a definition in a log line.
 const SHOWN: usize = 80;
 
-/// Reports on one probe: its name, its hits, and its rate limit.
+/// The log lines of one probe: its name, hits and rate limit.
 #[pin_data]
 pub(crate) struct Report {
     kind: &'static str,
@@ -45,7 +43,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// `result` is the type of what `kind` "r" reports.
+    /// `kind` is "p" or "r", and `result` the type of an "r".
     pub(crate) fn new(
         kind: &'static str,
         name: CString,
@@ -63,18 +61,15 @@ impl Report {
         })
     }
 
-    /// `NAME: pending, module not loaded`
-    ///
-    /// Once.
+    /// `NAME: pending, module not loaded`, once.
     pub(crate) fn waits(&self) {
         if !self.announced.xchg(true, Relaxed) {
             pr_info!("{}: pending, module not loaded\n", &*self.name);
         }
     }
 
-    /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`
-    ///
-    /// Once, and whenever its module has been loaded again.
+    /// `NAME: registered KIND at SYMBOL+OFFSET ADDRESS by MECHANISM`, once, and each time that the
+    /// probed module is loaded again.
     pub(crate) fn registered(&self, at: Option<Address>, by: Mechanism) {
         let Some(at) = at else { return };
         self.announced.store(true, Relaxed);
@@ -99,14 +94,13 @@ impl Report {
         self.hits.get()
     }
 
-    /// Counts a hit, which may log several lines.
     pub(crate) fn count(&self) {
         self.hits.add(1);
     }
 
     /// `NAME: WHEN pid=PID cpu=CPU comm="COMM"`
     pub(crate) fn hit<At: Place>(&self, when: &str, cx: &Context<'_, At>) {
-        self.say(fmt!(
+        self.log(fmt!(
             "{when} pid={} cpu={} comm={:?}",
             cx.pid(),
             cx.cpu(),
@@ -116,7 +110,7 @@ impl Report {
 
     /// `NAME: return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION`
     pub(crate) fn returned(&self, cx: &timed::ReturnContext<'_>, ns: u64) {
-        self.say(fmt!(
+        self.log(fmt!(
             "return pid={} cpu={} comm={:?} ret={} ns={ns}",
             cx.pid(),
             cx.cpu(),
@@ -125,8 +119,9 @@ impl Report {
         ));
     }
 
-    /// `NAME: N lines suppressed` and the line itself, or nothing.
-    fn say(&self, line: fmt::Arguments<'_>) {
+    /// Logs the line, after `NAME: N lines suppressed` if necessary, unless the rate limit
+    /// suppresses it.
+    fn log(&self, line: fmt::Arguments<'_>) {
         let Some(suppressed) = self.limit.pass() else {
             return;
         };
@@ -136,21 +131,17 @@ impl Report {
         pr_info!("{}: {line}\n", &*self.name);
     }
 
-    /// `NAME: probed module unloaded`
-    ///
-    /// Once, if the probe was reported as registered, until it is again.
-    pub(crate) fn gone(&self, comes_back: bool) {
-        // The module's exit and its watch may both see at once that the probe is gone.
+    /// `NAME: probed module unloaded`, once after each registration.
+    pub(crate) fn gone(&self, pending: bool) {
+        // The module's exit and its watch may call this concurrently.
         if self.announced.load(Relaxed) && !self.gone.xchg(true, Relaxed) {
-            self.registered.store(!comes_back, Relaxed);
+            self.registered.store(!pending, Relaxed);
             pr_info!("{}: probed module unloaded\n", &*self.name);
         }
     }
 
-    /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed`,
-    /// and `, gone` if it is.
-    ///
-    /// Nothing if the probe was not reported as registered or waiting, because another one was
+    /// `NAME: unregistered, HITS hits, MISSED missed, SUPPRESSED lines suppressed` and `, gone` if
+    /// the probe is gone. Logs nothing for a probe that is dropped because another definition was
     /// refused.
     pub(crate) fn finish(&self, missed: u64) {
         if !self.announced.load(Relaxed) {
@@ -176,21 +167,20 @@ impl AsRef<Report> for Report {
     }
 }
 
-/// What a function returned: of a signed type `VALUE` or `-ERRNO (NAME)`, of another the value;
-/// without a type `VALUE (HEX)`, `-ERRNO (HEX, NAME)`, or `hidden (HASH)`.
+/// The result of a function, as `rust_kprobe.rs` documents it.
 ///
-/// Without a type, a function that returns `bool`, `u8` or nothing leaves in the
-/// CPU register what was there before, perhaps a kernel address, or a half of one. The log must not
-/// have either. So a number is shown only if it is an errno, or as small as a PID.
+/// If the function returns `bool`, `u8` or nothing, the other bits of the CPU register are stale
+/// and may hold a part of a kernel address, which must not be logged. So without a type, a value is
+/// shown only if it is an errno or as small as a PID.
 struct ReturnValue(usize, Option<Type>);
 
 impl ReturnValue {
     /// `PID_MAX_LIMIT`.
     const SHOWN: usize = 1 << 22;
 
-    /// Returns the errno, if this is one of a function that returns `long` or `int`.
+    /// Returns the errno of a function that returns `long` or `int`.
     ///
-    /// After an `int`, the upper half of the CPU register is zero, so some unsigned values below
+    /// An `int` leaves zero in the upper half of the CPU register, so some unsigned values below
     /// 2³² are taken for an errno, too.
     fn errno(&self) -> Option<Error> {
         errno(match u32::try_from(self.0) {
@@ -201,16 +191,16 @@ impl ReturnValue {
 }
 
 fn errno(value: i64) -> Option<Error> {
-    // Those of the system calls, and those that the kernel uses inside.
+    // Those of `uapi/asm-generic/errno.h` and `linux/errno.h`.
     matches!(-value, 1..=133 | 512..=531).then(|| Error::from_errno(value as c_int))
 }
 
-/// Writes a result of that type, which is in the lower bits of the CPU register.
+/// Writes the lower bits of the CPU register `value`, as `of` specifies.
 fn write_typed(f: &mut fmt::Formatter<'_>, value: usize, of: Type) -> fmt::Result {
-    let cut = |bits| value as u64 & u64::MAX >> (64 - bits);
+    let truncated = |bits| value as u64 & u64::MAX >> (64 - bits);
     match of {
-        Type::Unsigned(bits) => f.write_fmt(fmt!("{}", cut(bits))),
-        Type::Hex(bits) => f.write_fmt(fmt!("{:#x}", cut(bits))),
+        Type::Unsigned(bits) => f.write_fmt(fmt!("{}", truncated(bits))),
+        Type::Hex(bits) => f.write_fmt(fmt!("{:#x}", truncated(bits))),
         Type::Signed(bits) => {
             let signed = (value as i64) << (64 - bits) >> (64 - bits);
             f.write_fmt(fmt!("{signed}"))?;
@@ -219,7 +209,7 @@ fn write_typed(f: &mut fmt::Formatter<'_>, value: usize, of: Type) -> fmt::Resul
                 None => Ok(()),
             }
         }
-        Type::Bool => f.write_str(if cut(8) == 0 { "false" } else { "true" }),
+        Type::Bool => f.write_str(if truncated(8) == 0 { "false" } else { "true" }),
         Type::Pointer => f.write_fmt(fmt!("{}", Address::new(value))),
         Type::Text => f.write_fmt(fmt!("\"{}\"", KernelStr::new(value).show::<256>())),
     }
@@ -232,7 +222,7 @@ impl fmt::Display for ReturnValue {
             write_typed(f, value, of)
         } else if let Some(error) = self.errno() {
             f.write_fmt(fmt!("{} ({value:#x}", error.to_errno()))?;
-            // Without CONFIG_SYMBOLIC_ERRNAME there are no names.
+            // Without CONFIG_SYMBOLIC_ERRNAME, there are no names.
             if let Some(name) = error.name() {
                 f.write_fmt(fmt!(", {}", BStr::from_bytes(name.to_bytes())))?;
             }
@@ -247,7 +237,7 @@ impl fmt::Display for ReturnValue {
 
 /// `probes: definition N "TEXT", column COLUMN: REASON (ERRNO)`
 pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str, errno: Error) {
-    // An address must not get into the log.
+    // Truncate at an address, which must not be logged.
     let address = |at: &[u8]| at[1] == b'0' && matches!(at[0], b' ' | b'\t' | b'\r' | b',');
     let end = text.windows(2).position(address).map_or(SHOWN, |at| at + 2);
     let shown = &text[..text.len().min(end).min(SHOWN)];
@@ -264,10 +254,10 @@ pub(crate) fn hint(symbol: &CStr, why: &str) {
     pr_err!("probes: there is {symbol}, {why}\n");
 }
 
-/// Why a return probe is refused with `EINVAL`.
+/// The reason for `EINVAL` from a return probe.
 pub(crate) const NO_FUNCTION: &str = "not the entry of a function that ftrace knows, or NOKPROBE";
 
-/// Returns the name of an errno, and why the kernel refuses a probe with it.
+/// Returns the name of an errno, and the reason for which the kernel refuses a probe with it.
 pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
     match errno.to_errno().unsigned_abs() {
         bindings::ENOENT => ("ENOENT", "no such symbol"),

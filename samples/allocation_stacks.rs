@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sums the bytes of each `kmalloc`, by call stack. Other allocators are not counted, and freed
-//! memory is not subtracted. `/sys/kernel/debug/allocation_stacks/bytes` shows the sums while
-//! the module is loaded, and unloading it logs the five largest. In bpftrace:
-//! `tracepoint:kmem:kmalloc { @[kstack(8)] = sum(args->bytes_alloc); }`, where a stack may begin
-//! with `__traceiter_kmalloc`.
+//! Sums the bytes of each `kmalloc`, by call stack. It ignores other allocators and kfree().
+//! `/sys/kernel/debug/allocation_stacks/bytes` shows the sums; on unload, the five largest are
+//! logged. In bpftrace: `tracepoint:kmem:kmalloc { @[kstack(8)] = sum(args->bytes_alloc); }`, where
+//! a stack may begin with `__traceiter_kmalloc`.
 
 use kernel::prelude::*;
 use kprobes::{nofault::KernelPtr, CountMap, Stack};

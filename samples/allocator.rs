@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What does the allocator return, and for which sizes? The size is known at the
-//! entry, the memory at the return. Only large allocations are logged.
+//! Logs large allocations: the size is an argument at the entry, the memory is the result at the
+//! return.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, nofault::KernelPtr, Kretprobe, Target};

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# A vector of 1024 pieces is 16384 bytes in the kernel.
+# The kernel copies the 1024 iovecs into an array of 16384 bytes.
 /usr/bin/python3 -c 'import os
 os.writev(os.open("/dev/null", os.O_WRONLY), [b"x"] * 1024)'

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which calls lead to `do_nanosleep`? Logs the kernel stack of each call in one line. In
-//! bpftrace, `kprobe:do_nanosleep { printf("%s sleeps: %s\n", comm, kstack); }` prints a line
-//! for each frame, and `do_nanosleep` first.
+//! Logs the kernel stack of each call of `do_nanosleep` in one line. In bpftrace,
+//! `kprobe:do_nanosleep { printf("%s sleeps: %s\n", comm, kstack); }` prints a line for each frame,
+//! `do_nanosleep` first.
 
 use kernel::prelude::*;
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How do I make a function fail, for one process only? `getpriority(2)` returns
-//! EPERM to programs that are called `victim`, of 64 or 32 bits, without running at all.
-//!
-//! This is the only sample that needs `unsafe`.
+//! Makes a function fail, for one process only: `getpriority(2)` does not run, and returns EPERM,
+//! in 64-bit and 32-bit programs with the comm `victim`. No other sample needs `unsafe`.
 
 use kernel::prelude::*;
 use kprobes::{overrides, OverrideSet};
@@ -35,11 +33,11 @@ struct ChangeOutcome {
 
 impl kernel::Module for ChangeOutcome {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        // Few system calls have all entries that there may be.
+        // Skip entry points that this kernel lacks.
         let options = overrides::Options::default().partial();
         let entries = kprobes::syscall!(all "getpriority");
-        // SAFETY: The caller expects nothing of this system call but a result. At its entry, it
-        // holds no locks or references. EPERM is one of the errors in its manual page.
+        // SAFETY: The caller of this system call uses only its result. No lock or reference is held
+        // at the entry. EPERM is an error of its manual page.
         let probes = unsafe { OverrideSet::with_options(&entries, options, Refuse) };
         let _probes = KBox::pin_init(probes, GFP_KERNEL)?;
         Ok(Self { _probes })

@@ -8,7 +8,7 @@ except PermissionError:
     sys.exit(1)'
 /usr/bin/python3 -c "$call" bystander
 ! /usr/bin/python3 -c "$call" victim
-# As a 32-bit program calls it, where the kernel takes those.
+# A call by a 32-bit program, if the kernel supports these.
 call='import arch, sys
 open("/proc/self/comm", "w").write("victim")
 sys.exit(not arch.takes_32_bits() or arch.int80()(96, 0, 0, 0) == -1)'

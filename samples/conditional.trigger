@@ -3,7 +3,7 @@
 bash -c 'exit 41' || :
 bash -c 'exit 42' || :
 bash -c 'exit 43' || :
-# The threads have a name of their own, so that a line for each of them is not one in a row.
+# Another comm for the threads: equal lines in a row would count as one.
 /usr/bin/python3 -c 'import os, threading, time
 def thread():
     open("/proc/thread-self/comm", "w").write("thread")

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Logs each TCP connect over IPv4 with its result, and each accept. A non-blocking connect
-//! logs `EINPROGRESS`; an accept over IPv6 logs 127.0.0.6. The addresses are in the kernel's
-//! structs, whose fields have their names in C; `Kbuild` names the headers. The accepts in
-//! bpftrace: `kretprobe:inet_csk_accept { $sk = (struct sock *)retval;
-//! printf("%s %s\n", comm, ntop($sk->__sk_common.skc_daddr)); }`.
+//! Logs each TCP connect over IPv4 with its result, and each accept. A non-blocking connect logs
+//! `EINPROGRESS`; an accept over IPv6 logs 127.0.0.6. The sample reads the addresses from the
+//! kernel's structs, by the names of the fields in C; `Kbuild` names the headers. The accepts in
+//! bpftrace: `kretprobe:inet_csk_accept { $sk = (struct sock *)retval; printf("%s %s\n", comm,
+//! ntop($sk->__sk_common.skc_daddr)); }`.
 
 use core::net::SocketAddrV4;
 use kernel::prelude::*;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How do I run code at a kernel function? This logs each call of
-//! `do_sys_openat2`, which is behind the system calls open, openat and openat2.
+//! Logs each call of `do_sys_openat2`, which implements the system calls open, openat and openat2.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, Kprobe, Target};

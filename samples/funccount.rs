@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How often is each of these functions called? Like BCC's `funccount`: the
-//! functions are a parameter, as names or patterns like `vfs_*`. Those that are called
-//! the most are printed on unload.
+//! Counts the calls of functions, like BCC's `funccount`. The parameter has names, or patterns like
+//! `vfs_*`. On unload, the functions with most calls are logged.
 
 use kernel::prelude::*;
 use kprobes::{entry, Address, CountMap, EntrySet};
@@ -23,7 +22,7 @@ module! {
 
 kprobes::string_param!(functions, "Names or patterns, separated by commas");
 
-/// More than the kernel has functions.
+/// The kernel has fewer functions.
 const MAX: usize = 200_000;
 
 struct Calls(CountMap<Address>);

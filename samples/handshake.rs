@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Measures how long TCP connections over IPv4 take to be established: from `tcp_v4_connect` to
-//! `tcp_finish_connect` of the same sock. `/sys/kernel/debug/handshake/us` shows the histogram
-//! while the module is loaded, and unloading the module logs it. A failed connect leaves its
-//! entry in `connecting` until the same sock connects again. The same in bpftrace:
-//! `kprobe:tcp_v4_connect { @s[arg0] = nsecs; } kprobe:tcp_finish_connect /@s[arg0]/
-//! { @us = hist((nsecs - @s[arg0]) / 1000); delete(@s[arg0]); }`.
+//! `tcp_finish_connect` of the same sock. `/sys/kernel/debug/handshake/us` shows the histogram,
+//! which is logged on unload. A failed connect leaves its entry in `connecting` until the same sock
+//! connects again. In bpftrace: `kprobe:tcp_v4_connect { @s[arg0] = nsecs; }
+//! kprobe:tcp_finish_connect /@s[arg0]/ { @us = hist((nsecs - @s[arg0]) / 1000); delete(@s[arg0]);
+//! }`.
 
 use kernel::prelude::*;
 use kprobes::{nofault::KernelPtr, Histogram, Map};

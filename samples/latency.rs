@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Measures how long each `vfs_read` takes, as a histogram in powers of two.
-//! `/sys/kernel/debug/latency/ns` shows it while the module is loaded, and unloading the module
-//! logs it. In bpftrace: `kprobe:vfs_read { @s[tid] = nsecs; } kretprobe:vfs_read /@s[tid]/
-//! { @ns = hist(nsecs - @s[tid]); delete(@s[tid]); }`, which mixes up nested calls.
+//! `/sys/kernel/debug/latency/ns` shows the histogram, which is logged on unload. In bpftrace:
+//! `kprobe:vfs_read { @s[tid] = nsecs; } kretprobe:vfs_read /@s[tid]/ { @ns = hist(nsecs -
+//! @s[tid]); delete(@s[tid]); }`, which mixes up nested calls.
 
 use kernel::prelude::*;
 use kprobes::Histogram;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who sleeps? bpftrace's two one-liners for `do_nanosleep`, entry and return.
+//! Logs the entry and the return of `do_nanosleep`, like bpftrace's two one-liners.
 
 use kernel::prelude::*;
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts page faults by comm. `/sys/kernel/debug/page_faults/faults` shows the counts while
-//! the module is loaded, and unloading it logs the ten largest. In bpftrace:
-//! `kprobe:handle_mm_fault { @[comm] = count(); }`. The kernel also calls that function to
-//! retry a fault, and to fault in user memory itself.
+//! Counts page faults by comm. `/sys/kernel/debug/page_faults/faults` shows the counts; on unload,
+//! the ten largest are logged. In bpftrace: `kprobe:handle_mm_fault { @[comm] = count(); }`. The
+//! kernel also calls that function to retry a fault, and to fault in user memory itself.
 
 use kernel::prelude::*;
 use kprobes::{Comm, CountMap};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who creates new processes, and which? The parent is known at the entry of
-//! `kernel_clone`, the child at its return.
+//! Logs who creates which process. The parent is known at the entry of `kernel_clone`, the child is
+//! its result.
 
 use kernel::prelude::*;
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is in the CPU registers at an instruction, and what does it do to them?
-//! The parameter is the offset of an instruction, see `objdump -d vmlinux`. The
-//! default is the first one after the ftrace call at the entry.
+//! Logs CPU registers before and after an instruction. The parameter is its offset, see `objdump -d
+//! vmlinux`; the default is the first instruction after the ftrace call at the entry.
 
 use kernel::prelude::*;
 use kprobes::{kprobe, regs::Register, Address, Kprobe, Target};
@@ -40,8 +39,8 @@ const SHOWN: [(&str, Register); 3] = [
     ("stack pointer", Register::X(2)),
 ];
 
-/// The offset of the first instruction after the ftrace call. Before that call, there
-/// is an `endbr64` on x86-64 with IBT, and another instruction on arm64 and riscv64.
+/// The offset of the first instruction after the ftrace call. Another instruction precedes the
+/// call: `endbr64` on x86-64 with IBT, and one on arm64 and riscv64.
 const ENTRY: u32 = if cfg!(not(CONFIG_X86_64)) {
     8
 } else if cfg!(CONFIG_X86_KERNEL_IBT) {
@@ -61,7 +60,7 @@ impl kprobe::Handler for Dump {
             cx.ip() - cx.address().as_usize()
         );
         for (name, register) in SHOWN {
-            // They may be kernel addresses, so hash them, like %p.
+            // A register may hold a kernel address, so hash it, like %p.
             let value = Address::new(cx.register(register));
             pr_info!("comm={comm} before: {name} {value}\n");
         }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Measures how long woken tasks wait for a CPU, in microseconds. A histogram's key is the CPU,
-//! and whether the task that ran before was preempted. `/sys/kernel/debug/run_queue/waited`
-//! shows the histograms while the module is loaded, and unloading it logs them. BCC's `runqlat`
-//! also counts new tasks and preempted tasks.
+//! Measures how long woken tasks wait for a CPU, in microseconds, with a histogram for each CPU,
+//! and for whether the previous task was preempted. `/sys/kernel/debug/run_queue/waited` shows the
+//! histograms, which are logged on unload. BCC's `runqlat` also counts new and preempted tasks.
 
 use kernel::prelude::*;
 use kprobes::{nofault::KernelPtr, Buckets, HistogramMap, Map};

@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What would a security sensor want to know? Changes of credentials, programs
-//! with their arguments, renamed and removed files and directories, connections: a
-//! trace event for each.
+//! Trace events for a security sensor: changes of credentials, programs with their arguments,
+//! renamed and removed files and directories, connections.
 //!
 //! `echo 1 >events/sensor/enable; cat trace_pipe` in `/sys/kernel/tracing` shows the records; perf,
-//! trace-cmd and bpftrace know these events, too. A function is probed only while its event has a
-//! listener. The kernel's own filters select records.
+//! trace-cmd and bpftrace can read them, too. A function is probed only while its event has a
+//! listener. The kernel's filters select records.
 //!
-//! At the entry of a system call, a path, an argument or an address is in user memory, whose page
-//! may not be present yet. So each probe is where the kernel has its own copy, which the
-//! program cannot change any more. 64-bit and 32-bit programs and io_uring share these places. The
-//! one exception is `exec_failed`, which is at the return of the 64-bit system calls, so the failed
-//! attempts of 32-bit programs have no record.
+//! At the entry of a system call, a path, an argument or an address is in user memory: its page may
+//! not be present, and the program may change it later. So each probe is at a place where the
+//! kernel has its own copy. These places cover 64-bit and 32-bit programs and io_uring. The
+//! exception is `exec_failed`, which is at the return of the 64-bit system calls and misses failed
+//! attempts of 32-bit programs.
 //!
-//! A name that does not fit into its field ends with `...`; `length` is that of the whole name, or
-//! 4096 if it is longer.
-//!
-//! `connect`, `rename` and `unlink` are attempts: their records do not have the outcome.
-//!
-//! The kernel needs `CONFIG_SECURITY_NETWORK`.
+//! A name that does not fit into its field ends with `...`; `length` is that of the whole name, but
+//! at most 4096. `connect`, `rename` and `unlink` record attempts, without the outcome. The kernel
+//! needs `CONFIG_SECURITY_NETWORK`.
 
 use core::fmt::Write;
 use core::mem::offset_of;
@@ -46,7 +42,6 @@ module! {
 }
 
 kprobes::trace_event! {
-    /// A task gets new credentials.
     struct Creds = "sensor:commit_creds" {
         pid: Pid, comm: Comm,
         old_euid: u32,
@@ -57,8 +52,8 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// A program is executed. `filename` is what was asked for, `interp` and the file what runs.
-    /// `argc` also counts the arguments after the sixth.
+    /// A program is executed. `filename` is the requested path; `interp`, `major`, `minor` and
+    /// `inode` are of the file that runs. `argc` also counts arguments after the sixth.
     struct Execs<'a> = "sensor:exec" {
         pid: Pid, comm: Comm,
         filename: Str<'a, 256>, length: usize,
@@ -81,7 +76,7 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// A file or a directory is to be renamed. Each name starts from a folder.
+    /// A file or a directory is about to be renamed. Each name is relative to its folder.
     struct Rename<'a> = "sensor:rename" {
         pid: Pid, comm: Comm,
         oldname: Str<'a, 256>, oldlength: usize, oldfolder: Str<'a, 256>,
@@ -92,7 +87,7 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// A file or a directory is to be removed. The name starts from the folder.
+    /// A file or a directory is about to be removed. The name is relative to the folder.
     struct Unlink<'a> = "sensor:unlink" {
         pid: Pid, comm: Comm,
         directory: bool,
@@ -102,8 +97,8 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// A socket is to be connected. In the address of a Unix socket, `\0` is a NUL, with which an
-    /// abstract name begins, and `\\` a backslash.
+    /// A socket is about to be connected. In the address of a Unix socket, `\0` is a NUL, with
+    /// which an abstract name begins, and `\\` is a backslash.
     struct Connect<'a> = "sensor:connect" {
         pid: Pid, comm: Comm,
         family: u16, port: u16,
@@ -116,7 +111,8 @@ struct CommitCreds;
 #[vtable]
 impl entry::Handler for CommitCreds {
     fn entry(&self, cx: &entry::Context<'_>) {
-        // Without readable memory there is no event; an unreadable string is (fault).
+        // If memory cannot be read, there is no event; if a string cannot be read, its field is
+        // (fault).
         let _ = credentials(cx);
     }
 }
@@ -185,14 +181,14 @@ impl tracepoint::Handler for Executed {
 const AT_FDCWD: i32 = -100;
 const PATH_MAX: usize = 4096;
 
-/// How many attempts may be in flight, waiting for a disk for example.
+/// The maximum number of attempts in flight, for example waiting for a disk.
 const AT_ONCE: u16 = 256;
 
 struct Attempts;
 
 #[vtable]
 impl kretprobe::Handler for Attempts {
-    // The descriptor and the path, and the address space that the path is in.
+    // The descriptor and the path, and the address space of the path.
     type Data = (i32, UserStr, usize);
 
     fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<Self::Data> {
@@ -207,7 +203,8 @@ impl kretprobe::Handler for Attempts {
 
     fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (fd, path, mm): Self::Data) {
         if let Err(error) = cx.ret::<Result>() {
-            // The kernel has read it, so it is present, unless the old program is gone already.
+            // The kernel has read the path, so its page is present, unless the address space has
+            // changed.
             let mut buf = [0; 256];
             let (path, length) = if cx.mm().addr() == mm {
                 let length = path.length(PATH_MAX).unwrap_or(0);
@@ -228,7 +225,7 @@ impl kretprobe::Handler for Attempts {
     }
 }
 
-/// The fields of a path, and of the folder that it starts from.
+/// The fields for a path and the folder that it is relative to.
 struct Path<'a> {
     name: Str<'a, 256>,
     length: usize,
@@ -236,11 +233,11 @@ struct Path<'a> {
     id: FileId,
 }
 
-/// Room for the names of both.
+/// Buffers for both names.
 type Room = [[u8; 256]; 2];
 
 impl<'a> Path<'a> {
-    /// Fails if the kernel has not got the path.
+    /// Fails if the kernel could not copy the path.
     fn read(room: &'a mut Room, cx: &entry::Context<'_>, fd: i32, path: Filename) -> Result<Self> {
         let [name, folder] = room;
         let path = path.name()?;
@@ -259,7 +256,7 @@ impl<'a> Path<'a> {
         Ok(Self {
             name: name.into(),
             length: path.length(PATH_MAX).unwrap_or(0),
-            // There may be no such descriptor.
+            // The descriptor may be invalid.
             folder: folder.map_or(Str::new(b"(none)"), |folder| Str::new(folder)),
             id: start.and_then(Dentry::id).unwrap_or_default(),
         })
@@ -320,7 +317,7 @@ impl entry::Handler for Unlinks {
     }
 }
 
-/// Writes an address as text, which fits; returns how long it is.
+/// Writes an address as text and returns the length. It fits.
 fn write_ip(text: &mut [u8], ip: impl Into<IpAddr>) -> usize {
     let mut out = Formatter::new(text);
     let _ = write!(out, "{}", ip.into());
@@ -341,7 +338,7 @@ fn connect(cx: &entry::Context<'_>) -> Result {
     const AF_INET: u16 = 2;
     const AF_INET6: u16 = 10;
 
-    // What is behind the length is of an earlier call.
+    // Bytes after the length are stale.
     let (_socket, address, length): (KernelPtr, KernelPtr<u16>, i32) = cx.args();
     let length = usize::try_from(length)?;
     let family = if length < 2 { 0 } else { address.read()? };
@@ -359,7 +356,7 @@ fn connect(cx: &entry::Context<'_>) -> Result {
         AF_UNIX => {
             let name: [u8; 108] = address.field(2).read()?;
             let name = name.get(..length - 2).unwrap_or(&name);
-            // A path ends at its NUL, if it has one. An abstract name begins with one.
+            // A path ends at its NUL, if any. An abstract name begins with a NUL.
             let path = |&&byte: &&u8| byte != 0 || name.first() == Some(&0);
             let shown = name.iter().take_while(path).flat_map(|byte| match byte {
                 0 => b"\\0",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who sends which signal to whom, and what becomes of it? This uses the tracepoint
-//! `signal_generate`.
+//! Logs who sends which signal, and the result, by the tracepoint `signal_generate`.
 
 use kernel::prelude::*;
 use kprobes::nofault::KernelPtr;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Enables, disables and shows a probe by files in `/sys/kernel/debug/switch/`. Writing 1 or 0
-//! to `on` enables or disables the probe, like `events/kprobes/NAME/enable` in tracefs. `probe`
-//! shows its state. `opens` shows how many files each comm opened, and any write clears it.
+//! Enables, disables and shows a probe by files in `/sys/kernel/debug/switch/`. Writing 1 or 0 to
+//! `on` enables or disables the probe, like `events/kprobes/NAME/enable` in tracefs. `probe` shows
+//! the probe's state. `opens` shows how many files each comm opened; any write clears it.
 
 use kernel::debugfs::Scope;
 use kernel::prelude::*;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What does an XDP program do to my packets, and what gets past it? This counts
-//! the verdicts of the function that runs the program, and the packets that the
-//! stack receives after it.
+//! Counts the verdicts of XDP programs, and the packets that reach the stack.
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
@@ -19,7 +17,7 @@ module! {
 /// `enum xdp_action`.
 const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
 
-/// Handler at the return of the function that runs a program.
+/// At the return of the function that runs a program.
 struct Verdicts([Atomic<u64>; ACTIONS.len()]);
 
 #[vtable]
@@ -42,7 +40,7 @@ impl kretprobe::Handler for Verdicts {
     }
 }
 
-/// Handler at the entry of the IPv4 receive function.
+/// At the entry of the IPv4 receive function.
 struct Received(Atomic<u64>);
 
 #[vtable]

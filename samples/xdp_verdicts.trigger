@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 send() { ./xdp_drop_half send xdp0 1000; }
 
-# With IPv6, the kernel would send packets of its own through a new link.
+# With IPv6, the kernel would send packets through a new link.
 ipv6=/proc/sys/net/ipv6/conf/default/disable_ipv6
 [ ! -e $ipv6 ] || echo 1 >$ipv6
 ip link add xdp0 type veth peer name xdp1

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034  # what it sets is for those that source it
+# shellcheck shell=bash disable=SC2034  # variables for the sourcing scripts
 #
 # Common code of the scripts. Source it; do not run it.
 
 set -euo pipefail
 shopt -s inherit_errexit
 
-# ^C ends the script, also if the program that it waits for makes an error of it.
+# Exit on ^C, even if the child handles the signal.
 trap 'trap - INT; kill -INT $BASHPID' INT
 
-# What would change the output of cd, the modules that Python finds, and the kernel's make.
+# These change the output of cd, Python's module path, and the kernel's make.
 unset CDPATH PYTHONSAFEPATH MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 say() { printf '==> %s\n' "$*" >&2; }
@@ -21,8 +21,8 @@ die() {
 	exit 1
 }
 
-# Paths here have no symbolic links: the kernel's make, and a root file system made by
-# debian-root, would not agree on them.
+# No symbolic links in paths: the kernel's make resolves them, and a root file system of debian-root
+# may lack them.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 [ -n "${XDG_CACHE_HOME:-}${HOME:-}" ] ||
 	die "neither HOME nor XDG_CACHE_HOME is set: no place for the cache"
@@ -33,14 +33,12 @@ cache=$(realpath -m "$cache")
 	die "kbuild does not support a space in a folder name: ${root@Q}," \
 		"with the cache in ${cache@Q}"
 
-# version_le A B: whether version A is not newer than B.
+# version_le A B: returns whether A <= B.
 version_le() { printf '%s\n%s\n' "$1" "$2" | sort -CV; }
 
-# series_known: the series of scripts/kernels, newest first.
 series_known() { awk '!/^#/ {print $1}' "$root/scripts/kernels" | xargs; }
 
-# Refuses values of the user's variables that mean nothing, before anything is begun: the
-# variable, its pattern, and what it should be.
+# Check the user's variables before anything starts: name, pattern, and the error.
 while read -r name pattern words; do
 	[[ -z ${!name:-} || ${!name} =~ ^($pattern)$ ]] || die "$name=${!name}: $words"
 done <<'EOF'
@@ -56,7 +54,7 @@ STOCK [0-9]+\.[0-9.]+\+deb[0-9]+.*(amd64|arm64).* a Debian release is like 7.2.1
 KDIR [^[:space:]]* kbuild does not support a space in a folder name
 EOF
 [ -z "${KDIR:-}" ] || [ -d "$KDIR" ] || die "KDIR=$KDIR: no such folder"
-# A series newer than the table may do.
+# Allow a series newer than those in scripts/kernels.
 [ -z "${KVER:-}" ] || [[ " $(series_known) " == *" $KVER "* ]] ||
 	{ [[ $KVER =~ ^[0-9]+\.[0-9]+$ ]] &&
 		version_le "$(series_known | cut -d' ' -f1)" "$KVER"; } ||
@@ -70,17 +68,16 @@ stock-*)
 	;;
 esac
 
-# choose_kernel: sets KERNEL to the default. It is the kernel that Debian ships, which is
-# ready sooner than one that has to be built, and closer to what users run. The tests, the
-# benchmark and lint set KERNEL=workbench instead. Debian's for riscv64 has no Rust.
+# choose_kernel: sets KERNEL to the default, Debian's kernel, which is ready sooner than one that
+# has to be built, and closer to what users run. The tests, the benchmark and lint set
+# KERNEL=workbench instead. Debian's kernel for riscv64 has no Rust.
 choose_kernel() {
 	[ "$arch" != riscv64 ] || KERNEL=${KERNEL:-workbench}
 	KERNEL=${KERNEL:-${KVER:+workbench}}
 	export KERNEL=${KERNEL:-stock}
 }
 
-# The architecture to build for and to boot: arch is Debian's name, ARCH the kernel's,
-# which its make takes from the environment.
+# The architecture to build for and to boot: Debian's name, and the kernel's for its make.
 case ${ARCH:-amd64} in
 amd64 | x86_64) arch=amd64 ARCH=x86_64 ;;
 arm64 | aarch64) arch=arm64 ARCH=arm64 ;;
@@ -88,12 +85,12 @@ riscv64 | riscv) arch=riscv64 ARCH=riscv ;;
 esac
 export ARCH
 
-# Prefer the tools that scripts/setup puts into the cache. Debian's PATH of a user who is
-# not root lacks chroot and depmod.
+# Prefer the tools that scripts/setup puts into the cache. Debian's PATH of an unprivileged user
+# lacks chroot and depmod.
 [[ $PATH == "$cache/bin:"* ]] || export PATH=$cache/bin:$PATH:/usr/sbin:/sbin
 
-# locked ITEM COMMAND...: runs COMMAND with the lock of ITEM, a thing in the cache. Callers
-# first test whether ITEM is complete, and COMMAND tests again.
+# locked ITEM COMMAND...: runs COMMAND with the lock of ITEM in the cache. Callers first test
+# whether ITEM is complete; COMMAND tests again.
 locked() {
 	local item=$1 fd
 	shift
@@ -105,8 +102,8 @@ locked() {
 	exec {fd}>&-
 }
 
-# lock_builds FOLDER: lets no other run build in FOLDER until this process and its children
-# have ended. All folders of this project have one lock.
+# lock_builds FOLDER: takes the build lock of FOLDER until this process and its children end. All
+# folders of this project share one lock.
 lock_builds() {
 	local folder=$1
 	case $folder/ in "$root"/*) folder=$root ;; esac
@@ -117,11 +114,11 @@ lock_builds() {
 	export KPROBES_LOCKED=$folder
 }
 
-# config_of CONFIG OPTION: the value of an option in a kernel's configuration, or nothing.
+# config_of CONFIG OPTION: prints the value of an option in a kernel's configuration, or nothing.
 config_of() { sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
 
-# make_target CONFIG: the variables of the kernel's make for a kernel with that configuration:
-# its architecture, and the prefix of a cross compiler or LLVM=.
+# make_target CONFIG: prints the kernel make's variables for a configuration: the architecture, and
+# the prefix of a cross compiler or LLVM=.
 make_target() {
 	local target=x86_64 version
 	[ "$(config_of "$1" ARM64)" != y ] || target=aarch64
@@ -137,14 +134,13 @@ make_target() {
 	fi
 }
 
-# lacks_metadata KDIR: whether these are Debian's headers of a kernel with Rust, which
-# lack the metadata of its crates.
+# lacks_metadata KDIR: returns whether these are Debian's headers, which lack Rust's metadata.
 lacks_metadata() {
 	[ ! -e "$1/rust/libkernel.rmeta" ] && grep -qs '^CONFIG_RUST=y' "$1/.config" &&
 		grep -qs ' Debian ' "$1/include/generated/package.h"
 }
 
-# root_of KDIR: the root with the tools of a KDIR that scripts/stock made, or nothing.
+# root_of KDIR: prints the root file system with the tools, if scripts/stock made KDIR.
 root_of() {
 	case $1 in "$cache"/stock/*/build) readlink -f "${1%/build}/root" || true ;; esac
 }

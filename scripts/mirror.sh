@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Packages from suites that this machine does not use, from the mirror that it does use, and
-# the kernel's source. apt gets lists and a cache of its own, so that the machine's are not
-# changed, and checks signatures. Source after lib.sh.
+# Fetches packages from suites that this machine does not use, and the kernel's source, from the
+# machine's mirror. apt checks signatures, and uses lists and a cache of its own, so the machine's
+# do not change. Source after lib.sh.
 
 # shellcheck disable=SC2154  # lib.sh sets it
 mirror=$cache/apt/$arch
@@ -11,7 +11,7 @@ mirror=$cache/apt/$arch
 # table: "SERIES SUITE..." of scripts/kernels, the default first.
 table() { grep -v '^#' "$root/scripts/kernels"; }
 
-# mirror_uri: the first mirror from which the machine gets Debian's packages.
+# mirror_uri: the first mirror of Debian's in the machine's configuration.
 mirror_uri() {
 	local uri
 	# shellcheck disable=SC2016  # apt's placeholders, not the shell's
@@ -32,7 +32,7 @@ mirror_apt() {
 		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
 }
 
-# lists: reads the package lists, unless that was done within an hour.
+# lists: updates the package lists, unless they are younger than an hour.
 lists() { has_lists || locked "apt-$arch" read_lists; }
 has_lists() { [ -n "$(find "$mirror/updated" -mmin -60 2>/dev/null)" ]; }
 
@@ -56,15 +56,14 @@ madison() {
 		awk '{sub("/.*", "", $6); print $1, $3, $6}' | sort -k2,2rV
 }
 
-# matching PACKAGE UPSTREAM: "VERSION SUITE" of its newest version with that upstream one.
+# matching PACKAGE UPSTREAM: "VERSION SUITE" of the newest version with this upstream version.
 matching() {
 	madison "$1" | awk -v v="$2" '
 		{upstream = $2; gsub(/^[0-9]+:|[-+~].*/, "", upstream)}
 		upstream == v && !seen {print $2, $3; seen = 1}'
 }
 
-# fetch PACKAGE VERSION FOLDER [PATTERN]: unpacks the package, or what matches PATTERN, into
-# FOLDER, without installing it.
+# fetch PACKAGE VERSION FOLDER [PATTERN]: unpacks the package's files (that match PATTERN).
 fetch() {
 	local at=$3.deb
 	rm -rf "$at"
@@ -77,8 +76,8 @@ fetch() {
 	rm -rf "$at"
 }
 
-# fetch_tool PACKAGE UPSTREAM FOLDER [PATTERN]: `fetch`es the newest package of that upstream
-# version, unless FOLDER is there; fails if no suite has it.
+# fetch_tool PACKAGE UPSTREAM FOLDER [PATTERN]: fetches the newest package of this upstream version
+# unless FOLDER exists; fails if there is none.
 fetch_tool() {
 	local version
 	[ ! -d "$3" ] || return 0
@@ -89,18 +88,17 @@ fetch_tool() {
 	mv "$3.part" "$3"
 }
 
-# fetch_library RUSTC: the source of the library of that version of rustc.
 fetch_library() { fetch_tool rust-src "$1" "$cache/tools/rust-src-$1" './usr/src/*/library/*'; }
 
-# source_of VERSION: the folder with that version of the package linux-source, or nothing.
+# source_of VERSION: the folder with this version of the package linux-source, or nothing.
 source_of() {
 	local mark
 	mark=$(grep -lsxF -- "$1" "$cache"/src/linux-*.version | head -n1) || true
 	echo "${mark%.version}"
 }
 
-# unpack_source SERIES VERSION: unpacks this version of the package linux-source-SERIES,
-# unless it is there; prints the folder. The file FOLDER.version has Debian's version.
+# unpack_source SERIES VERSION: unpacks this version of the package linux-source-SERIES, unless it
+# exists; prints the folder. The file FOLDER.version has Debian's version.
 unpack_source() {
 	[ -n "$(source_of "$2")" ] || locked src make_source "$1" "$2"
 	source_of "$2"
@@ -109,7 +107,7 @@ unpack_source() {
 make_source() {
 	local dir=$cache/src/linux-${2%%-*} revision=${2#*-}
 	[ -z "$(source_of "$2")" ] || return 0
-	# Another revision of the same release gets a folder of its own.
+	# Another revision of the same release gets its own folder.
 	[ ! -e "$dir" ] || dir=$dir-${revision//[^0-9a-z.]/.}
 	rm -rf "$cache"/src/*.part
 	fetch "linux-source-$1" "$2" "$dir.deb.part"
@@ -121,13 +119,12 @@ make_source() {
 	echo "$2" >"$dir.version"
 }
 
-# relocate OUT SRC: lets the build folder OUT use the source in SRC, if the cache was
-# moved after it was made.
+# relocate OUT SRC: updates the build folder OUT to use SRC, if the cache was moved.
 relocate() { [ "$(readlink "$1/source")" = "$2" ] || make -s -C "$2" O="$1" outputmakefile >&2; }
 
-# config_changes SRC PACKAGED MADE: what differs in two configurations of that kernel. Any
-# revision of the C tools will do, though not of rustc and bindgen. COMPAT_VDSO is arm64's
-# for 32-bit programs, which takes a compiler of its own.
+# config_changes SRC PACKAGED MADE: prints the differences between two configurations of a kernel.
+# The C tools may differ in their revision, rustc and bindgen must not. COMPAT_VDSO, for arm64's
+# 32-bit programs, needs another compiler.
 config_changes() {
 	"$1/scripts/diffconfig" "$2" "$3" | sed -E '/^[-+]\w+ n$/d; /^.(THUMB2_)?COMPAT_VDSO /d
 		/^.(CC_VERSION_TEXT|(GCC|AS|LD|PAHOLE)_VERSION) /d'

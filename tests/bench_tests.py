@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The short form of `make bench`: two rows. On the debug kernel what is checked at
-each step has its own cost; there they are only measured, and called less often,
-or the watchdog barks at interrupts being off."""
+"""The short form of `make bench`: two rows. On the debug kernel, they are only measured, with
+fewer calls: these disable interrupts, and the watchdog would warn."""
 import bench as benchmark
 import kernels
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests the build: against headers as distributions ship them, and that a
-change rebuilds what depends on it and nothing else."""
+"""Tests builds against distributions' headers, and that a change rebuilds only what it must."""
 import contextlib
 import os
 import shutil
@@ -15,8 +14,7 @@ ROOT = kernels.ROOT
 
 
 def headers_tree(kdir, tree):
-    """Makes a headers-only tree from a built one, with the files of Arch's
-    linux-headers: no sources, no rust/Makefile."""
+    """Makes a tree with the files of Arch's linux-headers: no sources, no rust/Makefile."""
     source = (Path(kdir) / "source").resolve()
     tree.mkdir()
 
@@ -32,7 +30,6 @@ def headers_tree(kdir, tree):
          "arch/x86/Makefile", "arch/x86/Makefile_32.cpu", "arch/x86/Makefile.postlink")
     for kconfig in source.rglob("Kconfig*"):
         copy(source, str(kconfig.relative_to(source)))
-    # On top of it, what the build made.
     for made in ("scripts", "include", "arch/x86/include"):
         subprocess.run(["cp", "-a", "-T", f"{kdir}/{made}", tree / made], check=True)
     copy(Path(kdir), ".config", "Module.symvers", "System.map", "tools/objtool/objtool")
@@ -42,20 +39,20 @@ def headers_tree(kdir, tree):
 
 
 def clone(folder):
-    """Copies the project as git has it, with uncommitted changes."""
+    """Copies the files that git knows, with uncommitted changes."""
     files = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
     folder.mkdir()
     for name in filter(None, files.decode().split("\0")):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            # What a build at the same time makes may be gone by now.
+            # A concurrent build may have removed the file.
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(ROOT / name, folder / name)
 
 
 def build(folder, kdir):
-    """Builds there; returns the steps that make took, without folder names."""
+    """Builds there. Returns make's steps, without folder names."""
     run = output(["scripts/build"], folder, {**os.environ, "KDIR": str(kdir)})
     assert run.returncode == 0, run.stdout[-3000:]
     steps = set()
@@ -111,14 +108,14 @@ def run(bench, results):
             return (folder / path).unlink
 
         def edit(path):
-            """Another content; the same would give the same object."""
+            """Changes the content; otherwise the object would be the same."""
             def change():
                 with open(folder / path, "a", encoding="utf-8") as file:
                     file.write("\n// changed\n")
             return change
 
         def read_fields():
-            """Of a struct in a header of the module's own."""
+            """Reads a field of a struct in the module's own header."""
             kbuild = folder / "Kbuild"
             kbuild.write_text("rust_kprobe-headers := $(src)/own.h\n" + kbuild.read_text())
             (folder / "own.h").write_text("struct own { int field; };\n")

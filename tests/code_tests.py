@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Reads the machine code of a module: what runs on a hit of an entry probe outside of the guard
-against recursion is where kprobes refuse to be, and calls nothing that could be probed or traced.
-
-The module with the KUnit suites has a callback for each of its handlers."""
+"""Checks the machine code of entry probes in the module with the KUnit suites, which has a
+callback for each handler: code that runs on a hit outside of the guard against recursion must be
+in a section that kprobes refuse, and must not call a function that can be probed or traced."""
 import re
 import subprocess
 
@@ -10,17 +9,17 @@ import kernels
 
 MODULE = "tests/kunit/kprobes_kunit.ko"
 SECTION = ".kprobes.text"
-# The functions of that path, by their mangled names.
+# The functions on that path, by their mangled names.
 PATH = re.compile(r"7kprobes5entry(3hit|6record4skip)|^kprobes_preempt_schedule$|"
                   r"7kprobes5entry5table.*5Table4find$")
-# What the module's end calls, after the kernel has freed the slots of its kprobes.
+# Functions that run at the module's exit, after the kernel has freed the slots of its kprobes.
 END = re.compile(r"7kprobes5probe12module_entry10unregister|7kprobes5entry3ops.*6detach")
-# The callback of a handler: what it calls before it leaves the guard is the handler's.
+# The callback of a handler. Until it leaves the guard, it may call any function.
 HANDLER = "5entry3hit3run"
 LEAVES_GUARD = re.compile(r"\tbtrl? ")
 CALL = re.compile(r"R_X86_64_PLT32\s+(\S+?)[-+]0x|(?:call|jmp) +[0-9a-f]+ <([^>+]+)>")
-# The first two reschedule, as preempt_enable_notrace() does. The others are the compiler's: what
-# replaces a return or an indirect call, an instrumented access, and a panic of a debug kernel.
+# The first two reschedule, like preempt_enable_notrace(). The compiler calls the others: for a
+# return or an indirect call, an instrumented access, and a panic of a debug kernel.
 ALLOWED = re.compile(r"kprobes_preempt_schedule|preempt_schedule_notrace(_thunk)?|"
                      r"__x86_(return|indirect)_thunk\w*|__asan_\w+|\w*4core9panicking\w*")
 
@@ -31,21 +30,21 @@ def objdump(*words):
 
 
 def functions(wanted):
-    """The functions whose names match, and the section of each."""
+    """The functions whose names match, with the section of each."""
     found = re.findall(r"^[0-9a-f]+ .{7} (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$",
                        objdump("-t"), re.MULTILINE)
     return {name: section for section, name in found if wanted.search(name) and section != "*UND*"}
 
 
 def bodies():
-    """The lines of each function of that section."""
+    """The lines of each function in SECTION."""
     text = objdump("-dr", "--no-show-raw-insn", "-j", SECTION)
     parts = re.split(r"^[0-9a-f]+ <(\S+)>:$", text, flags=re.MULTILINE)
     return {name: body.splitlines() for name, body in zip(parts[1::2], parts[2::2])}
 
 
 def after_the_guard(lines):
-    """The instructions that may run once the guard has been left, with their relocations."""
+    """The instructions that may run after the guard was left, with their relocations."""
     at = {match[1]: n for n, line in enumerate(lines)
           if (match := re.match(r" +([0-9a-f]+):\t", line))}
     waiting = [n for n, line in enumerate(lines) if LEAVES_GUARD.search(line)]
@@ -57,7 +56,7 @@ def after_the_guard(lines):
             jump = re.search(r"\tj\w+ +([0-9a-f]+) ", lines[n])
             if jump and jump[1] in at:
                 waiting.append(at[jump[1]])
-            # The relocation of a jump follows it.
+            # A jump's relocation is on the next line.
             n += 1
             if re.search(r"\t(jmp|ret|ud2)\b", lines[n - 1]):
                 if n < len(lines) and "R_X86_64_" in lines[n]:
@@ -67,13 +66,13 @@ def after_the_guard(lines):
 
 
 def calls(name, lines):
-    """The functions that it calls, those within the guard left out."""
+    """The functions that it calls outside of the guard."""
     if HANDLER in name:
         lines = after_the_guard(lines)
     found = set()
     for line, following in zip(lines, [*lines[1:], ""]):
         call = CALL.search(line)
-        # Where a relocation follows, that has the target.
+        # If there is a relocation, it has the target.
         if call and (call[1] or "R_X86_64_" not in following):
             found.add(call[1] or call[2])
     return found

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests the commands of the README as users type them: what `make run` and `make shell`
-show, what is said of a mistake, and that two of them do not get in each other's way."""
+"""Tests the README's commands as users type them, errors for mistakes, and concurrent builds."""
 import contextlib
 import os
 import pty
@@ -22,13 +21,13 @@ README = ROOT / "README.md"
 
 
 def readme_blocks(kind):
-    # Text and code by turns.
+    # Text and code blocks alternate.
     pieces = re.split(r"^```(\w*)\n", README.read_text(), flags=re.MULTILINE)
     return [code for word, code in zip(pieces[1::4], pieces[2::4]) if word == kind]
 
 
 class Commands:
-    """Runs make, in the project's folder by default, for the bench's kernel."""
+    """Runs make, by default in the project's folder, for the bench's kernel."""
 
     def __init__(self, bench):
         self.env = {k: v for k, v in os.environ.items() if k not in (
@@ -43,7 +42,7 @@ class Commands:
         )
 
     def make(self, *words, fails=False, **options):
-        """Runs it to its end; its output, without the build's and what is said of it."""
+        """Runs make to its end; returns the output, without that of the build."""
         process = self.start(*words, **options)
         out, _ = process.communicate(timeout=300)
         assert (process.returncode != 0) == fails, f"make exited with {process.returncode}:\n{out}"
@@ -52,15 +51,14 @@ class Commands:
 
 
 def commands_of_texts():
-    """Each target is in `make help`, and each `make` of a text has targets and variables that
-    the Makefile knows."""
+    """`make help` has each target. The Makefile knows all targets and variables of the pages."""
     made = subprocess.run(["make", "-pn", "help"], cwd=ROOT, text=True, check=False,
                           stdout=subprocess.PIPE).stdout
     targets, variables = (re.search(rf"^{name} := (.*)", made, re.MULTILINE)[1].split()
                           for name in ("targets", "variables"))
     shown = subprocess.check_output(["make", "-s", "help"], cwd=ROOT, text=True)
     missing = [name for name in targets if not re.search(rf"^  make {name}\b", shown, re.MULTILINE)]
-    # What `make` alone does is there.
+    # `make` without a target is listed, too.
     assert missing == ["help", "modules"], missing
     texts = [path.read_text() for folder in (".", "samples", "bench")
              for path in (ROOT / folder).glob("*.md")]
@@ -83,13 +81,13 @@ def first_of_readme(commands):
     assert all(line.startswith("rust_kprobe: ") for line in got), got
     rest = iter(got)
     for line in wanted:
-        # An address, a task, a duration: what differs from run to run.
+        # Addresses, tasks and durations differ between runs.
         pattern = re.sub(r"\b(0x)?[0-9a-f]*\d[0-9a-f]*\b", r"\\w+", re.escape(line))
         assert any(re.fullmatch(pattern, found) for found in rest), (line, got)
 
 
 def probes_of_readme(commands):
-    """The README's own PROBES: only what the trigger does is seen."""
+    """Only the trigger hits the README's PROBES."""
     seen = []
     for line in README.read_text().splitlines():
         if not line.startswith("make run PROBES="):
@@ -106,7 +104,6 @@ def probes_of_readme(commands):
 
 
 def readme_module(folder):
-    """Writes the README's module there."""
     kbuild = readme_blocks("make")[0]
     source = readme_blocks("rust")[0]
     (folder / "Kbuild").write_text(kbuild.replace("/path/to/this", str(ROOT)))
@@ -114,8 +111,8 @@ def readme_module(folder):
 
 
 def own_module(commands, folder):
-    """A module in a folder of its own, with triggers; the folder and its source are links, Kbuild
-    includes a neighbour's, and the environment changes what cd and Python do."""
+    """A module in its own folder, with triggers. The folder and its source are symbolic links,
+    Kbuild includes another file, and the environment changes the behaviour of cd and Python."""
     module, common = folder / "opens", folder / "common"
     module.mkdir()
     common.mkdir()
@@ -131,7 +128,7 @@ def own_module(commands, folder):
                         env=env)
     assert "opens: cat: /no/such/file: ENOENT" in got, got
     assert any("out-of-tree module taints" in line for line in got), "V=1 does not show the log"
-    # By a path that ends with the name, with a trigger of its own beside it.
+    # MODULE=FOLDER/NAME, with NAME.trigger.
     (module / "opens.trigger").write_text("! cat /no/trigger\nexit 3\n")
     got = commands.make("run", f"MODULE={module}/opens", "PARAMS=nonsense=1", fails=True)
     assert "opens: unknown parameter 'nonsense' ignored" in got, got
@@ -142,7 +139,7 @@ def own_module(commands, folder):
 
 
 def incomplete_kbuild(commands, folder):
-    """What Kbuild lacks is said before anything is built."""
+    """Lines that Kbuild lacks are reported before anything is built."""
     readme_module(folder)
     obj, modules, include = (folder / "Kbuild").read_text().splitlines()
     without = "does not link opens.rs with the kprobes library"
@@ -156,7 +153,7 @@ def incomplete_kbuild(commands, folder):
 
 
 def shell(commands, folder):
-    """The shell of `make shell MODULE=...`: one line of greeting, and the module there."""
+    """The shell of `make shell MODULE=...` prints one line, and has the module."""
     readme_module(folder)
     leader, follower = pty.openpty()
     process = subprocess.Popen(
@@ -182,14 +179,13 @@ def shell(commands, folder):
     assert greeting, f"no prompt in {said!r}"
     lines = [line for line in greeting.replace("\r", "").splitlines()
              if line.strip() and prompt not in line]
-    # virtme-ng's own greeting comes first.
     assert lines[-1].startswith("Here: opens.ko."), lines
-    # What the kernel says of a module that taints it, for one.
+    # The kernel logs that the module taints it, for example.
     assert re.search(r"\[[1-9]\d*\]", said), said
 
 
 def refused(commands, bench):
-    """A run that fails shows the module's lines, with a hint where it has one, and no log."""
+    """A run that fails prints the module's lines, perhaps with a hint, and no log."""
     changed = changed_by_the_compiler(bench.kdir)
     for probes, number, name, hint in (
         ("p:x no_such_function", 1, "p:x no_such_function", None),
@@ -208,18 +204,17 @@ def refused(commands, bench):
 
 
 def changed_by_the_compiler(kdir):
-    """A function that is there only as NAME.isra.0."""
+    """A function that exists only as NAME.isra.0."""
     there = {line.split()[2] for line in (Path(kdir) / "System.map").read_text().splitlines()}
     return next(name for name in sorted(there) if re.fullmatch(r"[a-z]\w*\.isra\.0", name)
                 and there.isdisjoint((name[:-len(".isra.0")], name.replace("isra", "part"))))
 
 
 def as_typed(commands):
-    """Nothing of it is eaten by make or by a shell."""
+    """Neither make nor a shell expands the words."""
     text = "p:a $(x) $y ${z} $$ 'b' `c` \\d #e"
     got = commands.make("run", f"PROBES={text}", fails=True)
     assert f'definition 1 "{text}", column 6: ' in got[0].replace("\\\\", "\\"), got
-    # Also from the environment.
     got = commands.make("run", env={"PROBES": "r:x vfs_read $retval"}, fails=True)
     assert '"r:x vfs_read $retval", column 14: only $retval:TYPE can' in got[0], got
     got = commands.make("run", 'PROBES=p "vfs_read"', fails=True)
@@ -227,7 +222,7 @@ def as_typed(commands):
 
 
 def mistakes(commands):
-    """Refused in one line, at once: nothing is built, or waited for."""
+    """Mistakes are refused in one line, immediately: nothing is built."""
     for word, reason in {
         "CPUS=x": "a number from 1 to",
         "MEMORY=16M": "at least 256M",
@@ -256,7 +251,7 @@ def mistakes(commands):
     }.items():
         got = commands.make("run", *words, fails=True)
         assert len(got) == 1 and got[0].endswith(f"*** {reason}.  Stop."), got
-    # The kernel's make knows this one. What is in the environment may be for others.
+    # KCFLAGS is for the kernel's make. Other programs may use unknown variables.
     got = commands.make("run", "KCFLAGS=-g", "CPUS=x", env={"MODUEL": "x"}, fails=True)
     assert len(got) == 1 and got[0].startswith("error: CPUS=x"), got
     for words in (["SAMPLE=latency", "PROBES=p f"], ["MODULE=/etc", "SAMPLE=latency"]):
@@ -267,7 +262,7 @@ def mistakes(commands):
 
 
 def guests(token):
-    """The processes of QEMU that have this word in their environment."""
+    """The QEMU processes with this word in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -278,8 +273,8 @@ def guests(token):
 
 
 def interrupted(commands, words, token, env=None):
-    """^C while the guest runs: one line of make's, no traceback, no QEMU, no folder."""
-    # In the background it would be ignored.
+    """^C while the guest runs: make prints one line, without a traceback, and no QEMU is left."""
+    # A process in the background would ignore SIGINT.
     process = commands.start(*words, env={"TOKEN": token, **(env or {})}, start_new_session=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     waited = time.monotonic() + 120
@@ -300,11 +295,10 @@ def interrupted(commands, words, token, env=None):
 
 
 def two_builds(commands, folder):
-    """Two `make` in one clone: the second waits, and says for what; both succeed."""
+    """Two `make` in one clone: the second waits and reports it; both succeed."""
     place = folder / "clone"
     clone(place)
-    # Neither of them is one of ours, which has the lock of this clone. As from a
-    # terminal, not from the make that runs this.
+    # As from a terminal: another lock than that of the make that runs the tests.
     env = {"KPROBES_LOCKED": ""}
     first = commands.start(cwd=place, env=env, start_new_session=True)
     time.sleep(1.5)
@@ -318,7 +312,7 @@ def two_builds(commands, folder):
 
 
 def without_root(commands, folder):
-    """A user who is not root, nor has sudo, builds and boots with the tools that are there."""
+    """An unprivileged user without sudo builds and boots with the installed tools."""
     place, home = folder / "clone", folder / "home"
     clone(place)
     home.mkdir()
@@ -327,7 +321,7 @@ def without_root(commands, folder):
     env = {k: v for k, v in commands.env.items() if not k.startswith(("KPROBES", "XDG_"))}
     env |= {"HOME": str(home), "PATH": f"{kernels.CACHE}/bin:{env['PATH']}",
             "RUSTUP_HOME": env.get("RUSTUP_HOME", f"{Path.home()}/.rustup")}
-    # The home of root is closed to others. In here it is open, in a view of it.
+    # Root's home is closed to other users. Open it, in a mount namespace.
     view = folder / "view"
     opened = f"mkdir {view} && {overlay('/root', view)} && chmod 755 /root"
     run = output(
@@ -339,22 +333,21 @@ def without_root(commands, folder):
 
 
 def overlay(path, memory):
-    """The command for a shell that makes a folder writable in memory, and only there."""
+    """The shell command that makes a folder writable in memory, in a mount namespace."""
     upper, work = f"{memory}/upper", f"{memory}/work"
     return (f"mount -t tmpfs none {memory} && mkdir {upper} {work} && mount -t overlay "
             f"-o lowerdir={path},upperdir={upper},workdir={work} overlay {path}")
 
 
 def without_apt(commands, folder):
-    """A machine without apt, dpkg, udev and a cache, with a kernel tree and what it takes on PATH,
-    builds, boots and tests; what it lacks is named as a command."""
+    """A machine without apt, dpkg, udev and a cache, but with a kernel tree and the tools."""
     place = folder / "clone"
     clone(place)
     vng = subprocess.check_output([ROOT / "scripts/virtme-ng"], text=True).strip()
     env = {k: v for k, v in commands.env.items() if k != "KPROBES_LOCKED"}
     env |= {"XDG_CACHE_HOME": str(folder / "cache"), "ACCEL": "tcg",
             "PATH": f"{kernels.CACHE}/bin:{Path(vng).parent}:{env['PATH']}"}
-    # Guests have these folders as they are here. Without udev, the links to ports are missing.
+    # Guests have these folders, too. Without udev, the links to ports are missing.
     hide = []
     for path in (Path("/usr/bin"), Path("/usr/lib/systemd")):
         if path.exists():
@@ -384,7 +377,7 @@ def run(bench, results):
             names = function.__code__.co_varnames[:function.__code__.co_argcount]
             if "folder" not in names:
                 return function(*args)
-            # A guest sees /tmp of the machine.
+            # Guests have the machine's /tmp.
             with tempfile.TemporaryDirectory(prefix="rust_kprobe-", dir="/tmp") as folder:
                 os.chmod(folder, 0o755)
                 return function(*args, folder=Path(folder))

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compiles every folder of modules from scratch: no compiler may warn, and modpost
-must know every symbol."""
+"""Compiles every folder of modules from scratch, without warnings of a compiler or of modpost."""
 import re
 import tempfile
 from pathlib import Path
@@ -32,7 +31,7 @@ def run(bench, results):
             build = bench.make(folder / place, KPROBES=str(folder))
             made = list((folder / place).glob("*.ko"))
             warnings = re.findall(r"^.*\bwarning\b.*$", build.stdout, re.IGNORECASE | re.MULTILINE)
-            # doctor's own, of what is harmless, stand apart.
+            # Doctor's own warnings are harmless, and are indented.
             warnings = [line for line in warnings if not line.startswith("  warning  ")]
             results.add(
                 build.returncode == 0 and made and not warnings,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests the doctor: it names what is missing and says how to fix it."""
+"""Tests that doctor names what is missing, and how to fix it."""
 import os
 import shutil
 import tempfile
@@ -11,25 +11,24 @@ from workbench import output
 
 
 def doctor(*words, cwd=kernels.ROOT, **env):
-    """`make doctor` as a user calls it, with that environment; None removes a variable."""
+    """Runs `make doctor` with that environment; None removes a variable."""
     mine = {k: v for k, v in os.environ.items() if k not in ("KDIR", "KERNEL", "KPROBES_LOCKED")}
     return output(["make", "-s", "doctor", *words], cwd,
                   {k: v for k, v in (mine | env).items() if v is not None})
 
 
 def seen(folder):
-    """All that is there, with when it was changed."""
     return {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def changes_nothing(folder):
-    """Neither the clone, nor a cache, nor a home, nor the packages of the machine."""
+    """The clone, a cache, a home and the machine's packages stay as they are."""
     place, home, cache = folder / "clone", folder / "home", folder / "cache"
     clone(place)
     home.mkdir()
     dpkg = Path("/var/lib/dpkg/status").stat().st_mtime_ns
     before = seen(folder)
-    # rustup makes its own, whatever it is asked.
+    # rustup always creates its own folder.
     rustup = os.environ.get("RUSTUP_HOME", f"{Path.home()}/.rustup")
     for env in ({"KERNEL": "workbench"}, {"KERNEL": "stock"}, {"KERNEL": "debug"},
                 {"KERNEL": "stock", "ARCH": "arm64"}):
@@ -41,7 +40,6 @@ def changes_nothing(folder):
 
 
 def places(folder):
-    """Folders with which nothing works."""
     spaced = folder / "my clone"
     clone(spaced)
     (folder / "file").write_text("")
@@ -56,8 +54,7 @@ def places(folder):
 
 
 def put(folder, **programs):
-    """Writes programs for the shell there; the environment in which they are found, before
-    those of the cache."""
+    """Writes shell scripts; returns an environment that prefers them to the cache's programs."""
     for name, lines in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{lines}\n")
         (folder / name).chmod(0o755)
@@ -65,13 +62,12 @@ def put(folder, **programs):
     return {"PATH": f"{folder}:{path}", "XDG_CACHE_HOME": str(folder / "cache")}
 
 
-# rustup's, without a default toolchain.
+# rustup without a default toolchain.
 NO_RUSTC = "echo 'error: rustup could not choose a version of rustc to run' >&2; exit 1"
 
 
 def without_root(folder):
-    """Debian's PATH of a user who is not root lacks chroot, which the tools of a stock
-    kernel need. Doctor tries what they need."""
+    """An unprivileged user's PATH lacks chroot, which the tools of a stock kernel need."""
     env = {"KERNEL": "stock", "XDG_CACHE_HOME": str(folder / "cache")}
     found = doctor(PATH="/usr/local/bin:/usr/bin:/bin", **env)
     assert found.returncode == 0 and "MISSING" not in found.stdout, found.stdout
@@ -97,7 +93,7 @@ def run(bench, results):
         bindgen.mkdir()
 
         def fresh():
-            """Just what the doctor reads of a kernel, all of it good."""
+            """A tree with all files that doctor reads of a kernel."""
             shutil.rmtree(tree, ignore_errors=True)
             for path in ("Makefile", "include/config/auto.conf", "include/config/kernel.release",
                          "Module.symvers", "scripts/mod/modpost", "rust/libcore.rmeta",
@@ -112,7 +108,7 @@ def run(bench, results):
             conf.write_text("\n".join([*lines, f"CONFIG_{name}={value}" if value else "", ""]))
 
         def good():
-            # The cache's bindgen, which `make run` uses, is found without PATH.
+            # doctor finds the cache's bindgen, which `make run` uses, also without PATH.
             path = os.environ["PATH"].replace(f"{kernels.CACHE}/bin:", "")
             fresh()
             for kdir in (bench.kdir, tree):
@@ -128,7 +124,7 @@ def run(bench, results):
                 assert found.returncode, f"no problem was reported:\n{found.stdout}"
                 for word in words:
                     assert word in found.stdout, f"no {word!r} in:\n{found.stdout}"
-                # A build stops there, before it makes anything.
+                # A build fails there, before it builds anything.
                 build = output(["scripts/build"], env={**os.environ, **env, "KDIR": str(tree)})
                 assert build.returncode == 1 and "MISSING" in build.stdout, build.stdout
                 assert "RUSTC" not in build.stdout, build.stdout
@@ -149,7 +145,7 @@ def run(bench, results):
             "rustup without a toolchain is reported": finds(
                 lambda: None, "rustc does not run: error: rustup could not", "rustup default 1.",
                 **put(rustc, rustc=NO_RUSTC)),
-            # As with LLVM 22.
+            # Like bindgen with LLVM 22.
             "a bindgen older than its libclang is reported": finds(
                 lambda: None, "bindgen 0.71.1 does not support", "LLVM 22 needs bindgen 0.72.1",
                 **put(bindgen, bindgen="[ $1 = --version ] && echo bindgen 0.71.1 || "

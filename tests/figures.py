@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""FIGURES.md: how many checks of each suite passed, and what they counted. `tests/run --figures`
-replaces the sections of the suites that it runs, unless a check fails."""
+"""Writes FIGURES.md: how many checks of each suite passed, and their figures. `tests/run
+--figures` replaces the sections of its suites, unless a check failed."""
 import re
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ of its suites on its kernel. [RELIABILITY.md](RELIABILITY.md) explains what each
 
 
 def commit():
-    """The commit of this folder, with a plus if files other than the written pages differ."""
+    """The commit of this folder, with a plus if files differ, except for the written pages."""
     def git(*args):
         return subprocess.run(["git", *args], cwd=ROOT, check=True, stdout=subprocess.PIPE,
                               text=True).stdout.strip()
@@ -27,7 +27,6 @@ def commit():
 
 
 def section(lines, tested):
-    """The text below a heading. A check has its figures in parentheses."""
     names = [name for ok, name in lines if ok]
     found = [re.fullmatch(r"(.*?: .*?) \((.*\d.*)\)", name) for name in names]
     rows = [f"| {row[1]} | {row[2]} |\n" for row in found if row]
@@ -36,7 +35,7 @@ def section(lines, tested):
 
 
 def write(suites, kernel, tested):
-    """`suites` has the lines of the Results of each suite, `tested` the command and the commit."""
+    """`suites` has the result lines of each suite, `tested` the command and the commit."""
     text = PAGE.read_text() if PAGE.exists() else ""
     sections = dict(re.findall(r"^## ([^\n]*)\n\n(.*?)(?=^## |\Z)", text, re.M | re.S))
     for name, lines in suites.items():

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make functions`: what it lists is in the kernel and can be probed, and when nothing
-matches it says why, and what is near."""
+"""`make functions` lists functions that can be probed; if none matches, why, and similar ones."""
 import os
 import re
 import subprocess
@@ -11,7 +10,7 @@ import kernels
 def functions(bench, pattern):
     return subprocess.run(
         ["make", "-s", "-C", kernels.ROOT, "functions", f"PATTERN={pattern}"],
-        # It must not matter where Python looks for modules.
+        # Python's module path must not matter.
         env={**os.environ, "PYTHONSAFEPATH": "1", "KDIR": str(bench.kdir), "ACCEL": bench.accel},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One handler for all kinds of probes, in the modules of the tests.
+//! One handler for all kinds of probes, for the modules of the tests.
 
 use kprobes::Address;
 use kprobes::Context;
 use kprobes::Place;
 
-/// What a handler does, whatever its kind; `handlers!` makes a handler of each kind of it.
+/// A handler of any kind, which `handlers!` implements by this trait.
 pub(crate) trait Hits: Send + Sync + 'static {
-    /// Called at the entry, or at the return of a return probe. A tracepoint has no address.
+    /// Called at the entry, or at the return by a return probe. A tracepoint has no address.
     fn hit<At: Place>(&self, cx: &Context<'_, At>, address: Option<Address>);
 
     /// Called by `unregistered`, with `hits` or `returns`.

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests the harness itself: a guest in which something goes wrong must be
-reported as failure, with the end of its log."""
+"""Tests the harness: a fault in a guest is a failure, with the end of the guest's log."""
 import io
 import shlex
 
@@ -10,7 +9,7 @@ LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
 
 
 def fails(bench, command, *problems, log=None, limit=60, **options):
-    """The guest's run is a failure for these reasons, and the report shows them."""
+    """The guest's run fails for these reasons, and the report contains them."""
     outcome = bench.run(["/bin/bash", "-c", command], limit=limit, **options)
     assert not outcome.ok, "no fault was reported"
     report = io.StringIO()
@@ -49,7 +48,6 @@ fcntl.ioctl(open("/dev/stress"), ord("k") << 8 | 11, 10)
 """
 
 def leaks(bench, results):
-    """With kmemleak, leaks are reported, and so is a kmemleak that is disabled."""
     bench.build("tests/stress")
     leak = f"insmod tests/stress/stress.ko && python3 -c {shlex.quote(LEAK)}"
     results.run(
@@ -64,10 +62,9 @@ def leaks(bench, results):
 
 
 def lockdep(bench, results):
-    """Lockdep's reports are failures, and so is a lockdep that is off."""
     bench.build("tests/stress")
     bench.build("tests/attacks")
-    load = "insmod tests/stress/stress_beside.ko kind="
+    load = "insmod tests/stress/stress_tracers.ko kind="
     for name, how, *problems in (
         ("a lock order inversion", "order", "possible circular locking dependency"),
         ("an uninitialized lock", "key", "trying to register non-static key"),

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Collects results and prints them as KTAP, with `N passed, N failed` at the end."""
+"""Collects results and prints them as KTAP, followed by `N passed, N failed`."""
 import io
 import re
 import traceback
 
 import verdict
 
-# What does not come of a task that ends in the middle of something, with the locks that it holds,
-# but of memory that is used wrongly. (Every oops of a kernel with KASAN has that word at its end.)
+# Memory corruption, which a task that is killed with its locks held does not cause. (With KASAN,
+# every oops mentions KASAN at its end.)
 DAMAGE = re.compile(r"BUG: KASAN|Unable to handle|page fault|general protection|double fault|"
                     r"list_(add|del) corruption|refcount_t|[Bb]ad page state")
 
@@ -30,7 +30,7 @@ class Results:
             test()
         except AssertionError as error:
             self.add(False, name, str(error).splitlines())
-        except Exception:  # a broken test is a failed one
+        except Exception:  # a broken test has failed
             self.add(False, name, traceback.format_exc().splitlines())
         else:
             self.add(True, name)
@@ -38,12 +38,11 @@ class Results:
     def run_suite(self, name, suite, *args):
         try:
             suite(*args, self)
-        except Exception:  # run the other suites anyway
+        except Exception:  # continue with the other suites
             self.add(False, f"{name}: the suite completes", traceback.format_exc().splitlines())
 
     def merge(self, suite, text):
-        """Adds the results of a suite that printed KTAP. The suite fails if it
-        did not print as many as planned."""
+        """Adds the results of a suite that printed KTAP. Fails if results are missing."""
         plan = re.search(r"^1\.\.(\d+)$", text, re.MULTILINE)
         found = re.findall(r"^(ok|not ok) \d+ (.*)\n((?:#.*\n)*)", text, re.MULTILINE)
         for verdict, name, notes in found:
@@ -54,11 +53,10 @@ class Results:
         if planned is None or planned != len(found):
             self.add(False, f"{suite}: every planned test ran", [f"{len(found)} of {planned}"])
 
-    def verdict(self, suite, outcome, tells=False):
-        """Adds the verdict on a guest. `tells` is for one whose command failed
-        because a test did, which is counted already."""
+    def verdict(self, suite, outcome, counted=False):
+        """Adds the verdict on a guest. `counted`: its failed tests are in the results."""
         problems = outcome.problems
-        if tells:
+        if counted:
             problems = [p for p in problems if "command failed with status 1" not in p]
         self.add(not problems, f"{suite}: the kernel logs no fault", problems)
         if not outcome.ok:
@@ -69,9 +67,8 @@ class Results:
 
 
     def deliberate(self, name, outcome, wanted, then=""):
-        """Adds the verdict on a guest in which something goes wrong on purpose: a line like
-        `wanted` comes, `then` after it, and no other complaint before. The oops turns lockdep off;
-        that it was on until then, the guest's program checks (check_lockdep)."""
+        """Adds the verdict on a guest with an intended fault: `wanted` in the log, then `then`,
+        and no fault before. The guest checks before that lockdep is on (check_lockdep)."""
         console = outcome.console
         found = re.search(wanted, console)
         self.add(bool(found) and then in console[found.start():],

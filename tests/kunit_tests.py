@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs the KUnit suites of the library in a guest."""
+"""Runs the library's KUnit suites in a guest."""
 import re
 
 

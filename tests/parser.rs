@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of the `probes=` language and of the names of Rust functions, which run on the host: their
-//! parsers need no kernel.
+//! Tests of the parsers of `probes=` and of Rust symbols, which run on the host.
 
 #[allow(dead_code)]
 #[path = "../rust_kprobe/definition.rs"]
@@ -12,7 +11,7 @@ mod demangle;
 
 use definition::{parse, split, Mistake, MAX_SYMBOL};
 
-/// The definition is accepted, and prints itself in this normal form.
+/// The definition is accepted, and its normal form is `normal`.
 fn accepts(text: &str, normal: &str) {
     let parsed = parse(text.as_bytes()).expect(text);
     assert_eq!(parsed.to_string(), normal);
@@ -106,7 +105,7 @@ fn invalid_numbers_are_refused() {
     refuses(b"p f+-1", 5, "number of bytes");
     refuses(b"p f++1", 5, "number of bytes");
     refuses(b"p f+1+2", 6, "invalid character");
-    // tracefs reads these as 12 and 8.
+    // tracefs parses these as 12 and 8.
     refuses(b"p f+014", 5, "octal");
     refuses(b"r010 f", 2, "octal");
     refuses(b"p f+00", 5, "octal");
@@ -164,7 +163,7 @@ fn duplicate_names_are_found() {
         ("p f", "p f+0", same),
         ("p f", "p f+1", Ok(())),
         ("p f", "r f", Ok(())),
-        // Default names may be the same for different definitions.
+        // Different definitions may have the same default name.
         ("p f.0", "p f:0", same),
         (&format!("p {x}a"), &format!("p {x}b"), same),
         // So may a given name and a default name.
@@ -206,7 +205,7 @@ fn mangled_rust_names_are_demangled() {
         ("_RNvYATjRShEj3_Cs1_1a1f", "<[(usize,&[u8],)] as a>::f"),
     ] {
         assert_eq!(name(symbol.as_bytes()).as_deref(), Some(path), "{symbol}");
-        // What is cut or changed may be something else, but ends.
+        // A truncated or changed symbol may be another one, but the parser must terminate.
         for at in 0..symbol.len() {
             let _ = name(&symbol.as_bytes()[..at]);
             for byte in [b'B', b'_', b'9', b'I', 0xff] {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests the parser of `probes=` on this machine: by tests/parser.rs, and by fuzzing it briefly."""
+"""Tests the parser of `probes=` on this machine: runs tests/parser.rs, and a short fuzzing."""
 import re
 import subprocess
 

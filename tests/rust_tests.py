@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Compiles Rust: programs that must not compile, all examples of the documentation,
-and a module outside of this folder, which is also run."""
+"""Compiles programs that must not compile, the documentation's examples, and another module."""
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from workbench import output
 ROOT = kernels.ROOT
 CONSUMER = "tests/consumer/Kbuild", "tests/consumer/consumer.rs"
 
-# What `module!` of Linux 7.3 makes, without init and exit.
+# What `module!` of Linux 7.3 generates, without init and exit.
 LOCAL_MODULE = """
 /// This module.
 pub struct LocalModule;
@@ -37,7 +36,6 @@ impl kernel::ModuleMetadata for LocalModule {
 
 @contextmanager
 def elsewhere(*copied):
-    """A folder outside of this one, with copies of files of this one."""
     with tempfile.TemporaryDirectory(prefix="rust_kprobe-") as name:
         folder = Path(name).resolve() / "elsewhere"
         folder.mkdir()
@@ -47,15 +45,12 @@ def elsewhere(*copied):
 
 
 def compile_each(bench, folder, names):
-    """Compiles each NAME.rs there as the main file of a module of its own.
-
-    Returns the messages of those that failed, and an empty text for the others.
-    """
+    """Compiles each NAME.rs there as a module's crate root; the compiler's messages, or none."""
     headers = ""
     for name in names:
         with open(folder / f"{name}.rs", "r+", encoding="utf-8") as source:
             text = source.read()
-            # `#[vtable]` of Linux 7.3 needs what `module!` makes.
+            # `#[vtable]` of Linux 7.3 needs what `module!` generates.
             if "\nmodule! {" not in text:
                 source.write(LOCAL_MODULE)
             if "c_structs!" in text:
@@ -77,16 +72,16 @@ def compile_each(bench, folder, names):
 
 
 def errors(messages, name):
-    """The errors of NAME.rs among rustc's messages, each as its line and text."""
+    """The errors of NAME.rs in rustc's messages: the line and text of each."""
     found = re.findall(r"^error(?:\[E\d+\])?: (.*)\n *--> (?:.*/)?(\S+):(\d+):\d+$", messages,
                        re.MULTILINE)
     return [(int(line) if file == f"{name}.rs" else file, text) for text, file, line in found]
 
 
 def at_their_lines(messages, source):
-    """What is wrong with the errors of a program. Its lines say `//~ TEXT` where an error has to
-    be, `//~^ TEXT` if it is in the line before, and `// error: TEXT` if it is in the library.
-    There must be no other errors. What `// note: TEXT` says must be in a note."""
+    """Compares a program's errors with its comments: `//~ TEXT` is an error in that line, `//~^
+    TEXT` in the line before, `// error: TEXT` in the library. `// note: TEXT` is a note. There
+    must be no other errors."""
     lines = source.read_text().splitlines()
     wanted = [(number - text.startswith("^"), text.removeprefix("^").strip())
               for number, line in enumerate(lines, 1) for text in line.split("//~")[1:]]
@@ -95,7 +90,7 @@ def at_their_lines(messages, source):
     got = errors(messages, source.stem)
 
     def is_of(error, wish):
-        # The message may have line breaks, and rustc may qualify the name of a type.
+        # The message may have line breaks, and rustc may qualify a type's name.
         text = " ".join(error[1].split())
         text = re.sub(r"\b(kprobes|core::marker|kernel::transmute)::", "", text)
         return wish[0] in (error[0], None) and wish[1] in text
@@ -135,7 +130,7 @@ def must_not_compile(bench, results):
             results.add(not wrong, title, [*wrong, *got.splitlines()[:30]])
 
 
-# What a struct of LAYOUT has in it, and what it has instead when the compiler is asked again.
+# A struct in LAYOUT, and the other members at the compiler's second run.
 LAYOUT = """
 struct t { int x; };
 struct u { int x; };
@@ -153,8 +148,7 @@ OTHERWISE = {
 }
 
 def confirmed(results):
-    """fields.py against a compiler that lays out the structs in another way, when it is asked to
-    confirm what it has said."""
+    """Runs fields.py with a compiler that does not confirm the first layout of the structs."""
     with elsewhere() as folder:
         (folder / "m.rs").write_text("c_structs!(c); c::s field!(s, a); field!(s, flag);"
                                      "field!(s, more); field!(s, negative); field!(s, p);")
@@ -183,7 +177,6 @@ def confirmed(results):
 
 
 def examples():
-    """The code blocks of the library's documentation, as rustdoc reads them."""
     for source in sorted((ROOT / "src").rglob("*.rs")):
         code, start, take = None, 0, False
         for number, line in enumerate(source.read_text().splitlines(), 1):
@@ -202,7 +195,7 @@ def examples():
 
 
 def documentation(bench, results):
-    # The first one is a module.
+    # The first block is a module.
     found = [("README.md", readme_blocks("rust")[0])] + [
         (place, "//! An example.\n"
                 "#![allow(dead_code, missing_docs, unreachable_pub, unused)]\n"
@@ -225,7 +218,7 @@ def consumer(bench, results):
                     build.stdout.splitlines()[-20:])
         if build.returncode != 0:
             return
-        # The name that the module looks for.
+        # The module looks for this comm.
         trigger = "printf consumer >/proc/$$/comm; /bin/mkdir /tmp/new; trap : USR1; kill -USR1 $$"
         outcome = bench.run(["qemu/inside/show", str(folder / "consumer.ko"), trigger, "0", "0"],
                             limit=120)
@@ -242,8 +235,7 @@ def consumer(bench, results):
 
 
 def links(bench, results):
-    """The documentation, built for a module outside of this folder: its guide leads everywhere.
-    rustdoc itself warns of dead links."""
+    """The guide links to every page of the documentation. rustdoc reports dead links."""
     with elsewhere(*CONSUMER) as folder:
         build = bench.make(folder, "modules", KPROBES=str(ROOT), KPROBES_DOC="1")
         results.add(build.returncode == 0 and "warning" not in build.stdout,
@@ -255,7 +247,6 @@ def links(bench, results):
         def links_of(page):
             return set(re.findall(r'href="([^"]*)"', (doc / "kprobes" / page).read_text()))
 
-        # What there is, by its pages, and what the guide links to.
         guide = links_of("guide/index.html")
         led = {link.removeprefix("../").partition("#")[0] for link in guide}
         items = {link for link in links_of("all.html")
@@ -267,14 +258,14 @@ def links(bench, results):
 
 
 def editor(bench):
-    """rust-project.json has the library and a module of another folder that uses it."""
+    """rust-project.json has the library and a module of another folder."""
     with elsewhere(*CONSUMER) as folder:
         made = output(["make", "-s", "rust-analyzer", f"MODULE={folder}", f"KDIR={bench.kdir}"],
                       env={**os.environ, "KPROBES": str(ROOT)})
         assert made.returncode == 0, made.stdout[-3000:]
         crates = json.loads((folder / "rust-project.json").read_text())["crates"]
         names = [crate["display_name"] for crate in crates]
-        # What follows the kernel's.
+        # The crates after the kernel's.
         assert names[-2:] == ["kprobes", "consumer"], names
         for crate in crates:
             assert Path(crate["root_module"]).exists(), crate["root_module"]

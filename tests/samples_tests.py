@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs every sample in one guest and compares its log with NAME.log.
+"""Runs every sample in one guest and compares its output with NAME.log.
 
 A `.log` file may begin with `only: REGEX`, which ignores other lines. N is a number that differs
-from run to run, X a hexadecimal one, RANGE and BAR the range and the bar of a histogram's bucket,
-and FRAMES any part of a stack. Names of x86-64 (__x64_sys_, a register) also stand for those of
-other architectures. A line may occur several times in a row.
+between runs, X a hexadecimal one; RANGE and BAR are the range and the bar of a histogram's bucket;
+FRAMES is any part of a stack. Names of x86-64 (__x64_sys_, a register) also stand for those of
+other architectures. A line may be repeated.
 """
 import re
 
@@ -30,7 +30,7 @@ def once(lines):
 
 
 def compare(name, said):
-    """What is wrong with the log of a sample, as notes; empty if it is right."""
+    """Compares a sample's log; returns notes, or nothing if the log is right."""
     wanted = (SAMPLES / f"{name}.log").read_text().splitlines()
     if wanted[0].startswith("only: "):
         only = re.compile(wanted.pop(0).removeprefix("only: "))
@@ -66,5 +66,5 @@ def run(bench, results):
         bench.ktap(results, "bpftrace", "samples_bpftrace.py", limit=300)
     results.verdict("sample", outcome)
     bench.ktap(results, "container", "samples_task.py", limit=120)
-    # Its events beside those of tracefs, also with perf.
+    # Compares its events with tracefs's, also by perf.
     bench.ktap(results, "sensor", "samples_sensor.py", limit=300, memory="2G")

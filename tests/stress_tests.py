@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Stresses probes in a guest of two CPUs, in one of four, and where CPUs really run at once.
+"""Stresses probes in a guest with two CPUs, in one with four, and with CPUs that run concurrently.
 
-In `make test`, this is the short form. With `make stress MINUTES=N`, the modules are
-loaded and unloaded a thousand times, every function of the kernel is probed, and the
-timed tests share N minutes.
+`make test` runs the short form. `make stress MINUTES=N` loads and unloads the modules a thousand
+times and probes every function of the kernel; its timed tests share N minutes.
 """
 import os
 import sys
 
 import kernels
 
-# How many tests of stress.py go on for SECONDS.
+# The number of tests in stress.py that run for SECONDS.
 TIMED = 15
 SHORT = {"rounds": 25, "seconds": 2, "every": 100}
-# Attaching to all functions takes the debug kernel minutes; `make test-all` does that, too.
+# Attaching to all functions takes the debug kernel minutes. `make test-all` does that, too.
 SHORT_ON_DEBUG = {"rounds": 10, "seconds": 2, "every": 0}
 
 
 def form(bench):
-    """The arguments of stress.py, its time limit in seconds, and whether this is the long form."""
+    """stress.py's arguments, the time limit in seconds, and whether this is the long form."""
     minutes = os.environ.get("MINUTES")
     if not minutes:
         short = SHORT_ON_DEBUG if kernels.is_debug(bench.kdir) else SHORT
@@ -42,8 +41,8 @@ def on(cpus):
     return run
 
 
-# How the kernel becomes unable to disarm our probe, or ftrace disables itself, because of another
-# module; and the files in which the kernel warns of that. It must do no more.
+# How another module makes the kernel unable to disarm our probe, or ftrace disable itself, and the
+# files whose code warns. The kernel must report nothing else.
 WAYS = {"disarm": ("kernel/kprobes.c",)} | dict.fromkeys(
     ("attached", "attaching"), ("arch/x86/kernel/ftrace.c", "kernel/trace/ftrace.c"))
 
@@ -56,11 +55,11 @@ def intruder(bench, results):
         outcome.problems = [problem for problem in outcome.problems
                             if not any(f"WARNING: {file}:" in problem for file in warnings)]
         results.merge(f"intruder: {how}", outcome.output)
-        results.verdict(f"intruder: {how}", outcome, tells=True)
+        results.verdict(f"intruder: {how}", outcome, counted=True)
 
 
 def races(bench, results):
-    """What the figures are worth if CPUs do not take turns."""
+    """Checks the counts with CPUs that run concurrently."""
     bench.build("tests/stress")
     _, limit, long = form(bench)
     bench.ktap(results, "races on 8 CPUs", "races.py", str(1_000_000 if long else 50_000),

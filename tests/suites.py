@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table of suites: what each is called, what runs it, and which kernel it needs.
+"""The table of suites: names, programs, and the kernels that they need.
 
-A suite is a function of the bench and of the results, to which it adds its own:
-`run(bench, results)`, in NAME_tests.py if none stands here.
+A suite is a function `run(bench, results)`, which adds its results; by default that of
+NAME_tests.py.
 """
 import importlib
 from dataclasses import dataclass
@@ -16,8 +16,7 @@ import stress_tests
 
 
 def program(name, file, *arguments, folders=(".",), **options):
-    """The suite that is one program of tests/inside which prints KTAP, with the
-    modules of `folders`. {kdir} in an argument is the kernel's folder."""
+    """A suite of one program in the guest. {kdir} in an argument is the kernel's folder."""
     def run(bench, results):
         for folder in folders:
             bench.build(folder)
@@ -28,7 +27,7 @@ def program(name, file, *arguments, folders=(".",), **options):
 
 @dataclass(frozen=True)
 class Needs:
-    """What a suite needs of the bench, and why it is left out where that is not so."""
+    """A condition on the bench, and the reason for skipping the suite otherwise."""
 
     condition: Callable
     otherwise: str
@@ -57,8 +56,7 @@ class Suite:
         run(bench, results)
 
 
-# In the order in which they are begun: the longest first, so that none of them is
-# left to run alone at the end.
+# In the order in which they start: the longest first, so that none runs alone at the end.
 SUITES = {suite.name: suite for suite in (
     Suite("commands", ONCE),
     Suite("attacks", Needs(
@@ -94,7 +92,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("races", ANY, stress_tests.races),
     Suite("intruder", own("it expects warnings of the workbench kernel"),
           stress_tests.intruder),
-    # kmemleak answers in debugfs, which a kernel in lockdown closes.
+    # kmemleak's file is in debugfs, which lockdown closes.
     Suite("lockdown", Needs(
         lambda bench: kernels.is_debug(bench.kdir),
         "it needs the module signing key; use KERNEL=debug"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The commands of TROUBLESHOOTING.md, in a guest: they print what stands there."""
+"""Runs the commands of TROUBLESHOOTING.md in a guest, and compares their output with the page."""
 import re
 import shlex
 
@@ -9,14 +9,13 @@ PAGE = kernels.ROOT / "TROUBLESHOOTING.md"
 
 
 def blocks():
-    """The blocks of commands, each with its heading: pairs of a command and its lines."""
     heading = None
     for part in re.findall(r"^## ([^\n]*)$|^```console\n(.*?)^```$", PAGE.read_text(),
                            re.MULTILINE | re.DOTALL):
         heading = part[0] or heading
         if part[1]:
             found = []
-            # A command may have several lines, as a shell shows them.
+            # A command may have several lines, like in a shell.
             for line in part[1].replace("\n> ", "\0").splitlines():
                 if line.startswith("# "):
                     found.append((line[2:].replace("\0", "\n"), []))
@@ -26,13 +25,12 @@ def blocks():
 
 
 def plain(line, addresses):
-    """The line without what differs from run to run; `addresses` numbers those that were
-    seen, so that equal ones stay equal."""
+    """The line without what differs between runs; `addresses` numbers its addresses."""
     line = line.rstrip()
     line = re.sub(r"[0-9a-f]{16}", lambda m: f"A{addresses.setdefault(m[0], len(addresses))}", line)
     line = re.sub(r"^ +(cat)-\d+ +\[\d+\] \S+ +\d+\.\d+:", r"\1-PID [CPU] FLAGS TIME:", line)
     line = re.sub(r"(kworker/)\d+", r"\1N", line)
-    # Others on the machine open files and exit, too.
+    # Other programs open files and exit, too.
     return re.sub(r"(open|exit): unregistered, [1-9]\d* hits,", r"\1: unregistered, N hits,", line)
 
 
@@ -40,7 +38,7 @@ def run(bench, results):
     bench.build("samples")
     page = list(blocks())
     commands = [command for _, block in page for command, _ in block]
-    # In one shell, as a user would type them.
+    # In one shell, like a user.
     script = "exec 2>&1\n" + "".join(
         f"echo '=== {number}'\neval {shlex.quote(command)}\n"
         for number, command in enumerate(commands)

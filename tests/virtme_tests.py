@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The command of virtme-ng in the README, as a reader types it."""
+"""Runs the README's virtme-ng command."""
 import os
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ WANTED = (
 
 
 def run(bench, results):
-    # The first line builds the module for Debian's kernel; the tests have built it.
+    # The first line builds the module for Debian's kernel, which the tests have done.
     commands = readme_blocks("sh")[0].partition("\n")[2]
     if not bench.stock:
         commands = commands.replace("$(scripts/stock image)/boot/vmlinuz-*", "$KDIR")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the suites work with, several at a time: the kernel, modules that are built
-for it once, and guests."""
+"""What suites share, concurrently: the kernel, modules that are built once, and guests."""
 import os
 import subprocess
 import sys
@@ -12,12 +11,12 @@ import verdict
 ROOT = kernels.ROOT
 
 
-# How much slower a kernel of Debian's is than the workbench kernel.
+# The factor by which Debian's kernels are slower than the workbench kernel.
 STOCK_FACTOR = 2
 
 
 def output(command, cwd=ROOT, env=os.environ, **options):
-    """Runs it; the process, with all that it printed in `stdout`."""
+    """Runs a command; returns the process, with its output and errors in `stdout`."""
     return subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="backslashreplace", **options)
 
@@ -27,11 +26,11 @@ class Bench:
         env = {**os.environ, "KERNEL": os.environ.get("KERNEL") or "workbench"}
         found = subprocess.run([ROOT / "scripts/kdir"], env=env, stdout=subprocess.PIPE, text=True)
         if found.returncode != 0:
-            # It said itself what is wrong.
+            # scripts/kdir has printed the error.
             sys.exit(f"error: scripts/kdir failed with {found.returncode}; no test was run")
         self.kdir = found.stdout.strip()
         self.stock = kernels.is_stock(self.kdir)
-        # Whether it is of this machine's architecture.
+        # Whether the kernel is for this machine's architecture.
         self.native = kernels.arch(self.kdir) == kernels.HOST
         # Whether it is a workbench kernel for this machine.
         self.own = self.native and not self.stock
@@ -49,12 +48,12 @@ class Bench:
         return kernels.has(self.kdir, option)
 
     def make(self, folder, *words, kdir=None, **variables):
-        """Runs scripts/build there; the process, with what it said in `stdout`."""
+        """Runs scripts/build in a folder; returns the process, with its output in `stdout`."""
         return output([ROOT / "scripts/build", "-C", folder, *words],
                       env={**os.environ, "KDIR": str(kdir or self.kdir), **variables})
 
     def build(self, folder):
-        """Builds the modules of a folder of the project's, once."""
+        """Builds the modules of one of the project's folders, once."""
         with self.lock:
             if folder not in self.built:
                 made = self.make(ROOT / folder)
@@ -63,11 +62,11 @@ class Bench:
                 self.built.add(folder)
 
     def run(self, command, **options):
-        """Runs a command in a guest, see verdict.run(); its outcome."""
+        """Runs a command in a guest, see verdict.run(); returns the outcome."""
         if self.stock:
             options["limit"] *= STOCK_FACTOR
-        # A kernel with jump labels patches its own code while it boots, which QEMU cannot
-        # cope with if CPUs run at once: one boot in six ends before the command begins.
+        # A kernel with jump labels patches its code while it boots. If CPUs run concurrently, QEMU
+        # does not cope with that: one boot in six ends before the command starts.
         tries = 3 if options.get("threads") == "multi" and self.has("JUMP_LABEL") else 1
         for _ in range(tries):
             outcome = verdict.run(self.kdir, command, accel=self.accel, **options)
@@ -76,8 +75,7 @@ class Bench:
         return outcome
 
     def ktap(self, results, name, program, *arguments, **options):
-        """Runs a program of tests/inside that prints KTAP, and adds its results and
-        the verdict on the guest."""
+        """Runs a program of tests/inside, and adds its results and the verdict on the guest."""
         outcome = self.run(["/usr/bin/python3", f"tests/inside/{program}", *arguments], **options)
         results.merge(name, outcome.output)
-        results.verdict(name, outcome, tells=True)
+        results.verdict(name, outcome, counted=True)

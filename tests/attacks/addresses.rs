@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Addresses of the kernel's, shown in all ways that the library has.
+//! Kernel addresses, printed in all ways that the library has.
 
 // case shown: harmless
 // says: heap [0-9a-f]{16}
@@ -21,7 +21,6 @@ use super::*;
 
 static DATA: Atomic<u64> = Atomic::new(1);
 
-/// Shows a hit with all flags that there are.
 struct Flags(Atomic<bool>);
 
 #[vtable]
@@ -43,7 +42,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let on_heap = KBox::new([0u64; 64], GFP_KERNEL)?;
     let heap = &raw const *on_heap as usize;
     let data = &raw const DATA as usize;
-    let location = made(Kprobe::new(Target::symbol(c"kernel_clone"), Nop))?.location();
+    let location = boxed(Kprobe::new(Target::symbol(c"kernel_clone"), Nop))?.location();
     match case {
         b"shown" => {
             let stack = &raw const on_stack as usize;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Arguments of insmod for `string_param!`, and for the library's own, which nobody may set.
+//! insmod's arguments for `string_param!`, and for the library's own parameters.
 
 // case empty: harmless
 // says: 0 bytes

@@ -2,33 +2,33 @@
 
 //! Attacks on the library by safe code.
 //!
-//! Each file beside this one is an attack, without `unsafe`. It says for each of its cases what
-//! must come of it, in lines that `tests/attacks_tests.py` reads:
+//! Each file beside this one is an attack, without `unsafe`. For each case, it states the expected
+//! outcome in lines that `tests/attacks_tests.py` parses:
 //!
 //! ```text
-//! // case NAME: harmless          it loads, and nothing is wrong, then and afterwards
-//! // case NAME: refused ERRNO     insmod fails with that
-//! // case NAME: stopped REGEX     a BUG() of the library's, after that line
-//! // case NAME: complains REGEX   the debug kernel says that
+//! // case NAME: harmless          the module loads, and nothing is wrong, then or afterwards
+//! // case NAME: refused ERRNO     insmod fails with ERRNO
+//! // case NAME: stopped REGEX     the library logs that line and calls BUG()
+//! // case NAME: complains REGEX   the debug kernel logs that line
 //! // says: REGEX                  and the module logs that line, in this order
 //! // says some: REGEX             or several lines like that
-//! // given: WORD                  insmod has one argument more
-//! // held: N                      the kernel lists so many kprobes while it is there
-//! // opens: FILE                  rmmod fails with EAGAIN while a program has it open
+//! // given: WORD                  insmod has this argument, too
+//! // held: N                      the kernel lists N kprobes while the module is loaded
+//! // opens: FILE                  rmmod fails with EAGAIN while a program has FILE open
 //! // since: SERIES                skipped on older kernels
-//! // leaks                        it leaks memory itself
-//! // races                        it is made on four CPUs at once, too
-//! // victim: N ARGUMENTS          stress_victim is loaded and unloaded N times meanwhile
+//! // leaks                        the case itself leaks memory
+//! // races                        the case also runs on four CPUs at once
+//! // victim: N ARGUMENTS          meanwhile, stress_victim is loaded and unloaded N times
 //! ```
 //!
-//! A case is made by `attack=FILE/NAME`. While an attack is there, a program makes a hundred calls
-//! of `getpriority()` and of `setpriority()`, and looks whether the system works as ever.
+//! `attack=FILE/NAME` selects a case. While the module is loaded, a program calls `getpriority()`
+//! and `setpriority()` a hundred times each, and checks that the system works.
 
 #[macro_use]
 #[path = "../handlers.rs"]
 mod handlers;
 
-// Each attack has all of this by `use super::*`.
+// The attacks have all of this by `use super::*`.
 use core::mem;
 use handlers::Hits;
 use kernel::new_mutex;
@@ -58,17 +58,17 @@ module! {
 kprobes::string_param!(attack, "FILE/CASE");
 kprobes::string_param!(argument, "what some attacks want to know", 65_536);
 
-/// What a program calls a hundred times each, and nobody else at all.
+/// Only the test's program calls these system calls, a hundred times each.
 const PLACE: Target<'static> = kprobes::syscall!("getpriority");
 const OTHER: Target<'static> = kprobes::syscall!("setpriority");
 const NOWHERE: Target<'static> = Target::symbol(c"no_such_function");
 const SCHED_FORK: &CStr = c"sched_process_fork";
 
-/// What an attack leaves to the module, whose exit drops it.
+/// A value that the module's exit drops.
 trait Held: Send + Sync {}
 impl<T: Send + Sync> Held for T {}
 
-/// It is dropped in this order.
+/// Dropped in this order.
 type Kept = KVec<KBox<dyn Held>>;
 
 fn keep(kept: &mut Kept, what: impl Held + 'static) -> Result {
@@ -77,13 +77,13 @@ fn keep(kept: &mut Kept, what: impl Held + 'static) -> Result {
     Ok(())
 }
 
-fn just(what: impl Held + 'static) -> Result<Kept> {
+fn keep_one(what: impl Held + 'static) -> Result<Kept> {
     let mut kept = Kept::new();
     keep(&mut kept, what)?;
     Ok(kept)
 }
 
-fn made<T, E>(init: impl PinInit<T, E>) -> Result<Pin<KBox<T>>>
+fn boxed<T, E>(init: impl PinInit<T, E>) -> Result<Pin<KBox<T>>>
 where
     Error: From<E>,
 {
@@ -95,54 +95,52 @@ fn shared<T>(init: impl PinInit<T, Error>) -> Result<Arc<T>> {
 }
 
 fn one<T: Held + 'static>(init: impl PinInit<T, Error>) -> Result<Kept> {
-    just(made(init)?)
+    keep_one(boxed(init)?)
 }
 
 fn add<T: Held + 'static>(kept: &mut Kept, init: impl PinInit<T, Error>) -> Result {
-    keep(kept, made(init)?)
+    keep(kept, boxed(init)?)
 }
 
-/// Keeps it, if it can be made; whether it was.
+/// Keeps the value if its initialiser succeeds; returns whether it did.
 fn try_add<T: Held + 'static>(kept: &mut Kept, init: impl PinInit<T, Error>) -> Result<bool> {
-    match made(init) {
+    match boxed(init) {
         Ok(probe) => keep(kept, probe).map(|()| true),
         Err(_) => Ok(false),
     }
 }
 
 fn forget<T>(init: impl PinInit<T, Error>) -> Result<Kept> {
-    mem::forget(made(init)?);
+    mem::forget(boxed(init)?);
     Ok(Kept::new())
 }
 
-/// Makes and drops it, where it may be that one must not sleep.
-fn briefly<T>(init: impl PinInit<T, Error>) -> Result {
+/// Makes and drops a value, in contexts that may not allow sleeping.
+fn make_and_drop<T>(init: impl PinInit<T, Error>) -> Result {
     KBox::pin_init(init, GFP_ATOMIC).map(drop)
 }
 
-fn tell(result: Result) {
+fn log_result(result: Result) {
     match result {
         Ok(()) => pr_info!("done\n"),
         Err(error) => pr_info!("{error:?}\n"),
     }
 }
 
-/// Does it the first time, and says how that ended.
+/// Calls `what` at the first hit and logs the result.
 fn once(what: impl Fn() -> Result + Send + Sync + 'static) -> impl Fn() + Send + Sync + 'static {
     let done = Atomic::new(false);
     move || {
         if !done.xchg(true, Relaxed) {
-            tell(what());
+            log_result(what());
         }
     }
 }
 
-/// The names that `argument` lists.
 fn names() -> Result<KVec<CString>> {
     split(argument.value().ok_or(EINVAL)?.to_bytes())
 }
 
-/// The names of a list, separated by commas.
 fn split(list: &[u8]) -> Result<KVec<CString>> {
     let mut names = KVec::new();
     for name in list.split(|&byte| byte == b',') {
@@ -193,27 +191,26 @@ impl Nop {
     fn end(&self, _what: &str, _missed: u64) {}
 }
 
-/// Counts hits, and calls a closure at each hit or at the end. If it has a name, it logs the count
-/// at the end, for the program to check.
-struct Does<F> {
+/// Counts hits, and calls a closure at each hit or at the end. With a name, logs the count.
+struct Calls<F> {
     name: &'static str,
     hits: Count,
     what: F,
-    finally: bool,
+    at_end: bool,
 }
 
-handler!(Does<F>, F: Fn() + Send + Sync + 'static);
+handler!(Calls<F>, F: Fn() + Send + Sync + 'static);
 
-impl<F: Fn()> Does<F> {
+impl<F: Fn()> Calls<F> {
     fn hit(&self) {
         self.hits.add(1);
-        if !self.finally {
+        if !self.at_end {
             (self.what)();
         }
     }
 
     fn end(&self, what: &str, missed: u64) {
-        if self.finally {
+        if self.at_end {
             (self.what)();
         }
         if !self.name.is_empty() {
@@ -223,48 +220,48 @@ impl<F: Fn()> Does<F> {
     }
 }
 
-fn does<F>(name: &'static str, what: F) -> Does<F> {
-    Does {
+fn calls<F>(name: &'static str, what: F) -> Calls<F> {
+    Calls {
         name,
         hits: Count::new(),
         what,
-        finally: false,
+        at_end: false,
     }
 }
 
-fn finally<F>(name: &'static str, what: F) -> Does<F> {
-    let mut does = does(name, what);
-    does.finally = true;
-    does
+fn at_end<F>(name: &'static str, what: F) -> Calls<F> {
+    let mut handler = calls(name, what);
+    handler.at_end = true;
+    handler
 }
 
-type Counts = Does<fn()>;
+type Counts = Calls<fn()>;
 
 impl Counts {
     fn new(name: &'static str) -> Self {
-        does(name, || {})
+        calls(name, || {})
     }
 }
 
 fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Counts>>>> {
-    made(Kprobe::new(target, Counts::new(name)))
+    boxed(Kprobe::new(target, Counts::new(name)))
 }
 
-/// A handler that drops what it has.
+/// A handler that drops its content.
 #[derive(Clone)]
-struct Empties(Arc<Mutex<Option<KBox<dyn Held>>>>);
+struct Drops(Arc<Mutex<Option<KBox<dyn Held>>>>);
 
-handler!(Empties);
+handler!(Drops);
 
-impl Empties {
+impl Drops {
     fn new() -> Result<Self> {
         Ok(Self(Arc::pin_init(new_mutex!(None), GFP_KERNEL)?))
     }
 
     fn of<T: Held + 'static>(init: impl PinInit<T, Error>) -> Result<Self> {
-        let empties = Self::new()?;
-        empties.fill(made(init)?)?;
-        Ok(empties)
+        let drops = Self::new()?;
+        drops.fill(boxed(init)?)?;
+        Ok(drops)
     }
 
     fn fill(&self, what: impl Held + 'static) -> Result {
@@ -273,7 +270,7 @@ impl Empties {
     }
 
     fn hit(&self) {
-        // Release the lock first.
+        // Release the lock before the drop.
         let held = self.0.try_lock().and_then(|mut held| held.take());
         drop(held);
     }

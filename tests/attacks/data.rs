@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a return handler carries from the entry to the return: types with values
-//! that they must not have, padding, references, as large as it may be.
+//! Data from the entry to the return: types with niches, padding or references, and the largest.
 
 // case niches: harmless
 // says: niches: CALLS right, 0 wrong, 0 missed
@@ -20,7 +19,7 @@
 use super::*;
 use core::num::NonZero;
 
-/// Data that can be made of a number, and compared with what another number makes.
+/// Data that is made from a number, and compared with data from that number.
 trait Carried: Copy + PartialEq + Send + 'static {
     fn of(n: u64) -> Self;
 
@@ -31,7 +30,7 @@ trait Carried: Copy + PartialEq + Send + 'static {
 
 static WORDS: [&str; 3] = ["one", "two", "three"];
 
-/// With padding, and values that are none.
+/// A type with padding and with invalid bit patterns.
 #[derive(Clone, Copy, PartialEq)]
 struct Niches {
     valid: bool,
@@ -67,8 +66,7 @@ impl Carried for Niches {
 struct Large([u8; 4096]);
 
 impl Carried for Large {
-    // By a reference, as far as that goes: this lies on the stack of the probed code, more than
-    // once.
+    // Avoid copies: they would be on the stack of the probed code.
     #[inline(always)]
     fn of(n: u64) -> Self {
         Self([n as u8; 4096])
@@ -83,7 +81,7 @@ impl Carried for () {
     fn of(_n: u64) {}
 }
 
-/// Carries what it makes of the thread's number, which differs between calls.
+/// Carries data made from the thread's PID, which differs between calls.
 struct Carries<T: Carried> {
     name: &'static str,
     right: Count,
@@ -137,11 +135,11 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"empty" => carries::<()>(64, "empty"),
         b"largest_max_active" => {
             let carries = Carries::<Niches>::new("many_active");
-            let probe = made(Kretprobe::with_options(PLACE, active(u16::MAX), carries))?;
+            let probe = boxed(Kretprobe::with_options(PLACE, active(u16::MAX), carries))?;
             pr_info!("{}\n", probe.max_active());
-            just(probe)
+            keep_one(probe)
         }
-        // Tasks end while they are in it, or are in it when the probe goes.
+        // Tasks exit in these functions, or are in them when the probe is unregistered.
         b"killed_in_flight" => {
             let carries = Carries::<Niches>::new("killed");
             let targets = [c"do_exit", c"do_group_exit", c"schedule", c"do_wait"];

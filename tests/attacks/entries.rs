@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What only entry probes have: patterns, all functions, hits in handlers, kprobes beside them.
+//! Attacks on entry probes: patterns, all functions, hits in handlers, kprobes at the same place.
 
 // case set_in_handler: harmless
 // says: EDEADLK
@@ -38,7 +38,7 @@ fn looks_up() {
     let _ = Address::new(0).location();
 }
 
-/// A part of a handler that has a symbol of its own.
+/// A part of a handler, with a symbol of its own.
 #[inline(never)]
 fn handled() {
     black_box(&mut 0);
@@ -47,53 +47,53 @@ fn handled() {
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         b"set_in_handler" => {
-            let make = || briefly(EntrySet::matching(c"vfs_*", Nop));
-            one(Entry::new(PLACE, does("outer", once(make))))
+            let make = || make_and_drop(EntrySet::matching(c"vfs_*", Nop));
+            one(Entry::new(PLACE, calls("outer", once(make))))
         }
         b"forgotten_everywhere" => forget(EntrySet::matching(c"*", Nop)),
-        // The library's own functions in C, which ftrace does not know.
+        // The library's C functions, which ftrace does not know.
         b"pattern_of_own_helpers" => one(EntrySet::matching(c"kprobes_entry_*", Nop)),
         b"first_entry_in_a_watch" => {
-            let make = || made(Entry::new(OTHER, Nop)).map(drop);
-            one(ModuleWatch::new(does("", once(make))))
+            let make = || boxed(Entry::new(OTHER, Nop)).map(drop);
+            one(ModuleWatch::new(calls("", once(make))))
         }
         b"entry_in_a_watch" => {
             let mut kept = one(Entry::new(PLACE, Counts::new("entry")))?;
-            let make = || made(Entry::new(OTHER, Counts::new("within"))).map(drop);
-            add(&mut kept, ModuleWatch::new(does("", once(make))))?;
+            let make = || boxed(Entry::new(OTHER, Counts::new("within"))).map(drop);
+            add(&mut kept, ModuleWatch::new(calls("", once(make))))?;
             Ok(kept)
         }
         b"registers_in_unregistered" => {
-            let register = || assert!(made(Entry::new(OTHER, Counts::new("inner"))).is_ok());
-            one(Entry::new(PLACE, finally("outer", register)))
+            let register = || assert!(boxed(Entry::new(OTHER, Counts::new("inner"))).is_ok());
+            one(Entry::new(PLACE, at_end("outer", register)))
         }
-        // Each of these calls functions that are probed, none of which takes a lock.
+        // The handler calls functions with probes. None of these takes a lock.
         b"many_call" => {
             let names = c"vfs_* do_* *sched* *symbol* *printf* string*";
-            one(EntrySet::matching(names, does("all", looks_up)))
+            one(EntrySet::matching(names, calls("all", looks_up)))
         }
         b"allocator" => {
             let allocates = || drop(KBox::new([0u64; 8], GFP_ATOMIC));
-            let handler = does("allocator", allocates);
+            let handler = calls("allocator", allocates);
             one(EntrySet::matching(c"__kmalloc* kfree kvfree", handler))
         }
-        // The functions that run before the library's guard against recursion and after it, and at
-        // the module's end: a kprobe would be hit without the code by which it returns.
+        // Functions that run outside the library's guard against recursion, and at the module's
+        // exit: a kprobe there would recurse, or single-step in a freed slot.
         b"own_callback" => {
-            let _set = made(EntrySet::matching(c"*kprobe*", Nop))?;
+            let _set = boxed(EntrySet::matching(c"*kprobe*", Nop))?;
             for name in names()? {
-                kinds::fails(made(Kprobe::new(Target::symbol(&name), Nop)), EINVAL)?;
+                kinds::fails(boxed(Kprobe::new(Target::symbol(&name), Nop)), EINVAL)?;
             }
             Err(EINVAL)
         }
         b"own_handler" => {
             let names = names()?;
             let name = names.first().ok_or(EINVAL)?;
-            let mut kept = just(counting(Target::symbol(name), "kprobe")?)?;
-            add(&mut kept, Entry::new(PLACE, does("entry", handled)))?;
+            let mut kept = keep_one(counting(Target::symbol(name), "kprobe")?)?;
+            add(&mut kept, Entry::new(PLACE, calls("entry", handled)))?;
             Ok(kept)
         }
-        // Entry probes at functions at which there can be no kprobe, because kprobes call them.
+        // Entry probes at functions that kprobes refuse, because kprobes call them.
         b"without_kprobes" => {
             let list = CString::try_from_fmt(fmt!("{}", argument.value().ok_or(EINVAL)?))?;
             let mut kept = one(EntrySet::matching(&list, Counts::new("everywhere")))?;

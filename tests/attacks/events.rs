@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Events, and probes that they arm: forgotten, dropped and made where they must not be.
+//! Events and the probes that they arm: forgotten, dropped, and made where they must not be.
 
 // case forgotten_twice: harmless
 // says: 1 probe at __x64_sys_getpriority\+0x\w+/0x\w+ was never dropped; unregistering it
@@ -46,20 +46,20 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             Err(ENODEV)
         }
         b"created_in_a_handler" => {
-            let make = || briefly(Hit::arms(Tracepoint::new(SCHED_FORK, Nop)));
-            one(Kprobe::new(PLACE, does("outer", once(make))))
+            let make = || make_and_drop(Hit::arms(Tracepoint::new(SCHED_FORK, Nop)));
+            one(Kprobe::new(PLACE, calls("outer", once(make))))
         }
-        // When init is done, and when the module goes, after its exit.
+        // After init, and after the exit when the module is unloaded.
         b"created_after_exit" => {
-            let makes = || tell(forget(armed(Nop)).map(drop));
-            forget(ModuleWatch::new(does("", makes)))
+            let makes = || log_result(forget(armed(Nop)).map(drop));
+            forget(ModuleWatch::new(calls("", makes)))
         }
         b"enabled_by_hand" => {
-            let probe = made(armed(Counts::new("by hand")))?;
+            let probe = boxed(armed(Counts::new("by hand")))?;
             probe.probe().enable()?;
-            just(probe)
+            keep_one(probe)
         }
-        b"dropped_in_a_handler" => one(Kprobe::new(PLACE, Empties::of(armed(Nop))?)),
+        b"dropped_in_a_handler" => one(Kprobe::new(PLACE, Drops::of(armed(Nop))?)),
         _ => Err(ENOTTY),
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Handlers wherever there can be any.
+//! Handlers at all places that accept a probe.
 
 // case tracepoints: harmless
 // says: [1-9]\d\d+ hits, [1-9]\d+ places by \d+ names
@@ -11,11 +11,11 @@
 
 use super::*;
 
-/// Counts, and looks at what it is given.
-struct Looks(Arc<PerCpuCounts<2>>);
+/// Counts hits, and reads all that the context has.
+struct ReadsAll(Arc<PerCpuCounts<2>>);
 
 #[vtable]
-impl tracepoint::Handler for Looks {
+impl tracepoint::Handler for ReadsAll {
     type Args = (
         usize,
         KernelPtr<[u64; 8]>,
@@ -27,7 +27,7 @@ impl tracepoint::Handler for Looks {
     fn hit(&self, cx: &tracepoint::Context<'_>, (a, b, c, d, e): Self::Args) {
         let mut buf = [0; 32];
         self.0.inc(0);
-        let looked = b.read().is_ok()
+        let read = b.read().is_ok()
             | c.read(&mut buf).is_ok()
             | d.read(&mut buf).is_ok()
             | e.read().is_ok()
@@ -35,12 +35,12 @@ impl tracepoint::Handler for Looks {
             | cx.comm().as_bytes().is_empty()
             | (cx.pid() == cx.tgid())
             | (cx.euid() == 0);
-        self.0.inc(usize::from(looked));
+        self.0.inc(usize::from(read));
     }
 }
 
 #[vtable]
-impl kprobe::Handler for Looks {
+impl kprobe::Handler for ReadsAll {
     fn pre(&self, cx: &kprobe::Context<'_>) {
         let mut buf = [0; 300];
         let (a, b, c, d, e, f): (usize, usize, usize, usize, usize, usize) = cx.args();
@@ -56,7 +56,7 @@ impl kprobe::Handler for Looks {
 }
 
 #[vtable]
-impl kretprobe::Handler for Looks {
+impl kretprobe::Handler for ReadsAll {
     type Data = (u64, KernelPtr<u64>);
 
     fn entry(&self, cx: &kretprobe::Context<'_>) -> Option<(u64, KernelPtr<u64>)> {
@@ -69,13 +69,13 @@ impl kretprobe::Handler for Looks {
     }
 }
 
-struct Told {
+struct Summary {
     counts: Arc<PerCpuCounts<2>>,
     places: u64,
     of: usize,
 }
 
-impl Drop for Told {
+impl Drop for Summary {
     fn drop(&mut self) {
         let hits = self.counts.get(0) + self.counts.get(1);
         pr_info!("{hits} hits, {} places by {} names\n", self.places, self.of);
@@ -84,7 +84,7 @@ impl Drop for Told {
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let counts = Arc::new(PerCpuCounts::new()?, GFP_KERNEL)?;
-    let looks = || Looks(counts.clone());
+    let reads_all = || ReadsAll(counts.clone());
     let (mut kept, mut places) = (Kept::new(), 0);
     let names = names()?;
     let of = names.len();
@@ -92,23 +92,23 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         let target = Target::symbol(name);
         match case {
             b"tracepoints" => {
-                places += u64::from(try_add(&mut kept, Tracepoint::new(name, looks()))?);
+                places += u64::from(try_add(&mut kept, Tracepoint::new(name, reads_all()))?);
             }
-            // Whatever begins there, and some bytes behind the function.
+            // Any instruction of the function, and some bytes after it.
             b"offsets" => {
                 for offset in 0..160 {
-                    let probe = Kprobe::new(target.offset(offset), looks());
+                    let probe = Kprobe::new(target.offset(offset), reads_all());
                     places += u64::from(try_add(&mut kept, probe)?);
                 }
             }
             b"returns" => {
                 let options = kretprobe::Options::default().max_active(16);
-                let probe = Kretprobe::with_options(target, options, looks());
+                let probe = Kretprobe::with_options(target, options, reads_all());
                 places += u64::from(try_add(&mut kept, probe)?);
             }
             _ => return Err(ENOTTY),
         }
     }
-    keep(&mut kept, Told { counts, places, of })?;
+    keep(&mut kept, Summary { counts, places, of })?;
     Ok(kept)
 }

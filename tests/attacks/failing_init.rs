@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Initialisations that fail when probes are registered already.
+//! Initialisers that fail after probes were registered.
 
 // case by_the_module: refused EIO
 // says: first: 0 hits, 0 missed
@@ -50,9 +50,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"possible" => {
             let options = kretprobe::Options::default().partial();
             let handler = Counts::new("possible");
-            let set = made(KretprobeSet::with_options(&targets, options, handler))?;
+            let set = boxed(KretprobeSet::with_options(&targets, options, handler))?;
             let refused = set.refused().next();
-            refused.map_or_else(|| just(set), |refusal| Err(refusal.error))
+            refused.map_or_else(|| keep_one(set), |refusal| Err(refusal.error))
         }
         b"possible_and_forgotten" => {
             let options = kprobe::Options::default().partial();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The same attack on a probe and a set of each kind, all of which one implementation serves.
+//! The same attacks on a probe and a set of each kind.
 
 // case counted: harmless
 // says: set: CALLS returns, 0 missed
@@ -57,7 +57,7 @@ macro_rules! each {
     }};
 }
 
-/// Does something with the initialiser of a set of each kind.
+/// Runs `$then` for the initialiser of a set of each kind.
 macro_rules! sets {
     ($at:expr, $names:expr, $options:expr, $handler:expr, |$init:ident| $then:expr) => {{
         let (at, names) = ($at, $names);
@@ -69,7 +69,7 @@ macro_rules! sets {
     }};
 }
 
-/// Does something with the initialiser of a probe of each kind.
+/// Runs `$then` for the initialiser of a probe of each kind.
 macro_rules! probes {
     ($options:expr, $handler:expr, |$init:ident| $then:expr) => {
         each!(
@@ -86,7 +86,7 @@ macro_rules! all {
     }};
 }
 
-/// Whether it fails, and with this error.
+/// Checks that the result is this error.
 pub(super) fn fails<T>(result: Result<T>, with: Error) -> Result {
     match result {
         Err(error) if error == with => Ok(()),
@@ -94,10 +94,13 @@ pub(super) fn fails<T>(result: Result<T>, with: Error) -> Result {
     }
 }
 
-/// Makes what waits for others, where one must not wait.
+/// Makes objects whose initialisers sleep, in atomic context.
 fn all_deadlock() -> Result {
-    all!(Options::default(), |init| fails(briefly(init), EDEADLK)?);
-    fails(briefly(ModuleWatch::new(Nop)), EDEADLK)?;
+    all!(Options::default(), |init| fails(
+        make_and_drop(init),
+        EDEADLK
+    )?);
+    fails(make_and_drop(ModuleWatch::new(Nop)), EDEADLK)?;
     fails(PerCpuCounts::<8>::new(), EDEADLK)
 }
 
@@ -140,11 +143,11 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"chained" => all!(Options::default(), |init| fails(chained(init), EIO)?),
         b"created_in_handlers" => {
-            let handler = || does("", once(all_deadlock));
+            let handler = || calls("", once(all_deadlock));
             probes!(Options::default(), handler(), |init| add(&mut kept, init)?);
         }
         b"created_under_a_lock" => {
-            let lock = made(new_spinlock!(0))?;
+            let lock = boxed(new_spinlock!(0))?;
             let _guard = lock.lock();
             all_deadlock()?;
         }
@@ -163,20 +166,20 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             panic!("with a probe on the stack");
         }
         b"dropped_under_a_lock" => {
-            let lock = made(new_spinlock!(Some(made(Kprobe::new(PLACE, Nop))?)))?;
+            let lock = boxed(new_spinlock!(Some(boxed(Kprobe::new(PLACE, Nop))?)))?;
             *lock.lock() = None;
         }
         b"dropped_in_rcu" => {
-            let probe = made(Kprobe::new(PLACE, Nop))?;
+            let probe = boxed(Kprobe::new(PLACE, Nop))?;
             let _guard = kernel::sync::rcu::read_lock();
             drop(probe);
         }
         b"set_dropped_in_entry" => {
-            let drops = Empties::of(KprobeSet::new(&TARGETS, Nop))?;
+            let drops = Drops::of(KprobeSet::new(&TARGETS, Nop))?;
             add(&mut kept, Entry::new(PLACE, drops))?;
         }
         b"set_dropped_in_tracepoint" => {
-            let drops = Empties::of(TimedSet::new(&TARGETS, Nop))?;
+            let drops = Drops::of(TimedSet::new(&TARGETS, Nop))?;
             add(&mut kept, Tracepoint::new(SCHED_FORK, drops))?;
         }
         _ => return Err(ENOTTY),

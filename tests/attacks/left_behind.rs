@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is left behind in unusual places, and by whom.
+//! Probes that are never dropped, in unusual places.
 
 // case own_function: harmless
 // says: 1 probe at [0-9a-f]{16} was never dropped; unregistering it
@@ -25,7 +25,7 @@ use super::*;
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
-        // By the time it is told, the kernel has forgotten the symbols of the module.
+        // When the library logs this probe, the kernel has removed the module's symbols.
         b"own_function" => {
             let target = Target::address(<Nop as kprobe::Handler>::pre as *const () as usize);
             forget(Kprobe::new(target, Nop))
@@ -37,18 +37,18 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"in_a_static" => {
             static KEPT: SetOnce<Pin<KBox<Kprobe<Nop>>>> = SetOnce::new();
-            KEPT.populate(made(Kprobe::new(PLACE, Nop))?);
+            KEPT.populate(boxed(Kprobe::new(PLACE, Nop))?);
             Ok(Kept::new())
         }
-        // Whoever waits for a child is in that function, when it is left and later.
+        // Programs that wait for a child return from this function after the unload.
         b"in_flight" => {
             let target = Target::symbol(c"do_wait");
             let options = kretprobe::Options::default().max_active(64);
             forget(Kretprobe::with_options(target, options, Nop))
         }
-        // The last time when this module goes, after its exit.
-        b"watch_creates_more" => forget(ModuleWatch::new(does("", || {
-            tell(forget(Kprobe::new(PLACE, Nop)).map(drop));
+        // The last call of the handler is after this module's exit.
+        b"watch_creates_more" => forget(ModuleWatch::new(calls("", || {
+            log_result(forget(Kprobe::new(PLACE, Nop)).map(drop));
         }))),
         _ => Err(ENOTTY),
     }

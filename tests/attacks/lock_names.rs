@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lock classes that the module's memory names, and whose key outlives the module. The
-//! program reads `/proc/lockdep` after rmmod, so that the debug kernel sees a name that
-//! was freed: the kernel drops only the classes whose name is in the module itself.
+//! Lock classes whose name is in the module's memory, and whose key outlives the module. The
+//! program reads `/proc/lockdep` after rmmod, so that the debug kernel detects a freed name: on
+//! unload, the kernel drops only classes whose name is in the module itself.
 
 // case parameter: harmless
 // given: argument=named_by_a_parameter
@@ -11,11 +11,11 @@
 use super::*;
 use kernel::sync::LockClassKey;
 
-/// Uses a lock of a class with this name, whose key is never freed.
+/// Takes a lock of a class with this name and a leaked key.
 fn lock(name: &'static CStr) -> Result {
-    let key = made(LockClassKey::new_dynamic())?;
+    let key = boxed(LockClassKey::new_dynamic())?;
     let key: &'static Pin<KBox<LockClassKey>> = KBox::leak(KBox::new(key, GFP_KERNEL)?);
-    let mutex = made(Mutex::new(0u32, name, key.as_ref()))?;
+    let mutex = boxed(Mutex::new(0u32, name, key.as_ref()))?;
     *mutex.lock() += 1;
     Ok(())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parameters and counters by the macros, in strange places and by strange names.
+//! Parameters and counters declared by the macros, in strange places and with strange names.
 
 // case parameters: harmless
 // says: in a function: None
@@ -47,13 +47,13 @@ fn in_generic<T>() -> Option<&'static CStr> {
 kprobes::per_cpu_counts! { static ONE: 1; }
 kprobes::per_cpu_counts! { static NONE: 0; }
 kprobes::per_cpu_counts! {
-    /// As many as fit into what the kernel has left for modules.
+    /// As many counters as fit into the kernel's per-CPU memory for modules.
     static LARGE: 512;
 }
 kprobes::per_cpu_counts! { static HITS: 2 + 2 * ONE_MORE; }
 const ONE_MORE: usize = 1;
 
-/// The same static, whatever the type: that is how Rust has it.
+/// In Rust, all instances of a generic function share a static.
 #[expect(clippy::extra_unused_type_parameters, reason = "it is the attack")]
 fn generic<T>() -> u64 {
     kprobes::per_cpu_counts! { static ALL: 1; }
@@ -72,14 +72,14 @@ fn twice() -> (u64, u64) {
     }
 }
 
-/// Counts in three ways, and beside what there is.
-struct Ways {
+/// Counts in three ways, and out of bounds.
+struct Counters {
     allocated: PerCpuCounts<1024>,
     shared: Count,
 }
 
 #[vtable]
-impl kprobe::Handler for Ways {
+impl kprobe::Handler for Counters {
     fn pre(&self, _cx: &kprobe::Context<'_>) {
         for n in [3, 4, 5, usize::MAX, usize::MAX / 8, usize::MAX / 8 + 2] {
             HITS.inc(n);
@@ -91,7 +91,7 @@ impl kprobe::Handler for Ways {
     }
 
     fn unregistered(&self, _missed: u64) {
-        let beside: u64 = (0..4000)
+        let outside: u64 = (0..4000)
             .map(|n| if n == 1022 { 0 } else { self.allocated.get(n) })
             .sum();
         pr_info!(
@@ -99,7 +99,7 @@ impl kprobe::Handler for Ways {
             HITS.get(3),
             self.allocated.get(1022),
             self.shared.get(),
-            HITS.get(2) + HITS.get(4) + beside + self.allocated.get(usize::MAX),
+            HITS.get(2) + HITS.get(4) + outside + self.allocated.get(usize::MAX),
         );
     }
 }
@@ -128,7 +128,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         }
         b"on_all_cpus" => {
             let (allocated, shared) = (PerCpuCounts::new()?, Count::new());
-            return one(Kprobe::new(PLACE, Ways { allocated, shared }));
+            return one(Kprobe::new(PLACE, Counters { allocated, shared }));
         }
         _ => return Err(ENOTTY),
     }

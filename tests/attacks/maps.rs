@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps and what a module puts into them: keys that lie and fill the map, counts that wrap,
-//! closures that use the map, too large a map, one used or dropped where it should not be.
+//! Maps that are too large, full, or used and dropped in the wrong place; inconsistent keys; wraps.
 
 // case used_while_dropped: harmless
 // says: own_drop: CALLS and 1, then 2
@@ -30,7 +29,7 @@ use collect::{
 };
 use core::fmt;
 
-/// Adds to maps, and uses them while they are dropped.
+/// Calls the first function on the maps at each hit, and the second one when it is dropped.
 struct Uses<M: Held + 'static>(M, fn(&M), fn(&M));
 
 #[vtable]
@@ -50,7 +49,7 @@ fn uses<M: Held + 'static>(maps: M, hit: fn(&M), end: fn(&M)) -> Result<Kept> {
     one(Entry::new(PLACE, Uses(maps, hit, end)))
 }
 
-/// A key that has other words each time, and comes back as another.
+/// A key with different words at each call.
 #[derive(Clone, Copy)]
 struct Lies;
 
@@ -75,7 +74,7 @@ impl Show for Lies {
     }
 }
 
-/// A function that has a probe on it.
+/// A function with a probe.
 #[inline(never)]
 fn called() {
     core::hint::black_box(&mut [0; 3]);
@@ -146,11 +145,11 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"used_in_its_update" => {
             let map = Arc::new(Map::<u32, u32>::new(4)?, GFP_KERNEL)?;
             let same = map.clone();
-            let within = does("within", move || {
+            let within = calls("within", move || {
                 same.update(7, 1, |n| *n = 100);
                 same.take(7);
             });
-            let probe = made(Kprobe::new(
+            let probe = boxed(Kprobe::new(
                 Target::address(called as *const () as usize),
                 within,
             ))?;
@@ -162,7 +161,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 *n += 1;
             });
             pr_info!("in_update: {:?}, {} dropped\n", map.get(7), map.dropped());
-            just(probe)
+            keep_one(probe)
         }
         b"too_large" => {
             let most = 1 << 24;
@@ -180,9 +179,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             } else {
                 2
             };
-            let empties = Empties::new()?;
-            empties.fill((CountMap::<u8>::new(places)?, Map::<u8, u8>::new(places)?))?;
-            one(Entry::new(PLACE, empties))
+            let drops = Drops::new()?;
+            drops.fill((CountMap::<u8>::new(places)?, Map::<u8, u8>::new(places)?))?;
+            one(Entry::new(PLACE, drops))
         }
         _ => Err(ENOTTY),
     }

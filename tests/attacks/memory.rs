@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory of a program, read in handlers that run in kernel threads.
+//! User memory of a program, read by handlers that run in kernel threads.
 
 // case of_kernel_threads: harmless
 // says: [1-9]\d* reads by programs, 0 by kernel threads of others' memory
 
 use super::*;
 
-/// Where the program has a page that each thread of it can read.
+/// The address of a page that each thread of the program can read.
 const SECRET: usize = 0x1000_0000;
 
-/// Reads it whenever tasks are switched: `current` is the one that goes.
+/// Reads the page at each switch of tasks, when `current` is the previous task.
 #[derive(Default)]
 struct Reads {
     programs: Count,

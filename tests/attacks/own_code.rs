@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes on the library itself, on what registers and unregisters them, and on handlers.
+//! Probes on the library, on functions that register and unregister them, and on handlers.
 
 // case handlers: harmless
 // says: outer: CALLS hits, 0 missed
@@ -14,7 +14,7 @@
 
 use super::*;
 
-/// The library's own, as this module has them.
+/// The library's own functions in this module.
 const HELPERS: &str = "attacks:kprobes_add_registration,attacks:kprobes_enable,\
     attacks:kprobes_enable_all,attacks:kprobes_may_register,attacks:kprobes_hashed_flags,\
     attacks:kprobes_entry_watch";
@@ -23,18 +23,18 @@ const KERNEL: &str = "register_kprobe,enable_kprobe,disable_kprobe,unregister_kp
     tracepoint_probe_register";
 const PRINTING: &str = "vprintk_emit,console_unlock,vsnprintf,up,wake_up_klogd";
 
-/// A function that has a probe on it, whose hits are missed in a handler.
+/// A function with a probe, whose hits in a handler are missed.
 #[inline(never)]
 fn called() {
     core::hint::black_box(&mut 0);
 }
 
-/// Does nothing, after the instruction: so the kernel does not turn the probe into a jump. With
-/// one, the next module at this address could not have a probe there, see RELIABILITY.md.
-struct Behind;
+/// A post handler, so that the kernel does not optimize the probe: after an optimized probe, the
+/// next module at this address could not have a probe there, see RELIABILITY.md.
+struct PostOnly;
 
 #[vtable]
-impl kprobe::Handler for Behind {
+impl kprobe::Handler for PostOnly {
     fn post(&self, _cx: &kprobe::PostContext<'_>) {}
 }
 
@@ -56,13 +56,13 @@ impl kprobe::Handler for Prints {
 fn work() -> Result {
     let targets = [OTHER, OTHER];
     for _ in 0..3 {
-        let probe = made(Kprobe::new(OTHER, Nop))?;
+        let probe = boxed(Kprobe::new(OTHER, Nop))?;
         probe.disable()?;
         probe.enable()?;
-        let _set = made(KprobeSet::new(&targets, Nop))?;
-        let _ret = made(Kretprobe::new(OTHER, Nop))?;
-        let _trace = made(Tracepoint::new(SCHED_FORK, Nop))?;
-        let _watch = made(ModuleWatch::new(Nop))?;
+        let _set = boxed(KprobeSet::new(&targets, Nop))?;
+        let _ret = boxed(Kretprobe::new(OTHER, Nop))?;
+        let _trace = boxed(Tracepoint::new(SCHED_FORK, Nop))?;
+        let _watch = boxed(ModuleWatch::new(Nop))?;
     }
     Ok(())
 }
@@ -71,16 +71,16 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let mut kept = Kept::new();
     match case {
         b"handlers" => {
-            add(&mut kept, Kprobe::new(PLACE, does("outer", called)))?;
+            add(&mut kept, Kprobe::new(PLACE, calls("outer", called)))?;
             let inner = Target::address(called as *const () as usize);
             keep(&mut kept, counting(inner, "inner")?)?;
         }
         b"library_while_it_works" => {
             let names = split(HELPERS.as_bytes())?;
             let targets = targets(&names)?;
-            add(&mut kept, KprobeSet::new(&targets, Behind))?;
+            add(&mut kept, KprobeSet::new(&targets, PostOnly))?;
             for &target in &targets {
-                let _probe = made(Kprobe::new(target, Behind))?;
+                let _probe = boxed(Kprobe::new(target, PostOnly))?;
                 work()?;
             }
         }
@@ -88,7 +88,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             let mut both = 0;
             for name in split(KERNEL.as_bytes())? {
                 let target = Target::symbol(&name);
-                // Not everything is a function to ftrace, nor there with all locks' debugging.
+                // ftrace does not know all of these, and with lock debugging some do not exist.
                 if try_add(&mut kept, Kprobe::new(target, Nop))? {
                     both += u32::from(try_add(&mut kept, Kretprobe::new(target, Nop))?);
                     work()?;
@@ -105,7 +105,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             }
             keep(&mut kept, counting(PLACE, "outer")?)?;
         }
-        // The module's exit, and what the kernel does then.
+        // The module's exit, and what the kernel calls after it.
         b"exit" => {
             for target in [c"attacks:cleanup_module", c"kfree"].map(Target::symbol) {
                 try_add(&mut kept, Kprobe::new(target, Nop))?;

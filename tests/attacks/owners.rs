@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A file whose owner is the type by which this module names itself to the library: while
-//! the file is open, the module must stay loaded. The owner is a type from Linux 7.3 on.
+//! A file whose owner is the type that names this module to the library: while the file is open,
+//! the module must stay loaded. The owner is a type from Linux 7.3 on.
 
 // case file_is_open: harmless
 // since: 7.3

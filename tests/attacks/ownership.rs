@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes that own probes, and each other.
+//! Probes that own other probes or themselves.
 
 // case nested: harmless
 // says: level 4: CALLS hits, 0 missed
@@ -22,16 +22,16 @@
 
 use super::*;
 
-/// May have a reference to a probe, itself perhaps.
-struct Knows(SetOnce<Arc<Kprobe<Knows>>>);
+/// May own a reference to a probe, even to its own.
+struct Refers(SetOnce<Arc<Kprobe<Refers>>>);
 
 #[vtable]
-impl kprobe::Handler for Knows {
+impl kprobe::Handler for Refers {
     fn pre(&self, _cx: &kprobe::Context<'_>) {}
 }
 
-fn knows(target: Target<'_>) -> Result<Arc<Kprobe<Knows>>> {
-    shared(Kprobe::new(target, Knows(SetOnce::new())))
+fn refers(target: Target<'_>) -> Result<Arc<Kprobe<Refers>>> {
+    shared(Kprobe::new(target, Refers(SetOnce::new())))
 }
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
@@ -39,36 +39,35 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"nested" => {
             let mut next: Option<KBox<dyn Held>> = None;
             for name in ["level 0", "level 1", "level 2", "level 3", "level 4"] {
-                // Each owns the one of the last level.
                 let owns = move || {
                     let _ = &next;
                 };
-                let probe = made(Kprobe::new(PLACE, finally(name, owns)))?;
+                let probe = boxed(Kprobe::new(PLACE, at_end(name, owns)))?;
                 next = Some(KBox::new(probe, GFP_KERNEL)?);
             }
-            just(next)
+            keep_one(next)
         }
         b"cycle" => {
-            let probe = knows(PLACE)?;
+            let probe = refers(PLACE)?;
             probe.handler().0.populate(probe.clone());
-            just(probe)
+            keep_one(probe)
         }
         b"references_forgotten" => {
-            // A reference more with each hit, which nobody gives back.
+            // Each hit leaks a reference.
             let shared = shared(Kprobe::new(OTHER, Nop))?;
             let known = shared.clone();
-            let mut kept = just(shared)?;
+            let mut kept = keep_one(shared)?;
             let forgets = move || mem::forget(known.clone());
-            add(&mut kept, Kretprobe::new(PLACE, does("", forgets)))?;
+            add(&mut kept, Kretprobe::new(PLACE, calls("", forgets)))?;
             Ok(kept)
         }
         b"last_at_return" => {
-            let last = Empties::new()?;
+            let last = Drops::new()?;
             last.fill(shared(Kprobe::new(OTHER, Nop))?)?;
             one(Kretprobe::new(PLACE, last))
         }
         b"own_last_reference" => {
-            let itself = Empties::new()?;
+            let itself = Drops::new()?;
             itself.fill(shared(Kprobe::new(PLACE, itself.clone()))?)?;
             Ok(Kept::new())
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes that wait for `stress_victim`, which is loaded and unloaded meanwhile. Its function is
-//! called 10 times in each init, and 5 times later.
+//! Pending probes in `stress_victim`, which is loaded and unloaded meanwhile. Each init calls the
+//! probed function 10 times, and the test calls it 5 times later.
 
 // case kinds: harmless
 // victim: 3 at_init=10
@@ -47,7 +47,7 @@ use kprobes::pending::State;
 const VICTIM: Target<'static> = Target::symbol(c"stress_victim:stress_victim");
 const PASSED: &CStr = c"stress_passed";
 
-/// Adds probes that count, with these options.
+/// Adds counting probes with these options.
 macro_rules! counts {
     ($to:ident, $kind:ident, $targets:expr, $name:literal $(, $option:ident($($arg:expr)?))?) => {{
         let options = $kind::Options::default()$(.$option($($arg)?))?;
@@ -57,7 +57,7 @@ macro_rules! counts {
     }};
 }
 
-/// Enables them after the first unload, disables them after the second.
+/// Enables the probes at the first unload, disables them at the second.
 fn toggles<'a, K: Safe>(kept: &mut Kept, at: &'a [K::Target<'a>], handler: Counts) -> Result
 where
     Counts: Handles<K>,
@@ -72,7 +72,7 @@ where
             assert!(known.turn(unloads.get() == 1).is_ok());
         }
     };
-    add(kept, ModuleWatch::new(does("", toggle)))?;
+    add(kept, ModuleWatch::new(calls("", toggle)))?;
     keep(kept, probe)
 }
 
@@ -97,7 +97,6 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"init_fails" => {
             counts!(to, kprobe, [VICTIM], "kprobe");
             counts!(to, tracepoint, [PASSED], "tracepoint");
-            // It calls itself.
             let often = Target::symbol(c"stress_victim:call_often");
             counts!(to, kretprobe, [often], "follows one", max_active(1));
         }
@@ -114,14 +113,14 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             counts!(to, tracepoint, [c"sched:stress_passed"], "");
             let known = set.clone();
             let asked = move || match known.state(1) {
-                Some(State::Refused(error)) => tell(Err(error)),
-                _ => tell(Ok(())),
+                Some(State::Refused(error)) => log_result(Err(error)),
+                _ => log_result(Ok(())),
             };
-            add(to, ModuleWatch::new(does("", asked)))?;
+            add(to, ModuleWatch::new(calls("", asked)))?;
             keep(to, set)?;
         }
         b"not_loaded" => {
-            assert!(made(Entry::new(VICTIM, Nop)).is_err());
+            assert!(boxed(Entry::new(VICTIM, Nop)).is_err());
             add(to, KretprobeSet::new(&[PLACE, VICTIM], Nop))?;
         }
         b"names" => {
@@ -131,7 +130,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 c"syscalls:sys_exit_read",
                 c"irq:sched_switch",
             ] {
-                assert!(made(Tracepoint::new(name, Nop)).err() == Some(ENOENT));
+                assert!(boxed(Tracepoint::new(name, Nop)).err() == Some(ENOENT));
             }
             counts!(to, tracepoint, [c"irq:sched_switch"], "");
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A handler that sleeps. That cannot be prevented; the debug kernel tells of it.
+//! A handler that sleeps. The library cannot prevent this; the debug kernel reports it.
 
 // case in_kprobe: complains BUG: scheduling while atomic
 // case in_entry: complains BUG: scheduling while atomic
@@ -12,9 +12,9 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let sleeps = || fsleep(Delta::from_millis(1));
     let allocates = || drop(KBox::new([0u64; 8], GFP_KERNEL));
     match case {
-        b"in_kprobe" => one(Kprobe::new(PLACE, does("sleeps", sleeps))),
-        b"in_entry" => one(Entry::new(PLACE, does("sleeps", sleeps))),
-        b"allocates" => one(Kprobe::new(PLACE, does("allocates", allocates))),
+        b"in_kprobe" => one(Kprobe::new(PLACE, calls("sleeps", sleeps))),
+        b"in_entry" => one(Entry::new(PLACE, calls("sleeps", sleeps))),
+        b"allocates" => one(Kprobe::new(PLACE, calls("allocates", allocates))),
         _ => Err(ENOTTY),
     }
 }

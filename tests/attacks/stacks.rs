@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stacks of the largest size, in handlers at what the kernel itself unwinds with, and everywhere
-//! else that code is interrupted, locked or scheduled.
+//! The largest stacks, in handlers at the unwinder, and at tracepoints of interrupts and locks.
 
 // case unwinder: harmless
 // says: place: CALLS hits, 0 missed
@@ -14,17 +13,17 @@
 
 use super::*;
 
-struct Takes(Counts);
+struct Unwinds(Counts);
 
-impl Takes {
+impl Unwinds {
     fn new(name: &'static str) -> Self {
         Self(Counts::new(name))
     }
 }
 
-handlers!(Takes);
+handlers!(Unwinds);
 
-impl Hits for Takes {
+impl Hits for Unwinds {
     fn hit<At: Place>(&self, cx: &Context<'_, At>, _address: Option<Address>) {
         self.0.hit();
         if cx.stack::<127>().frames().is_empty() {
@@ -41,14 +40,17 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let mut kept = Kept::new();
     match case {
         b"unwinder" => {
-            add(&mut kept, Kprobe::new(PLACE, Takes::new("place")))?;
+            add(&mut kept, Kprobe::new(PLACE, Unwinds::new("place")))?;
             let names = c"unwind_*,__unwind_start,*text_address,*_stack";
-            add(&mut kept, EntrySet::matching(names, Takes::new("unwinder")))?;
+            add(
+                &mut kept,
+                EntrySet::matching(names, Unwinds::new("unwinder")),
+            )?;
             let within = b"unwind_next_frame,__unwind_start,unwind_get_return_address,\
                 __kernel_text_address,get_stack_info";
             let (names, options) = (split(within)?, kprobe::Options::default().partial());
             let targets = targets(&names)?;
-            let set = KprobeSet::with_options(&targets, options, Takes::new("within"));
+            let set = KprobeSet::with_options(&targets, options, Unwinds::new("within"));
             add(&mut kept, set)?;
         }
         b"tracepoints" => {
@@ -62,7 +64,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
                 list.push(&**name, GFP_KERNEL)?;
             }
             let options = tracepoint::Options::default().partial();
-            let set = TracepointSet::with_options(&list, options, Takes::new("tracepoints"));
+            let set = TracepointSet::with_options(&list, options, Unwinds::new("tracepoints"));
             add(&mut kept, set)?;
         }
         _ => return Err(ENOTTY),

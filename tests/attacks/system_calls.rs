@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Arguments of system calls of 64 and of 32 bits, read in the same way at all entry points.
+//! Arguments of 64-bit and 32-bit system calls, read in the same way at all entry points.
 
 // case of_64_bits: harmless
 // says: CALLS of 64 bits, 0 of 32 bits, 0 others
@@ -9,10 +9,10 @@
 
 use super::*;
 
-/// What came of reading the arguments of getpriority(0, 0).
+/// Results of reading the arguments of getpriority(0, 0).
 #[derive(Default)]
 struct Reads {
-    /// Of 64 and of 32 bits.
+    /// By 64-bit and by 32-bit programs.
     right: [Count; 2],
     others: Count,
 }

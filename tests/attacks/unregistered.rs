@@ -20,7 +20,7 @@
 
 use super::*;
 
-/// Has what is dropped by another's `unregistered()`.
+/// Makes probes, for another probe's `unregistered()` to drop.
 fn others() -> Result<Kept> {
     let targets = [OTHER, NOWHERE, NOWHERE];
     let options = kprobe::Options::default().partial();
@@ -34,7 +34,7 @@ fn others() -> Result<Kept> {
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     fn with(what: impl Fn() + Send + Sync + 'static) -> Result<Kept> {
-        one(Kprobe::new(PLACE, finally("outer", what)))
+        one(Kprobe::new(PLACE, at_end("outer", what)))
     }
     match case {
         b"registers" => with(|| drop(counting(OTHER, "inner"))),
@@ -50,7 +50,7 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             Ok(kept)
         }
         b"drops" => {
-            let drops = Empties::new()?;
+            let drops = Drops::new()?;
             drops.fill(others()?)?;
             with(move || drops.hit())
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The handler of a watch makes and drops things, when this module's own init is done.
+//! The handler of a watch makes and drops probes and watches, after this module's init.
 
 // case creates_a_watch: harmless
 // says: EDEADLK
@@ -15,18 +15,18 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     match case {
         b"creates_a_watch" => {
             let make = || {
-                tell(made(Pending::<kprobe::Kind, _>::new(&[OTHER], Nop)).map(drop));
-                made(ModuleWatch::new(Nop)).map(drop)
+                log_result(boxed(Pending::<kprobe::Kind, _>::new(&[OTHER], Nop)).map(drop));
+                boxed(ModuleWatch::new(Nop)).map(drop)
             };
-            one(ModuleWatch::new(does("", once(make))))
+            one(ModuleWatch::new(calls("", once(make))))
         }
         b"drops_a_probe" => {
-            let drops = Empties::of(Kprobe::new(OTHER, Counts::new("dropped")))?;
+            let drops = Drops::of(Kprobe::new(OTHER, Counts::new("dropped")))?;
             one(ModuleWatch::new(drops))
         }
         b"drops_itself" => {
-            let drops = Empties::new()?;
-            drops.fill(made(ModuleWatch::new(drops.clone()))?)?;
+            let drops = Drops::new()?;
+            drops.fill(boxed(ModuleWatch::new(drops.clone()))?)?;
             Ok(Kept::new())
         }
         _ => Err(ENOTTY),

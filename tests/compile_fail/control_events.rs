@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// This one compiles: the attributes that an event's struct and fields can have, and as many fields
-// as a line prints, or more, of which it prints one. The owner of a file is the module itself. The
-// mistakes of the other programs differ from it in one word.
+// This program compiles: all attributes that an event's struct and fields can have, and as many
+// fields as a line prints, or more, of which it prints one. The owner of a file is the module
+// itself. The programs that must not compile differ from it in one word.
 
 pub use crate::LocalModule as Owner;
 
 kprobes::trace_event! {
-    /// With all attributes that there are.
+    /// With all attributes that are allowed.
     #[allow(dead_code)]
     #[expect(non_camel_case_types, reason = "it is C's name")]
     struct with_attributes = "test:with_attributes" {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-// This one compiles: a user may define items with the names that the macros use,
-// and with those of the prelude and of the crates. (Except `Ok` and `Err`, which
-// pin_init's own macro uses.)
+// This program compiles: users may define items with the names that the macros use, and with those
+// of the prelude and of the crates. (Except `Ok` and `Err`, which pin_init's macro uses.)
 
 #![allow(dead_code, non_camel_case_types, non_snake_case, unused_macros)]
 
-// What `module!` declares.
+// `module!` declares this.
 const __LOG_PREFIX: &[u8] = b"names\0";
 
 // The macros must not use these.
@@ -25,7 +24,7 @@ macro_rules! cfg {
     };
 }
 
-/// Parameters with these names; each would be in a module of its own.
+/// Parameters with these names. Each would be in a module of its own.
 mod parameters {
     macro_rules! parameter {
         ($($module:ident: $name:ident),* $(,)?) => {$(

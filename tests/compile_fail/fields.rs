@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Fields that a struct does not have, and what they are not.
+// Missing fields, and fields of another type.
 
 use kernel::prelude::*;
 use kprobes::field;
@@ -28,7 +28,7 @@ pub fn names(sk: KernelPtr<c::sock>, file: KernelPtr<c::file>, other: KernelPtr,
     let _: KernelPtr<c::sokk>; //~ cannot find type `sokk` in module `c`
 }
 
-// The type is that of C, and a pointer has the type of its struct.
+// A field has its type in C; a pointer points to its C struct.
 pub fn types(sk: KernelPtr<c::sock>) -> Result {
     let _: u32 = field!(sk, __sk_common.skc_dport)?; //~ `?` operator has incompatible types
     let _: i32 = field!(sk, sk_kern_sock)?; //~ `?` operator has incompatible types
@@ -37,7 +37,7 @@ pub fn types(sk: KernelPtr<c::sock>) -> Result {
     Ok(())
 }
 
-// They are known for pointers only.
+// Structs can be used only behind pointers.
 pub fn values(sk: KernelPtr<c::sock>) -> Result<c::sock> {
     let _ = c::sock; //~ tuple struct constructor `sock` is private
     sk.read() //~ the trait bound `c::sock: FromBytes` is not satisfied

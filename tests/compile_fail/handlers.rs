@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What a handler is, and what a return probe keeps from the entry to the return.
+// Requirements on handlers, and on the data of a return probe.
 
 use core::cell::Cell;
 use kernel::prelude::*;
@@ -23,10 +23,10 @@ impl entry::Handler for NotSync {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }
 
-// A probe may be dropped by another task than the one that created it.
+// Another task may drop the probe.
 struct NotSend(*mut u32);
 
-// SAFETY: None.
+// SAFETY: None. The program must not compile.
 unsafe impl Sync for NotSend {}
 
 #[vtable]
@@ -35,7 +35,7 @@ impl kprobe::Handler for NotSend {
     fn pre(&self, _cx: &kprobe::Context<'_>) {}
 }
 
-// Its kind of probe needs another handler.
+// A handler of another kind.
 pub struct Good;
 
 #[vtable]
@@ -48,7 +48,7 @@ pub fn handler_of_another_kind() -> impl PinInit<Kprobe<Good>, Error> {
     Kprobe::new(F, Good) //~ `Good: kprobe::Handler` is not
 }
 
-// All kinds have it.
+// All handlers need `#[vtable]`.
 struct WithoutVtable;
 
 impl tracepoint::Handler for WithoutVtable {
@@ -58,7 +58,7 @@ impl tracepoint::Handler for WithoutVtable {
     fn hit(&self, _cx: &tracepoint::Context<'_>, (): ()) {}
 }
 
-// The kernel calls the handler until the probe is dropped, which may be anywhere.
+// The kernel calls the handler until the probe is dropped, which may be never.
 struct Borrows<'a>(&'a Atomic<u64>);
 
 #[vtable]
@@ -71,7 +71,7 @@ pub fn handler_borrows_the_stack() {
     let _ = Entry::new(F, Borrows(&count)); //~ `count` does not live long enough
 }
 
-// Nobody has the handler for himself while the probe is registered.
+// While a probe is registered, its handler is shared.
 impl Good {
     fn reset(&mut self) {}
 }
@@ -80,7 +80,7 @@ pub fn handler_is_changed(probe: &Entry<Good>) {
     probe.handler().reset(); //~ cannot borrow data in a `&` reference as mutable
 }
 
-// A call may return on another CPU than the one on which it was entered.
+// A call may return on another CPU.
 struct KeepsCell;
 
 #[vtable]
@@ -100,7 +100,7 @@ impl kretprobe::Handler for Leaks {
     fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Self::Data) {}
 }
 
-// Calls may be in flight when the probe and its handler go.
+// Calls may be in flight when the probe and its handler are dropped.
 pub struct Keeps(Count);
 
 #[vtable]
@@ -114,7 +114,7 @@ impl kretprobe::Handler for Keeps {
     fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Self::Data) {}
 }
 
-// What the entry hands to the return is not the context of the entry.
+// The context of the entry is invalid at the return.
 struct KeepsContext;
 
 #[vtable]
@@ -124,7 +124,7 @@ impl kretprobe::Handler for KeepsContext {
     fn ret(&self, _cx: &kretprobe::ReturnContext<'_>, _data: Self::Data) {}
 }
 
-// What the handler returns, and where the return address is, only the caller knows.
+// Overrides and redirects are unsafe: only the user knows which results and addresses are valid.
 #[vtable]
 impl overrides::Handler for Good {
     fn entry(&self, _cx: &overrides::Context<'_>) -> Option<usize> {
@@ -147,7 +147,7 @@ pub fn without_unsafe() {
     let _ = kretprobe::Options::default().any_function(); //~ is unsafe and requires unsafe
 }
 
-// Only `trace_event!` makes records.
+// Only `trace_event!` defines records.
 struct Mine;
 
 impl event::Record for Mine {

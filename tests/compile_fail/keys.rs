@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // note: `kprobes::key!` declares a struct as a key
-// What cannot be a key of a map, nor a value in one.
+// Types that cannot be a key or a value of a map.
 
 use kernel::prelude::*;
 use kprobes::collect::*;
@@ -15,7 +15,7 @@ pub fn a_reference(_: Map<&'static u64, u64>) {} //~ `&'static u64` cannot be //
 pub fn an_array_of_none(_: CountMap<[char; 2]>) {} //~ `char` cannot be the key of a map
 pub fn a_tuple_of_one_none(_: CountMap<(u8, f32)>) {} //~ `f32` cannot be the key of a map
 
-// The macro asks each field for its words and how it is shown.
+// `key!` requires that each field is a key, and can be shown.
 kprobes::key! { //~ `Plain` cannot be the key of a map //~ the trait bound `Plain: collect::Show`
     pub struct Field {
         pub good: u64,
@@ -27,7 +27,7 @@ kprobes::key! { //~ `Plain` cannot be the key of a map //~ the trait bound `Plai
 pub fn a_value_with_a_destructor(_: Map<u8, KBox<u8>>) {} //~ the trait bound `Box<u8, Kmalloc>:
 pub fn a_value_of_one_thread(_: Map<u8, *const u8>) {} //~ `*const u8` cannot be sent between
 
-// A key may outlive all else.
+// A key may outlive any borrow.
 #[derive(Clone, Copy)]
 pub struct Borrowed<'a>(&'a u64);
 
@@ -38,5 +38,5 @@ impl<'a> Key for Borrowed<'a> {
 
 impl Show for Borrowed<'_> {} //~ not all trait items
 
-// Words are compared without code of the module's: it cannot name the type of a hash.
+// Comparing words must not call the module's code, so users cannot implement `Words`.
 impl Words for Plain {} //~ not all trait items

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What outlives what.
+// References that would outlive their referents.
 
 use core::mem;
 use kernel::prelude::*;
@@ -18,7 +18,7 @@ impl entry::Handler for Good {
     fn entry(&self, _cx: &entry::Context<'_>) {}
 }
 
-// What a context points at is valid only until the handler returns.
+// Pointers in a context are valid only until the handler returns.
 #[pin_data]
 pub struct Keeps<'a> {
     #[pin]
@@ -40,7 +40,7 @@ impl kprobe::Handler for IntoStatic {
     }
 }
 
-// The arguments are read during the hit, also by a type of the user's.
+// Arguments can be read only during the hit, also by a user's type.
 pub struct Later(pub KBox<dyn Fn(usize) -> usize>);
 
 impl FromWords for Later {
@@ -54,7 +54,7 @@ impl FromWords for Later {
     }
 }
 
-// A string that was read lies in the buffer, and nowhere else.
+// A string is in the buffer that it was read into.
 pub fn string_outlives_its_buffer(string: nofault::KernelStr) -> Result<usize> {
     let text: nofault::Text<'_>;
     {
@@ -64,7 +64,7 @@ pub fn string_outlives_its_buffer(string: nofault::KernelStr) -> Result<usize> {
     Ok(text.as_bytes().len())
 }
 
-// A reference to a registered probe does not outlive it, nor the set that it is of.
+// A reference to a probe cannot outlive the probe, nor the set of the probe.
 pub fn reference_outlives_its_probe(probe: Pin<KBox<Kprobe<Good>>>) -> u64 {
     let reference: &Registered<kprobe::Kind> = &probe;
     drop(probe); //~ cannot move out of `probe` because it is borrowed
@@ -77,7 +77,7 @@ pub fn member_outlives_its_set(set: Pin<KBox<KprobeSet<Good>>>) -> Result {
     member.enable()
 }
 
-// A probe is registered once, by the library, and stays where it is: the kernel has its address.
+// Only the library creates a probe, whose address must not change afterwards.
 pub fn probe_is_copied(probe: Pin<KBox<Kprobe<Good>>>) -> Pin<KBox<Kprobe<Good>>> {
     probe.clone() //~ the method `clone` exists for struct
 }

@@ -45,7 +45,7 @@ pub fn data_overaligned() -> Result<Pin<KBox<Kretprobe<Keeps<Line>>>>> {
     KBox::pin_init(Kretprobe::new(F, Keeps(PhantomData)), GFP_KERNEL)
 }
 
-// A probe without a callback is a mistake.
+// A probe without callbacks is a mistake.
 pub struct Nothing;
 
 #[vtable]
@@ -55,7 +55,7 @@ pub fn handler_of_nothing() -> Result<Pin<KBox<Kprobe<Nothing>>>> {
     KBox::pin_init(Kprobe::new(F, Nothing), GFP_KERNEL)
 }
 
-// The sixth is on the stack.
+// The sixth argument is on the stack.
 pub struct Six;
 
 #[vtable]
@@ -69,7 +69,7 @@ pub fn six_arguments_of_a_tracepoint() -> Result<Pin<KBox<Tracepoint<Six>>>> {
     KBox::pin_init(Tracepoint::new(c"x", Six), GFP_KERNEL)
 }
 
-// A handler runs on the stack of the probed code, of which little may be left.
+// A handler runs on the stack of the probed code, which may be almost full.
 pub struct Reads;
 
 #[vtable]
@@ -86,12 +86,12 @@ pub fn read_too_large_and_stacks_of_none() -> Result<Pin<KBox<Entry<Reads>>>> {
     KBox::pin_init(Entry::new(F, Reads), GFP_KERNEL)
 }
 
-// As many counters as the kernel has no per-CPU memory for.
+// More counters than the kernel has per-CPU memory for.
 pub fn counts_out_of_bounds() -> Result<PerCpuCounts<{ usize::MAX / 8 + 1 }>> {
     PerCpuCounts::new()
 }
 
-// What is copied on the stack of the probed code.
+// The value is copied on the stack of the probed code.
 pub fn value_too_large() -> Result<Map<u32, [u64; 255]>> {
     Map::new(1)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What the compiler evaluates: each error is at the event, but for the last one.
+// The compiler evaluates these checks. Each error but the last is at the event.
 // error: trace_event!: a record must not exceed 2048 bytes
 
 kprobes::trace_event! { //~ the name must be "SYSTEM:EVENT"
@@ -30,7 +30,7 @@ kprobes::trace_event! { //~ a letter or digit cannot follow a pointer
     struct Dereferences = "test:dereferences" as "{a}is" { a: kprobes::nofault::KernelPtr }
 }
 
-// The name of a system call that has a NUL in it is found when it is compiled, not by a panic.
+// A NUL in the name of a system call is an error of the compiler, not a panic.
 pub fn syscall_with_nul() -> kprobes::Target<'static> {
     kprobes::syscall!("execve\0at") //~ a name must not contain a NUL byte
 }

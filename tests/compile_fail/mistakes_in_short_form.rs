@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Each error is where the mistake is.
+// Each error is at the mistake.
 
 use kernel::prelude::*;
 
@@ -79,7 +79,7 @@ kprobes::probes! {
 }
 
 mod tracepoints {
-    // The tuple of all arguments is told as well.
+    // The compiler also reports the tuple of all arguments.
     kprobes::probes! { //~ `&'static str` cannot be the type of an argument or result
         struct Tracepoints;
 
@@ -134,7 +134,7 @@ mod system_call {
         struct Module;
 
         fn kill at c"__x64_sys_kill" (_cx, _pid: i32, _sig: i32) {}
-        // Without typed arguments, it is right; and this is another function.
+        // No error without typed arguments, nor for this other function.
         fn right at c"__x64_sys_kill" (cx) {
             let _ = cx.syscall_args::<(i32, i32)>();
         }

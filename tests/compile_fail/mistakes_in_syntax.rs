@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Each error is where the mistake is.
+// Each error is at the mistake.
 
 kprobes::probes! {
     fn no_struct at c"f" (_cx) {} //~ no rules expected keyword `fn`
@@ -17,7 +17,7 @@ kprobes::trace_event! {
     struct NoFields = "test:no_fields" {} //~ no rules expected `}`
 }
 
-// The record's struct would not be there, and this one would take its place.
+// The attribute would remove the record's struct, and the other struct would take its place.
 kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect` are supported
     #[cfg(any())]
     struct Replaced<'a> = "test:replaced" {
@@ -27,7 +27,7 @@ kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect` are 
 
 struct Replaced;
 
-// The struct would have another field than the record, and this one's by way of `Deref`.
+// The attribute would remove a field of the struct but not of the record; `Deref` would hide that.
 kprobes::trace_event! { //~ only the attributes `doc`, `allow` and `expect` are supported
     struct Hidden = "test:hidden" {
         #[cfg(any())]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-// Two parameters of one name, in one place.
+// Two parameters with one name, in the same module.
 
 kprobes::string_param!(twice, "one");
 kprobes::string_param!(twice, "other"); //~ the name `twice` is defined multiple times
 
-// The library has no module of its own, so it has no owner for a file.
+// The library is not a module, so a file cannot use it as its owner.
 pub use kprobes::LocalModule as Owner; //~ unresolved import

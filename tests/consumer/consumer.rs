@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module outside of the project, with what the short form of the samples does not have.
+//! A module outside of the project, with features of the short form that no sample uses.
 
 use core::ffi::CStr;
 use kernel::prelude::*;
@@ -26,7 +26,6 @@ const ENTRY: u32 = if cfg!(not(CONFIG_X86_64)) {
     5
 };
 
-/// The entry point of the system call.
 const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
     c"__arm64_sys_execve"
 } else if cfg!(CONFIG_RISCV) {
@@ -38,19 +37,17 @@ const EXECVE: &CStr = if cfg!(CONFIG_ARM64) {
 kprobes::probes! {
     struct Probes;
 
-    /// Each program, at a place that is an expression.
     fn program at EXECVE (cx) {
         if let Ok((path,)) = cx.syscall_args::<(UserStr,)>() {
             pr_info!("{} becomes {}\n", cx.comm(), path.show::<32>());
         }
     }
 
-    /// At an offset.
+    /// With an offset.
     fn inside at c"filename_mkdirat" + ENTRY (cx) {
         pr_info!("{} is inside\n", cx.comm());
     }
 
-    /// Each signal that a program sends to another.
     fn signal on c"signal_generate" (
         cx, sig: i32, _info: KernelPtr, task: KernelPtr<c::task_struct>,
     ) {

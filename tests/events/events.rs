@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events for `tests/inside/events_*.py`, of every kind of field, and probes of
-//! every kind that they arm.
+//! All kinds of fields, and of probes that events arm, for `tests/inside/events_*.py`.
 
 #![forbid(unsafe_code)]
 
@@ -49,14 +48,13 @@ module! {
 }
 
 kprobes::trace_event! {
-    /// 8 bytes.
     struct Number = "events_test:number" {
         value: u64,
     }
 }
 
 kprobes::trace_event! {
-    /// Fields of every kind, with padding between them.
+    /// All kinds of fields, with padding between them.
     struct Everything<'a> = "events_test:everything" {
         small: u8,
         negative: i64,
@@ -77,7 +75,7 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// A line of its own, with characters that a tool would take for its own.
+    /// With special characters in the print format.
     struct Line = "events_test:line" as "100% \"{n}\" is {{{result}}}" {
         result: Errno,
         n: i32,
@@ -85,49 +83,47 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// From the same probe as `Line`.
+    /// Of the same probe as `Line`.
     struct Other = "events_test:other" {
         n: i32,
     }
 }
 
 kprobes::trace_event! {
-    /// At a tracepoint of the kernel's.
+    /// Of a tracepoint.
     struct Signal = "events_test:signal" {
         signal: i32,
     }
 }
 
 kprobes::trace_event! {
-    /// From a set, one of whose members cannot be armed while somebody else changes it.
+    /// Of a set with a member that cannot be armed while another program changes it.
     struct Set = "events_test:set" {
         index: u32,
     }
 }
 
 kprobes::trace_event! {
-    /// Leaves no zeroes in a buffer. It arms nothing.
+    /// Leaves no zeroes in a buffer. Arms no probe.
     struct Filler = "events_test:filler" {
         all: [u64; 16],
     }
 }
 
 kprobes::trace_event! {
-    /// Of no probe.
     struct Quiet = "events_test:quiet" {
         nothing: u8,
     }
 }
 
 kprobes::trace_event! {
-    /// At the entry of a function.
     struct Entered = "events_test:entered" {
         value: u64,
     }
 }
 
 kprobes::trace_event! {
-    /// At the entries of two functions, one of which is that of `Entered`.
+    /// Of entry probes at two functions, one of them that of `Entered`.
     struct Both = "events_test:both" {
         value: u64,
         index: u32,
@@ -135,7 +131,6 @@ kprobes::trace_event! {
 }
 
 kprobes::trace_event! {
-    /// Of many fields.
     struct Many = "events_test:many" {
         a_long_name_no00: u8, a_long_name_no01: u8, a_long_name_no02: u8, a_long_name_no03: u8,
         a_long_name_no04: u8, a_long_name_no05: u8, a_long_name_no06: u8, a_long_name_no07: u8,
@@ -155,16 +150,15 @@ kprobes::trace_event! {
     }
 }
 
-/// How many handlers have run, and how many events were emitted while nobody listened.
+/// How many handlers have run, and how many of them while their event was disabled.
 static HITS: Atomic<u64> = Atomic::new(0);
-static UNHEARD: Atomic<u64> = Atomic::new(0);
+static WHILE_DISABLED: Atomic<u64> = Atomic::new(0);
 
-fn count(is_heard: bool) {
+fn count(is_enabled: bool) {
     HITS.fetch_add(1, Relaxed);
-    UNHEARD.fetch_add(u64::from(!is_heard), Relaxed);
+    WHILE_DISABLED.fetch_add(u64::from(!is_enabled), Relaxed);
 }
 
-/// Calls a function.
 struct On<F>(F);
 
 #[vtable]
@@ -237,7 +231,6 @@ impl tracepoint::Handler for Signals {
     }
 }
 
-/// The probes.
 trait Held: Send + Sync {}
 impl<T: Send + Sync> Held for T {}
 
@@ -303,7 +296,7 @@ impl kernel::Module for Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        let (hits, unheard) = (HITS.load(Relaxed), UNHEARD.load(Relaxed));
+        let (hits, unheard) = (HITS.load(Relaxed), WHILE_DISABLED.load(Relaxed));
         let quiet = Quiet::is_enabled() || Many::is_enabled();
         pr_info!("{hits} hits, {unheard} unheard, quiet: {quiet}\n");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Events whose probes are in another module, and so can be gone.
+//! Events whose probes are in another module, and can be gone.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Events of a module that redefines all that `trace_event!` could name: the crate `core`, macros
-//! and primitive types, constants, methods. `tests/inside/events_records.py` compares the records
-//! with those of an honest module.
+//! Events of a module that redefines all names that `trace_event!` could use: the crate `core`,
+//! macros and primitive types, constants, methods. `tests/inside/events_records.py` compares the
+//! records with those of a normal module.
 
 #![forbid(unsafe_code)]
 #![allow(non_camel_case_types)]
@@ -13,11 +13,11 @@ extern crate self as core;
 
 pub use honest::*;
 
-/// As `core::mem`, with sizes that are wrong.
+/// `core::mem`, with a wrong size.
 pub mod mem {
     pub use crate::honest::mem::*;
 
-    /// A size of nothing.
+    /// A wrong size.
     pub const fn size_of<T>() -> usize {
         1
     }
@@ -38,7 +38,7 @@ module! {
     license: "GPL",
 }
 
-/// A trait with methods for each type, of the names that the library's traits have. None is called.
+/// Methods for all types, with the names of the library's methods. None of them may be called.
 #[allow(dead_code)]
 trait Named {
     fn tail(&self) -> usize {
@@ -68,7 +68,7 @@ mod records {
     pub(crate) type Word = u16;
     pub(crate) type Byte = crate::honest::primitive::u8;
 
-    // The lengths of two arrays, by names that the macro could use inside.
+    // The lengths of two arrays, with names that the macro could use.
     pub(crate) const NAMES: crate::honest::primitive::usize = 3;
     pub(crate) const FIELDS: crate::honest::primitive::usize = 2;
     pub(crate) const TABLES: crate::honest::primitive::usize = 99;
@@ -91,7 +91,7 @@ mod records {
     }
 
     kprobes::trace_event! {
-        /// Fields that have the names of what was a record's first and last part.
+        /// Fields with names that a record's other parts could have.
         pub(crate) struct Strange<'a> = "events_test:strange" {
             entry: u32,
             life: [Word; NAMES],
@@ -103,7 +103,7 @@ mod records {
     }
 
     impl Own {
-        /// What `Self` means in the fields of the record.
+        /// `Self` in the fields of the record.
         const LENGTH: crate::honest::primitive::usize = 5;
     }
 
@@ -115,7 +115,7 @@ mod records {
     }
 
     kprobes::trace_event! {
-        /// More than a line takes.
+        /// Too long for a line of output.
         pub(crate) struct Wide = "events_test:wide" {
             all: [Byte; 1800],
             last: u32,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Functions to probe, which are called as one writes to the module's parameter "call":
- * "number FIRST COUNT", "text TEXT", "bound N" or "entered FIRST COUNT".
+ * Functions to probe. Writing to the module's parameter "call" calls them: "number FIRST COUNT",
+ * "text TEXT", "bound N" or "entered FIRST COUNT".
  */
 #include <linux/kernel.h>
 #include <linux/kprobes.h>

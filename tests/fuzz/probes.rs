@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fuzzes the parser of `probes=`: it must accept exactly the grammar, print what
-//! parses back to the same definition, and refuse with a column in the text.
+//! Fuzzes the parser of `probes=`: it must accept exactly the grammar, print the same definition,
+//! and report errors at a column of the text.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ mod definition;
 
 use definition::{parse, split, Definition, Kind, MAX_ACTIVE, MAX_NAME, MAX_SYMBOL};
 
-/// A definition, split as in the grammar.
+/// A definition, split by the second parser.
 #[derive(Debug, PartialEq)]
 struct Meant {
     kind: Kind,
@@ -62,7 +62,7 @@ fn meant(text: &[u8]) -> Option<Meant> {
         None => (place, None),
     };
     let good = match symbol.split_once(':') {
-        // What follows the colon may begin with a digit.
+        // After the colon, the name may begin with a digit.
         Some((module, rest)) => {
             is_word(module, ".$") && is_word(&format!("_{rest}"), ".$") && !rest.is_empty()
         }
@@ -128,10 +128,9 @@ fn what(parsed: &Definition<'_>) -> Meant {
     }
 }
 
-/// Called by libFuzzer with each input.
 #[no_mangle]
 extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32 {
-    // SAFETY: libFuzzer passes that many bytes; without any, the pointer may be NULL.
+    // SAFETY: By libFuzzer's interface, `data` has `size` bytes. Without any, it may be NULL.
     let probes = match size {
         0 => &[],
         _ => unsafe { std::slice::from_raw_parts(data, size) },
@@ -141,7 +140,6 @@ extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32 {
         match parse(text) {
             Ok(parsed) => {
                 assert_eq!(Some(what(&parsed)), meant(text), "accepted");
-                // The column is that of the symbol.
                 assert!(text[parsed.symbol_column - 1..].starts_with(parsed.symbol.as_bytes()));
                 // The normal form has the same meaning, and is its own normal form.
                 let normal = parsed.to_string();

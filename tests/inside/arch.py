@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The architecture of the guest: its system calls, and where its kernel takes kprobes."""
+"""The guest's architecture: its system calls, and places for kprobes."""
 import ctypes
 import errno
 import functools
@@ -13,7 +13,7 @@ _X86_64 = {
     "entry": "ftrace", "within": "EILSEQ", "assembly": "ret_from_fork_asm",
 }
 _ARM64 = {
-    # Kprobes never use ftrace there. A misaligned address is refused before anything is decoded.
+    # Kprobes never use ftrace there. A misaligned address is refused before it is decoded.
     "finit_module": 273, "delete_module": 106, "getpriority": 141, "prefix": "__arm64_sys_",
     "entry": "breakpoint", "within": "EINVAL", "assembly": "ret_from_fork",
 }
@@ -29,7 +29,6 @@ TRACING = "/sys/kernel/tracing"
 
 
 def checked(result):
-    """Checks the result of a function of the C library; raises OSError."""
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
@@ -45,8 +44,8 @@ def handler_of(name):
 
 @functools.cache
 def int80():
-    """A function that makes a 32-bit system call with up to three arguments, and has other values
-    in the registers of a 64-bit one: int80()(number, ebx, ecx, edx)."""
+    """A 32-bit system call, with other values in the 64-bit one's registers: int80()(number,
+    ...)"""
     # push %rbx; mov %edi,%eax; mov %esi,%ebx; xchg %ecx,%edx; mov $7,%edi; mov $8,%esi; int $0x80
     code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     code.write(bytes.fromhex("53 89f8 89f3 87d1 bf07000000 be08000000 cd80 5b c3"))
@@ -61,15 +60,15 @@ def takes_32_bits():
 
 
 def symbols():
-    """{name: address} of /proc/kallsyms; the first address of a name, as the kernel takes it."""
+    """{name: address} of /proc/kallsyms. The first address of a name counts, as for the kernel."""
     with open("/proc/kallsyms", encoding="ascii") as kallsyms:
         lines = [line.split() for line in kallsyms]
     return {line[2]: int(line[0], 16) for line in reversed(lines)}
 
 
 def _takes(place):
-    """Whether the kernel accepts a kprobe there, through tracefs."""
-    # Not open(): "w" would remove all events, and "a" seeks.
+    """Whether the kernel accepts a kprobe there, by tracefs."""
+    # open() with "w" would remove all events, and with "a" it seeks.
     events = os.open(f"{TRACING}/kprobe_events", os.O_WRONLY)
     try:
         os.write(events, f"p:try/it {place}".encode())
@@ -85,35 +84,30 @@ def _takes(place):
 
 @functools.cache
 def offsets(function):
-    """The offset of an instruction in the function, after the ftrace call, and an offset within
-    that or a later instruction."""
+    """The offsets of an instruction after the ftrace call, and of a place within one."""
     if not X86_64 and not RISCV64:
         return 8, 10
-    # 5 is after an ftrace call at the entry. It is refused if there is an ENDBR before that call.
+    # 5 is after an ftrace call at the entry. If an ENDBR precedes that call, 5 is refused.
     inside = next(n for n in range(5, 64) if _takes(f"{function}+{n}"))
     within = next(n for n in range(inside + 1, 128) if not _takes(f"{function}+{n}"))
     return inside, within
 
 
 def inside(function):
-    """A place inside the function where an instruction begins."""
     return f"{function}+{offsets(function)[0]}"
 
 
 @functools.cache
 def ftrace_call(function):
-    """The symbol and offset of ftrace's call at the function's entry."""
     with open(f"{TRACING}/available_filter_functions_addrs", encoding="ascii") as traced:
         call = next(int(line.split()[0], 16) for line in traced if line.split()[1] == function)
     return f"{function}+{call - symbols()[function]:#x}"
 
 
 def begins_with_endbr(function):
-    """Whether the function begins with an ENDBR, or the four bytes with which the kernel has
-    replaced it; then the ftrace call is after them."""
+    """Whether it begins with an ENDBR, or the kernel's replacement. The ftrace call follows."""
     return X86_64 and ftrace_call(function).endswith("+0x4")
 
 
 def entry(function):
-    """The symbol and offset at which the kernel puts a kprobe on a function's entry."""
     return f"{function}+{4 if begins_with_endbr(function) else 0:#x}"

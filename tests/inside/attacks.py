@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Makes the attacks of tests/attacks in the guest, and looks from outside what came of them: at
-insmod's errno, at the kernel's log, at its list of kprobes, and at what programs see of the system
-meanwhile. Prints KTAP.
+"""Runs the attacks of tests/attacks in the guest. Checks insmod's errno, the kernel's log and list
+of kprobes, and that programs still work. Prints KTAP.
 
-usage: attacks.py all | races [CASE...]	those that are refused, or harmless
+usage: attacks.py all | races [CASE...]	attacks that are refused or harmless
        attacks.py CASE			one that the kernel stops
 """
 import ctypes
@@ -29,13 +28,12 @@ MODULE = "tests/attacks/attacks.ko"
 VICTIM = "tests/stress/stress_victim.ko"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
 CALLS = 100
-# An address as the kernel's are on x86-64, and not hashed. An errno as a pointer is none.
+# A kernel address of x86-64 that is not hashed, except an errno as a pointer.
 RAW = re.compile(r"(?<![0-9a-f])(?!f{13})ffff[0-9a-f]{12}(?![0-9a-f])")
 
 
 def secret():
-    """A page that this program and its threads can read, at the place where
-    tests/attacks/memory.rs looks for it."""
+    """Maps the page that tests/attacks/memory.rs reads, for this program and its threads."""
     place, size = ctypes.c_void_p(0x10000000), ctypes.c_size_t(4096)
     equal(arch.LIBC.mmap(place, size, 3, 0x32, -1, ctypes.c_long(0)), place.value)
     ctypes.memset(place, 42, 4096)
@@ -48,13 +46,12 @@ def calls():
 
 
 def calls_of_32_bits():
-    """As calls(), but as a 32-bit program makes them."""
+    """calls() by a 32-bit program."""
     for n in range(CALLS):
         equal(arch.int80()(96, 0, 0, 0), 20)
 
 
 def system_works():
-    """What any program does, with its results."""
     done = subprocess.run(["/bin/sh", "-c", "/bin/echo here; exit 42"], stdout=subprocess.PIPE)
     equal((done.stdout, done.returncode), (b"here\n", 42))
     refused("ENOENT", os.open, "/no/such/file", os.O_RDONLY)
@@ -66,7 +63,7 @@ def system_works():
 
 
 def own_symbols(pattern):
-    """The symbols of the module that match. The kernel lists them while it is loaded."""
+    """The symbols of the module that match. The kernel lists them while the module is loaded."""
     with kmod.loaded(MODULE, "attack=macros/parameters"):
         names = re.findall(r" (\S+)\t\[attacks\]$", read("/proc/kallsyms"), re.MULTILINE)
     found = sorted({name for name in names if re.search(pattern, name)})
@@ -86,9 +83,9 @@ def tracepoints():
     return sorted({name for system, name in found if system != "syscalls"})
 
 
-# The names that some attacks want to know.
+# The names for the parameter `argument`.
 ARGUMENTS = {
-    # What runs on each hit outside of the guard, and what unregisters the others at the end.
+    # Code that runs on each hit outside of the guard, and code that unregisters probes at the exit.
     "entries/own_callback": lambda: own_symbols("5entry3hit") + [f"attacks:{name}" for name in (
         "kprobes_preempt_schedule", "unregister_all", "end_watch", "kprobes_remove_registration",
         "kprobes_unregister", "kprobes_tracepoint_enable", "kprobes_entry_detach", "kprobes_wait")],
@@ -112,7 +109,7 @@ def params(case):
 
 
 def lines_of(log):
-    """What the module said, of what the kernel did; which must not complain."""
+    """The lines of the module. The others must not report a fault."""
     lines = log.lines()
     equal([line for line in lines if FAULTS.search(line)], [], "kernel faults")
     equal([line for line in lines if RAW.search(line)], [], "addresses that are not hashed")
@@ -121,7 +118,6 @@ def lines_of(log):
 
 
 def meanwhile(case, races):
-    """What happens while it is there."""
     if case.held is not None:
         equal(len(kprobe_list()), case.held, "kprobes on the kernel's list")
     check(not os.path.exists("/sys/module/attacks/parameters"),
@@ -140,7 +136,6 @@ def meanwhile(case, races):
                 kmod.write("/sys/module/stress_victim/parameters/call", 5)
                 kmod.rmmod("stress_victim")
     if case.opens:
-        # The module cannot be unloaded while a program has this file open.
         with open(case.opens, "rb"):
             refused("EAGAIN", kmod.rmmod, "attacks")
 
@@ -164,7 +159,6 @@ def attempt(case, races=False):
             kmod.rmmod("attacks")
         equal(kprobe_list(), [])
         if os.path.exists("/proc/lockdep"):
-            # The names of all lock classes.
             read("/proc/lockdep")
         said = lines_of(log)
         for pattern, some in case.says:
@@ -187,7 +181,7 @@ def test(case, races):
 
 
 def nothing_is_leaked():
-    """Asks kmemleak, as qemu/inside/judged does."""
+    """Queries kmemleak, like qemu/inside/judged."""
     if not os.path.exists(KMEMLEAK):
         raise kmod.Skip("no CONFIG_DEBUG_KMEMLEAK")
     time.sleep(6)
@@ -216,7 +210,7 @@ def main():
         return [(f"{case.name} is {case.outcome}" + (f" with {case.wanted}" if case.wanted else ""),
                  functools.partial(test, case, races)) for case in wanted if case.leaves == leaves]
 
-    # What is left behind stays allocated, so those come last.
+    # Probes that are never dropped leak memory, so these cases come last.
     return kmod.run(title, named(False) + [("nothing leaks", nothing_is_leaked)] + named(True))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The cases of tests/attacks, as its files state them: tests/attacks/attacks.rs says how."""
+"""The cases of tests/attacks, parsed from its files. tests/attacks/attacks.rs has the syntax."""
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +23,11 @@ class Case:
 
     @property
     def leaves(self):
-        """Whether it leaves something behind, whose memory stays allocated."""
+        """Whether the case leaks memory, for example as a probe that is never dropped."""
         return self.leaks or any("never dropped" in pattern for pattern, _ in self.says)
 
     def is_one_of(self, names):
-        """Whether that is its name, or that of its file. No name is every name."""
+        """Whether `names` is empty, or has the name of the case or of its file."""
         return not names or self.name in names or self.name.split("/")[0] in names
 
 

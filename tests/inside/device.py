@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The modules of tests/stress: /dev/stress of stress.ko and its probes, which must have seen each
-call; stress_victim.ko; and what stress_late.ko holds."""
+"""The modules of tests/stress: stress.ko, whose probes must count each call, and others."""
 import contextlib
 import ctypes
 import os
@@ -20,13 +19,13 @@ NUMBERS = {"target": TARGET, "exact": EXACT, "inner": INNER, "irq": IRQ, "softir
 AT = {number: f"stress:stress_{name}" for name, number in NUMBERS.items()}
 # tests/stress/stress.rs
 (BEFORE, AROUND, NESTED, READER, FOLLOWED, SET, RETURN_SET, TRACED, ENTRY, ENTRY_SET,
- ENTRY_NESTED, MATCHING, ENTRY_ALONE, COLLECT, COLLECT_ENTRY, COLLECT_TRACED) = range(16)
+ ENTRY_NESTED, MATCHING, ENTRY_EXCLUSIVE, COLLECT, COLLECT_ENTRY, COLLECT_TRACED) = range(16)
 HITS, MISSED, RETURNS, WRONG, FAULTS = range(5)
 (IO_CALL, IO_COUNTED, IO_TIMERS, IO_SLEEP, IO_USER, IO_ADD, IO_DROP, IO_ENABLE, IO_DISABLE,
  IO_ASK) = (ord("k") << 8 | n for n in range(10))
 IO_COLLECTED, IO_DRAIN = ord("k") << 8 | 12, ord("k") << 8 | 13
 
-# Probes for exact(): kinds, and whether inside the function.
+# Kinds of probes for exact(), and whether they are inside the function.
 ALL_KINDS = ((BEFORE, False), (BEFORE, True), (FOLLOWED, False))
 TWO_ENTRIES = ((ENTRY, False), (ENTRY, False))
 VICTIM = "stress_victim:stress_victim"
@@ -37,7 +36,7 @@ def stress(module, params=""):
 
 
 def refused_member():
-    """The index of the target because of which a set was refused last, as the log has it."""
+    """The index of the target for which a set was last refused, from the log."""
     end = ctypes.create_string_buffer(1 << 16)
     size = checked(LIBC.klogctl(3, end, len(end)))  # SYSLOG_ACTION_READ_ALL
     found = re.findall(rb"stress: target (\d+) of a set is refused", end.raw[:size])
@@ -100,7 +99,7 @@ def drop(*helds):
 
 @contextlib.contextmanager
 def fire(device, *which):
-    """Every CPU calls these functions while the block runs."""
+    """All CPUs call these functions while the block runs."""
     with Threads() as threads:
         for target in which * CPUS:
             threads.start(device.call, target, 500, name="fire")
@@ -109,10 +108,7 @@ def fire(device, *which):
 
 @contextlib.contextmanager
 def exact(device, **kinds):
-    """Probes on functions that stay while the block runs: {function: kinds}.
-
-    They have seen each call when it ends, whatever came and went meanwhile.
-    """
+    """Keeps probes on functions during the block: {function: kinds}. They must count each call."""
     held = []
     for name, wanted in kinds.items():
         function = AT[NUMBERS[name]]
@@ -120,7 +116,7 @@ def exact(device, **kinds):
             place = inside(function) if within else function
             held.append((name, kind, place, device.add(kind, place, max_active=64)))
     before = {name: device.counted(NUMBERS[name]) for name in kinds}
-    # What was called between the registration and here; there is nobody yet.
+    # Calls between the registration and here. There are none yet.
     started = [probe.seen() for *_, probe in held]
     figures = Figures()
     yield figures
@@ -144,8 +140,7 @@ class Figures:
 
 
 def come_and_go(threads, *churns):
-    """Threads register and drop probes, each `(kind, place...)`, three times and again, while the
-    block runs."""
+    """Threads repeatedly register and drop probes, each `(kind, place...)`."""
     def churn(kind, *places):
         with Device() as mine:
             for _ in range(3):
@@ -156,8 +151,8 @@ def come_and_go(threads, *churns):
 
 
 def toggled(device, seconds, *probes):
-    """Threads enable and disable probes, each `(kind, place)` in TARGET, under fire; how often.
-    Afterwards they are hit while they are enabled, and only then."""
+    """Threads enable and disable probes, each `(kind, place)` in TARGET, while all CPUs call it;
+    returns how often. Afterwards, each probe has hits only while it is enabled."""
     helds = [device.add(*probe) for probe in probes]
     with fire(device, TARGET) as threads:
         for held in helds:
@@ -178,20 +173,19 @@ def toggled(device, seconds, *probes):
 
 
 def collected(device):
-    """Checks that the maps add up. How much a CountMap and a Map have dropped, and the hits."""
+    """Checks the sums of the maps. Returns what a CountMap and a Map dropped, and the hits."""
     wrong, full, busy, hits, *sums = (device.ask(IO_COLLECTED, n) for n in range(11))
     equal((wrong, sums), (0, 7 * [hits]), "what is wrong, and the sums")
     return full, busy, hits
 
 
-# What stress_timers() is asked for.
+# An argument of stress_timers().
 WITH_NMIS = 2
 
 
 def maps_add_up(seconds, in_nmis=((COLLECT_ENTRY, False),), tracepoints=()):
-    """Handlers in tasks, softirqs, interrupts and NMIs add to maps that other threads read and
-    drain. Nothing is lost: what is in them, what was drained and what they report as dropped are
-    the hits."""
+    """Handlers in all contexts add to maps, while other threads read and drain them. Nothing is
+    lost: entries, drained and dropped counts add up to the hits."""
     entry = ((COLLECT_ENTRY, False),)
     with Device() as device:
         with exact(device, target=((COLLECT, False), *entry), irq=entry, softirq=entry,
@@ -219,7 +213,7 @@ def call_victim(times):
 
 @contextlib.contextmanager
 def held_late(change):
-    """Runs `change`, which stress_late holds until the end."""
+    """Runs `change`, which stress_late holds until the end of the block."""
     held = "/sys/module/stress_late/parameters/held"
     changing = threading.Thread(target=change)
     changing.start()
@@ -233,8 +227,7 @@ def held_late(change):
 
 @contextlib.contextmanager
 def cpu_held_offline():
-    """Takes the last CPU offline, where stress_late, loaded with offline=1, holds it until the
-    end. Then it is online again."""
+    """Takes the last CPU offline; stress_late, with offline=1, holds it until the end."""
     online = f"/sys/devices/system/cpu/cpu{CPUS - 1}/online"
     try:
         with held_late(lambda: write(online, 0)):
@@ -244,8 +237,8 @@ def cpu_held_offline():
 
 
 def waits_for_a_cpu(step):
-    """The step does not end while a CPU goes offline. RCU ignores that CPU in its last steps, in
-    which functions are probed and handlers emit records."""
+    """Checks that the step waits for a CPU that goes offline, which RCU no longer does in the
+    CPU's last steps, where functions are probed and handlers emit records."""
     done = threading.Event()
     doing = threading.Thread(target=lambda: (step(), done.set()))
     with cpu_held_offline():

@@ -1,12 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Trace events of tests/events, as tracefs, perf, trace-cmd and bpftrace have them.
-Prints KTAP.
+"""The trace events of tests/events, by tracefs, perf, trace-cmd and bpftrace. Prints KTAP.
 
 usage: events.py [--long] [WORD...]
 
-On the debug kernel there are fewer rounds, unless it is --long. With words, only the
-tests whose names have one of them.
+Runs tests whose names contain one of the words. --long is for the debug kernel.
 """
 import sys
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Who listens to an event arms its probes: by enable, instances, triggers, perf, BPF."""
+"""Listeners arm an event's probes: by enable, instances, triggers, perf, BPF."""
 import errno
 import os
 import shutil
@@ -10,7 +10,7 @@ import threading
 import device
 from kmod import (TRACING, Threads, at_once, check, equal, insmod, is_loaded, log, outcome,
                   read, refused, rmmod, until, write)
-from listening import (ALL, BOTH, LEAKS_ARE_SEEN, armed, call, instance, ko, module, tool, traced,
+from listening import (ALL, BOTH, HAS_KMEMLEAK, armed, call, instance, ko, module, tool, traced,
                        with_module)
 
 
@@ -25,7 +25,7 @@ def test_the_first_listener_arms_a_kprobe_and_the_last_disarms_it():
             other.set(event)
             ALL.set(event, False)
             equal(sum(armed(function)), 1, f"{event} in an instance")
-        # That was removed while it had the event enabled.
+        # The instance was removed while its event was enabled.
         equal(armed(function), off, f"{event} afterwards")
 
 
@@ -40,12 +40,11 @@ def test_listeners_arm_and_disarm_entry_probes():
             other.set("both")
             equal(traced(), BOTH)
             call("entered 3 1")
-            # One goes, while the other is at the same function.
+            # One event is disabled, while the other one is at the same function.
             ALL.set("entered", False)
             equal(traced(), BOTH)
             call("entered 4 1")
             equal(other.lines(), [f"both: value={n} index={i}" for n in (3, 4) for i in (0, 1)])
-        # That was removed while it had the event enabled.
         equal(traced(), [])
         call("entered 5 1")
         equal(ALL.lines(), ["entered: value=2", "entered: value=3"])
@@ -98,7 +97,7 @@ def test_triggers_arm_probes():
 
 @with_module
 def test_removing_a_listener_waits_for_a_cpu_that_goes_offline():
-    # Without it, only the library waits.
+    # Without this option, only the library waits.
     write(TRACING / "options/record-cmd", 0)
     try:
         with instance("one") as one, device.stress("stress_late", "offline=1"):
@@ -133,21 +132,20 @@ def test_a_listener_arms_a_tracepoint():
 
 
 def test_a_duplicate_event_name_is_refused_while_in_use():
-    with module(), log("events_twice") as kmsg:
-        refused("EBUSY", insmod, ko("events_twice"))
+    with module(), log("events_duplicate") as kmsg:
+        refused("EBUSY", insmod, ko("events_duplicate"))
         equal(kmsg.lines(), ["event events_test:number already exists"])
         with ALL.listening("number"):
             call("number 1 1")
             equal(ALL.lines(), ["number: value=1"])
-            refused("EBUSY", insmod, ko("events_twice"))
-    with module("events_twice") as kmsg:
+            refused("EBUSY", insmod, ko("events_duplicate"))
+    with module("events_duplicate") as kmsg:
         equal(kmsg.lines(), ["its init ran, false"])
         refused("EBUSY", insmod, ko("events"))
 
 
 def test_only_one_of_two_modules_loading_at_once_gets_the_event():
-    """Meanwhile, each event of each new instance has its name."""
-    names, looks = ("events", "events_twice"), []
+    names, looks = ("events", "events_duplicate"), []
     begin = threading.Barrier(2)
 
     def load(name):
@@ -159,7 +157,7 @@ def test_only_one_of_two_modules_loading_at_once_gets_the_event():
             try:
                 looks.append(os.listdir(other.folder / "events/events_test"))
             except OSError as error:
-                # The folder may be removed at any time. EIO is a name without characters.
+                # The folder may be removed at any time. EIO would be an event without a name.
                 if error.errno not in (errno.ENOENT, errno.EINVAL):
                     raise
 
@@ -196,7 +194,7 @@ def test_enabling_fails_with_the_error_of_arming():
 
 
 def test_a_trigger_is_accepted_although_arming_fails():
-    """The kernel cannot take one back. The next listener tries again, and is refused."""
+    """The kernel cannot remove the trigger. The next listener arms again, and is refused."""
     with device.stress("stress_victim"), module("events_gone") as kmsg:
         rmmod("stress_victim")
         with instance("left") as left:
@@ -212,9 +210,8 @@ def test_rmmod_succeeds_with_listeners_and_open_files():
     with module(), instance("left") as left:
         ALL.set("number")
         left.set("everything")
-        # The kernel frees no trigger of an event that goes with its module, whose ever it is.
-        # So where that is seen, none is left.
-        if not LEAKS_ARE_SEEN:
+        # The kernel leaks the triggers of a module that is unloaded.
+        if not HAS_KMEMLEAK:
             left.trigger("number", "stacktrace")
         call("number 1 10")
         names = ("enable", "format", "filter", "trigger", "id")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Records of trace events: where their fields are, and how tracefs and the tools that read
-them print them."""
+"""Records of trace events: where their fields are, and how tracefs and tools print them."""
 import os
 import re
 import struct
@@ -53,7 +52,6 @@ def test_the_format_file_describes_the_fields():
 
 @with_module
 def test_records_are_printed_in_their_format():
-    """Pointers are hashed."""
     with ALL.listening("number", "everything", "line", "other", "set"):
         call("number 5 2")
         call("text hello")
@@ -95,7 +93,6 @@ def test_a_synthetic_event_accepts_an_i64_field():
 
 
 def test_redefined_core_names_do_not_change_records():
-    """A module that has its own `core`, macros, primitive types, constants and methods."""
     with module("events_hostile"), ALL.listening("strange", "own"):
         os.getpriority(os.PRIO_PROCESS, 0)
         equal(ALL.lines()[:2], [
@@ -109,7 +106,7 @@ def test_redefined_core_names_do_not_change_records():
 
 
 def piped(path):
-    """What can be read there now, page by page."""
+    """All data that can be read without blocking, page by page."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     data = b""
     try:
@@ -141,7 +138,7 @@ def pattern():
     return re.compile(re.escape(first) + b".{8}" + re.escape(second) + b"ab\0ab\0\0\0", re.DOTALL)
 
 
-# Leaves no zero where a record could leave a gap, then emits 3 of them.
+# Fills the buffer with bytes that are not zero, then emits 3 records.
 FILL_AND_EMIT = 60 * ["text " + "\xff" * 299] + 3 * ["text ab"]
 
 
@@ -149,7 +146,7 @@ FILL_AND_EMIT = 60 * ["text " + "\xff" * 299] + 3 * ["text ab"]
 def test_no_uninitialized_byte_reaches_tracefs():
     with instance("raw") as raw:
         write(raw.folder / "buffer_size_kb", 8)
-        # With a filter, records go by way of another page.
+        # With a filter, the kernel writes records by way of another page.
         for text in "0", "small == 200":
             raw.filter("everything", text)
             with raw.listening("everything"):
@@ -162,7 +159,7 @@ def test_no_uninitialized_byte_reaches_tracefs():
 
 @with_module
 def test_no_uninitialized_byte_reaches_perf():
-    # Records of all events are made in the same memory.
+    # perf makes the records of all events in the same buffer.
     *_, data = by_perf(sender(*FILL_AND_EMIT), "everything", "filler")
     equal(len(pattern().findall(data)), 3)
 
@@ -181,7 +178,7 @@ def test_perf_records_and_prints_events():
     for part in ("negative=-5", "truth=1", "hex=0xbeef", "task=python3", "minus=-3", "text=Hallo",
                  "result=-2", "last=7"):
         check(f" {part}" in line, f"no {part} in {line}")
-    # perf does not know the functions of every module, nor the module's own symbols.
+    # perf does not know the functions of every module, nor the module's symbols.
     function = re.search(r" function=(\S+)", line)[1].split("+")[0]
     check(function in ("events_text", hex(address_of("events_text"))), line)
     for name in ("param_attr_store", "vfs_write"):
@@ -212,7 +209,7 @@ def test_bpftrace_reads_event_fields():
         call("entered 5 2")
         call("text bpf")
 
-    # Not args->text: bpftrace 0.23 finds no string that is behind its record, of no event.
+    # Not args->text: bpftrace 0.23 finds no string after a record, of any event.
     program = ('tracepoint:events_test:everything { printf("%s %d %d %d\\n", args->task, '
                'args->small, args->list[2], args->minus); exit() } '
                'tracepoint:events_test:number { @[args->value] = count(); } '

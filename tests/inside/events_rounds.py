@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Listeners, modules and records by the thousand."""
+"""Thousands of listeners, loads and records."""
 import os
 import re
 import select
@@ -10,22 +10,21 @@ import time
 from contextlib import nullcontext
 
 from kmod import TRACING, Threads, check, equal, insmod, outcome, read, rmmod, write
-from listening import (ALL, LEAKS_ARE_SEEN, armed, call, instance, ko, listen_by_perf, traced,
+from listening import (ALL, HAS_KMEMLEAK, armed, call, instance, ko, listen_by_perf, traced,
                        with_module)
 
 # The debug kernel is some thirty times slower.
-LONG = not LEAKS_ARE_SEEN or "--long" in sys.argv
+LONG = not HAS_KMEMLEAK or "--long" in sys.argv
 ROUNDS, EVENTS = (1000, 1000000) if LONG else (200, 100000)
 SECONDS = 400
 LISTENERS = ("enable", "instance", "trigger", "perf")
 
 
 def test_listeners_change_while_the_module_is_loaded_and_unloaded():
-    """Four kinds of listener, and calls all the time."""
-    alone = threading.Lock() if LEAKS_ARE_SEEN else nullcontext()
+    lock = threading.Lock() if HAS_KMEMLEAK else nullcontext()
 
     def trigger():
-        with alone:
+        with lock:
             ALL.trigger("number", "stacktrace if value == 1")
             ALL.trigger("number", "!stacktrace if value == 1")
 
@@ -35,11 +34,11 @@ def test_listeners_change_while_the_module_is_loaded_and_unloaded():
                 of.set(event, on)
 
     def unload():
-        with alone:
+        with lock:
             return outcome(rmmod, "events") == "EAGAIN"
 
     loads = busy = 0
-    # What fails does not count: the module, or the event, is away.
+    # Errors do not count: the module may be unloaded, or the event removed.
     with instance("rounds") as other, Threads(OSError) as loops:
         loops.start(enable, (ALL, "number"), name="enable")
         loops.start(enable, (other, "number"), name="instance")
@@ -51,7 +50,7 @@ def test_listeners_change_while_the_module_is_loaded_and_unloaded():
         loops.start(lambda: (read(TRACING / "trace"), read(ALL["number"] / "format")), name="read")
         end = time.monotonic() + SECONDS
         while loops.count(*LISTENERS) < ROUNDS:
-            check(time.monotonic() < end, loops.told())
+            check(time.monotonic() < end, loops.summary())
             insmod(ko("events"))
             loads += 1
             time.sleep(0.02 * (loads % 8))
@@ -59,12 +58,12 @@ def test_listeners_change_while_the_module_is_loaded_and_unloaded():
                 busy += 1
                 time.sleep(0.01)
     equal(armed("events_number") + traced(), [])
-    check(all(loops.rounds.values()), loops.told())
-    return f"{loads} loads, {busy} refused unloads, {loops.told()}"
+    check(all(loops.rounds.values()), loops.summary())
+    return f"{loads} loads, {busy} refused unloads, {loops.summary()}"
 
 
 def kept(folder):
-    """How many records the buffer of an instance has, has overwritten, and has not taken."""
+    """The records that an instance's buffers hold, have overwritten, and have dropped."""
     text = "".join(read(cpu / "stats") for cpu in (folder / "per_cpu").iterdir())
     return tuple(sum(map(int, re.findall(rf"^{name}: (\d+)$", text, re.M))) for name in (
         "entries", "overrun", "dropped events"))
@@ -72,7 +71,7 @@ def kept(folder):
 
 @with_module
 def test_a_listener_misses_nothing_while_others_change():
-    """Others come before it and behind it, and go."""
+    """Other listeners come and go, before and after it in the list."""
     def exchange():
         for on in True, False:
             first.set("number", on)
@@ -101,7 +100,6 @@ def test_a_listener_misses_nothing_while_others_change():
 
 @with_module
 def test_a_stream_reports_each_lost_record():
-    """A reader follows: read + lost = emitted."""
     with instance("stream") as stream:
         write(stream.folder / "buffer_size_kb", 64)
         stream.set("number")
@@ -131,10 +129,10 @@ def test_a_stream_reports_each_lost_record():
             lines = (rest + data).split(b"\n")
             rest = lines.pop()
             for line in lines:
-                told = re.search(rb"\[LOST (\d+) EVENTS\]", line)
-                check(told or b"number: value=" in line, line)
-                lost += int(told[1]) if told else 0
-                seen += not told
+                lost_events = re.search(rb"\[LOST (\d+) EVENTS\]", line)
+                check(lost_events or b"number: value=" in line, line)
+                lost += int(lost_events[1]) if lost_events else 0
+                seen += not lost_events
         os.close(fd)
         stream.set("number", False)
     equal(seen + lost, EVENTS, f"{seen} read, {lost} lost")

@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Makes each allocation fail while a module is loaded or a probe or a set is
-registered: the first, the second, and so on, until none is left. No failure may
-leave anything behind. For the debug kernel. Prints KTAP.
+"""Makes each allocation fail in turn while a module is loaded, or a probe or a set is registered.
+No failure may leave anything behind. For the debug kernel. Prints KTAP.
 
 usage: faults.py [TEST...]
 """
@@ -28,10 +27,10 @@ def nothing_left():
 
 
 def inject(action, undo, then=nothing_left, at_least=1):
-    """Runs `action` with its first allocation failing, then with its second, until there is none
-    left. It fails with nothing but ENOMEM, and as often as `at_least`."""
+    """Lets the first allocation of `action` fail, then the second, and so on. It must fail with
+    ENOMEM, at least `at_least` times."""
     failed, survived = collections.Counter(), 0
-    # Opened before, because that allocates.
+    # open() allocates, too.
     nth = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
     try:
         for n in range(1, 5000):
@@ -63,7 +62,7 @@ def inject(action, undo, then=nothing_left, at_least=1):
 
 
 def of_module(definitions):
-    # Failures while it is read through 9p would break the root file system.
+    # A failed read by 9p would break the root file system.
     copy = shutil.copy("rust_kprobe.ko", "/tmp/rust_kprobe.ko")
     return inject(lambda: kmod.insmod(copy, definitions), lambda _: kmod.rmmod("rust_kprobe"),
                   at_least=20)
@@ -71,7 +70,6 @@ def of_module(definitions):
 
 def of_probe(kind, *places):
     def drop(held):
-        # It works.
         if PLACES[0] in places:
             before = held.seen()
             device.call(TARGET, 3)
@@ -83,7 +81,6 @@ def of_probe(kind, *places):
 
 
 def of_drain():
-    """The maps that could not be drained lose nothing."""
     with Device() as device:
         device.add(COLLECT_ENTRY, PLACES[0])
         return inject(lambda: device.ioctl(IO_DRAIN, 1), lambda _: None,
@@ -91,7 +88,7 @@ def of_drain():
 
 
 def kth_member():
-    """The members before it are already registered when it is refused."""
+    """When a member is refused, the members before it are already registered."""
     refused = set()
 
     def then():

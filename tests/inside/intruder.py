@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Another module makes the kernel unable to disarm our probe, or ftrace disable itself after an
-error, see tests/stress/stress_beside.c. The kernel warns. Our module must stay, with its probes,
-which may keep being hit, and the system must keep working. Prints KTAP.
+"""Another module makes the kernel unable to disarm our probe, or makes ftrace disable itself, see
+tests/stress/stress_tracers.c. The kernel warns. Our module must stay loaded with its probes, which
+may still be hit, and the system must keep working. Prints KTAP.
 
 usage: intruder.py disarm | attached | attaching
-	ftrace disables itself while there are entry probes, or while they are registered
+	ftrace disables itself after entry probes were registered, or during that
 """
 import os
 import re
@@ -23,7 +23,7 @@ log, seen = kmod.Log(""), []
 
 
 def logged(pattern):
-    """The log gets such a line within 10 seconds."""
+    """Waits up to 10 seconds for a line in the log."""
     def there():
         seen.extend(log.lines())
         return any(re.search(pattern, line) for line in seen)
@@ -32,7 +32,7 @@ def logged(pattern):
 
 
 def stays():
-    """The command that waits until the next boot."""
+    """The command is blocked until the next boot."""
     check(blocked[0].poll() is None, "the command did not block")
 
 
@@ -49,13 +49,13 @@ def block(*command):
 
 
 def it_says_so():
-    # Beside another tracer, the module takes a kprobe.
+    # If there is another tracer, the module registers a kprobe.
     with kmod.function_tracer(TARGET):
         insmod("rust_kprobe.ko", probes(f"p:enter {TARGET}"))
         logged("rust_kprobe: enter: registered p .* by ftrace")
-    insmod("tests/stress/stress_beside.ko", f"kind=post symbol={TARGET}")
-    rmmod("stress_beside")
-    # The task that waits must not look like one that hangs.
+    insmod("tests/stress/stress_tracers.ko", f"kind=post symbol={TARGET}")
+    rmmod("stress_tracers")
+    # The kernel must not report the blocked task as hung.
     write("/proc/sys/kernel/hung_task_timeout_secs", 2)
     write("/proc/sys/kernel/hung_task_panic", 1)
     block("rmmod", "rust_kprobe")
@@ -76,12 +76,12 @@ def its_handler_runs():
 
 def ftrace_disables_itself():
     insmod("tests/stress/stress_victim.ko")
-    breaker = "tests/stress/stress_beside.ko", "kind=break symbol=stress_victim:stress_victim"
+    breaker = "tests/stress/stress_tracers.ko", "kind=break symbol=stress_victim:stress_victim"
     if HOW == "attached":
         insmod("samples/funccount.ko", "functions=vfs_*")
         insmod(*breaker)
         write(TRACING / "set_ftrace_filter", "stress_victim")
-        # It says that all is well.
+        # The kernel reports success.
         outcome(write, TRACING / "current_tracer", "function")
     else:
         insmod(*breaker)
@@ -98,7 +98,7 @@ def it_says_so_of_ftrace():
 
 
 def the_system_works():
-    # Not all of /: this machine's other guests come and go in its /tmp.
+    # Not all of /: other guests on this machine change files in its /tmp.
     subprocess.run(["find", "/usr", "-xdev", "-maxdepth", "3"], check=True,
                    stdout=subprocess.DEVNULL)
     in_turn("stress")
@@ -110,7 +110,7 @@ OF_DISARM = {
     "other modules are loaded and unloaded": lambda: in_turn("stress_victim"),
     "rmmod is not reported as hung": lambda: time.sleep(6),
 }
-# /proc/modules does not show it any more, but its memory is not freed.
+# /proc/modules no longer lists the module, but its memory is not freed.
 OF_FTRACE = {
     "ftrace disables itself": ftrace_disables_itself, "the failure is logged": it_says_so_of_ftrace,
     "the command blocks": stays, "the system keeps working": the_system_works,

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Common code of the tests in the guest: files, modules, the kernel's log, its lists of probes,
-threads, assertions, and KTAP."""
+"""Common code of the tests in the guest: files, modules, logs, threads, assertions, KTAP."""
 import errno
 import os
 import re
@@ -24,11 +23,11 @@ def read(path):
 
 
 def write(path, text, truncate=os.O_TRUNC):
-    """Writes it, with one write() if the kernel takes all of it; an error raises OSError."""
+    """Writes by one write(), if the kernel accepts all of it; raises OSError."""
     fd = os.open(path, os.O_WRONLY | truncate)
     data = str(text).encode("latin1")
     try:
-        # A list of functions is taken word by word.
+        # The kernel accepts a list of functions word by word.
         while data:
             data = data[os.write(fd, data):]
     finally:
@@ -36,7 +35,6 @@ def write(path, text, truncate=os.O_TRUNC):
 
 
 def insmod(path, params=""):
-    """Loads a module, without insmod. Raises OSError if it is refused."""
     fd = os.open(path, os.O_RDONLY)
     try:
         checked(arch.syscall("finit_module", fd, params.encode("latin1"), 0))
@@ -54,7 +52,6 @@ def is_loaded(name):
 
 @contextmanager
 def loaded(path, params=""):
-    """A module, loaded, with its log; unloaded whatever happens."""
     name = Path(path).stem
     with log(name) as kmsg:
         insmod(path, params)
@@ -66,8 +63,7 @@ def loaded(path, params=""):
 
 
 def check_lockdep():
-    """To be called before a fault that is made on purpose, which turns lockdep off: logs a
-    warning if it is off already."""
+    """Before an intended fault, which turns lockdep off: logs a warning if it is already off."""
     subprocess.run(["qemu/inside/check_lockdep", "before the intended fault"], check=False)
 
 
@@ -81,7 +77,7 @@ def kprobe_list():
 
 
 def traced():
-    """The functions in which ftrace calls somebody."""
+    """The functions with a tracer."""
     return [line.split()[0] for line in read(TRACING / "enabled_functions").splitlines()]
 
 
@@ -92,14 +88,12 @@ def mount_tracing():
 
 
 def nothing_left(*modules):
-    """No probe is registered, and none of these modules is loaded."""
     equal(kprobe_list() + traced(), [])
     equal([name for name in modules if is_loaded(name)], [])
 
 
 @contextmanager
 def function_tracer(*functions):
-    """The function tracer of tracefs, at these functions."""
     write(TRACING / "set_ftrace_filter", " ".join(functions))
     write(TRACING / "current_tracer", "function")
     try:
@@ -110,7 +104,7 @@ def function_tracer(*functions):
 
 
 class Log:
-    """The kernel's log from here on; without a name, all of it."""
+    """The lines of the kernel's log from now on; without a name, of all modules."""
 
     def __init__(self, name):
         self.prefix = f"{name}: " if name else ""
@@ -118,7 +112,6 @@ class Log:
         os.lseek(self.fd, 0, os.SEEK_END)
 
     def lines(self):
-        """The module's lines since the last call."""
         found = []
         while True:
             try:
@@ -129,7 +122,7 @@ class Log:
                 raise AssertionError("the log was overrun") from None
             text = record.split(b";", 1)[1].split(b"\n", 1)[0].decode("ascii")
             text = re.sub(r"\\x([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text)
-            # Lines of the kernel about a module have its prefix, too.
+            # The kernel's own lines about a module have the same prefix.
             if text.startswith(self.prefix) and not (self.prefix and "taint" in text):
                 found.append(text.removeprefix(self.prefix))
 
@@ -167,13 +160,13 @@ def match_lines(lines, patterns):
 
 
 def errno_name(error):
-    # Python calls them ENOTSUP and EDEADLOCK.
+    # Python's names are ENOTSUP and EDEADLOCK.
     names = {errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK"}
     return names.get(error.errno, errno.errorcode[error.errno])
 
 
 def outcome(function, *args):
-    """The name of the errno with which it fails, or nothing."""
+    """The name of the OSError's errno, or an empty string."""
     try:
         function(*args)
     except OSError as error:
@@ -182,7 +175,7 @@ def outcome(function, *args):
 
 
 def refused(wanted, function, *args):
-    """It fails with this errno, or one of these."""
+    """Checks that it fails with one of these errnos."""
     name = outcome(function, *args)
     check(name in wanted.split(), f"got {name or 'no error'}, wanted {wanted}")
 
@@ -195,8 +188,8 @@ def until(condition, what="it", seconds=60):
 
 
 class Threads:
-    """Threads, each of which repeats a step until the `with` block ends. What one of them raises,
-    the block raises, but for errors of the class `ignored`; such a round does not count."""
+    """Threads that repeat a step until the end of the `with` block, which raises their errors.
+    Rounds with an error of the class `ignored` do not count."""
 
     def __init__(self, ignored=()):
         self.stopped = threading.Event()
@@ -220,10 +213,10 @@ class Threads:
         self.threads[-1].start()
 
     def count(self, *names):
-        """How many rounds the threads of these names have done, or all."""
+        """The number of rounds of the threads with these names, or of all."""
         return sum(len(self.rounds.get(name, ())) for name in names or self.rounds)
 
-    def told(self):
+    def summary(self):
         return ", ".join(f"{len(done)} {name}" for name, done in self.rounds.items())
 
     def __enter__(self):
@@ -238,13 +231,13 @@ class Threads:
 
 
 def at_once(function, arguments):
-    """Runs it with each of these in a thread; the results. What one of them raises, it raises."""
+    """Runs it with each argument in a thread; returns the results, or raises an error."""
     with ThreadPoolExecutor(len(arguments)) as threads:
         return list(threads.map(function, arguments))
 
 
 def on_each_cpu(function):
-    """Runs it once on all CPUs at the same time, in a thread pinned to each."""
+    """Runs it on all CPUs at the same time, in pinned threads."""
     begin = threading.Barrier(CPUS)
 
     def run(cpu):
@@ -260,25 +253,23 @@ def unregistered(name, hits=r"(\d+)", missed=r"(\d+)", suppressed=r"(\d+)"):
 
 
 def ends(kmsg):
-    """The lines that probes log at their end, since the last call."""
+    """The lines that probes logged when they were unregistered, since the last call."""
     return [line for line in kmsg.lines() if " unregistered, " in line]
 
 
 class Skip(Exception):
-    """Raised by a test that is to be skipped, with the reason."""
+    """Raised by a test to skip it, with the reason."""
 
 
 def tests(names):
-    """The tests among the names of a program, in order, as run() wants them: each
-    function whose name begins with test_."""
+    """The functions whose name begins with test_, in order, for run()."""
     return [(name.removeprefix("test_").replace("_", " "), function)
             for name, function in names.items() if name.startswith("test_")]
 
 
 def run(suite, tests, wanted=()):
-    """Runs tests, or only those whose name contains one of `wanted`; returns the
-    exit status. A test is a name and a function that fails by raising, may raise
-    Skip, and may return a remark on its success."""
+    """Runs tests, or only those whose name contains one of `wanted`; returns the exit status. A
+    test raises an error to fail, or Skip, and may return figures."""
     tests = [(n, t) for n, t in tests if not wanted or any(w in n for w in wanted)]
     print(f"KTAP version 1\n1..{len(tests)}")
     failed = 0
@@ -290,7 +281,7 @@ def run(suite, tests, wanted=()):
             line += f" ({figures})" if figures else ""
         except Skip as reason:
             line += f" # SKIP {reason}"
-        except Exception as error:  # run the others anyway
+        except Exception as error:  # continue with the next test
             failed += 1
             line = f"not {line}"
             notes = [f"{type(error).__name__}: {error}",

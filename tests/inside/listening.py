@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Listening to the trace events of tests/events, and what of theirs is armed."""
+"""Listeners of the trace events of tests/events, and the state of their probes."""
 import os
 import re
 import shutil
@@ -16,19 +16,18 @@ from kmod import TRACING, equal, match, read, write
 
 CALL = "/sys/module/events/parameters/call"
 LINE = r"\s*(.+)-(\d+)\s+\[\d+\] \S+ +\d+\.\d+: (.*)"
-# The functions of the entry probes of the event `both`.
+# The functions of the event `both`.
 BOTH = ["events_entered", "events_entered_too"]
-LEAKS_ARE_SEEN = os.path.exists("/sys/kernel/debug/kmemleak")
+HAS_KMEMLEAK = os.path.exists("/sys/kernel/debug/kmemleak")
 
 
 class Instance:
-    """An instance of tracefs, or the first one."""
+    """An instance of tracefs, or the global one."""
 
     def __init__(self, folder=TRACING):
         self.folder = folder
 
     def __getitem__(self, event):
-        """The folder of an event."""
         return self.folder / "events/events_test" / event
 
     def set(self, event, on=True):
@@ -44,7 +43,7 @@ class Instance:
         write(self.folder / "trace", "")
 
     def lines(self):
-        """What was printed, without the time and the CPU."""
+        """The printed records, without the time and the CPU."""
         lines = read(self.folder / "trace").splitlines()
         return [match(line, LINE)[3] for line in lines if not line.startswith("#")]
 
@@ -95,23 +94,21 @@ def with_module(test):
 
 
 def kprobes_at(function):
-    """The kprobes at its entry, which is behind the endbr64 where there is one."""
+    """The kprobes at its entry, or after its endbr64."""
     return [line for line in kmod.kprobe_list() if re.search(rf" {function}\+0x[04] ", line)]
 
 
 def address_of(function):
-    """Where the kernel has a kprobe in it."""
     return int(kprobes_at(function)[0].split()[0], 16)
 
 
 def armed(function):
-    """Whether each kprobe there is armed, as kprobes/list and ftrace say. The kernel
-    changes one of them after the other, so they may need a moment to agree."""
+    """Whether each kprobe there is armed, after kprobes/list and ftrace's list agree."""
     end = time.monotonic() + 10
     while True:
         lines = kprobes_at(function)
         states = ["[DISABLED]" not in line for line in lines]
-        # arm64 has breakpoints.
+        # arm64 uses breakpoints.
         if not any("[FTRACE]" in line for line in lines):
             return states
         there = function in kmod.traced()
@@ -123,7 +120,6 @@ def armed(function):
 
 
 def traced():
-    """The functions of the module in which ftrace calls somebody."""
     return sorted(name for name in kmod.traced() if name.startswith("events_"))
 
 
@@ -138,7 +134,7 @@ def tool(name):
 
 
 def listen_by_perf(event):
-    """For a moment. Raises OSError where the event is away."""
+    """Listens for a moment. Raises OSError if the event does not exist."""
     done = subprocess.run(["perf", "stat", "-a", "-e", f"events_test:{event}", "true"],
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if done.returncode:
@@ -146,8 +142,7 @@ def listen_by_perf(event):
 
 
 def by_perf(script, *events, fields=("event,trace",)):
-    """Records events while a Python script runs: the lines of `perf script` with each of
-    `fields`, and the bytes of the file."""
+    """Records events of a Python script; `perf script`'s lines of `fields`, and the file."""
     tool("perf")
     names = [word for event in events for word in ("-e", f"events_test:{event}")]
     with tempfile.TemporaryDirectory() as directory:
@@ -161,8 +156,7 @@ def by_perf(script, *events, fields=("event,trace",)):
 
 
 def by_bpftrace(program, step):
-    """What it prints, sorted, while the step is done; its program ends itself then, or is
-    interrupted."""
+    """The sorted output of a program that runs during the step, and exits or is interrupted."""
     tool("bpftrace")
     program += ' interval:s:1 { printf("tick\\n"); }'
     with subprocess.Popen(["bpftrace", "-B", "line", "-e", program], stdout=subprocess.PIPE,

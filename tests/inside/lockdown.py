@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Loads the module in a kernel in lockdown, which cannot be undone and closes debugfs.
+"""Loads the module in a kernel in lockdown, which disables debugfs and lasts until the next boot.
 For the debug kernel. Prints KTAP.
 
 usage: lockdown.py KDIR
@@ -21,7 +21,6 @@ LOCKDOWN = "/sys/kernel/security/lockdown"
 
 @contextmanager
 def signed(module=ko("events"), params=""):
-    """A copy of a module, signed with the kernel's own key, loaded."""
     copy = shutil.copy(module, "/tmp")
     subprocess.run([f"{KDIR}/scripts/sign-file", "sha512", f"{KDIR}/certs/signing_key.pem",
                     f"{KDIR}/certs/signing_key.x509", copy], check=True)
@@ -48,7 +47,7 @@ def test_events_are_read_in_integrity_mode():
 
 
 def test_confidentiality_mode_keeps_listeners_and_refuses_new_ones():
-    """The kernel opens no file of tracefs then, but for formats. What is open can be used."""
+    """The kernel refuses to open tracefs files other than formats. Open files stay usable."""
     with signed():
         number = ALL["number"]
         enable = os.open(number / "enable", os.O_WRONLY)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Tests rust_kprobe.ko in the guest: loads it, triggers what it probes, compares the log with what
-rust_kprobe.rs documents, and what insmod refuses. Prints KTAP.
+"""Tests rust_kprobe.ko in the guest: compares its log with rust_kprobe.rs's documentation, and
+checks refused definitions. Prints KTAP.
 
 usage: module.py [TEST...]
 """
@@ -28,7 +28,7 @@ def test_the_module_is_loaded_and_unloaded_100_times():
 def refusal(params, number, *lines):
     with log() as kmsg:
         refused(number, kmod.insmod, MODULE, params)
-        # A line of the kernel's own that is too long ends with the next one.
+        # The kernel completes its own unterminated line before the next message.
         kmod.write("/dev/kmsg", "end")
         match_lines(kmsg.lines(), lines)
     kmod.nothing_left("rust_kprobe")
@@ -43,8 +43,7 @@ NO_INSTRUCTION = {"EILSEQ": r"the offset is not the start of an instruction \(EI
                   "EINVAL": NO_PLACE}[arch.WITHIN]
 AT_MOST = r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(EINVAL\)'
 
-# What is refused, where the kernel or the line has a part in it; all that the parser refuses
-# stands in tests/parser.rs. The parameter, the errno, and the line behind "probes: definition ".
+# Refused definitions: the errno and the log line. tests/parser.rs has the parser's own.
 DEFINITIONS = {
     "an unknown symbol": (
         "p:x no_such_function", "ENOENT", rf'1 "p:x no_such_function", column 5: {NO_SYMBOL}'),

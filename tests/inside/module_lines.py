@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the module says of a hit, as rust_kprobe.rs documents."""
+"""The log lines of hits, as rust_kprobe.rs documents them."""
 import json
 import os
 import re
@@ -19,7 +19,7 @@ HASH = r"(0{8}[0-9a-f]{8}|\(____ptrval____\))"
 def test_without_a_parameter_kernel_clone_is_probed():
     me = os.getpid()
     with probing(None) as kmsg:
-        # Somebody may have forked already.
+        # Other tasks may have forked already.
         match_lines([line for line in kmsg.lines() if ": registered " in line],
                     [registered("clone", "p", arch.entry("kernel_clone"), arch.ENTRY),
                      registered("cloned", "r", arch.entry("kernel_clone"), arch.ENTRY)])
@@ -31,7 +31,7 @@ def test_without_a_parameter_kernel_clone_is_probed():
         match_lines(mine(kmsg), [hit("clone", "pre", me, comm), hit("clone", "post", me, comm),
                                  returned("cloned", child, me, comm)])
         rmmod()
-        # Others may have forked too; nobody forks twice in so short a time.
+        # Other tasks may have forked, but not so often in this time.
         for found in match_lines(ends(kmsg), [unregistered("clone", missed=0, suppressed=0),
                                               unregistered("cloned", missed=0, suppressed=0)]):
             check(int(found[1]) >= 1, found[0])
@@ -78,7 +78,7 @@ def test_the_number_of_suppressed_lines_is_logged():
 
 
 def test_a_return_line_has_the_value_and_the_duration():
-    # Relative, unlike time.sleep(): that loses what passes before the call.
+    # usleep() is relative. time.sleep() is absolute, so the time before the call would count.
     line = lines_of(f"r:nap {NAP}", lambda: LIBC.usleep(100_000))[0]
     match(line, returned("nap", 0, os.getpid()))
     ns = int(line.rsplit("=", 1)[1])
@@ -86,7 +86,7 @@ def test_a_return_line_has_the_value_and_the_duration():
 
 
 def lines_of(definition, action):
-    """What the module says of this task while it does that."""
+    """The lines that the module logs about this task during the action."""
     with probing(definition) as kmsg:
         kmsg.lines()
         action()
@@ -104,7 +104,7 @@ def opens():
 
 
 def test_an_errno_returned_as_int_is_recognized():
-    """It leaves the upper half of the register zero, as do_sys_openat2() does."""
+    """Such a function leaves zero in the upper half of the register, like do_sys_openat2()."""
     match(lines_of("r:opened do_sys_openat2", opens)[-1],
           r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
 
@@ -123,7 +123,7 @@ def test_return_values_are_logged_by_their_type():
 
 
 def test_return_values_that_may_reveal_an_address_are_hidden():
-    """Up to the largest PID they are shown: also halves of addresses, and an errno that is none."""
+    """Values up to the largest PID are shown: also halves of addresses, and unknown errnos."""
     shown = [0, 1, 2**22 - 1]
     hidden = [2**22, 0x12345601, 2**31, 2**32 - 4095, 2**32 - 255, 2**32, 0x888012345601]
     fd = os.memfd_create("rust_kprobe")
@@ -135,7 +135,6 @@ def test_return_values_that_may_reveal_an_address_are_hidden():
 
 
 def test_logged_addresses_are_hashed():
-    """No line shows where the kernel's memory lies to those who may read the log."""
     with probing("r:opened do_file_open; p:enter kernel_clone") as kmsg:
         opens()
         lines = kmsg.lines()
@@ -143,7 +142,7 @@ def test_logged_addresses_are_hashed():
                     [rf"opened: return .* ret=hidden \({HASH}\) ns=\d+",
                      r"opened: return .* ret=-2 \(0xfffffffffffffffe, ENOENT\) ns=\d+"])
         shown = [n for line in lines for n in re.findall(r"[0-9a-f]{16}", line)]
-        # But errors are shown as they are.
+        # Error pointers are not hashed.
         equal([n for n in shown if n.startswith("ff") and int(n, 16) < 2**64 - 4095], [])
         check(shown, f"no address in {lines}")
 

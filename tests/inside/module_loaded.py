@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""rust_kprobe.ko in the guest: loaded and unloaded, with the lines that it logs."""
+"""Loads and unloads rust_kprobe.ko, with the lines that it logs."""
 import os
 import re
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from kmod import equal, probes
 
 MODULE = "rust_kprobe.ko"
 
-# A system call that nobody in the guest makes but these tests.
+# Only these tests make this system call.
 TARGET = arch.handler_of("getpriority")
-# The offset of an instruction in TARGET, and of a place that is none.
+# The offset of an instruction in TARGET, and an offset within an instruction.
 INSIDE, WITHIN = arch.offsets(TARGET)
 NAP = arch.handler_of("clock_nanosleep")
 BURST = 100  # rust_kprobe/report.rs
@@ -24,7 +24,7 @@ COMM = r'([^"\\]|\\.)*'
 
 @contextmanager
 def probing(definitions):
-    """The module with these definitions, or with none, and its log. It leaves nothing."""
+    """Loads the module with these definitions, or with none; yields its log."""
     params = probes(definitions) if definitions is not None else ""
     with kmod.loaded(MODULE, params) as kmsg:
         yield kmsg
@@ -36,13 +36,12 @@ def rmmod():
 
 
 def trigger(times=1):
-    """Calls TARGET that often; it returns 20 less the nice value."""
+    """Calls TARGET, which returns 20 less the nice value."""
     for _ in range(times):
         equal(arch.syscall("getpriority", 0, 0), 20)
 
 
 def mine(kmsg, pid=os.getpid()):
-    """The lines about this task, since the last call."""
     return [line for line in kmsg.lines() if f" pid={pid} " in line]
 
 

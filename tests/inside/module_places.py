@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Where definitions put probes, and how they name them."""
+"""The places and names of definitions' probes."""
 import re
 from contextlib import contextmanager
 
@@ -21,7 +21,7 @@ def another_kprobe():
 
 
 def ways(definitions):
-    """How the module's probes are hit: each of them is, three times."""
+    """The mechanisms of the module's probes. Each probe is hit three times."""
     with loaded(MODULE, probes(definitions)) as kmsg:
         found = [match(line, rf"\S+: registered .* by {HOW}")[1] for line in kmsg.lines()]
         trigger(3)
@@ -34,18 +34,18 @@ def test_a_definition_without_an_offset_is_an_entry_probe():
     with probing(f"p:enter {TARGET}") as kmsg:
         match_lines(kmsg.lines(), [registered("enter", "p", arch.ftrace_call(TARGET), "entry")])
         equal((kprobe_list(), traced()), ([], [TARGET]))
-    # One ftrace_ops serves both.
+    # One ftrace_ops serves both probes.
     equal(ways(f"p:one {TARGET}; p:two {TARGET}"), ["entry", "entry"])
 
 
 def test_a_definition_beside_another_tracer_is_a_kprobe():
-    """There, an entry probe would make all of them dearer."""
+    """There, an entry probe would slow down the other tracer."""
     equal(ways(f"p:one {TARGET}; r:two {TARGET}"), [arch.ENTRY] * 2)
     equal(ways(f"p:one {TARGET}; p:two {TARGET}+{INSIDE:#x}")[0], arch.ENTRY)
     with function_tracer(TARGET):
         equal(ways(f"p:one {TARGET}"), [arch.ENTRY])
     with another_kprobe():
-        # Without KPROBES_ON_FTRACE, that one is elsewhere.
+        # Without KPROBES_ON_FTRACE, the kprobe does not use ftrace.
         equal(ways(f"p:one {TARGET}"), [arch.ENTRY if arch.ENTRY == "ftrace" else "entry"])
     equal(ways(f"p:one {TARGET}"), ["entry"])
     nothing_left("rust_kprobe")
@@ -55,7 +55,7 @@ def test_a_probe_at_an_offset_is_hit():
     with probing(f"p:in {TARGET}+{INSIDE:#x}") as kmsg:
         place = registered("in", "p", f"{TARGET}+{INSIDE:#x}", "(jump|breakpoint)")
         found = match(kmsg.lines()[0], place)
-        # The kernel's own list tells the same.
+        # The kernel's list has the same place.
         (line,) = kprobe_list()
         equal("[OPTIMIZED]" in line, found.groups()[-1] == "jump")
         trigger(7)
@@ -77,9 +77,9 @@ def test_addresses_and_offsets_beyond_a_function_are_accepted():
 
 
 def test_default_probe_names_are_those_of_tracefs():
-    """tracefs makes names of the same definitions, and shows them."""
+    """tracefs makes and shows the names of the same definitions."""
     kprobe_events = TRACING / "kprobe_events"
-    # What the compiler made of a function, and the longest name there is.
+    # A function that the compiler renamed, and the longest name.
     functions = set(read(TRACING / "available_filter_functions").split())
     dotted = [name for name in arch.symbols() if "." in name and name in functions]
     longest = max(functions, key=len)
@@ -89,13 +89,13 @@ def test_default_probe_names_are_those_of_tracefs():
     for definition in definitions:
         write(kprobe_events, definition)
         made += re.findall(r"^[pr]\d*:kprobes/(\S+) ", read(kprobe_events), re.MULTILINE)
-        write(kprobe_events, "")  # To truncate it is to remove them.
+        write(kprobe_events, "")  # Truncating the file removes all events.
     equal(len(made), len(definitions))
     with probing("; ".join(definitions)) as kmsg:
         equal(names(kmsg), made)
 
 
 def test_commas_can_replace_spaces():
-    # Not quoted, as on the kernel's command line.
+    # Unquoted, like on the kernel's command line.
     with loaded(MODULE, f"probes=p:enter,{TARGET};r:leave,{TARGET}") as kmsg:
         equal(names(kmsg), ["enter", "leave"])

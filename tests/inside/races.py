@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What the figures of probes are worth if CPUs really run concurrently: in a guest
-with a host thread for each. The probes are registered before the first call and
-until after the last. Prints KTAP.
+"""Checks the counts of probes if CPUs really run concurrently: in a guest with a host thread for
+each CPU. The probes are registered before the first call and until after the last. Prints KTAP.
 
-usage: races.py CALLS		(on each CPU)
+usage: races.py CALLS (on each CPU)
 """
 import sys
 
@@ -15,7 +14,6 @@ from kmod import CPUS, check, equal
 
 
 def call(on, which):
-    """Calls it on each CPU; how often it was called."""
     before = on.counted(which)
     kmod.on_each_cpu(lambda: on.call(which, CALLS))
     return on.counted(which) - before
@@ -32,7 +30,7 @@ def test_concurrent_hits_are_all_counted():
 
 
 def test_hits_and_misses_of_entry_probes_are_exact():
-    """The handler of one function calls another. Both are called by themselves, too."""
+    """The handler of one function calls another one. Both functions are also called directly."""
     with Device() as device:
         inner = [device.add(ENTRY, AT[INNER]) for _ in range(2)]
         outer = device.add(ENTRY_NESTED, AT[TARGET])
@@ -46,8 +44,7 @@ def test_hits_and_misses_of_entry_probes_are_exact():
 
 
 def test_calls_in_handlers_are_counted_as_missed_at_most_once():
-    """The handler of one function calls another. The kernel does not count misses
-    atomically, so there may be fewer than expected, but not more."""
+    """The same by kprobes. The kernel does not count misses atomically, so it may lose some."""
     with Device() as device:
         inner = [device.add(BEFORE, AT[INNER]), device.add(FOLLOWED, AT[INNER], max_active=64)]
         outer = device.add(NESTED, AT[TARGET])
@@ -59,7 +56,7 @@ def test_calls_in_handlers_are_counted_as_missed_at_most_once():
         equal([probe.ask(HITS) for probe in inner], [0, 0])
         missed = [probe.ask(MISSED) for probe in inner]
         check(all(0 < count <= nested for count in missed), f"{missed} missed of {nested}")
-        # Outside of handlers, nothing is missed, and the count is exact.
+        # Outside of handlers, no hit is missed, and the count is exact.
         equal(call(device, INNER), calls)
         equal([probe.ask(HITS, MISSED) for probe in inner], [(calls, count) for count in missed])
     counted = ", ".join(map(str, missed))

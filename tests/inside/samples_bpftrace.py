@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The samples that collect, beside bpftrace's one-liners for the same hits: equal counts by the
-same keys. Prints KTAP."""
+"""Compares the counts of samples with bpftrace's for the same hits and keys. Prints KTAP."""
 import json
 import mmap
 import os
@@ -24,7 +23,7 @@ SHOWN = Path("/sys/kernel/debug")
 
 @contextmanager
 def bpftrace(program):
-    """Runs a program while the block runs. The list has its output afterwards."""
+    """Runs a program during the block. Afterwards, the yielded list has its output."""
     with tempfile.NamedTemporaryFile("r+") as said:
         tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=said,
                                   stderr=subprocess.STDOUT)
@@ -42,7 +41,6 @@ def rows(sample, name):
 
 
 def in_child(comm, function):
-    """Calls the function in a process of that name."""
     child = os.fork()
     if child == 0:
         Path("/proc/self/comm").write_text(comm)
@@ -105,7 +103,7 @@ def test_connections_are_logged_as_often_as_by_bpftrace():
 
 
 def test_allocations_are_summed_by_stack_as_by_bpftrace():
-    # The tracepoint's arguments: the call site, the address, and the bytes asked for and given.
+    # The tracepoint's arguments: the call site, the address, the requested and the allocated bytes.
     program = 'rawtracepoint:kmalloc /comm == "allocator"/ { @[kstack] = sum(arg3); }'
     with bpftrace(program) as theirs, kmod.loaded("samples/allocation_stacks.ko"):
         in_child("allocator", lambda: [os.close(os.memfd_create("memory")) for _ in range(50)])
@@ -126,7 +124,7 @@ def test_a_call_stack_equals_that_of_bpftrace():
         ours = re.search("comm=sleeper sleeps: (.*)", "\n".join(log.lines()))[1].split(" <- ")
     frames = [re.match(r"\s*(\S+)\+(\d+)$", line) for line in theirs]
     frames = [f"{found[1]}+{int(found[2]):#x}" for found in frames if found]
-    # bpftrace begins with the probed function itself.
+    # bpftrace's stack begins with the probed function.
     check(frames[0].startswith("do_nanosleep+") and len(frames) > 3, frames)
     equal(ours, frames[1:])
 

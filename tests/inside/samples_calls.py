@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Calls that samples_sensor.py looks for in the events of the samples.
+"""Calls for samples_sensor.py, which checks their events.
 
 usage: samples_calls.py WHAT [ARGUMENT...]
 """
@@ -44,8 +44,7 @@ def named(name):
 
 
 def work():
-    """Renames, removes, connects, changes credentials, and executes. Prints which files its
-    folder and its program are."""
+    """Makes calls that the sample sensor records. Prints the files of its folder and program."""
     os.mkdir("work")
     os.chdir("work")
     here = os.open(".", os.O_RDONLY)
@@ -102,7 +101,7 @@ def work():
 
 
 def cold(data):
-    """The address of a copy in a page that nothing has touched, so the kernel has to fetch it."""
+    """The address of a copy in a page that the kernel has to fault in."""
     fd = os.memfd_create("cold")
     os.write(fd, data)
     page = LIBC.mmap(None, mmap.PAGESIZE, mmap.PROT_READ, mmap.MAP_PRIVATE, fd, ctypes.c_long(0))
@@ -129,7 +128,7 @@ def cold_remove():
     LIBC.unlink(cold(b"/cold/name"))
     LIBC.rmdir(cold(b"/cold/folder"))
     LIBC.rename(cold(b"/cold/old"), cold(b"/cold/new"))
-    # The kernel has no such names.
+    # The kernel refuses these names.
     LIBC.unlink(b"")
     LIBC.unlink(ctypes.c_void_p(8))
 
@@ -167,7 +166,7 @@ def by_int80(program):
 
 
 def by_ring(opcode, fd, address, length=0, offset=0):
-    """Has io_uring do one thing."""
+    """Makes one request by io_uring."""
     params = (ctypes.c_uint32 * 30)()
     ring = LIBC.syscall(425, 1, params)
     tail, array = params[11], params[16]

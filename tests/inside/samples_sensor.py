@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The sample sensor beside events of tracefs for the same functions and the kernel's own: the
-same events with the same values. Also calls by which a sensor can be misled, with the sample
-open_names, too. Prints KTAP.
+"""Compares the sample sensor with tracefs events for the same functions and with the kernel's
+events: the same events with the same values. Also makes calls that could mislead a sensor, and the
+sample open_names. Prints KTAP.
 
-usage: samples_sensor.py [WORD...]	(only tests whose name has one of the words)
+usage: samples_sensor.py [WORD...] (only tests whose name has one of the words)
 """
 import json
 import os
@@ -22,13 +22,13 @@ from arch import takes_32_bits
 from kmod import TRACING, equal, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# No .pyc files, which python would rename.
+# No .pyc files, which Python would rename.
 CALLS = [sys.executable, "-B", ROOT / "tests/inside/samples_calls.py"]
-# A family of sockets that no kernel has any more, so that it looks for a module.
+# No kernel has this family any more, so the kernel tries to load a module for it.
 ECONET = 19
 IDS = ("uid", "gid", "suid", "sgid", "euid", "egid", "fsuid", "fsgid")
 
-# Functions and arguments are those of today's kernels: struct filename begins with the name.
+# Functions and arguments of current kernels: struct filename begins with the name.
 SEED = {
     "commit_creds": "commit_creds usage=+0($arg1):u64 "
     + " ".join(f"{name}=+{8 + 4 * n}($arg1):u32" for n, name in enumerate(IDS)),
@@ -37,14 +37,14 @@ SEED = {
     "rmdir": "filename_rmdir pathname=+0(+0($arg2)):string",
     "connect": "security_socket_connect family=+0($arg2):u16 length=$arg3:u32",
 }
-# What the sample probes. The tracepoint is not among ftrace's functions.
+# The functions that the sample probes. The tracepoint is not a function.
 PROBED = {definition.split()[0] for definition in SEED.values()}
 
 N = "n" * 100
 PATH = "p" * 253 + "..."
 RENAMED = [("old 0", "new0"), ("old 1", "new1"), ("old 2", N), ("folder0", "folder3"),
            ("none", "none either"), ("no", "folder")]
-# The names, and the folders in which they were.
+# The names, and their folders.
 UNLINKED = [
     ("new0", "/work"), ("new1", "/work"), (N, "/work"), ("nothing", "/work"), ("/nothing", "/"),
     ("nothing", "..." + "/d" * 16), ("nothing", ".../" + "b" * 99 + "/" + "c" * 99),
@@ -60,7 +60,6 @@ CREDENTIALS = ["0 1 0 3 0 2 0 2", "4 1 6 3 5 2 5 2", "0 0 0 0 0 0 7 0", "0 0 0 0
 
 @contextmanager
 def loaded(seed=()):
-    """The sample, and events of the seed."""
     with kmod.loaded(ROOT / "samples/sensor.ko"):
         try:
             for name in seed:
@@ -72,13 +71,11 @@ def loaded(seed=()):
 
 
 class Listener:
-    """An instance of tracefs in which events are enabled."""
 
     def __init__(self, folder):
         self.pipe = os.open(folder / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
 
     def records(self):
-        """The records since the last call: (event, text)."""
         data = b""
         try:
             while more := os.read(self.pipe, 65536):
@@ -88,11 +85,10 @@ class Listener:
         return [tuple(line.split(": ", 1)) for line in data.decode("latin1").split("\n")[:-1]]
 
     def called(self, folder, *words):
-        """What samples_calls.py does; the records: (event, fields)."""
+        """Runs samples_calls.py; returns the records: (event, fields)"""
         self.records()
         subprocess.run([*CALLS, *words], cwd=folder)
         seen = [(event, fields(text)) for event, text in self.records()]
-        # Not what python does to run it.
         return [(event, values) for event, values in seen
                 if values.get("filename") != sys.executable and event != "commit_creds"]
 
@@ -130,12 +126,11 @@ def work(folder, *before):
 
 
 def traced():
-    """The functions of ftrace's that something is at."""
     return sorted(set(kmod.traced()) & PROBED)
 
 
 def fields(text):
-    """{name: value} of a record, whose values have no equals sign."""
+    """{name: value} of a record whose values have no equals sign."""
     found = re.findall(r"(\w+)=(\"[^\"]*\"|.*?)(?= \w+=|$)", text)
     return {name: value.strip('"') for name, value in found}
 
@@ -145,7 +140,7 @@ def only(records, *names):
 
 
 def argv(values):
-    """The arguments in a record of an exec: the first six, or as many as there are."""
+    """The arguments in a record of an exec: at most the first six."""
     return [values[f"argv{n}"] for n in range(min(int(values["argc"]), 6))]
 
 
@@ -155,12 +150,11 @@ def files(records, prefix=""):
 
 
 def length(name):
-    # The sample says how long a name is that it has not all of.
+    # The sample also reports the length of a truncated name.
     return "300" if name == PATH else str(len(name))
 
 
 def compare(seen, facts):
-    """Checks a list of (system, event, fields)."""
     def of(system, event):
         return [values for s, e, values in seen if (s, e) == (system, event)]
 
@@ -184,12 +178,12 @@ def compare(seen, facts):
     equal(files(unlinked[:5] + unlinked[7:8]), [work] * 4 + [facts["root"], facts["d"]])
     equal([values["pathname"] for values in removed], REMOVED)
     equal(files(removed), [work] * 3)
-    # The seed has all of a long one.
+    # tracefs has all of a long name.
     equal([values["pathname"][:253] for values in of("seed", "unlink") + of("seed", "rmdir")],
           [name[:253] for name, _ in UNLINKED] + REMOVED)
 
     equal(only(of("sensor", "connect"), "family", "port", "address"), CONNECTED)
-    # Without a length, the family is whatever was on the kernel's stack.
+    # Without a length, the family is stale data on the kernel's stack.
     equal([values["family"] if int(values["length"]) >= 2 else "0"
            for values in of("seed", "connect")], [family for family, _, _ in CONNECTED])
 
@@ -217,7 +211,7 @@ def test_events_in_trace_pipe_equal_those_of_tracefs():
             facts = work(folder)
             records = listener.records()
         equal(traced(), [])
-    # The seed's have the address.
+    # The tracefs events begin with an address.
     return compare([("sched" if event.startswith("sched_") else "seed" if text.startswith("(")
                      else "sensor", event, fields(text)) for event, text in records], facts)
 
@@ -283,7 +277,7 @@ def test_32_bit_system_calls_are_reported():
 def test_io_uring_operations_are_reported():
     with loaded(), place() as folder, listening("sensor") as listener:
         seen = listener.called(folder, "io_uring")
-    # It may try to connect more than once.
+    # The program may try to connect several times.
     kinds = [event for n, (event, _) in enumerate(seen) if event != "connect" or n == 0]
     equal(kinds, ["connect", "unlink", "rename"])
     equal({(values["address"], values["port"]) for event, values in seen if event == "connect"},

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The sample container beside /proc: the same values of a process with another user and group, in a
-PID namespace, in a cgroup. Prints KTAP."""
+"""Compares the sample container with /proc, in a PID namespace and a cgroup. Prints KTAP."""
 import os
 import re
 import shutil
@@ -33,7 +32,6 @@ def cgroup(name):
 
 
 def of_proc(pid):
-    """The same values, as /proc has them."""
     proc = Path(f"/proc/{pid}")
     status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
     stat = (proc / "stat").read_text().rpartition(")")[2].split()
@@ -46,7 +44,7 @@ def of_proc(pid):
         "gid": int(status["Gid"].split()[0]),
         "inside": int(status["NStgid"].split()[-1]),
         "cgroup": (CGROUPS / inside).stat().st_ino,
-        # starttime is the 22nd field; the third is the first one here.
+        # starttime is field 22; `stat` begins with field 3.
         "started": int(stat[22 - 3]),
     }
 
@@ -57,7 +55,7 @@ def test_task_fields_equal_those_in_proc():
         os.chmod(folder, 0o755)
         program = Path(folder) / NAME
         shutil.copy(shutil.which("sleep"), program)
-        # It has a parent in the namespace, too.
+        # With a parent in the namespace.
         with subprocess.Popen(
                 ["unshare", "--pid", "--fork", "setpriv", "--reuid=1234", "--regid=4321",
                  "--clear-groups", "bash", "-c", f"{program} 5; :"],
@@ -83,7 +81,7 @@ def test_task_fields_equal_those_in_proc():
         check(wanted["inside"] != wanted["pid"], "the process is not in another PID namespace")
         got = dict(re.findall(r"(\w+)=(\S+)", lines[0]))
         del got["comm"]
-        # A hundredth of a second is ten million nanoseconds.
+        # /proc counts in hundredths of a second.
         got["started"] = int(got["started"]) // 10_000_000
         equal(got, {name: value if name in ("exe", "started") else str(value)
                     for name, value in wanted.items()})

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's selftests of triggers, events and instances that name an event of the scheduler's,
-with that of a Rust module in its place, tests/selftests: all pass that pass with the kernel's own.
-Prints KTAP.
+"""Runs the kernel's selftests of triggers, events and instances that use a scheduler event, with
+the event of a Rust module (tests/selftests) instead. Those that pass with the kernel's event must
+pass. Prints KTAP.
 
 usage: selftests.py SOURCE [WORD...]
 
-SOURCE is the kernel's source. With words, only the selftests whose names have one of them.
+SOURCE is the kernel's source. With words, runs only the selftests whose names have one of them.
 """
 import re
 import shutil
@@ -19,21 +19,21 @@ from pathlib import Path
 import kmod
 
 FOLDERS = "trigger", "event", "instances"
-# The system of the scheduler's events, as a folder or before the name of an event.
+# The system of the scheduler's events, as a folder or before an event's name.
 SYSTEM = re.compile(r"(?<=\bevents/)sched\b|\bsched(?=[:.])")
-# The results of ftracetest for a selftest that passes.
+# ftracetest's results for a selftest that passes.
 GOOD = "ok", "XFAIL"
 
 
 def results_of(folder, texts, system):
-    """Runs selftests, with that system of events. By name: the result of each, and its log."""
+    """Runs selftests with that system of events: {name: (result, log)}"""
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(SYSTEM.sub(system, text))
     logs = folder / f"logs-{system}"
     done = subprocess.run(["./ftracetest", "-K", "-k", "-l", logs, *texts], cwd=folder,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    # It runs these once more, in an instance.
+    # ftracetest runs these once more, in an instance.
     names = [*texts, *(f"{name} in an instance" for name, text in texts.items()
                        if re.search("^# *flags:.*instance", text, re.MULTILINE))]
     lines = re.findall(r"^((?:not )?ok) (\d+) .*?(?:# (\w+) *)?$", done.stdout, re.MULTILINE)
@@ -49,8 +49,8 @@ def main():
     for name in "ftracetest", "test.d/functions":
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(source / name, folder / name)
-    # Without poll.c, which trigger-hist-poll runs. This selftest races: the program that the event
-    # of an exiting task wakes up may run before the task is gone. Emulated CPUs lose that race.
+    # Without poll.c, which trigger-hist-poll runs. This selftest races: when the event of an
+    # exiting task wakes up the program, the task may still exist. Emulated CPUs lose the race.
     paths = sorted(path for part in FOLDERS for path in (source / "test.d" / part).rglob("*.tc"))
     texts = {str(path.relative_to(source)): path.read_text() for path in paths}
     texts = {name: text for name, text in texts.items()

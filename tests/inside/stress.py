@@ -1,16 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Stresses the probes in the guest, through /dev/stress and rust_kprobe.ko,
-while every CPU keeps hitting them. Prints KTAP.
+"""Stresses probes in the guest, by /dev/stress and rust_kprobe.ko, while every CPU hits them.
+Prints KTAP.
 
 usage: stress.py ROUNDS SECONDS EVERY [TEST...]
 
-ROUNDS is how often a module is loaded and unloaded, SECONDS how long each test
-runs that has no rounds, and EVERY that each EVERYth function of the kernel is
-probed; 0 leaves out the tests that are on all functions.
+ROUNDS is how often a module is loaded and unloaded; SECONDS is the duration of a test without
+rounds. Each EVERYth function of the kernel is probed; 0 skips the tests on all functions.
 
-The rule of all of them: a probe that stays has seen each call, or says that it
-missed it. The functions count their own calls.
+In all tests, the functions count their own calls, and a probe that stays registered must have
+counted each call as a hit or as missed.
 """
 import sys
 
@@ -22,7 +21,7 @@ import stress_probes
 from device import run
 from stress_form import EVERY
 
-# Tests in other files that are on all functions.
+# Tests on all functions in other files.
 ON_ALL = ("all functions under fire", "a module leaves its entry probes")
 
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Entry probes come and go, on one function and on all of them, while what they are on
-is called."""
+"""Entry probes come and go, on one function and on all of them, while CPUs call these."""
 import time
 
 import arch
-from device import (AT, BEFORE, ENTRY, ENTRY_ALONE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS,
+from device import (AT, BEFORE, ENTRY, ENTRY_EXCLUSIVE, ENTRY_NESTED, ENTRY_SET, EXACT, FAULTS,
                     FOLLOWED, HITS, INNER, IRQ, MATCHING, MISSED, NESTED, RETURNS, SOFTIRQ, TARGET,
                     TWO_ENTRIES, VICTIM, WRONG, Device, call_victim, come_and_go, drop, exact, fire,
                     held_late, stress, toggled, waits_for_a_cpu)
@@ -44,7 +43,7 @@ def test_calls_of_probed_functions_in_an_entry_handler_are_missed():
 
 
 def test_entry_probes_on_all_functions_are_registered_and_dropped_under_load():
-    """Attached and left again and again, while a machine does what it does."""
+    """All functions get entry probes again and again, during a workload."""
     rounds = attached = hits = 0
     end = time.monotonic() + SECONDS
     with Threads() as working, Device() as device, \
@@ -65,19 +64,19 @@ def test_entry_probes_on_all_functions_are_registered_and_dropped_under_load():
 
 
 def test_a_pattern_matches_a_module_during_its_unload():
-    """Its notifiers have been called, and ftrace still knows its functions."""
+    """The module's notifiers have been called, but ftrace still knows its functions."""
     with Device() as device:
-        # The first entry probe of a module would wait for the notifiers.
+        # The first entry probe in a module would wait for the notifiers.
         other = device.add(ENTRY, PLACES[0])
         with stress("stress_victim"), stress("stress_late"), \
                 held_late(lambda: rmmod("stress_victim")):
-            # However many others come and go in between: this one's init fails.
+            # Other modules may come and go meanwhile. This one's init fails.
             for _ in range(40):
-                refused("ENOENT", insmod, "tests/stress/stress_beside.ko")
+                refused("ENOENT", insmod, "tests/stress/stress_tracers.ko")
             refused("EINVAL", device.add, MATCHING, "stress_victim")
             held = device.add(MATCHING, "stress_victim,stress_exact")
             equal(held.ask(FAULTS, WRONG), (2, 1), "functions, and those gone")
-        # Another module at that address is not taken for the first one.
+        # A set does not follow another module at the same address.
         with stress("stress_victim"):
             again = device.add(MATCHING, "stress_victim,stress_exact")
             equal(again.ask(FAULTS, WRONG), (2, 0), "after the next load")
@@ -92,8 +91,7 @@ def test_a_pattern_matches_a_module_during_its_unload():
 
 
 def test_entry_probes_are_registered_in_a_module_during_its_load():
-    """They are attached before the library is notified of it."""
-    # Of notifiers of the same priority, the first one registered is called first.
+    # Notifiers of the same priority are called in the order of registration.
     rmmod("stress")
     with stress("stress_late", "coming=1"):
         insmod("tests/stress/stress.ko")
@@ -116,7 +114,7 @@ def test_entry_probes_are_gone_when_their_module_is_unloaded():
         with Device() as device:
             with stress("stress_victim"):
                 held = [device.add(ENTRY, VICTIM), device.add(MATCHING, "stress_victim")]
-                # A debug kernel needs minutes to attach to all.
+                # The debug kernel needs minutes to attach to all functions.
                 if n % 10 == 1:
                     device.add(MATCHING, "*")
                 other = device.add(ENTRY, PLACES[1])
@@ -124,7 +122,6 @@ def test_entry_probes_are_gone_when_their_module_is_unloaded():
                 equal([probe.ask(HITS) for probe in held], [20, 20])
             held[0].enable(False)
             refused("EINVAL", held[0].enable, True)
-            # The next one of that name may lie at the same address.
             with stress("stress_victim"):
                 again = device.add(ENTRY, VICTIM) if n % 2 else None
                 call_victim(30)
@@ -137,9 +134,8 @@ def test_entry_probes_are_gone_when_their_module_is_unloaded():
 
 
 def test_dropping_a_probe_waits_for_a_cpu_that_goes_offline():
-    """An entry probe, a kprobe and a return probe."""
     with Device() as device, stress("stress_late", "offline=1"):
-        # It keeps ftrace's ops registered, so that only the library waits.
+        # This probe keeps ftrace's ops registered, so that only the library waits.
         device.add(ENTRY, PLACES[0])
         for kind in ENTRY, BEFORE, FOLLOWED:
             waits_for_a_cpu(device.add(kind, PLACES[1]).drop)
@@ -172,7 +168,6 @@ def test_ftrace_cannot_be_disabled_unnoticed():
 
 
 def test_entry_probes_are_hit_beside_other_tracers():
-    """A kprobe, and the function tracer of tracefs, at the same function."""
     with Device() as device:
         held = device.add(ENTRY, PLACES[1])
         kprobe = device.add(BEFORE, PLACES[1])
@@ -187,7 +182,6 @@ def test_entry_probes_are_hit_beside_other_tracers():
 
 
 def test_calls_within_two_other_tracers_are_neither_hits_nor_missed():
-    """They are neither hits nor missed, as the documentation says."""
     if arch.ENTRY != "ftrace":
         raise Skip("kprobes do not use ftrace on this architecture")
     times = 10_000
@@ -210,59 +204,57 @@ def test_calls_within_two_other_tracers_are_neither_hits_nor_missed():
 
 
 def test_an_exclusive_entry_probe_refuses_a_function_with_another_tracer():
-    def alone(wanted, what):
-        equal(outcome(lambda: device.add(ENTRY_ALONE, PLACES[1]).drop()), wanted, what)
+    def add_exclusive(wanted, what):
+        equal(outcome(lambda: device.add(ENTRY_EXCLUSIVE, PLACES[1]).drop()), wanted, what)
 
     for ours in False, True:
         with Device() as device:
             device.add(ENTRY, PLACES[1]).enable(ours)
             with function_tracer("stress_exact"):
-                alone("EEXIST", "beside the function tracer")
-            # On arm64, that depends on the configuration of the kernel, and kprobes do not use
-            # ftrace.
+                add_exclusive("EEXIST", "beside the function tracer")
+            # On arm64, this depends on the kernel's configuration, and kprobes do not use ftrace.
             if arch.ENTRY == "ftrace":
-                alone("", "without another tracer")
+                add_exclusive("", "without another tracer")
                 with function_tracer("stress_target"):
-                    alone("", "beside a tracer of another function")
+                    add_exclusive("", "beside a tracer of another function")
                 kprobe = device.add(BEFORE, PLACES[1])
-                alone("EEXIST", "beside a kprobe")
+                add_exclusive("EEXIST", "beside a kprobe")
                 kprobe.drop()
-                alone("", "after a kprobe")
+                add_exclusive("", "after a kprobe")
 
 
 def test_entry_probes_are_hit_beside_an_fprobe_a_live_patch_and_a_direct_call():
-    """Whoever comes first. A live patch goes on in another function; BPF's fentry is a
-    direct call."""
+    """In both orders. A live patch continues in another function; BPF's fentry is a direct call."""
     kinds = ["fprobe", "patch"] + ["direct"] * (arch.ENTRY == "ftrace")
 
     def call(held, hits):
         device.call(EXACT, 100)
         equal(held.seen(), hits, kind)
 
-    def beside():
-        return stress("stress_beside", f"kind={kind} symbol={PLACES[1]}")
+    def other_tracer():
+        return stress("stress_tracers", f"kind={kind} symbol={PLACES[1]}")
 
     def its_hits():
-        return int(read("/sys/module/stress_beside/parameters/hits"))
+        return int(read("/sys/module/stress_tracers/parameters/hits"))
 
     for kind in kinds:
         with Device() as device:
             own = device.counted(EXACT)
             held = device.add(ENTRY, PLACES[1])
-            with beside():
+            with other_tracer():
                 call(held, 100)
-                # It goes while the other stays.
+                # One entry probe is dropped while the other one stays.
                 device.add(ENTRY, PLACES[0]).drop()
                 call(held, 200)
                 equal(its_hits(), 200, kind)
             call(held, 300)
             held.drop()
-            with beside():
+            with other_tracer():
                 held = device.add(ENTRY, PLACES[1])
                 call(held, 100)
                 held.drop()
                 device.call(EXACT, 100)
                 equal(its_hits(), 200, kind)
-            # A patched function is not called itself.
+            # A patched function itself does not run.
             equal(device.counted(EXACT) - own, 100 if kind == "patch" else 500, kind)
     return ", ".join(kinds)

@@ -15,7 +15,7 @@ PAGE = 4096
 
 
 def workload():
-    """What a machine does all day: processes, files, pipes, sockets, memory."""
+    """An ordinary workload: processes, files, pipes, sockets, memory."""
     subprocess.run(
         ["/bin/bash", "-c",
          "cat /proc/self/maps /proc/meminfo /proc/interrupts >/dev/null; ls -lR /sys/kernel "
@@ -29,20 +29,20 @@ def workload():
 
 def functions():
     lines = [line.split() for line in read(TRACING / "available_filter_functions").splitlines()]
-    # MODULE:FUNCTION for what is not in the kernel itself.
+    # MODULE:FUNCTION for modules.
     return [f"{l[1].strip('[]')}:{l[0]}" if len(l) > 1 else l[0] for l in lines]
 
 
 def text_symbols():
-    """(address, name) of the kernel's text, in order."""
+    """(address, name) of the symbols in the kernel's text, in order."""
     lines = [line.split() for line in read("/proc/kallsyms").splitlines()]
-    # kallsyms may show _etext as a symbol of the next section.
+    # kallsyms may list _etext as a symbol of the next section.
     return sorted((int(line[0], 16), line[2]) for line in lines
                   if line[1] in "tT" or line[2] == "_etext")
 
 
 def text_pages():
-    """{address: digest} of each page of the kernel's text, by /proc/kcore."""
+    """{address: digest} of each page of the kernel's text, from /proc/kcore."""
     at = {name: address for address, name in text_symbols()}
     start, end = at["_stext"], at["_etext"]
     with open("/proc/kcore", "rb") as kcore:
@@ -63,7 +63,6 @@ def text_pages():
 
 
 def text_changed(before):
-    """The symbols in the pages that have changed."""
     now, symbols = text_pages(), text_symbols()
     at = [page for page in before if now.get(page) != before[page]]
     return [symbols[bisect.bisect_right(symbols, (page, "~")) - 1][1] for page in at]
@@ -76,7 +75,7 @@ def summary(refused):
 
 
 def attached(device, batch, refused):
-    """The set of what can be probed in `batch`, from which the rest is taken."""
+    """Registers a set of the functions in `batch`, without those that are refused."""
     while batch:
         try:
             return device.add(SET, *batch)
@@ -92,7 +91,7 @@ def test_entry_probes_attach_to_every_function_of_the_kernel():
     hits = probed = 0
     with Threads() as working, Device() as device:
         working.start(workload)
-        time.sleep(3)  # What it patches at first, as static keys, it has patched.
+        time.sleep(3)  # The workload makes the kernel patch static keys first.
         before = text_pages()
         for at in range(0, len(every), 500):
             batch = every[at:at + 500]
@@ -167,11 +166,11 @@ int main(int argc, char **argv)
 }
 """
 
-# What a kretprobe of C's can be put on, and must not.
+# Places that accept a kretprobe in C, and must not.
 NO_FUNCTIONS = ("ret_from_fork_asm", "__switch_to_asm")
 
 def test_return_probes_are_registered_on_every_symbol_or_refused():
-    """Only functions take one; and with it, programs keep their registers."""
+    """Only functions accept one, and programs keep their registers."""
     if not arch.X86_64:
         raise Skip("the test program is for x86-64 only")
     binary = "/tmp/stress-marked"
@@ -182,7 +181,7 @@ def test_return_probes_are_registered_on_every_symbol_or_refused():
     cold = [s for s in symbols if s.endswith(".cold")][:20]
     never = [s for s in (*NO_FUNCTIONS, *cold) if s in symbols]
     wanted = never + [s for s in symbols[::EVERY] if s not in never]
-    # By address: ftrace's list has one of several names of a function.
+    # Compare addresses: ftrace lists only one of several names of a function.
     address = arch.symbols()
     known = {address.get(name.split(":")[-1]) for name in functions()}
     refused, taken = {}, []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Calls that are in flight when a return probe comes, goes or runs dry."""
+"""Calls in flight when a return probe is registered or dropped, or has no instance left."""
 import os
 import signal
 import time
@@ -10,7 +10,7 @@ from stress_form import SECONDS
 
 
 def sleepers(device, n, ms=10_000):
-    """Processes that each call the sleeping function once, and are in there now; their pids."""
+    """Starts processes that each call the sleeping function; returns their PIDs."""
     pids = []
     wanted = device.counted(SLEEP) + n
     for _ in range(n):
@@ -32,7 +32,7 @@ def kill(pids):
 
 
 def rounds_of(test):
-    """Runs it with a device, for SECONDS and twice at least; how often."""
+    """Runs it with a device for SECONDS, but at least twice; returns how often."""
     rounds = 0
     end = time.monotonic() + SECONDS
     with Device() as device:
@@ -43,7 +43,6 @@ def rounds_of(test):
 
 
 def test_calls_in_flight_beyond_max_active_are_missed():
-    """Some are killed, the others woken by that, too."""
     def test(device):
         if not held:
             held.append(device.add(FOLLOWED, "stress:stress_sleep", max_active=4))
@@ -63,8 +62,7 @@ def test_a_return_probe_is_dropped_while_calls_are_in_flight():
         pids = sleepers(device, 8)
         equal(probe.ask(HITS, RETURNS), (8, 0))
         probe.drop()
-        # Half of them return through what the probe has left behind; the others while
-        # another probe is there.
+        # Half of the calls return after the drop, the others after another probe is registered.
         kill(pids[:4])
         probe = device.add(FOLLOWED, "stress:stress_sleep", max_active=32)
         kill(pids[4:])
@@ -76,14 +74,14 @@ def test_a_return_probe_is_dropped_while_calls_are_in_flight():
 
 
 def test_calls_that_never_return_do_not_exhaust_a_return_probe():
-    """Tasks that end in the probed function give back what followed them."""
+    """The instances of tasks that exit in the probed function are reused."""
     ends = 60
     with Device() as device:
         probe = device.add(FOLLOWED, "do_exit", max_active=4)
         for _ in range(ends):
             for pid in sleepers(device, 1, 0):
                 os.waitpid(pid, 0)
-            # The task gives it back when it is freed, a moment later.
+            # The instance is returned when the task is freed, a moment later.
             time.sleep(0.02)
         hits, missed, returns = probe.ask(HITS, MISSED, RETURNS)
         check(hits + missed >= ends and missed <= hits,

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Kprobes and return probes come and go, and are enabled and disabled, while what they are on is
-called: by programs, in handlers, in interrupts, where memory goes away."""
+"""Kprobes and return probes come and go, while programs, handlers and interrupts hit them."""
 import contextlib
 import ctypes
 import itertools
@@ -24,7 +23,7 @@ KINDS = {"before": "p", "after": "r"}
 
 
 def test_the_module_is_loaded_and_unloaded_while_its_targets_are_called():
-    """Each round also calls another probed function just 50 times."""
+    """Each round also calls another probed function 50 times."""
     names = "fire", "back", "exact", "return"
     definitions = probes("; ".join(f"{kind}:{name} {place}" for kind, name, place in zip(
         2 * ("p", "r64"), names, (*2 * [AT[TARGET]], *2 * [AT[EXACT]]))))
@@ -60,7 +59,7 @@ def test_several_threads_enable_and_disable_probes():
 
 
 def test_a_probe_is_dropped_while_other_threads_use_it():
-    """One thread drops what others toggle and ask; it is there or it is not."""
+    """One thread drops a probe that others toggle and query; they may get ENOENT."""
     gone = []
 
     def use(held):
@@ -83,7 +82,7 @@ def test_a_probe_is_dropped_while_other_threads_use_it():
 
 
 def test_kprobes_are_disabled_and_enabled_globally():
-    """What is registered, or enabled, while they are off is hit when they are on."""
+    """Probes that are registered or enabled while kprobes are off have hits once they are on."""
     switch = "/sys/kernel/debug/kprobes/enabled"
     place = AT[EXACT]
     # The device does not toggle sets.
@@ -101,7 +100,7 @@ def test_kprobes_are_disabled_and_enabled_globally():
         equal({one.seen() for one in held}, {wanted}, f"{group} {what}")
 
     with Device() as device:
-        # One by one, and then all at the same time; registered, and enabled, while they are off.
+        # One probe at a time, then all; registered, then enabled, while kprobes are off.
         for again, groups in (False, kinds), (True, singles):
             for group in [[kind] for kind in groups] + [groups]:
                 if again:
@@ -138,10 +137,10 @@ def test_a_probed_module_is_unloaded_and_loaded_again():
             check(all("[GONE]" in line for line in kprobe_list()), kprobe_list())
             match_lines([line for line in kmsg.lines() if line.endswith("unloaded")],
                         [f"{name}: probed module unloaded" for name in ("before", "after")])
-            # What is gone is as good as disabled, and cannot be enabled.
+            # A gone probe counts as disabled, and cannot be enabled.
             held.enable(False)
             refused("EINVAL", held.enable, True)
-            if n % 2:  # The next one of that name may lie at the same address.
+            if n % 2:  # The next module with that name may have the same address.
                 with stress("stress_victim"):
                     call_victim(20)
             equal(held.seen(), 20)
@@ -190,7 +189,7 @@ def test_calls_of_probed_functions_in_a_handler_are_missed():
         drop(*outer)
         calls = device.counted(INNER) - before
         check(0 < hits < calls, f"{hits} nested calls of {calls}")
-    # A hit in a handler is missed, each by three probes.
+    # A hit in a handler is missed by three probes.
     check(figures.missed >= 3 * hits, f"{figures.missed} missed, {hits} nested")
     return f"{hits} calls by handlers, {figures}"
 
@@ -200,7 +199,7 @@ def test_hits_in_interrupts_and_softirqs_are_counted():
               "run_timer_softirq", "try_to_wake_up", "__schedule"]
     known = []
     with Device() as device:
-        # Not all of them are there, and __schedule() is notrace: no kretprobe is taken there.
+        # The kernel may lack some. __schedule() is notrace, so a kretprobe is refused.
         for kind, place in itertools.product((BEFORE, FOLLOWED), kernel):
             with contextlib.suppress(OSError):
                 device.add(kind, place).drop()
@@ -224,7 +223,7 @@ def test_maps_and_their_drops_add_up_to_the_hits_in_all_contexts():
 
 
 def test_strings_are_read_while_their_page_is_mapped_and_unmapped():
-    """32 letters across two pages, of which the second is exchanged or taken away."""
+    """32 letters across two pages; the second page is replaced or unmapped."""
     LIBC.mmap.restype = ctypes.c_void_p
     LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
     LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
@@ -236,7 +235,7 @@ def test_strings_are_read_while_their_page_is_mapped_and_unmapped():
 
     def exchange():
         for letter in b"A", b"B":
-            # Both states last until the others have had their turn.
+            # Both states last until the other threads have run.
             checked(LIBC.munmap(at + page, page))
             time.sleep(0.001)
             equal(LIBC.mmap(at + page, page, prot, anonymous | fixed, -1, 0), at + page)
@@ -287,7 +286,7 @@ def test_pending_probes_are_dropped_while_their_module_is_loaded_and_unloaded():
     def victim():
         insmod("tests/stress/stress_victim.ko", "at_init=50")
         call_victim(50)
-        # While a probe is registered, the kernel holds the module for a moment.
+        # The kernel holds the module for a moment while a probe is registered.
         until(lambda: not outcome(rmmod, "stress_victim"))
 
     def probing():
@@ -302,4 +301,4 @@ def test_pending_probes_are_dropped_while_their_module_is_loaded_and_unloaded():
         threads.start(outcome, state_of_before, name="states")
         threads.stopped.wait(SECONDS)
     nothing_left("rust_kprobe", "stress_victim")
-    return threads.told()
+    return threads.summary()

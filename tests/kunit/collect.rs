@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `CountMap`, `Histogram`, `HistogramMap`, `Map`, their keys, and how they are shown.
+//! `CountMap`, `Histogram`, `HistogramMap`, `Map`, their keys and their output.
 
 use crate::targets::*;
 use kprobes::collect::{
@@ -15,7 +15,6 @@ kprobes::key! {
     }
 }
 
-/// What a view writes.
 struct Text(KVec<u8>);
 
 impl core::fmt::Write for Text {
@@ -76,7 +75,6 @@ mod tests {
         assert_eq!((map.read().total(), map.dropped()), (31, 20));
         let drained = map.drain()?;
         assert_eq!((drained.total(), map.read().total()), (31, 0));
-        // There is room again.
         map.add(7, 1);
         assert_eq!((map.read().get(7), map.dropped()), (1, 20));
         for capacity in [0, (1 << 24) + 1] {
@@ -117,7 +115,7 @@ mod tests {
         assert_eq!(map.dropped(), 2);
         assert_eq!([map.get(2), map.take(2)], [Some(20); 2]);
         assert!(map.take(2).is_none());
-        // A taken key makes room at once.
+        // Removing a key makes room immediately.
         for key in 1000..2000 {
             assert!(map.insert(key, 0));
             assert!(map.take(key).is_some());
@@ -147,7 +145,7 @@ mod tests {
     #[test]
     fn values_are_counted_in_their_bucket() -> Result {
         let log2 = Histogram::log2()?;
-        // Its only key has a place, so that CPUs need not add it at the same time.
+        // The only key is already inserted, so that CPUs need not insert it concurrently.
         assert_eq!(log2.drain()?.iter().count(), 1);
         for value in [0, 1, 2, 3, 4, 1023, 1024, u64::MAX] {
             log2.record(value);

@@ -8,7 +8,6 @@ use kernel::new_spinlock;
 use kernel::sync::SpinLock;
 use kprobes::nofault::KernelPtr;
 
-/// Where a handler stores a value.
 type Slot<T> = Pin<KBox<SpinLock<Option<T>>>>;
 
 fn slot<T>() -> Result<Slot<T>> {
@@ -16,13 +15,13 @@ fn slot<T>() -> Result<Slot<T>> {
 }
 
 fn store<T: Unpin>(slot: &Slot<T>, value: T) {
-    // A handler must not wait for a lock, whose holder it may have interrupted.
+    // A handler must not wait for a lock: it may have interrupted the owner.
     if let Some(mut last) = slot.try_lock() {
         *last = Some(value);
     }
 }
 
-/// Runs `call` and returns what `take` reads at `target`.
+/// Runs `call` and returns what `take` read in a handler at `target`.
 pub(crate) fn at<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
@@ -35,7 +34,6 @@ where
     value.ok_or(ENOENT)
 }
 
-/// The same at the return.
 fn at_return<T, F, R>(target: Target<'_>, take: F, call: impl FnOnce() -> R) -> Result<T>
 where
     T: Send + Unpin + 'static,
@@ -56,8 +54,7 @@ fn long(value: isize) -> impl FnOnce() -> isize {
     move || kut_long_result(value)
 }
 
-/// The CPU registers of the arguments in their order, and those that `kut_registers()` sets, with
-/// its values.
+/// The registers of the arguments, and the registers and values that `kut_registers()` sets.
 #[cfg(CONFIG_X86_64)]
 mod names {
     use kprobes::regs::Register;
@@ -112,8 +109,7 @@ const LONG: Target<'static> = Target::symbol(c"kut_long");
 type Integers = (u8, i8, u16, i16, u32, i32);
 type Longs = (u64, i64, usize, isize, bool, KernelPtr);
 
-/// The contexts of `kut_everywhere()` in which there were hits, as its bits. The last bit: one was
-/// taken for another.
+/// The contexts of hits, in the bits of `kut_everywhere()`. Bit 31: a context was wrong.
 struct Contexts(Atomic<u32>);
 
 impl Contexts {
@@ -121,9 +117,9 @@ impl Contexts {
         let (task, softirq) = (cx.in_task(), cx.in_serving_softirq());
         let seen = [task, softirq, cx.in_hardirq(), cx.in_nmi()];
         let seen = (0..4).fold(0, |bits, n| bits | u32::from(seen[n]) << n);
-        // SAFETY: Only the caller of what is probed writes it.
+        // SAFETY: Only the caller of the probed function writes it.
         let right = seen == unsafe { (&raw const kut_context).read_volatile() };
-        // No hit interrupts another one.
+        // A hit is never interrupted by another one.
         let bit = if right { 1 << seen } else { 1 << 31 };
         self.0.store(self.0.load(Relaxed) | bit, Relaxed);
     }
@@ -131,7 +127,7 @@ impl Contexts {
     fn is_right(&self) -> bool {
         self.0.store(0, Relaxed);
         let called = kut_everywhere();
-        // In a task, a softirq and an interrupt at least.
+        // At least in a task, a softirq and an interrupt.
         called & 0b10110 == 0b10110 && self.0.load(Relaxed) == called
     }
 }
@@ -186,8 +182,8 @@ mod tests {
         Ok(())
     }
 
-    /// A small struct takes two registers. A large one is on the stack on x86-64, and elsewhere it
-    /// takes a register, which points at it.
+    /// A small struct takes two registers. A large one is on the stack on x86-64; elsewhere, a
+    /// register points to it.
     #[test]
     fn arguments_are_structs_by_value() -> Result {
         let target = Target::symbol(c"kut_structs");
@@ -241,7 +237,7 @@ mod tests {
             let (args, seen) = at(target, all, || kut_call_syscall(compat))?;
             assert!(args? == (11, 12, 13, 14, 15, 16) && seen == compat);
         }
-        // This is none.
+        // Not a system call.
         assert!(at(DIV, |cx| cx.syscall_args::<(u32,)>(), || kut_div(some()))? == Err(EFAULT));
         Ok(())
     }
@@ -299,10 +295,10 @@ mod tests {
         let found = at(DIV, look, || kut_div(some()))?;
         let (ids, (comm, kernel, exe), [now, started, boot], cpu, address, ip) = found;
         assert_eq!(ids, [current!().pid(); 4]);
-        // KUnit runs each case in a kernel thread, which runs no program.
+        // KUnit runs each case in a kernel thread, which has no executable.
         assert!(kernel && exe == Some(ENOENT));
         assert!(comm.as_bytes().starts_with(b"kunit"));
-        // The machine has not been suspended.
+        // The machine was never suspended.
         assert!(0 < started && started < boot && now <= boot && boot - now < 1_000_000_000);
         assert!(cpu < kernel::cpu::nr_cpu_ids());
         assert!(ip.wrapping_sub(address) <= 16);

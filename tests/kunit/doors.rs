@@ -6,29 +6,29 @@ use crate::targets::*;
 
 const SKIPPED: Target<'static> = Target::symbol(c"kut_skipped");
 
-/// Overrides calls with an odd argument, with 1000 and the index of the target.
-struct Odd(Seen);
+/// Overrides calls with an odd argument; the result is 1000 plus the index of the target.
+struct OverridesOdd(Seen);
 #[vtable]
-impl overrides::Handler for Odd {
+impl overrides::Handler for OverridesOdd {
     fn entry(&self, cx: &overrides::Context<'_>) -> Option<usize> {
         self.0.pre.add(1);
         (cx.arg0::<i32>() % 2 != 0).then_some(1000 + cx.index())
     }
 }
 
-fn odd(target: Target<'_>) -> Result<Pin<KBox<Override<Odd>>>> {
-    // SAFETY: The functions that are overridden here count, add and divide. Their callers expect
-    // nothing but a result.
-    let probe = unsafe { Override::new(target, Odd(Seen::new())) };
+fn odd(target: Target<'_>) -> Result<Pin<KBox<Override<OverridesOdd>>>> {
+    // SAFETY: The overridden functions only count, add and divide. Their callers use nothing but
+    // the result.
+    let probe = unsafe { Override::new(target, OverridesOdd(Seen::new())) };
     boxed(probe)
 }
 
 const STEP: Target<'static> = Target::symbol(c"kut_step");
 
-/// Continues where the function says.
-struct Goes<F>(Seen, F);
+/// Continues at the address that the closure returns.
+struct RedirectsTo<F>(Seen, F);
 #[vtable]
-impl<F> redirect::Handler for Goes<F>
+impl<F> redirect::Handler for RedirectsTo<F>
 where
     F: Fn(&redirect::Context<'_>) -> Option<Address> + Send + Sync + 'static,
 {
@@ -38,13 +38,14 @@ where
     }
 }
 
-fn goes<F>(target: Target<'_>, to: F) -> Result<Pin<KBox<Redirect<Goes<F>>>>>
+fn redirected<F>(target: Target<'_>, to: F) -> Result<Pin<KBox<Redirect<RedirectsTo<F>>>>>
 where
     F: Fn(&redirect::Context<'_>) -> Option<Address> + Send + Sync + 'static,
 {
-    // SAFETY: The tests skip an instruction that only adds, or continue at one that the function
-    // may jump to, or at the entry of a function with the same arguments and result.
-    boxed(unsafe { Redirect::new(target, Goes(Seen::new(), to)) })
+    // SAFETY: The closures of the tests skip an instruction that only adds, or continue at an
+    // instruction that the function may jump to, or at the entry of a function with the same
+    // signature.
+    boxed(unsafe { Redirect::new(target, RedirectsTo(Seen::new(), to)) })
 }
 
 #[kunit_tests(kprobes_doors)]
@@ -53,13 +54,13 @@ mod tests {
 
     #[test]
     fn arguments_registers_and_results_are_set() -> Result {
-        // SAFETY: The function takes any value, of which this is the CPU register.
+        // SAFETY: The function takes any value, and this is the register of its argument.
         let register = |(): &(), cx: &kprobe::Context<'_>| unsafe { cx.set_register(FIRST, 600) };
         // SAFETY: The function takes any value.
         let argument = |(): &(), cx: &kprobe::Context<'_>| unsafe { cx.set_arg0(300) };
         // SAFETY: The function takes any value.
         let entry = |(): &(), cx: &entry::Context<'_>| unsafe { cx.set_arg0(900) };
-        // SAFETY: Only the test calls the function, and it expects this.
+        // SAFETY: Only this test calls the function, and expects this result.
         let ret = |(): &(), cx: &kretprobe::ReturnContext<'_>| unsafe { cx.set_ret(7) };
         let probe = boxed(Kprobe::new(DIV, On((), register)))?;
         assert_eq!(kut_div(some()), 200);
@@ -105,7 +106,7 @@ mod tests {
         assert_eq!(kut_skipped(1), 1000);
         assert_eq!(later.handler().0.hits(), (1, 0));
         assert_eq!(probe.handler().0.hits(), (1, 0));
-        // For this one, the call was neither a hit nor missed, as documented.
+        // The earlier probe neither counts nor misses the call, as documented.
         assert_eq!(earlier.handler().0.hits(), (0, 0));
         assert_eq!(earlier.missed(), 0);
         kut_skipped(2);
@@ -116,11 +117,11 @@ mod tests {
     #[test]
     fn a_redirect_skips_an_instruction() -> Result {
         let earlier = before(STEP)?;
-        let probe = goes(STEP, |cx| Some(cx.next_instruction()))?;
+        let probe = redirected(STEP, |cx| Some(cx.next_instruction()))?;
         assert!(probe.mechanism() == Mechanism::Breakpoint);
         assert_eq!(kut_steps(), 1);
         assert_eq!(probe.handler().0.hits(), (1, 0));
-        // For this one, the call was neither a hit nor missed, as documented.
+        // The earlier probe neither counts nor misses the call, as documented.
         assert_eq!((earlier.handler().0.hits(), earlier.missed()), ((0, 0), 0));
         probe.disable()?;
         assert_eq!(kut_steps(), 3);
@@ -134,10 +135,10 @@ mod tests {
     #[test]
     fn a_redirect_continues_elsewhere_or_not() -> Result {
         let elsewhere = &raw const kut_step_else as usize;
-        let probe = goes(STEP, move |_| Some(Address::new(elsewhere)))?;
+        let probe = redirected(STEP, move |_| Some(Address::new(elsewhere)))?;
         assert_eq!(kut_steps(), 100);
         drop(probe);
-        let probe = goes(STEP, |_| None)?;
+        let probe = redirected(STEP, |_| None)?;
         assert_eq!(kut_steps(), 3);
         assert_eq!(probe.handler().0.hits(), (1, 0));
         Ok(())
@@ -146,12 +147,12 @@ mod tests {
     #[test]
     fn a_redirect_works_at_an_entry() -> Result {
         let other = before(MORE)?.address().ok_or(EINVAL)?;
-        let probe = goes(DIV, move |_| Some(other))?;
+        let probe = redirected(DIV, move |_| Some(other))?;
         assert!(probe.mechanism() != Mechanism::Jump);
         assert_eq!(kut_div(301), 101);
         drop(probe);
-        // The ftrace call does nothing by itself.
-        let probe = goes(DIV, |cx| Some(cx.next_instruction()))?;
+        // Skipping ftrace's call has no effect.
+        let probe = redirected(DIV, |cx| Some(cx.next_instruction()))?;
         let skipped = probe.mechanism() == Mechanism::Ftrace;
         assert!(!skipped || kut_div(301) == 100);
         Ok(())

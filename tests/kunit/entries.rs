@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `Entry` and `EntrySet`: what ftrace saves, patterns, other tracers.
+//! `Entry` and `EntrySet`: saved registers, patterns, other tracers.
 
 use crate::targets::*;
 
@@ -66,7 +66,7 @@ mod tests {
         let probe = boxed(Entry::new(RECURSED, interrupted))?;
         kut_recursed(some());
         let hits = probe.handler().0.each_ref().map(|hits| hits.load(Relaxed));
-        // Task, softirq and interrupt each have their hit, and miss the call in it.
+        // Task, softirq and interrupt have one hit each, and miss the call in it.
         assert_eq!(hits[..3], [1, 1, 1]);
         assert_eq!(probe.missed(), 3);
         Ok(())
@@ -90,7 +90,6 @@ mod tests {
         kut_mix(1, 2);
         assert_eq!(list.handler().0.hits().0, 2);
         assert_eq!(set.handler().0.hits().0, 4);
-        // The index is that of the probe.
         let index = list.handler().0.index.load(Relaxed);
         let mix = list.get(index).ok_or(ENOENT)?;
         drop(set);
@@ -109,7 +108,7 @@ mod tests {
         assert!(refused(c"5") == Some(EINVAL));
         assert!(refused(c"kut_div,!kut_div") == Some(EINVAL));
         assert!(refused(c"kut_div:traceoff") == Some(EINVAL));
-        // Not a function that ftrace knows.
+        // ftrace does not know this function.
         assert!(refused(c"vsnprintf") == Some(ENOENT));
     }
 
@@ -130,7 +129,7 @@ mod tests {
     fn an_exclusive_set_refuses_functions_with_a_kprobe() -> Result {
         let options = entry::Options::default().exclusive();
         let kprobe = before(DIV)?;
-        // Without KPROBES_ON_FTRACE, that one is not at ftrace's call.
+        // Without KPROBES_ON_FTRACE, the kprobe is not at ftrace's call.
         let refused = (kprobe.mechanism() == Mechanism::Ftrace).then_some(EEXIST);
         let partial = matching(c"kut_div*", options.partial())?;
         let refused_of_the_set = partial.refused().map(|refusal| refusal.error);

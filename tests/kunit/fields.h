@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A struct with members of each kind, which fields.rs reads. */
+/* A struct with all kinds of members, for fields.rs. */
 #include <linux/types.h>
 
 enum kut_sign { KUT_NEGATIVE = -2, KUT_ZERO, KUT_ONE };

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `field!`: members of each kind of C, with what `targets.c` has written into them.
+//! `field!`: all kinds of C members, with the values that `targets.c` writes.
 
 use crate::c;
 use crate::targets::*;
 use kprobes::nofault::KernelPtr;
 use kprobes::nofault::KernelStr;
 
-/// Runs the case with zeros, and with ones, in all bits that are of no member.
+/// Runs the case with zeros, and with ones, in all bits that belong to no member.
 fn each(case: impl Fn(KernelPtr<c::kut_fields>) -> Result) -> Result {
     case(KernelPtr::new(kut_fields(0)))?;
     case(KernelPtr::new(kut_fields(0xff)))
@@ -42,7 +42,6 @@ mod tests {
             assert_eq!(field!(f, whole)?, 0x5678_1234u32);
             assert_eq!(field!(f, low)?, 0x1234u16);
             assert_eq!(field!(f, high)?, 0x5678u16);
-            // One step at a time.
             let nested = field!(f, nested)?;
             let part: KernelPtr<c::kut_part> = field!(nested, part)?;
             assert_eq!(field!(part, first)?, 8u16);
@@ -121,7 +120,7 @@ mod tests {
             assert!(field!(f, next.bits).err() == Some(EFAULT));
             assert!(field!(f, next.bytes).err() == Some(EFAULT));
             assert!(field!(f, pointers[0].first).err() == Some(EFAULT));
-            // Nothing is read for the address of a member.
+            // The address of a member is computed without a read.
             assert!(field!(f, next.nested).is_ok());
             assert!(field!(f, next.next.nested).err() == Some(EFAULT));
             for addr in [0, 1, 0x1000, 0x8000_0000_0000_0000, usize::MAX] {
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn structs_of_the_kernel_are_read() -> Result {
-        // SAFETY: It is the task that runs this.
+        // SAFETY: Reading `current` has no requirements.
         let current = unsafe { kernel::bindings::get_current() };
         let task = KernelPtr::<c::task_struct>::new(current as usize);
         assert_eq!(field!(task, pid)?, kernel::current!().pid());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What holds for every kind of probe: a suite for each kind, all with the same cases.
+//! A suite for each kind of probe, with the same cases.
 
 use crate::targets::*;
 use kernel::fmt::Arguments;
@@ -16,7 +16,7 @@ type Opt<K> = Options<<K as Kind>::Specific>;
 type One<K> = Result<Pin<KBox<Probe<K, <K as Tested>::Handler>>>>;
 type Several<K> = Result<Pin<KBox<Set<K, <K as Tested>::Handler>>>>;
 
-/// A kind, and how to use it.
+/// A kind of probe, and how to test it.
 trait Tested: Kind {
     /// Always [`Counts`].
     type Handler: Handles<Self>;
@@ -31,20 +31,19 @@ trait Tested: Kind {
     }
 }
 
-/// Two places, what they are called, and what hits them. The third does not exist.
+/// Two places, their names and the calls that hit them. The third place does not exist.
 struct Places<T> {
     targets: [T; 3],
     names: [&'static str; 2],
     calls: [fn(); 2],
 }
 
-/// What a handler has seen.
 struct State {
     task: i32,
     hits: [Atomic<u64>; 3],
     address: Atomic<usize>,
     preemptible: Atomic<bool>,
-    /// How often `unregistered` was called, and the sum of what it was called with.
+    /// The number of calls of `unregistered`, and the sum of its arguments.
     unregistered: [Atomic<u64>; 2],
     dropped: Atomic<u64>,
     /// Called at each hit and by `unregistered`.
@@ -84,7 +83,7 @@ handlers!(Counts);
 
 impl Hits for Counts {
     fn hit<At: Place>(&self, cx: &Context<'_, At>, address: Option<Address>) {
-        // Others pass tracepoints, too.
+        // Other tasks hit tracepoints, too.
         if address.is_none() && cx.pid() != self.0.task {
             return;
         }
@@ -124,14 +123,14 @@ const TRACEPOINTS: Places<&CStr> = Places {
     calls: [|| kut_use_module(), || kut_init_timer()],
 };
 
-/// That of kprobes at the entry of a function.
-const OF_KPROBES: Mechanism = if cfg!(CONFIG_KPROBES_ON_FTRACE) {
+/// The mechanism of a kprobe at a function's entry.
+const AT_ENTRY: Mechanism = if cfg!(CONFIG_KPROBES_ON_FTRACE) {
     Mechanism::Ftrace
 } else {
     Mechanism::Breakpoint
 };
 
-/// Implements `Tested` for each kind and makes a suite for it.
+/// Implements `Tested` for each kind and declares its suite.
 macro_rules! kinds {
     ($($suite:ident: $kind:ty, $places:expr, $mechanism:expr, $one:expr, $set:expr;)*) => {$(
         impl Tested for $kind {
@@ -181,19 +180,19 @@ macro_rules! kinds {
 }
 
 kinds! {
-    kprobes_kind_kprobe: kprobe::Kind, FUNCTIONS, OF_KPROBES,
+    kprobes_kind_kprobe: kprobe::Kind, FUNCTIONS, AT_ENTRY,
         Kprobe::with_options, KprobeSet::with_options;
-    kprobes_kind_kretprobe: kretprobe::Kind, FUNCTIONS, OF_KPROBES,
+    kprobes_kind_kretprobe: kretprobe::Kind, FUNCTIONS, AT_ENTRY,
         Kretprobe::with_options, KretprobeSet::with_options;
-    kprobes_kind_timed: timed::Kind, FUNCTIONS, OF_KPROBES,
+    kprobes_kind_timed: timed::Kind, FUNCTIONS, AT_ENTRY,
         Timed::with_options, TimedSet::with_options;
-    kprobes_kind_override: overrides::Kind, FUNCTIONS, OF_KPROBES,
-        // SAFETY: The handler lets the function run.
+    kprobes_kind_override: overrides::Kind, FUNCTIONS, AT_ENTRY,
+        // SAFETY: The handler never overrides.
         |target, options, handler| unsafe { Override::with_options(target, options, handler) },
         // SAFETY: As above.
         |targets, options, handler| unsafe { OverrideSet::with_options(targets, options, handler) };
-    kprobes_kind_redirect: redirect::Kind, FUNCTIONS, OF_KPROBES,
-        // SAFETY: The handler redirects nothing.
+    kprobes_kind_redirect: redirect::Kind, FUNCTIONS, AT_ENTRY,
+        // SAFETY: The handler never redirects.
         |target, options, handler| unsafe { Redirect::with_options(target, options, handler) },
         // SAFETY: As above.
         |targets, options, handler| unsafe { RedirectSet::with_options(targets, options, handler) };
@@ -203,7 +202,7 @@ kinds! {
         Tracepoint::with_options, TracepointSet::with_options;
 }
 
-/// Fails the case, which drops its probes. KUnit's `assert!` ends the thread at once.
+/// Fails the case and drops its probes. KUnit's `assert!` would end the thread.
 macro_rules! check {
     ($condition:expr) => {
         if !$condition {
@@ -227,7 +226,7 @@ fn queries<K: Tested>() -> Result {
     K::call(1);
     check!(seen.hits() == [1, 0, 0]);
     let function = K::MECHANISM != Mechanism::Tracepoint;
-    // The handler of a tracepoint may be preempted.
+    // A tracepoint's handler may be preempted.
     check!(!function || !seen.preemptible.load(Relaxed));
     check!(probe.address().is_some() == function);
     check!(at(&probe) == seen.address.load(Relaxed));
@@ -254,7 +253,7 @@ fn enabling<K: Tested>() -> Result {
             && other_seen.hits()[0] - before.1 == u64::from(other_on)
     };
     check!(calls(true, true));
-    // Twice is once.
+    // The second call has no effect.
     for _ in 0..2 {
         probe.disable()?;
         check!(calls(false, true));
@@ -268,7 +267,7 @@ fn enabling<K: Tested>() -> Result {
     other.enable()?;
     check!(calls(true, true));
     check!(probe.missed() == 0 && other.missed() == 0);
-    // It may be disabled when it ends.
+    // A probe may be disabled when it is dropped.
     probe.disable()?;
     drop(probe);
     K::call(0);
@@ -285,7 +284,7 @@ fn disabled<K: Tested>() -> Result {
     probe.enable()?;
     K::call(0);
     check!(seen.hits() == [1, 0, 0]);
-    // A set beside it, while the place has another probe that is enabled, and that is not.
+    // A set at the same place as another probe, first an enabled and then a disabled one.
     for _ in 0..2 {
         let seen = state()?;
         let set = K::set(&[0, 1], Options::default().disabled(), &seen)?;
@@ -300,7 +299,7 @@ fn disabled<K: Tested>() -> Result {
         check!(hits([1, 1, 0]));
         set.get(0).ok_or(ENOENT)?.disable()?;
         check!(hits([1, 2, 0]));
-        // One of them is enabled already, then disabled already.
+        // One member is already enabled; below, one is already disabled.
         set.enable()?;
         check!(set.iter().all(|(_, probe)| probe.is_enabled()));
         check!(hits([2, 3, 0]));
@@ -333,7 +332,7 @@ fn members<K: Tested>() -> Result {
         check!(probe.mechanism() == K::MECHANISM);
         check!(probe.address().is_none() == (K::MECHANISM == Mechanism::Tracepoint));
     }
-    // The one that is disabled is the one that was asked for.
+    // `get` returns the right member.
     set.get(0).ok_or(ENOENT)?.disable()?;
     K::call(0);
     K::call(1);
@@ -350,7 +349,7 @@ fn refusals<K: Tested>() -> Result {
     check!(error_of(K::set(&[], Options::default().partial(), &seen)) == Some(EINVAL));
     check!(seen.ended() == [0, 3]);
     check!(error_of(K::set(&[0, 1, 2, 0], Options::default(), &seen)) == Some(ENOENT));
-    // The first two are not registered any more, and `unregistered` was not called.
+    // The first two targets are unregistered again, without a call of `unregistered`.
     K::call(0);
     K::call(1);
     check!(seen.hits() == [0; 3] && seen.ended() == [0, 4]);
@@ -373,7 +372,7 @@ fn partial<K: Tested>() -> Result {
     let none = K::set(&[2, 2], Options::default().partial(), &seen);
     check!(error_of(none) == Some(ENOENT));
     check!(seen.ended() == [1, 2]);
-    // It has no effect on a single probe.
+    // The option has no effect on a single probe.
     check!(error_of(K::one(2, Options::default().partial(), &seen)) == Some(ENOENT));
     Ok(())
 }
@@ -383,7 +382,7 @@ fn end<K: Tested>() -> Result {
     let probe = K::one(0, Options::default(), &seen)?;
     K::call(0);
     check!(seen.ended() == [0, 0]);
-    // Here, `unregistered` makes a call, which is not a hit.
+    // `unregistered` makes a call, which is not a hit.
     drop(probe);
     K::call(0);
     check!(seen.ended() == [1, 1]);
@@ -403,7 +402,7 @@ fn missed<K: Tested>() -> Result {
     check!(seen.hits() == [0, 3, 0]);
     K::call(1);
     check!(seen.hits() == [1, 3, 1]);
-    // Two of its own, for the two hits.
+    // Misses: three in the hits of member 1, and two in the hits at their own place.
     check!(set.iter().map(|(_, probe)| probe.missed()).eq([5, 0, 5]));
     check!(set.missed() == 10);
     drop(set);
@@ -421,7 +420,7 @@ fn grace_periods<K: Tested>() -> Result {
     ];
     let waits = boxed(KprobeSet::new(&waits, Before(Seen::new())))?;
     drop(set);
-    // ftrace and others wait, too, but one wait for each of the 20 would be more.
+    // ftrace waits, too, but one wait per member would be more.
     let (hits, _) = waits.handler().0.hits();
     drop(kept);
     check!((1..20).contains(&hits));

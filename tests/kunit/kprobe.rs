@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `Kprobe`: registration, hits, enabling, optimisation, errors.
+//! `Kprobe`: registration, hits, enabling, optimization, errors.
 
 use crate::targets::*;
 use kernel::str::CString;
@@ -48,12 +48,12 @@ mod tests {
         off.disable()?;
         let outer = boxed(Kprobe::new(DIV, Recursing))?;
         kut_div(some());
-        // The kernel counts for the address, in pre and post, as documented.
+        // The kernel counts misses by address, in pre and post, as documented.
         assert_eq!((on.missed(), off.missed()), (2, 2));
         kut_recursed(some());
         assert_eq!(on.handler().0.hits(), (1, 0));
         assert_eq!(off.handler().0.hits(), (0, 0));
-        // Disabled and alone, it is not armed.
+        // The last probe at the address is disabled, so the address is not armed.
         drop(on);
         kut_div(some());
         assert_eq!(off.missed(), 2);
@@ -70,7 +70,7 @@ mod tests {
         let result = kut_mix(1, 2);
         let probe = before(inside)?;
         assert!(probe.mechanism() == Mechanism::Jump);
-        // The kernel delays writing the jump.
+        // The kernel writes the jump after a delay.
         for _ in 0..50 {
             assert_eq!(kut_mix(1, 2), result);
             kernel::time::delay::fsleep(kernel::time::Delta::from_millis(5));
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(kut_mix(1, 2), result);
         assert_eq!(probe.handler().0.hits(), (51, 0));
 
-        // A second probe with a post handler turns both into a breakpoint.
+        // A second probe with a post handler makes both a breakpoint.
         let other = around(inside)?;
         assert!(probe.mechanism() == Mechanism::Breakpoint);
         assert!(other.mechanism() == Mechanism::Breakpoint);
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn post_handlers_run_at_entries_and_inside() -> Result {
-        // Those that are not at an entry are registered again, with a post handler. The refused
-        // ones are between these and those that stay.
+        // Members inside a function are registered again, with a post handler, among refused
+        // targets.
         let mix = Target::symbol(c"kut_mix").offset(offset_inside(5).ok_or(ENOENT)?);
         let targets = [NONE, mix, DIV, NONE, MORE, mix];
         let options = kprobe::Options::default().partial();
@@ -141,8 +141,8 @@ mod tests {
                 self.0.post.add(1);
             }
         }
-        // In C, this order makes the kernel disarm the probe with the wrong ftrace_ops: it warns,
-        // and keeps a freed probe on its list.
+        // In C, this order makes the kernel disarm the probe by the wrong ftrace_ops: it warns, and
+        // keeps a freed probe on its list.
         for drops_the_first in [false, true] {
             let first = before(DIV)?;
             let second = boxed(Kprobe::new(DIV, After(Seen::new())))?;
@@ -186,7 +186,7 @@ mod tests {
             refused(target, EINVAL);
         }
         for target in [
-            // In user space, not canonical, the last one.
+            // In user space, not canonical, and the last address.
             Target::address(0x40_0000),
             Target::address(0x8000_0000_0000_0000),
             Target::address(usize::MAX),
@@ -207,8 +207,7 @@ mod tests {
         ] {
             refused(target, ENOENT);
         }
-        // Within ftrace's call, or the instruction that marks the entry. arm64 checks only the
-        // alignment.
+        // Within ftrace's call, or the instruction at the entry. arm64 checks only the alignment.
         let within = if cfg!(CONFIG_ARM64) { -22 } else { -84 };
         refused(clone.offset(1), Error::from_errno(within));
         assert!(DIV.check() == Ok(()));
@@ -233,8 +232,8 @@ mod tests {
         let probes = [ips()?, ips()?];
         kut_div(some());
         for probe in &probes {
-            // On x86, after a breakpoint of one byte, and after the ftrace call of five; on others,
-            // at the breakpoint, and at the next instruction.
+            // After x86's breakpoint of 1 byte, and the ftrace call of 5; at others' breakpoint,
+            // and after it.
             let after = if cfg!(CONFIG_X86_64) { [1, 5] } else { [0, 4] };
             let seen = probe.handler().0.each_ref().map(|ip| ip.load(Relaxed));
             assert_eq!(seen, after.map(|bytes| at(probe) + bytes));

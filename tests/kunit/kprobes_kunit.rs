@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! KUnit suites of the library, with probes on functions of `targets.c`.
-//!
-//! Each suite begins with the cases of the kernel's `lib/tests/test_kprobes.c`.
-//! Those for what the library promises beyond C follow.
+//! KUnit suites with probes on functions of `targets.c`. Each suite begins with the cases of the
+//! kernel's `lib/tests/test_kprobes.c`.
 
 use kernel::prelude::*;
 
@@ -38,7 +36,7 @@ struct Suites;
 
 impl kernel::Module for Suites {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        // The first entry probe cannot be one of a suite.
+        // The first entry probe must be registered outside of the suites.
         entries::first()?;
         Ok(Self)
     }

@@ -53,7 +53,7 @@ mod tests {
         probe.disable()?;
         kut_stop_sleepers(3);
         assert_eq!(probe.handler().0.hits(), (3, 0));
-        // Calls from here on are neither followed nor missed.
+        // While the probe is disabled, calls are neither hits nor missed.
         kut_start_sleepers(2);
         kut_stop_sleepers(2);
         assert_eq!(probe.handler().0.hits(), (3, 0));
@@ -82,7 +82,7 @@ mod tests {
             Target::symbol(c"get_kprobe"),
             Target::address(0),
             DIV.offset(8),
-            // Without ftrace: the first one is a function, the others are in assembly and in Rust.
+            // ftrace does not know these: a C function, assembly, and Rust.
             vsnprintf,
             ASSEMBLY,
             Target::address(<Before as kretprobe::Handler>::ret as *const () as usize),
@@ -97,7 +97,7 @@ mod tests {
         let handler = Before(Seen::new());
         let probe = boxed(Kretprobe::with_options(vsnprintf, options, handler))?;
         let before = probe.handler().0.hits();
-        // This makes the kernel format the symbol's name.
+        // The kernel formats the symbol's name.
         let _ = kernel::str::CString::try_from_fmt(fmt!("{}", probe.location()))?;
         assert!(probe.handler().0.hits() > before);
         Ok(())

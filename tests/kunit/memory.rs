@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `UserPtr`, `KernelPtr`, `UserStr`, `KernelStr`: memory that can be read, or not.
+//! `UserPtr`, `KernelPtr`, `UserStr`, `KernelStr`: readable and unreadable memory.
 
 use crate::targets::*;
 use kernel::page::PAGE_SIZE;
@@ -10,7 +10,7 @@ use kprobes::nofault::KernelStr;
 use kprobes::nofault::UserPtr;
 use kprobes::nofault::UserStr;
 
-/// Addresses that cannot be read, as the kernel's or a program's.
+/// Addresses that are unreadable as kernel and as user memory.
 const NOWHERE: [usize; 12] = [
     0,
     1,
@@ -27,7 +27,7 @@ const NOWHERE: [usize; 12] = [
     usize::MAX - 4095,
 ];
 
-/// How many of four ways to read there fail with `EFAULT`.
+/// Returns how many of four reads fail with `EFAULT`.
 fn faults(addr: usize) -> usize {
     let mut buf = [0; 16];
     let number = KernelPtr::<u64>::new(addr).read().err();
@@ -75,10 +75,10 @@ mod tests {
         // The buffer ends there.
         write_user(end - 4, b"abcd")?;
         assert!(UserStr::new(end - 4).read(&mut buf[..4])?.as_bytes() == b"abcd");
-        // Neither ends.
+        // Neither the string nor the buffer ends there.
         assert!(UserStr::new(end - 4).read(&mut buf).err() == Some(EFAULT));
         assert!(UserStr::new(end).read(&mut buf).err() == Some(EFAULT));
-        // What is behind the buffer cannot be read, so the string is longer than that.
+        // The byte after the buffer is unreadable, so the string counts as truncated.
         assert!(UserStr::new(end - 4).read(&mut buf[..4])?.is_cut());
         assert!(UserStr::new(end - 4).length(4)? == 4);
         assert!(UserStr::new(end - 4).length(5).err() == Some(EFAULT));
@@ -98,7 +98,7 @@ mod tests {
             // The buffer ends in the second page.
             assert!(UserStr::new(at).read(&mut buf[..20])?.as_bytes() == b"abcdefghijklmnopqrst");
         }
-        // A string of more than one page.
+        // A string longer than a page.
         let mut text = KVec::from_elem(b'y', 2 * PAGE_SIZE, GFP_KERNEL)?;
         text[2 * PAGE_SIZE - 1] = 0;
         write_user(pages, &text)?;
@@ -126,7 +126,7 @@ mod tests {
             write_user(page, text)?;
             assert!(shown(page)?.to_bytes() == wanted);
         }
-        // It is not known whether it continues in the unmapped page.
+        // Whether the string continues in the unmapped page is unknown.
         write_user(end - 8, b"12345678")?;
         assert!(shown(end - 8)?.to_bytes() == b"12345678...");
         let kernel = |text: &CStr| {
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(read(&*number)?, 42);
         assert_eq!(read(&on_the_stack)?, 42);
         assert_eq!(read(&OF_THE_MODULE[0])?, 42);
-        // From one page into the next, and from the last page to beyond it.
+        // Across two pages, and beyond the last page.
         let start = pages.as_ptr() as usize;
         let across = KernelPtr::<[u8; 8]>::new(start + PAGE_SIZE - 4).read()?;
         assert_eq!(across, [42; 8]);

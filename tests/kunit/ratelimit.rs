@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `RateLimit`: what passes, with the smallest and largest arguments.
+//! `RateLimit`, with the smallest and largest arguments.
 
 use crate::targets::*;
 

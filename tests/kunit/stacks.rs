@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `Stack`: what each kind of probe finds of a known chain of calls.
+//! `Stack`: the frames that each kind of probe reports for a known chain of calls.
 
 use crate::contexts::at as seen_at;
 use crate::targets::*;
@@ -10,7 +10,7 @@ use kprobes::collect::Key;
 const CHAINED: Target<'static> = Target::symbol(c"kut_chained");
 const MAX: usize = 64;
 
-/// The stack that a handler saw last, and how often it was called.
+/// The last stack that a handler saw, and the number of hits.
 struct Kept {
     words: [Atomic<usize>; MAX],
     hits: Count,
@@ -39,14 +39,14 @@ impl Kept {
         self.hits.get()
     }
 
-    /// The words, which a stack has that was stored by `run`.
+    /// Returns the words of the stack that `run` stores.
     fn of(&self, run: impl FnOnce()) -> [usize; MAX] {
         self.words.iter().for_each(|word| word.store(0, Relaxed));
         run();
         self.words.each_ref().map(|word| word.load(Relaxed))
     }
 
-    /// Runs the chain, and returns whether this is its stack, which C has stored.
+    /// Runs the chain; returns whether the stored stack equals the one that C stored.
     fn is_right(&self, run: fn() -> [usize; MAX]) -> bool {
         let before = self.hits();
         let mut wanted = [0; MAX];
@@ -66,11 +66,11 @@ fn show(name: &str, words: &[usize]) {
     }
 }
 
-/// Runs the chain of calls and returns its stack at the last of them.
+/// Runs the chain of calls and returns the stack of its last call.
 #[inline(never)]
 fn chain() -> [usize; MAX] {
     let mut frames = [0; MAX];
-    // SAFETY: There are as many.
+    // SAFETY: `frames` has MAX elements.
     unsafe { kut_chain(frames.as_mut_ptr(), MAX as u32) };
     frames
 }
@@ -78,7 +78,7 @@ fn chain() -> [usize; MAX] {
 #[inline(never)]
 fn chain_in_interrupt() -> [usize; MAX] {
     let mut frames = [0; MAX];
-    // SAFETY: There are as many.
+    // SAFETY: `frames` has MAX elements.
     unsafe { kut_chain_in_interrupt(frames.as_mut_ptr(), MAX as u32) };
     frames
 }
@@ -130,7 +130,7 @@ fn post(target: Target<'_>) -> Result<Pin<KBox<Kprobe<After>>>> {
     boxed(Kprobe::new(target, After(Kept::new())))
 }
 
-/// For closures, whose types have no name.
+/// Access to the handler of a closure, whose type has no name.
 trait AsKept {
     fn kept(&self) -> &Kept;
 }
@@ -151,8 +151,8 @@ fn is_in(frame: usize, name: &str) -> Result<bool> {
         && location.to_bytes().get(name.len()) == Some(&b'+'))
 }
 
-/// Leaves out what the tracepoint itself has, where the compiler makes a function of it.
-fn passed(mut words: [usize; MAX]) -> Result<[usize; MAX]> {
+/// Drops the tracepoint's own frame, if the compiler has outlined it.
+fn without_tracepoint(mut words: [usize; MAX]) -> Result<[usize; MAX]> {
     let location = text(fmt!("{}", Address::new(words[0]).location()))?;
     if location.to_bytes().starts_with(b"__do_trace_") {
         words[0] = 0;
@@ -185,14 +185,14 @@ mod tests {
         let probe = boxed(Entry::new(CHAINED, On(Kept::new(), keep)))?;
         assert!(probe.handler().kept().is_right(chain));
         assert!(probe.handler().kept().is_right(chain_in_interrupt));
-        // Beside another tracer.
-        let beside = pre(CHAINED)?;
+        // With another tracer.
+        let kprobe = pre(CHAINED)?;
         assert!(probe.handler().kept().is_right(chain));
-        assert!(beside.handler().kept().is_right(chain));
+        assert!(kprobe.handler().kept().is_right(chain));
         Ok(())
     }
 
-    /// With the return addresses of two, three and all functions replaced.
+    /// With replaced return addresses of two, three and all functions.
     #[test]
     fn a_return_probe_has_the_stack() -> Result {
         chain();
@@ -232,14 +232,14 @@ mod tests {
             if !is_in(at(&probe), "kut_chained")? {
                 break;
             }
-            // The kernel delays writing a jump. It need not be waited for each time.
+            // The kernel writes a jump after a delay. Wait for it a few times only.
             let mut wait = if by[1] < 8 { 100 } else { 0 };
             while wait > 0 && probe.mechanism() == Mechanism::Jump && opcode(&probe)? != 0xe9 {
                 kernel::time::delay::fsleep(kernel::time::Delta::from_millis(5));
                 wait -= 1;
             }
             by[usize::from(opcode(&probe)? == 0xe9)] += 1;
-            // Padding is never run.
+            // Padding is never executed.
             chain();
             if probe.handler().kept().hits() == 0 {
                 by[2] += 1;
@@ -247,7 +247,7 @@ mod tests {
             }
             let looped = probe.handler().kept().hits() > 1;
             let got = probe.handler().kept().of(run);
-            // The frames above this function are those of another call.
+            // The outer frames are those of another call.
             let same = |got: &[usize]| got[..4] == wanted[..4];
             assert!(same(&got));
             assert!(looped || probe.handler().kept().is_right(chain));
@@ -256,7 +256,7 @@ mod tests {
             let probe = post(target)?;
             assert!(probe.mechanism() == Mechanism::Breakpoint);
             let got = probe.handler().0.of(run);
-            // After the call, this function is the caller; after the return, it is no more.
+            // After a call, the stack begins with this function; after the return, without it.
             let called = is_in(got[0], "kut_chained")? && got[1..4] == wanted[..3];
             let returned = got[..3] == wanted[1..4];
             assert!(same(&got) || called || returned);
@@ -274,12 +274,12 @@ mod tests {
         };
         let gets = traced(c"module_get")?;
         let check = |probe: &Tracepoint<Traced>| {
-            let got = passed(probe.handler().1[0].of(|| kut_use_module()))?;
+            let got = without_tracepoint(probe.handler().1[0].of(|| kut_use_module()))?;
             Ok(is_in(got[0], "__module_get")? && is_in(got[1], "kut_use_module")?)
         };
         let right: Result<bool> = check(&gets);
         assert!(right?);
-        // Two handlers are called by a function of the tracepoint.
+        // With two handlers, a function of the tracepoint calls them.
         let second = traced(c"module_get")?;
         for probe in [&gets, &second] {
             let right: Result<bool> = check(probe);
@@ -289,12 +289,12 @@ mod tests {
         let allocations = traced(c"kmalloc")?;
         let last = *chain().iter().rfind(|&&word| word != 0).ok_or(ENOENT)?;
         for level in 1..3 {
-            let got = passed(allocations.handler().1[level].of(|| kut_interrupt()))?;
+            let got = without_tracepoint(allocations.handler().1[level].of(|| kut_interrupt()))?;
             let inner = text(fmt!("{}", Address::new(got[0]).location()))?;
             assert!(inner.to_bytes().starts_with(b"__kmalloc"));
             let ours = text(fmt!("{}", Address::new(got[1]).location()))?;
             assert!(ours.to_bytes().ends_with(b"[kprobes_kunit]"));
-            // On riscv64, the kernel's unwinder does not leave the stack of interrupts.
+            // On riscv64, the kernel's unwinder stops at the end of the interrupt stack.
             let end = got.iter().rfind(|&&word| word != 0);
             assert!(end == Some(&last) || cfg!(CONFIG_RISCV));
         }

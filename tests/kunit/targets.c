@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The functions that the KUnit suites probe, and helpers for what the kernel crate lacks.
- */
+/* The functions that the KUnit suites probe, and helpers that the kernel crate lacks. */
 #include <kunit/test-bug.h>
 #include <kunit/test.h>
 #include <linux/completion.h>
@@ -36,7 +34,6 @@ noinline u32 kut_div_more(u32 value)
 	return value / 3 + 1;
 }
 
-/* Called by handlers, and probed. */
 noinline u32 kut_recursed(u32 value)
 {
 	return value / 3;
@@ -55,7 +52,7 @@ noinline u64 kut_mix(u64 a, u64 b)
 	return a;
 }
 
-/* Returns the address to which it returns. */
+/* Returns its return address. */
 noinline unsigned long kut_integers(u8 a, s8 b, u16 c, s16 d, u32 e, s32 f)
 {
 	barrier();
@@ -102,7 +99,7 @@ noinline long kut_syscall(const struct pt_regs *regs)
 	return regs ? 0 : -EINVAL;
 }
 
-/* As the kernel does for a program of 64 bits, or of 32. */
+/* Like the kernel for a 64-bit or a 32-bit program. */
 void kut_call_syscall(bool compat)
 {
 	struct pt_regs regs = {};
@@ -140,7 +137,7 @@ void kut_call_syscall(bool compat)
 	kut_syscall(&regs);
 }
 
-/* Sets each register to a different value, until kut_registers_set. */
+/* Sets each register to a different value, before kut_registers_set. */
 noinline __noclone void kut_registers(void)
 {
 #ifdef CONFIG_X86_64
@@ -155,7 +152,7 @@ noinline __noclone void kut_registers(void)
 		     "pop %%rbp\n" ::: "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
 		     "r10", "r11", "r12", "r13", "r14", "r15", "memory");
 #elif defined(CONFIG_RISCV)
-	/* Without sp, gp, tp and s0, x2 to x4 and x8. */
+	/* Except sp, gp, tp and s0, which are x2 to x4 and x8. */
 	asm volatile(".irp n,1,5,6,7,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27\n"
 		     "	li x\\n, 101 + \\n\n"
 		     ".endr\n"
@@ -164,7 +161,7 @@ noinline __noclone void kut_registers(void)
 		     "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22",
 		     "x23", "x24", "x25", "x26", "x27", "memory");
 #else
-	/* Without x18, which the kernel may reserve. */
+	/* Except x18, which the kernel may reserve. */
 	asm volatile("stp x29, x30, [sp, #-16]!\n"
 		     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,19,20,21,22,23\n"
 		     "	mov x\\n, #101 + \\n\n"
@@ -180,7 +177,7 @@ noinline __noclone void kut_registers(void)
 #endif
 }
 
-/* 3. Without the instruction at kut_step it is 1, and from kut_step_else on 100. */
+/* Returns 3; 1 without the instruction at kut_step; 100 from kut_step_else on. */
 noinline __noclone int kut_steps(void)
 {
 	int value;
@@ -224,7 +221,7 @@ bool kut_preemptible(void)
 	return preemptible();
 }
 
-/* Calls in flight, each in a thread of its own. */
+/* Calls in flight, each in its own thread. */
 static DECLARE_COMPLETION(release);
 static struct task_struct *sleepers[8];
 
@@ -251,7 +248,7 @@ void kut_start_sleepers(int n)
 		sleepers[i] = kthread_run(sleeper, NULL, "kut_sleeper");
 		get_task_struct(sleepers[i]);
 	}
-	/* Until each of them is waiting in the function. */
+	/* Wait until each thread sleeps in the function. */
 	for (i = 0; i < n; i++)
 		while (READ_ONCE(sleepers[i]->__state) != TASK_UNINTERRUPTIBLE)
 			msleep(1);
@@ -268,33 +265,31 @@ void kut_stop_sleepers(int n)
 	}
 }
 
-/*
- * Sets nmissed of the kretprobe at that address, which a kprobe finds that joins it.
- */
+/* Sets nmissed of the kretprobe at that address, by the list of a second kprobe there. */
 int kut_set_dry(unsigned long address, int value)
 {
-	static struct kprobe mate;
+	static struct kprobe second;
 	struct kprobe *kp;
 	int ret;
 
-	memset(&mate, 0, sizeof(mate));
-	mate.addr = (kprobe_opcode_t *)address;
-	ret = register_kprobe(&mate);
+	memset(&second, 0, sizeof(second));
+	second.addr = (kprobe_opcode_t *)address;
+	ret = register_kprobe(&second);
 	if (ret)
 		return ret;
 	ret = -ENOENT;
-	list_for_each_entry(kp, &mate.list, list) {
+	list_for_each_entry(kp, &second.list, list) {
 		/* Only the aggregate probe is hashed. */
 		if (kp->hlist.pprev && kp->hlist.pprev != LIST_POISON2)
 			continue;
 		container_of(kp, struct kretprobe, kp)->nmissed = value;
 		ret = 0;
 	}
-	unregister_kprobe(&mate);
+	unregister_kprobe(&second);
 	return ret;
 }
 
-/* Maps pages of user memory. */
+/* Maps n pages of user memory; the memory after them is unreadable. */
 unsigned long kut_user_pages(int n)
 {
 	struct kunit *test = kunit_get_current_test();
@@ -303,7 +298,6 @@ unsigned long kut_user_pages(int n)
 
 	if (!at || IS_ERR_VALUE(at) || clear_user((void __user *)at, 2 * PAGE_SIZE))
 		return 0;
-	/* What follows them cannot be read. */
 	return n == 1 && vm_munmap(at + PAGE_SIZE, PAGE_SIZE) ? 0 : at;
 }
 
@@ -312,7 +306,7 @@ int kut_write_user(unsigned long at, const void *from, unsigned long len)
 	return copy_to_user((void __user *)at, from, len) ? -EFAULT : 0;
 }
 
-/* The registers of the HPET, which have no effects when they are read; 0 on others than x86-64. */
+/* Maps the registers of the HPET, whose reads have no effects; returns 0 except on x86-64. */
 unsigned long kut_map_device(void)
 {
 	return IS_ENABLED(CONFIG_X86_64) ? (unsigned long)ioremap(0xfed00000, PAGE_SIZE) : 0;
@@ -323,7 +317,7 @@ void kut_unmap_device(unsigned long at)
 	iounmap((void __iomem *)at);
 }
 
-/* Those of the interrupt controller. */
+/* Returns the mapping of the interrupt controller. */
 unsigned long kut_fixed_device(void)
 {
 #ifdef CONFIG_X86_64
@@ -333,20 +327,17 @@ unsigned long kut_fixed_device(void)
 #endif
 }
 
-/* Skips the current case. */
 void kut_skip(const char *why)
 {
 	kunit_mark_skipped(kunit_get_current_test(), "%s", why);
 }
 
-/* Passes the tracepoint module_get. */
 void kut_use_module(void)
 {
 	__module_get(THIS_MODULE);
 	module_put(THIS_MODULE);
 }
 
-/* Passes the tracepoint timer_init. */
 void kut_init_timer(void)
 {
 	static struct timer_list timer;
@@ -354,7 +345,7 @@ void kut_init_timer(void)
 	timer_setup(&timer, NULL, 0);
 }
 
-/* Where kut_mix() and the tracepoint module_get are called, and have been called. */
+/* The context of the last call of kut_mix() and module_get, and all contexts so far. */
 u32 kut_context;
 static u32 contexts;
 static u64 mixed;
@@ -371,10 +362,7 @@ static void call_here(void)
 
 static u32 softirq_result;
 
-/*
- * Allocates, and calls what is probed, in a softirq and in an interrupt of the caller,
- * which has bottom halves on.
- */
+/* Allocates and calls the probed functions. Bottom halves must be enabled. */
 static void allocate(void)
 {
 	call_here();
@@ -389,24 +377,24 @@ static void softirq(struct tasklet_struct *unused)
 	allocate();
 	WRITE_ONCE(softirq_done, true);
 }
-static DECLARE_TASKLET(softly, softirq);
+static DECLARE_TASKLET(softirq_work, softirq);
 
 static void interrupt(struct irq_work *unused)
 {
 	allocate();
 }
-static DEFINE_IRQ_WORK(hardly, interrupt);
+static DEFINE_IRQ_WORK(interrupt_work, interrupt);
 
 void kut_interrupt(void)
 {
 	WRITE_ONCE(softirq_done, false);
 	local_bh_disable();
-	tasklet_schedule(&softly);
+	tasklet_schedule(&softirq_work);
 	local_bh_enable();
 	while (!READ_ONCE(softirq_done))
 		cpu_relax();
-	irq_work_queue(&hardly);
-	while (irq_work_is_busy(&hardly))
+	irq_work_queue(&interrupt_work);
+	while (irq_work_is_busy(&interrupt_work))
 		cpu_relax();
 }
 
@@ -427,7 +415,7 @@ static int on_nmi(unsigned int type, struct pt_regs *regs)
 }
 #endif
 
-/* Calls it in all contexts, which it returns, each as a bit of that number. */
+/* Calls in all contexts; returns their numbers as bits. */
 unsigned int kut_everywhere(void)
 {
 	contexts = 0;
@@ -443,10 +431,7 @@ unsigned int kut_everywhere(void)
 	return contexts;
 }
 
-/*
- * A chain of calls, of which kut_chained() is the last. The return addresses are those of the first
- * run: with a probe, they may be the trampoline's.
- */
+/* A chain of calls. Its return addresses are stored before a probe's trampoline replaces them. */
 static unsigned long chain[3];
 static bool chain_known;
 
@@ -461,7 +446,7 @@ noinline __noclone u64 kut_chained(u64 a, u64 b)
 		a = (a ^ b) * 0x9e3779b97f4a7c15ull;
 		b = (b << 7) | (b >> 57);
 	}
-	/* What is needed after the call is pushed and popped. */
+	/* Values that live across the call make the function push and pop registers. */
 	i = kut_recursed(a);
 	return a + b + i;
 }
@@ -484,10 +469,10 @@ noinline __noclone u64 kut_chain_2(u64 a, u64 b)
 	return a + b;
 }
 
-/* Runs it, and stores what is the stack of kut_chained(); how many frames that is. */
+/* Runs the chain and stores the stack of kut_chained(); returns the number of frames. */
 noinline unsigned int kut_chain(unsigned long *frames, unsigned int n)
 {
-	/* On riscv64, the first would be stack_trace_save() itself. */
+	/* On riscv64, the first frame would be stack_trace_save() itself. */
 	unsigned int all = stack_trace_save(frames + 2, n - 2, IS_ENABLED(CONFIG_RISCV));
 
 	kut_chain_2(all, n);
@@ -496,7 +481,7 @@ noinline unsigned int kut_chain(unsigned long *frames, unsigned int n)
 	return all + 2;
 }
 
-/* The same in an interrupt of the caller. */
+/* The same in an interrupt. */
 static struct {
 	struct irq_work work;
 	unsigned long *frames;
@@ -523,7 +508,7 @@ static void kut_function(void)
 {
 }
 
-/* All bits of what is not set are those of `rest`. */
+/* All unset bits are those of `rest`. */
 struct kut_fields *kut_fields(u8 rest)
 {
 	static struct {

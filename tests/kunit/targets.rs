@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bindings to `targets.c`, and handlers that store what they saw.
+//! Bindings to `targets.c`, and handlers that record their hits.
 
 use core::hint::black_box;
 #[cfg(CONFIG_X86_64)]
@@ -8,7 +8,7 @@ use kprobes::nofault::KernelPtr;
 use kprobes::probe::Kind;
 use kprobes::regs::Register;
 
-// What all suites use.
+// Used by all suites.
 pub(crate) use crate::handlers::Hits;
 pub(crate) use kernel::prelude::*;
 pub(crate) use kernel::sync::atomic::Atomic;
@@ -16,12 +16,12 @@ pub(crate) use kernel::sync::atomic::Relaxed;
 pub(crate) use kernel::sync::Arc;
 pub(crate) use kprobes::*;
 
-/// The first functions to probe, and one that does not exist.
+/// The first functions to probe, and a missing one.
 pub(crate) const DIV: Target<'static> = Target::symbol(c"kut_div");
 pub(crate) const MORE: Target<'static> = Target::symbol(c"kut_div_more");
 pub(crate) const RECURSED: Target<'static> = Target::symbol(c"kut_recursed");
 pub(crate) const NONE: Target<'static> = Target::symbol(c"no_such_function");
-/// Assembly, which ftrace does not know.
+/// A function in assembly, which ftrace does not know.
 pub(crate) const ASSEMBLY: Target<'static> = Target::symbol(if cfg!(CONFIG_X86_64) {
     c"ret_from_fork_asm"
 } else if cfg!(CONFIG_RISCV) {
@@ -70,23 +70,23 @@ unsafe extern "C" {
 }
 
 pub(crate) fn write_user(at: usize, bytes: &[u8]) -> Result {
-    // SAFETY: `bytes` is as long as it says.
+    // SAFETY: `from` and `len` are those of a slice.
     kernel::error::to_result(unsafe { kut_write_user(at, bytes.as_ptr(), bytes.len()) })
 }
 
-/// Maps a device, which no driver uses, for the duration of `then`.
+/// Maps a device without a driver while `then` runs.
 pub(crate) fn with_device<R>(then: impl FnOnce(usize) -> R) -> Option<R> {
     let at = kut_map_device();
     (at != 0).then(|| {
         let result = then(at);
-        // SAFETY: It was mapped above.
+        // SAFETY: `at` was mapped above.
         unsafe { kut_unmap_device(at) };
         result
     })
 }
 
 pub(crate) fn skip(why: &'static CStr) -> Result {
-    // SAFETY: It is a C string, which the function copies.
+    // SAFETY: `why` is a C string, which the function copies.
     unsafe { kut_skip(why.as_char_ptr()) };
     Ok(())
 }
@@ -98,18 +98,18 @@ pub(crate) const FIRST: Register = Register::X(0);
 #[cfg(CONFIG_RISCV)]
 pub(crate) const FIRST: Register = Register::X(10);
 
-/// Returns how often `kut_skipped()` really ran.
+/// Returns how often `kut_skipped()` ran, without overridden calls.
 pub(crate) fn ran() -> i32 {
     // SAFETY: Only the function writes it, and only this thread calls the function.
     unsafe { (&raw const kut_ran).read_volatile() }
 }
 
-/// Returns a number that the compiler does not know.
+/// Returns a number that is unknown to the compiler.
 pub(crate) fn some() -> u32 {
     black_box(987_654_321)
 }
 
-/// Counts hits, before the instruction and after it, and stores what was seen.
+/// Counts hits before and after the instruction, and records the last one.
 pub(crate) struct Seen {
     pub(crate) pre: Count,
     pub(crate) post: Count,
@@ -163,7 +163,6 @@ impl kprobe::Handler for Around {
     }
 }
 
-/// Calls a closure with something of its own.
 pub(crate) struct On<S, F>(pub(crate) S, pub(crate) F);
 
 #[vtable]
@@ -221,13 +220,13 @@ pub(crate) fn error_of<T>(result: Result<T>) -> Option<Error> {
     result.err()
 }
 
-/// Returns what the kernel has written over the instruction of a probe.
+/// Returns the opcode that the kernel wrote at a probe.
 #[cfg(CONFIG_X86_64)]
 pub(crate) fn opcode<K: Kind>(probe: &Registered<K>) -> Result<u8> {
     KernelPtr::<u8>::new(at(probe)).read()
 }
 
-/// Returns an offset in `kut_mix` of at least `from`, at an instruction boundary.
+/// Returns the offset of an instruction in `kut_mix`, at least `from`.
 pub(crate) fn offset_inside(from: u32) -> Option<u32> {
     (from..from + 32).find(|&n| before(Target::symbol(c"kut_mix").offset(n)).is_ok())
 }

@@ -4,7 +4,7 @@
 
 use crate::targets::*;
 
-/// Allocates whenever this task or an interrupt of it allocates, and is interrupted once.
+/// Allocates at each allocation of this task and in its interrupts, and is interrupted once.
 struct Allocates {
     pid: i32,
     hits: [Atomic<u64>; 4],
@@ -42,9 +42,9 @@ mod tests {
         }
         let hits = tracepoint.handler().hits.each_ref();
         let hits = hits.map(|hits| hits.load(Relaxed));
-        // A softirq and an interrupt of the handler are not within it.
+        // A softirq and an interrupt of the handler are not recursion.
         assert!(hits[0] >= 100 && hits[1] >= 1 && hits[2] >= 1);
-        // Each hit allocates once, which is missed. There are no other misses.
+        // Each hit allocates once, which is the only miss.
         assert_eq!(tracepoint.missed(), hits.iter().sum::<u64>());
         Ok(())
     }

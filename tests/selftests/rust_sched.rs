@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Events with the names, the fields and the values of six of the scheduler's, see
-//! `include/trace/events/sched.h`, for `tests/inside/selftests.py`.
+//! Events with the names, fields and values of six of the scheduler's
+//! (`include/trace/events/sched.h`), for `tests/inside/selftests.py`.
 
 #![forbid(unsafe_code)]
 
@@ -144,7 +144,7 @@ fn switch(cx: &Context<'_>, (preempt, prev, next, state): (bool, Task, Task, u32
     Ok(())
 }
 
-/// Calls a function. What it cannot read is in no record.
+/// Calls a function. If it cannot read the data, there is no record.
 struct On<A>(fn(&Context<'_>, A) -> Result);
 
 #[vtable]
@@ -156,13 +156,12 @@ impl<A: FromWords + 'static> Handler for On<A> {
     }
 }
 
-/// The probes.
 trait Held: Send + Sync {}
 impl<T: Send + Sync> Held for T {}
 
 struct RustSched(#[expect(dead_code)] [Arc<dyn Held>; 6]);
 
-/// A tracepoint that calls a function while an event has a listener.
+/// A tracepoint that calls a function while its event has a listener.
 macro_rules! armed {
     ($event:ident, $name:literal, $function:ident) => {{
         let probe = Tracepoint::new($name, On($function));

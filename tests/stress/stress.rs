@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/dev/stress`, through which a program creates and controls probes.
+//! `/dev/stress`, by which a program creates and controls probes.
 //!
-//! What is written are the names of targets, one a line. An ioctl makes a probe, or a set, of what
-//! was written last; others ask it, toggle it or drop it. Each open file has probes of its own; the
-//! threads that share a file share them, and use them at the same time. `tests/inside/stress.py` is
-//! the program.
+//! A write has the names of targets, one per line. An ioctl creates a probe or a set at the targets
+//! of the last write; others query, toggle or drop it. Each open file has its own probes; threads
+//! that share a file use them concurrently. `tests/inside/stress.py` is the program.
 
 #[macro_use]
 #[path = "../handlers.rs"]
@@ -48,25 +47,24 @@ mod targets {
         pub(super) safe fn stress_inner(value: u64) -> u64;
         pub(super) safe fn stress_sleep(ms: c_uint) -> c_long;
         pub(super) safe fn stress_timers(on: c_uint);
-        /// Does not dereference the address.
+        /// Does not dereference `string`.
         pub(super) safe fn stress_user(string: usize) -> u64;
     }
 }
 
-// What can be queried. `device.py` has the same numbers.
+// The counters that can be queried. `device.py` has the same numbers.
 const HITS: usize = 0;
 const MISSED: usize = 1;
 const RETURNS: usize = 2;
 const WRONG: usize = 3;
 const FAULTS: usize = 4;
 
-/// The counters of a handler, by what can be queried.
 type Counts = [Count; 5];
 
 trait Answers {
     fn counts(&self) -> &Counts;
 
-    /// The index of the member of a set whose misses are asked for, if not those of all.
+    /// The index of the member of a set to query for misses; by default, all members.
     fn member(&self) -> usize {
         usize::MAX
     }
@@ -165,7 +163,7 @@ impl Answers for Picks {
     }
 }
 
-/// Reads a string of 32 equal letters, which another thread replaces by another letter, or unmaps.
+/// Reads a string of 32 equal letters. Another thread replaces the letter, or unmaps the page.
 #[derive(Default)]
 struct Reader(Counts);
 
@@ -189,7 +187,7 @@ impl kprobe::Handler for Reader {
     }
 }
 
-/// Follows calls from the entry to the return, and checks the data.
+/// Counts entries and returns, and checks the data.
 #[derive(Default)]
 struct Followed(Counts, AtomicU64);
 
@@ -219,21 +217,21 @@ impl kretprobe::Handler for Followed {
     }
 }
 
-/// Maps that handlers in all contexts add to, while a program takes from them.
+/// Maps that handlers in all contexts add to, while a program drains them.
 struct Collected {
     hits: AtomicU64,
     few: CountMap<u32>,
-    /// With more keys than places, as `values`.
+    /// With more keys than entries, like `values`.
     full: CountMap<u32>,
     all: Histogram,
     by_key: HistogramMap<(i32, bool)>,
     values: Map<u32, u64>,
-    /// Each hit inserts a key of its own and takes it.
+    /// Each hit inserts a new key and removes it.
     pairs: Map<u64, u64>,
     taken: Count,
     refused: Count,
     wrong: Count,
-    /// Of `few`, `full`, `all`, `by_key` and `values`.
+    /// By `few`, `full`, `all`, `by_key` and `values`.
     drained: [Count; 5],
 }
 
@@ -301,7 +299,7 @@ impl Collected {
         Ok(())
     }
 
-    /// All but the first three must be the number of hits.
+    /// All but the first three figures must be the number of hits.
     fn figure(&self, which: usize) -> Result<u64> {
         let (few, full, pairs) = (&self.few, &self.full, &self.pairs);
         let drained = |n: usize| self.drained[n].get();
@@ -318,7 +316,7 @@ impl Collected {
                 let kept: u64 = self.values.iter().map(|(_, value)| value).sum();
                 kept + drained(4) + self.values.dropped()
             }
-            // What could not be taken stays.
+            // Entries that could not be removed stay.
             9 => self.taken.get() + pairs.iter().count() as u64 + self.refused.get(),
             10 => self.taken.get() + pairs.dropped(),
             _ => return Err(EINVAL),
@@ -326,7 +324,7 @@ impl Collected {
     }
 }
 
-/// A probe or a set, of whatever kind. A thread that uses it keeps it from being dropped.
+/// A probe or a set of any kind. A thread that uses it prevents the drop.
 trait Held: Send + Sync {
     fn ask(&self, what: usize) -> Option<u64>;
     fn enable(&self, on: bool) -> Result;
@@ -353,7 +351,7 @@ impl<K: Kind, H: Handles<K> + Answers> Held for Set<K, H> {
                 Some(probe) => Some(probe.missed()),
                 None => Some(self.missed()),
             },
-            // How many there are, and how many of them are gone.
+            // The number of members, and how many are gone.
             FAULTS => Some(self.len() as u64),
             WRONG => Some(self.iter().filter(|(_, probe)| probe.is_gone()).count() as u64),
             _ => self.handler().counts().get(what).map(Count::get),
@@ -375,7 +373,7 @@ fn shared<T: Held + 'static>(probe: impl PinInit<T, Error>) -> Result<Shared> {
 
 #[pin_data]
 struct Device {
-    /// What was written last, with a NUL for each newline.
+    /// The last write, with a NUL for each newline.
     #[pin]
     text: Mutex<KVVec<u8>>,
     #[pin]
@@ -401,7 +399,6 @@ const DRAIN: u32 = _IO('k' as u32, 13);
 fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
     let mut targets = KVVec::new();
     for line in text.split_inclusive(|&b| b == 0) {
-        // `SYMBOL+OFFSET` is SYMBOL, NUL, `+OFFSET`.
         if let Some(offset) = line.strip_prefix(b"+") {
             let offset = core::str::from_utf8(&offset[..offset.len() - 1]).map_err(|_| EINVAL)?;
             let offset = offset.parse().map_err(|_| EINVAL)?;
@@ -415,8 +412,7 @@ fn targets_of(text: &[u8]) -> Result<KVVec<Target<'_>>> {
     Ok(targets)
 }
 
-/// Replaces the question at the user address `arg` by its answer: an ioctl can return
-/// only an `int`.
+/// Replaces the query at the user address `arg` by the result: an ioctl can return only an `int`.
 fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result {
     let word = || UserSlice::new(UserPtr::from_addr(arg), size_of::<u64>());
     let question: u64 = word().reader().read()?;
@@ -424,15 +420,15 @@ fn answer(arg: usize, to: impl FnOnce(usize) -> Result<u64>) -> Result {
 }
 
 impl Device {
-    /// Creates a probe of kind `arg & 0xff` from what was written. The rest of `arg`
-    /// is the number of calls that a return probe can follow.
+    /// Creates a probe of kind `arg & 0xff` at the last targets. The rest of `arg` is its
+    /// maxactive.
     fn add(&self, arg: usize) -> Result<isize> {
         // Do not hold the lock, so that probes can be registered concurrently.
         let text = core::mem::take(&mut *self.text.lock());
         let targets = targets_of(&text)?;
         let first = *targets.first().ok_or(EINVAL)?;
         let name = || CStr::from_bytes_until_nul(&text).map_err(|_| EINVAL);
-        let alone = entry::Options::default().exclusive();
+        let exclusive = entry::Options::default().exclusive();
         let follows = kretprobe::Options::default().max_active((arg >> 8) as u16);
         let followed = Followed::default();
         let to = self.collected.clone();
@@ -453,7 +449,7 @@ impl Device {
             9 => shared(EntrySet::new(&targets, before())),
             10 => shared(Entry::new(first, nested())),
             11 => shared(EntrySet::matching(name()?, Picks::new()?)),
-            12 => shared(Entry::with_options(first, alone, before())),
+            12 => shared(Entry::with_options(first, exclusive, before())),
             13 => shared(Kprobe::new(first, collects)),
             14 => shared(Entry::new(first, collects)),
             15 => shared(Tracepoint::new(name()?, collects)),
@@ -511,7 +507,7 @@ impl MiscDevice for Device {
             ADD => return me.add(arg),
             DROP => {
                 let held = me.held.lock().get_mut(arg).and_then(Option::take);
-                // This waits, so the lock is not held.
+                // The drop sleeps, so release the lock first.
                 drop(held.ok_or(ENOENT)?);
             }
             ENABLE | DISABLE => me.get(arg)?.enable(cmd == ENABLE)?,
@@ -521,7 +517,7 @@ impl MiscDevice for Device {
             COLLECTED => answer(arg, |which| me.collected.figure(which))?,
             DRAIN if arg == 0 => me.collected.look()?,
             DRAIN => me.collected.drain()?,
-            // For testing the harness, which must report what is leaked.
+            // For the harness's tests, which expect a report of the leak.
             LEAK => {
                 for _ in 0..arg {
                     core::mem::forget(KVec::<u8>::with_capacity(200, GFP_KERNEL)?);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Holds stress_victim until N is written to `held`: while it is unloaded, when all other
- * notifiers have been called and ftrace still knows its functions; or, with coming=1,
- * while it is loaded, when no notifier has been called yet that is registered later.
- * With offline=1, holds a CPU that goes offline.
+ * Holds stress_victim until N is written to `held`: during its unload, after all other notifiers,
+ * while ftrace still knows its functions; or, with coming=1, during its load, before all notifiers
+ * that are registered later. With offline=1, holds a CPU that goes offline.
  */
 #include <linux/cpuhotplug.h>
 #include <linux/delay.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module that is unloaded while its function is probed. Writing N to its
- * parameter `call` calls the function N times. Its init does so, too, and may fail.
+ * A module that is unloaded while its function is probed. Its init and each write to its parameter
+ * `call` call the function. Its init may fail.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -33,7 +33,7 @@ static int error;
 module_param(error, int, 0400);
 MODULE_PARM_DESC(error, "with what the init fails");
 
-/* Calls itself, so that a return probe can miss calls. */
+/* Recursive, so that a return probe can miss calls. */
 static noinline void call_often(unsigned int times)
 {
 	if (!times)

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Functions to probe and their callers: a program through stress.rs, a timer
- * interrupt, a softirq, an NMI.
- */
+/* Functions to probe, called by a program (stress.rs), a timer interrupt, a softirq and an NMI. */
 #include <linux/atomic.h>
 #include <linux/delay.h>
 #include <linux/hrtimer.h>
@@ -15,7 +12,7 @@
 #include <asm/nmi.h>
 #endif
 
-/* Each function counts its own calls, exactly. device.py has the same numbers. */
+/* Each function counts its own calls exactly. device.py has the same numbers. */
 enum stress_count {
 	STRESS_TARGET,
 	STRESS_EXACT,
@@ -49,7 +46,6 @@ static __always_inline u64 mix(enum stress_count which, u64 value)
 
 TARGET(stress_target, STRESS_TARGET)
 TARGET(stress_exact, STRESS_EXACT)
-/* Called by a handler. */
 TARGET(stress_inner, STRESS_INNER)
 TARGET(stress_irq, STRESS_IRQ)
 TARGET(stress_softirq, STRESS_SOFTIRQ)
@@ -106,27 +102,24 @@ static void send_nmis(void)
 	apic->send_IPI_mask(cpu_online_mask, NMI_VECTOR);
 }
 
-static int take_nmis(void)
+static int start_nmis(void)
 {
 	return register_nmi_handler(NMI_LOCAL, on_nmi, 0, "stress");
 }
 
-static void leave_nmis(void)
+static void end_nmis(void)
 {
-	/* Those that are on the way still find it. */
+	/* NMIs that were already sent still need the handler. */
 	msleep(50);
 	unregister_nmi_handler(NMI_LOCAL, "stress");
 }
 #else
 static void send_nmis(void) {}
-static int take_nmis(void) { return 0; }
-static void leave_nmis(void) {}
+static int start_nmis(void) { return 0; }
+static void end_nmis(void) {}
 #endif
 
-/*
- * Every 200 microseconds from the interrupt, every jiffy from the softirq, and at every eighth
- * interrupt from an NMI on each CPU.
- */
+/* Every 200 microseconds by the interrupt, every jiffy by the softirq; every 1.6 ms by NMIs. */
 static struct hrtimer interrupt;
 static struct timer_list softirq;
 static bool running, nmis;
@@ -155,7 +148,7 @@ static void on_softirq(struct timer_list *timer)
 void stress_timers(unsigned int on)
 {
 	if (on && !running) {
-		nmis = on > 1 && !take_nmis();
+		nmis = on > 1 && !start_nmis();
 		hrtimer_setup(&interrupt, on_interrupt, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 		timer_setup(&softirq, on_softirq, 0);
 		hrtimer_start(&interrupt, us_to_ktime(200), HRTIMER_MODE_REL_HARD);
@@ -164,7 +157,7 @@ void stress_timers(unsigned int on)
 		hrtimer_cancel(&interrupt);
 		timer_shutdown_sync(&softirq);
 		if (nmis)
-			leave_nmis();
+			end_nmis();
 	}
 	running = on;
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An event of the same name as one of `events.rs`.
+//! An event with the name of one of `events.rs`.
 
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
 
 module! {
-    type: Twice,
-    name: "events_twice",
+    type: Duplicate,
+    name: "events_duplicate",
     authors: ["Rust kprobe"],
     description: "An event whose name is taken",
     license: "GPL",
@@ -20,9 +20,9 @@ kprobes::trace_event! {
     }
 }
 
-struct Twice;
+struct Duplicate;
 
-impl kernel::Module for Twice {
+impl kernel::Module for Duplicate {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("its init ran, {}\n", Number::is_enabled());
         Ok(Self)

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Other tracers of a probed function, chosen by `kind`. `hits` counts the calls of the first
- * three; ftrace has to call an entry probe as often:
+ * Other tracers of a probed function, chosen by `kind`. `hits` counts the calls of the first three;
+ * an entry probe must have as many hits.
  *
  * fprobe	an fprobe
- * patch	what a live patch does: an ops that goes on in another function
- * direct	what BPF's fentry does: a trampoline that ftrace calls directly
- * post		a kprobe with a post handler at the entry, where there is one without: Linux
- *		7.2 cannot disarm that one any more
- * break	makes ftrace disable itself: overwrites its call in the function, which it
- *		finds the next time that it is to write there. The function must not be called
- *		any more
+ * patch	like a live patch: an ops that continues in another function
+ * direct	like BPF's fentry: a trampoline that ftrace calls directly
+ * post		a kprobe with a post handler at an entry that has a kprobe without: Linux 7.2 cannot
+ *		disarm the latter afterwards
+ * break	makes ftrace disable itself: overwrites ftrace's call in the function, which ftrace
+ *		detects at its next write there. The function must not be called any more
  *
- * And what the tests must see of lockdep: `order` takes two locks in both orders, `key` takes one
- * that was not initialised, and `off` turns lockdep off without a line in the log.
+ * Mistakes in locking: `order` takes two locks in both orders, `key` takes an uninitialised lock,
+ * `off` turns lockdep off without a line in the log.
  *
  * If both kprobes are in C, the kernel crashes. To reproduce that, in `make shell` after
  * `scripts/build -C bench` and `scripts/build -C tests/stress`:
  *
  *	insmod bench/bench_target.ko
  *	insmod bench/bench_c.ko kind=kprobe_counting
- *	insmod tests/stress/stress_beside.ko kind=post symbol=bench_call
- *	rmmod stress_beside
+ *	insmod tests/stress/stress_tracers.ko kind=post symbol=bench_call
+ *	rmmod stress_tracers
  *	rmmod bench_c
  *	cat /sys/kernel/debug/kprobes/list
  */
@@ -76,36 +75,36 @@ static notrace void on_patch(unsigned long ip, unsigned long parent, struct ftra
 	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)instead);
 }
 
-/* As klp_patch_func(). */
+/* Like klp_patch_func(). */
 static struct ftrace_ops patch = {
 	.func = on_patch,
 	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
 };
 
 #ifdef CONFIG_X86_64
-void stress_beside_direct(void);
-notrace void stress_beside_direct(void)
+void stress_tracers_direct(void);
+notrace void stress_tracers_direct(void)
 {
 	hit();
 }
 
-void stress_beside_trampoline(void *regs);
-/* As samples/ftrace/ftrace-direct.c. */
+void stress_tracers_trampoline(void *regs);
+/* Like samples/ftrace/ftrace-direct.c. */
 asm(
 "	.pushsection	.text, \"ax\", @progbits\n"
-"	.type		stress_beside_trampoline, @function\n"
-"	.globl		stress_beside_trampoline\n"
-"stress_beside_trampoline:"
+"	.type		stress_tracers_trampoline, @function\n"
+"	.globl		stress_tracers_trampoline\n"
+"stress_tracers_trampoline:"
 	ASM_ENDBR
 "	pushq %rbp\n"
 "	movq %rsp, %rbp\n"
 	CALL_DEPTH_ACCOUNT
 "	pushq %rdi\n"
-"	call stress_beside_direct\n"
+"	call stress_tracers_direct\n"
 "	popq %rdi\n"
 "	leave\n"
 	ASM_RET
-"	.size		stress_beside_trampoline, . - stress_beside_trampoline\n"
+"	.size		stress_tracers_trampoline, . - stress_tracers_trampoline\n"
 "	.popsection\n"
 );
 
@@ -120,7 +119,7 @@ static struct kprobe post = { .symbol_name = symbol, .post_handler = after };
 
 static int break_at(void *at)
 {
-	/* Its own mapping is read-only. */
+	/* The text's own mapping is read-only. */
 	struct page *page = vmalloc_to_page(at);
 	void *alias = page ? vmap(&page, 1, VM_MAP, PAGE_KERNEL) : NULL;
 
@@ -142,7 +141,7 @@ static void take(struct mutex *first, struct mutex *second)
 	mutex_unlock(first);
 }
 
-static int __init beside_init(void)
+static int __init tracers_init(void)
 {
 	struct kprobe probe = { .symbol_name = symbol, .flags = KPROBE_FLAG_DISABLED };
 	unsigned long at;
@@ -165,7 +164,7 @@ static int __init beside_init(void)
 	}
 	if (!strcmp(kind, "post"))
 		return register_kprobe(&post);
-	/* Only to find the function. */
+	/* Only to look up the function. */
 	errno = register_kprobe(&probe);
 	if (errno)
 		return errno;
@@ -181,13 +180,13 @@ static int __init beside_init(void)
 #ifdef CONFIG_X86_64
 	if (!strcmp(kind, "direct"))
 		return ftrace_set_filter_ip(&direct, at, 0, 0) ?:
-		       register_ftrace_direct(&direct, (unsigned long)stress_beside_trampoline);
+		       register_ftrace_direct(&direct, (unsigned long)stress_tracers_trampoline);
 #endif
 	return -EOPNOTSUPP;
 }
-module_init(beside_init);
+module_init(tracers_init);
 
-static void __exit beside_exit(void)
+static void __exit tracers_exit(void)
 {
 	if (!strcmp(kind, "fprobe")) {
 		unregister_fprobe(&fprobe);
@@ -198,11 +197,11 @@ static void __exit beside_exit(void)
 		unregister_kprobe(&post);
 #ifdef CONFIG_X86_64
 	} else if (!strcmp(kind, "direct")) {
-		unregister_ftrace_direct(&direct, (unsigned long)stress_beside_trampoline, true);
+		unregister_ftrace_direct(&direct, (unsigned long)stress_tracers_trampoline, true);
 #endif
 	}
 }
-module_exit(beside_exit);
+module_exit(tracers_exit);
 
 MODULE_DESCRIPTION("Other tracers of a probed function, and mistakes in locking");
 MODULE_LICENSE("GPL");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: rust_build_error
-// Without an entry handler, nobody initialises the data.
+// Without an entry handler, the data would be uninitialised.
 
 use kernel::prelude::*;
 use kprobes::{kretprobe, Kretprobe, Target};
