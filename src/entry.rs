@@ -137,7 +137,7 @@ pub struct Specific {
 impl Options {
     /// Fails with `EEXIST` if the function has another tracer, because both would cost more per
     /// hit. A kprobe costs less at such a function. Other entry probes of this module do not
-    /// count as tracers, except on arm64 without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`.
+    /// count as tracers, except on arm64 and riscv64 without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`.
     ///
     /// Tracers that attach later are not refused.
     #[inline]

@@ -101,7 +101,7 @@
 //!
 //! The check reads `preempt_count()`, the interrupt flag, and the task's RCU nesting depth and
 //! `trace_recursion`. It needs `CONFIG_PREEMPT_COUNT`: the library does not compile without that.
-//! From Linux 7.3 on, x86-64 and arm64 always have it.
+//! From Linux 7.3 on, x86-64, arm64 and riscv64 always have it.
 //!
 //! Creating, enabling and disabling a probe wait as well: there they fail with `EDEADLK`.
 //!

@@ -233,7 +233,7 @@ pointer! {
     /// device may be mapped (the vmalloc area and the fixmap) and the page is not write-back
     /// cached. This check costs 206 instructions there, for each page, 17 on the stack of the
     /// current task, and 6 elsewhere. It does not find a device that is mapped as cached memory. On
-    /// arm64 there is no such check, so do not read an address that may be a device's.
+    /// arm64 and riscv64 there is no such check, so do not read an address that may be a device's.
     KernelPtr, Kernel
 }
 
