@@ -42,6 +42,12 @@ def handler_of(name):
     return _THIS["prefix"] + name
 
 
+def int_result(value):
+    """The register in which a function returns that int. riscv64 extends the sign; elsewhere, the
+    upper half is often zero."""
+    return value % 2**(64 if RISCV64 else 32)
+
+
 @functools.cache
 def int80():
     """A 32-bit system call, with other values in the 64-bit one's registers: int80()(number,

@@ -104,15 +104,17 @@ def opens():
 
 
 def test_an_errno_returned_as_int_is_recognized():
-    """Such a function leaves zero in the upper half of the register, like do_sys_openat2()."""
+    """Except on riscv64, do_sys_openat2() leaves zero in the upper half of the register."""
     match(lines_of("r:opened do_sys_openat2", opens)[-1],
-          r"opened: return .* ret=-2 \(0xfffffffe, ENOENT\) ns=\d+")
+          rf"opened: return .* ret=-2 \({arch.int_result(-2):#x}, ENOENT\) ns=\d+")
 
 
 def test_return_values_are_logged_by_their_type():
-    results = {"s32": r"-2 \(ENOENT\)", "s8": r"-2 \(ENOENT\)", "s64": "4294967294", "u8": "254",
-               "u16": "65534", "u64": "4294967294", "x32": "0xfffffffe", "x16": "0xfffe",
-               "bool": "true", "ptr": HASH, "string": r'"\(fault\)"'}
+    error, word = r"-2 \(ENOENT\)", arch.int_result(-2)
+    whole, pointer = (error, f"{word:x}") if word >= 2**63 else (word, HASH)
+    results = {"s32": error, "s8": error, "s64": whole, "u8": "254", "u16": "65534", "u64": word,
+               "x32": "0xfffffffe", "x16": "0xfffe", "bool": "true", "ptr": pointer,
+               "string": r'"\(fault\)"'}
     definitions = ";".join(f"r:{of} do_sys_openat2 $retval:{of}" for of in results)
     lines = lines_of(definitions, opens)
     for of, result in results.items():
