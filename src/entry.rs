@@ -134,8 +134,8 @@ impl Options {
     /// Fails with `EEXIST` if the function has another tracer, which would slow down each hit. A
     /// kprobe costs less at such a function.
     ///
-    /// Entry probes of this module are not other tracers, except on arm64 without
-    /// `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. Tracers that attach later are not refused.
+    /// Entry probes of this module are not other tracers, except on arm64 and riscv64
+    /// without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. Tracers that attach later are not refused.
     #[inline]
     pub const fn exclusive(mut self) -> Self {
         self.specific.exclusive = true;
