@@ -112,7 +112,8 @@ use resolve::Resolver;
 
 probe::kind! {
     /// The kind of an [`Entry`].
-    Kind: Safe = Record, Specific, for<'a> Target<'a> => Plan<'a>,
+    Kind(c"entry probe", probe::NO_FUNCTION): Safe = Record, Specific,
+    for<'a> Target<'a> => Plan<'a>,
     |O, target, options| Plan::of::<O>(At::Target(target), options)
 }
 
@@ -187,7 +188,7 @@ impl<H: Handler> EntrySet<H> {
         pub fn matching_with_options<'a>(handler, pattern: &'a CStr, options: Options) {
             let find = move |locked: &ops::Locked| {
                 let (ips, unloaded) = loop {
-                    let ips = pattern::functions(pattern, locked, true)?;
+                    let ips = pattern::functions(pattern, locked, !options.quiet)?;
                     match locked.unloaded(&ips) {
                         Err(EAGAIN) => {}
                         unloaded => break (ips, unloaded?),
@@ -201,7 +202,10 @@ impl<H: Handler> EntrySet<H> {
                 };
                 Ok((count, plan))
             };
-            Self::register(find, options.partial, |_, _| {}, handler)
+            let explain = move |index, error| {
+                probe::refused::<Kind>(Target::symbol(pattern), options, index, error)
+            };
+            Self::register(find, options.partial, explain, handler)
         }
     }
 }

@@ -155,7 +155,10 @@ impl<K: Kind, H: Handles<K>> All<K, H> {
                 Ok(probe) => one.probe = Some(probe),
                 Err(error) if may_come::<K::Target<'_>>(name, error) => {}
                 Err(error) if options.partial => one.state = State::Refused(error),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    refused::<K>(target, options, -1, error);
+                    return Err(error);
+                }
             }
             probes.push(one, GFP_KERNEL)?;
         }
@@ -189,7 +192,12 @@ impl<K: Kind, H: Handles<K>> module::Handler for All<K, H> {
                 Ok(probe) => one.probe = Some(probe),
                 Err(error) => {
                     one.state = State::Refused(error);
-                    report(&one.name, c"whose module is loaded", error);
+                    let target = K::Target::at(&one.name, one.offset);
+                    let options = Options {
+                        quiet: false,
+                        ..one.options
+                    };
+                    refused::<K>(target, options, -1, error);
                 }
             }
         }

@@ -21,6 +21,11 @@
 //!
 //! A [`Pending`](crate::Pending) registers probes when their module is loaded, and again whenever
 //! it comes back.
+//!
+//! A constructor that refuses a target logs the target and the reason, unless the options are
+//! [`quiet`](Options::quiet): `opens: kprobe at do_sys_openat3: no such symbol (ENOENT)`. A second
+//! line names the symbol that may be meant, or the command that lists similar ones. At most 100 of
+//! these are logged in 5 seconds. [`Target::check`](crate::Target::check) logs nothing.
 
 mod arm;
 mod kind;
@@ -41,6 +46,8 @@ pub(crate) use kind::{
     optional,
     Owner,
     Raw, //
+    NO_FUNCTION,
+    NO_PLACE,
 };
 pub use kind::{
     Handles,
@@ -56,7 +63,7 @@ pub(crate) use kprobes::{
 };
 pub(crate) use named::{
     may_come,
-    report,
+    refused,
     Named, //
 };
 pub(crate) use registered::index_of;

@@ -53,7 +53,8 @@
 ///   body of `drop` does not run.
 ///
 /// `MODULE_TYPE` becomes a `kernel::InPlaceModule`, for `module!`. Loading the module registers the
-/// probes in the order of their declaration, all or none.
+/// probes in the order of their declaration, all or none. One log line names the first that is
+/// refused: `MODULE: NAME at TARGET: no such symbol (ENOENT)`.
 ///
 /// # Examples
 ///
@@ -247,12 +248,20 @@ macro_rules! probes {
     (@type on $name:ident $($ret:ident)*) => { $crate::Tracepoint<$name> };
     (@type $how:tt $($rest:tt)*) => { $crate::__short::at_entry_or_on_expected::$how };
 
+    (@options $name:ident) => {
+        $crate::__short::options($crate::__c_str($crate::macro_paths::core::concat!(
+            $crate::macro_paths::core::stringify!($name),
+            "\0"
+        )))
+    };
+
     (@target $target:tt) => { $crate::Target::symbol($target) };
     (@target syscall $name:literal) => { $crate::syscall!($name) };
 
     (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident) => {
-        $crate::Kprobe::new(
+        $crate::Kprobe::with_options(
             $crate::probes!(@target $($target)+)$(.offset($offset))?,
+            $crate::probes!(@options $name),
             $name { state: $state.clone()? },
         )
     };
@@ -261,21 +270,27 @@ macro_rules! probes {
             $ret:ident $($ns:ident)?
     ) => {{
         $($crate::__short::offset_at_return($offset);)?
-        <$crate::probes!(@type at $name $ret $($ns)?)>::new(
+        <$crate::probes!(@type at $name $ret $($ns)?)>::with_options(
             $crate::probes!(@target $($target)+),
+            $crate::probes!(@options $name),
             $name { state: $state.clone()? },
         )
     }};
     (@new entry $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_entry($offset);)?
-        $crate::Entry::new(
+        $crate::Entry::with_options(
             $crate::probes!(@target $($target)+),
+            $crate::probes!(@options $name),
             $name { state: $state.clone()? },
         )
     }};
     (@new on $name:ident [$target:tt] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_tracepoint($offset);)?
-        $crate::Tracepoint::new($target, $name { state: $state.clone()? })
+        $crate::Tracepoint::with_options(
+            $target,
+            $crate::probes!(@options $name),
+            $name { state: $state.clone()? },
+        )
     }};
     (@new $how:tt $($rest:tt)*) => { () };
 
@@ -455,6 +470,7 @@ macro_rules! probes {
 pub mod __short {
     use crate::event::has_at;
     use crate::prelude::*;
+    use crate::probe::Options;
     use crate::FromWord;
     use kernel::debugfs::Scope;
     use kernel::debugfs::ScopedDir;
@@ -599,6 +615,12 @@ pub mod __short {
             );
             n += 1;
         }
+    }
+
+    /// Returns the options of a probe with this name.
+    #[inline(always)]
+    pub fn options<S: Copy + Default>(name: &'static CStr) -> Options<S> {
+        Options::default().name(name)
     }
 
     #[inline(always)]

@@ -2,8 +2,9 @@
 
 //! The place to probe: a symbol, an offset into it, or an address.
 
+use crate::kernel_ext::may_wait::may_wait;
 use crate::prelude::*;
-use crate::probe::Named;
+use crate::probe::{may_come, Kind, Named};
 
 /// An instruction in the text of the kernel or a module.
 ///
@@ -36,8 +37,8 @@ pub(crate) enum At<'a> {
 impl<'a> Target<'a> {
     /// The entry of the function `name`, or `MODULE:name`.
     ///
-    /// Registration fails with `ENOENT` if there is no such symbol. One log line says if the module
-    /// is not loaded; a [`Pending`](crate::Pending) waits for it.
+    /// Registration fails with `ENOENT` if there is no such symbol, or if its module is not loaded:
+    /// a [`Pending`](crate::Pending) waits for that.
     pub const fn symbol(name: &'a CStr) -> Self {
         Self {
             at: At::Symbol(name),
@@ -79,6 +80,41 @@ impl<'a> Target<'a> {
     }
 }
 
+/// The words for a target whose module is not loaded.
+const NOT_LOADED: &CStr = c"no loaded module has it";
+
+impl Target<'_> {
+    /// Returns why a probe of the kind `K` was refused here, in words: `no such symbol`.
+    ///
+    /// Context: any. That the module is not loaded is known only where the caller may sleep.
+    #[inline]
+    pub fn reason<K: Kind>(self, error: Error) -> &'static str {
+        let invalid = K::INVALID.as_char_ptr();
+        let why = if may_wait().is_ok() && may_come::<Self>(self.name().0, error) {
+            NOT_LOADED
+        } else {
+            // SAFETY: The function returns one of its constants, or `invalid`: static C strings.
+            unsafe { CStr::from_char_ptr(bindings::kprobes_reason(error.to_errno(), invalid)) }
+        };
+        why.to_str().unwrap_or_default()
+    }
+
+    /// Logs what its symbol, which is not there, may stand for: a new name, the entry of a system
+    /// call, or the function as the compiler has changed it; or else the command that lists similar
+    /// symbols. A refused probe that is not [`quiet`](crate::probe::Options::quiet) does so itself.
+    ///
+    /// Context: process context; it sleeps. Where the caller must not sleep, it logs nothing.
+    #[inline]
+    pub fn hint(self) {
+        if let At::Symbol(name) = self.at {
+            if may_wait().is_ok() && !may_come::<Self>(self.name().0, ENOENT) {
+                // SAFETY: The function only looks for symbols, and prints.
+                unsafe { bindings::kprobes_hint(name.as_char_ptr()) };
+            }
+        }
+    }
+}
+
 impl<'a> Named<'a> for Target<'a> {
     /// For a name that is known at compile time, the compiler does this.
     #[inline(always)]
@@ -92,6 +128,27 @@ impl<'a> Named<'a> for Target<'a> {
     #[inline]
     fn at(name: &'a CStr, offset: u32) -> Self {
         Self::symbol(name).offset(offset)
+    }
+
+    #[inline(always)]
+    fn report(self, what: &CStr, index: c_int, error: Error, invalid: &CStr, may_miss: bool) {
+        let offset = self.offset as usize;
+        let (symbol, at) = match self.at {
+            At::Symbol(name) => (name.as_char_ptr(), offset),
+            At::Address(addr) => (ptr::null(), addr.wrapping_add(offset)),
+        };
+        let missing = may_miss && may_come::<Self>(self.name().0, error);
+        let (what, errno) = (what.as_char_ptr(), error.to_errno());
+        // SAFETY: The functions only look for symbols, and print.
+        unsafe {
+            if missing {
+                let why = NOT_LOADED.as_char_ptr();
+                bindings::kprobes_report_refused(what, index, symbol, at, errno, why)
+            } else {
+                let invalid = invalid.as_char_ptr();
+                bindings::kprobes_report_target(what, index, symbol, at, errno, invalid)
+            }
+        };
     }
 
     #[inline]

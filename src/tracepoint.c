@@ -99,17 +99,10 @@ static bool is_in_system(const char *name)
  */
 int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 {
-	const char *event = event_of(name);
-
-	if (is_of_syscall(event)) {
-		pr_err("%s: %s is an event of one system call; use syscall!(\"%s\")\n",
-		       THIS_MODULE->name, name, strchr(event + strlen("sys_"), '_') + 1);
+	if (is_of_syscall(event_of(name)))
 		return -ENOENT;
-	}
-	if (kprobes_tracepoint_exists(name, NULL) && !is_in_system(name)) {
-		pr_err("%s: the tracepoint of %s is in another system\n", THIS_MODULE->name, name);
+	if (kprobes_tracepoint_exists(name, NULL) && !is_in_system(name))
 		return -ENOENT;
-	}
 	guard(mutex)(&lock);
 	tp->tracepoint = find(name, &tp->mod);
 	if (!tp->tracepoint)
@@ -120,6 +113,27 @@ int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 	if (tp->mod)
 		list_add(&tp->in_module, &in_modules);
 	return 0;
+}
+
+/* As kprobes_report_refused(), with the reason. */
+bool kprobes_report_tracepoint(const char *what, int index, const char *name, int errno)
+{
+	const char *event = event_of(name);
+	const char *call = is_of_syscall(event) ? strchr(event + strlen("sys_"), '_') + 1 : NULL;
+	bool exists = kprobes_tracepoint_exists(name, NULL);
+	const char *why = errno != -ENOENT ? "the kernel refused" :
+			  call ? "this is an event of one system call" :
+			  exists ? "the tracepoint is in another system" : "no such tracepoint";
+
+	if (!kprobes_report_refused(what, index, name, 0, errno, why))
+		return false;
+	if (call)
+		pr_err("%s: try syscall!(\"%s\")\n", THIS_MODULE->name, call);
+	else if (errno == -ENOENT && !exists)
+		pr_err("%s: to list similar tracepoints: grep -i %.*s "
+		       "/sys/kernel/tracing/available_events\n", THIS_MODULE->name,
+		       (int)(strlen(event) * 2 + 2) / 3, event);
+	return true;
 }
 
 /* Forgets what was found, when the handler is unregistered. */

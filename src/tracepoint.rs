@@ -12,7 +12,7 @@
 //! Registering a handler fails with:
 //!
 //! - `ENOENT`: no such tracepoint; it is in another system, or the name of the event of a system
-//!   call, as `sys_enter_openat`, which one log line says;
+//!   call, as `sys_enter_openat`;
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_TRACING`, or has `CONFIG_CFI`, with which a tracepoint
 //!   requires the exact prototype.
 
@@ -25,7 +25,7 @@ probe::kind! {
     /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint of the kernel or of a
     /// loaded module, alone, `c"sched_switch"`, or with the system of its event,
     /// `c"sched:sched_switch"`. A [`Pending`](crate::Pending) waits for one.
-    Kind: Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
+    Kind(c"tracepoint", c""): Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
     |O, name, options| {
         const {
             assert!(
@@ -75,6 +75,13 @@ impl<'a> probe::Named<'a> for &'a CStr {
     #[inline]
     fn at(name: &'a CStr, _offset: u32) -> Self {
         name
+    }
+
+    #[inline]
+    fn report(self, what: &CStr, index: c_int, error: Error, _: &CStr, _: bool) {
+        let (what, name) = (what.as_char_ptr(), self.as_char_ptr());
+        // SAFETY: The function only looks for tracepoints, and prints.
+        unsafe { bindings::kprobes_report_tracepoint(what, index, name, error.to_errno()) };
     }
 
     #[inline]

@@ -38,6 +38,12 @@ pub unsafe trait Kind: Sized + 'static {
     type Specific: Copy + Default + Send;
     /// The C struct of a registered probe.
     type Raw: Raw;
+    /// Its name, for the log.
+    #[doc(hidden)]
+    const NAME: &'static CStr;
+    /// What `EINVAL` means, for the log.
+    #[doc(hidden)]
+    const INVALID: &'static CStr;
 
     /// Unregisters all of `probes`, in one grace period of each sort, and waits until no callback
     /// runs.
@@ -52,6 +58,10 @@ pub unsafe trait Kind: Sized + 'static {
         unsafe { Self::Raw::unregister(probes) };
     }
 }
+
+/// What `EINVAL` means at any place, and at that of a function.
+pub(crate) const NO_PLACE: &CStr = c"this place cannot be probed: NOKPROBE, notrace, or no code";
+pub(crate) const NO_FUNCTION: &CStr = c"not the entry of a function that ftrace knows, or NOKPROBE";
 
 /// A kind whose probes do not change what the probed code does.
 pub trait Safe: Kind {}
@@ -89,6 +99,9 @@ pub unsafe trait Handles<K: Kind>: Send + Sync + 'static {
 pub struct Options<S = ()> {
     pub(crate) disabled: bool,
     pub(crate) partial: bool,
+    pub(crate) quiet: bool,
+    /// Of the probe, for the log.
+    pub(crate) name: Option<&'static CStr>,
     /// Its index, if it is one of a [`Pending`](crate::Pending).
     pub(crate) pending: Option<u32>,
     pub(crate) specific: S,
@@ -107,6 +120,20 @@ impl<S: Copy> Options<S> {
     /// probe.
     pub const fn partial(mut self) -> Self {
         self.partial = true;
+        self
+    }
+
+    /// Does not log that a target is refused, for a module that expects it. The error's words are
+    /// those of [`Target::reason`](crate::Target::reason). A [`Pending`](crate::Pending) still logs
+    /// what is refused later.
+    pub const fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    /// Logs this name instead of that of the kind.
+    pub(crate) const fn name(mut self, name: &'static CStr) -> Self {
+        self.name = Some(name);
         self
     }
 }
@@ -217,11 +244,12 @@ pub(crate) const fn optional<T: Copy>(has: bool, callback: T) -> Option<T> {
 
 /// Declares the types `Kind` and `Options` of a module, and that its `Handler`s handle that kind of
 /// probe: at `$target`, with the C struct `$raw` and the options `$specific`. `$new` returns the
-/// plan.
+/// plan, `$name` and `$invalid` are its words in the log.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
-        Kind $(: $safe:ident)? = $raw:ty, $specific:ty, for<$a:lifetime> $target:ty => $plan:ty,
+        Kind($name:expr, $invalid:expr) $(: $safe:ident)? = $raw:ty, $specific:ty,
+        for<$a:lifetime> $target:ty => $plan:ty,
         |$owner:ident, $at:ident, $options:ident| $new:expr
         $(, $unregister:item)?
     ) => {
@@ -238,6 +266,8 @@ macro_rules! kind {
             type Target<$a> = $target;
             type Specific = $specific;
             type Raw = $raw;
+            const NAME: &'static CStr = $name;
+            const INVALID: &'static CStr = $invalid;
             $(
                 #[inline(always)]
                 $unregister

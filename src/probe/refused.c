@@ -1,39 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/err.h>
-#include <linux/kobject.h>
+#include <linux/errname.h>
+#include <linux/kallsyms.h>
 #include <linux/module.h>
 #include <linux/printk.h>
+#include <linux/ratelimit.h>
 
 #include "../bindings/probe.h"
 
-/* Reports which target of a set, or which pattern, was refused. */
-void kprobes_report_refused(unsigned int index, int errno)
-{
-	pr_err("%s: target %u of a set is refused: %pe\n", THIS_MODULE->name, index,
-	       ERR_PTR(errno));
-}
-
-void kprobes_report_named(const char *name, const char *why, int errno)
-{
-	pr_err("%s: no probe at %s, %s: %pe\n", THIS_MODULE->name, name, why, ERR_PTR(errno));
-}
-
 /*
- * Returns whether the module of MODULE:SYMBOL is not loaded, or is being unloaded. A loading module
- * is in sysfs only after its notifiers were called.
+ * Logs that a probe is refused: what (its name or its kind), the index of its target in a set or
+ * -1, the symbol and the offset, or without a symbol the address, and why. Returns false if there
+ * were too many such lines.
  */
-bool kprobes_module_is_missing(const char *symbol)
+bool kprobes_report_refused(const char *what, int index, const char *symbol, unsigned long at,
+			    int errno, const char *why)
 {
-	char name[MODULE_NAME_LEN];
-	struct kobject *kobj;
-	struct module *mod;
-	bool missing;
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 100);
+	char place[KSYM_SYMBOL_LEN], of[24] = "";
 
-	strscpy(name, symbol, min(sizeof(name), strcspn(symbol, ":") + 1));
-	kobj = kset_find_obj(THIS_MODULE->mkobj.kobj.kset, name);
-	/* The reference keeps the module's memory. What is built in has no module. */
-	mod = kobj ? container_of(kobj, struct module_kobject, kobj)->mod : NULL;
-	missing = !mod || READ_ONCE(mod->state) == MODULE_STATE_GOING;
-	kobject_put(kobj);
-	return missing;
+	if (!___ratelimit(&limit, THIS_MODULE->name))
+		return false;
+	if (symbol)
+		snprintf(place, sizeof(place), at ? "%s+%#lx" : "%s", symbol, at);
+	else
+		kprobes_print_symbol(place, at);
+	if (index >= 0)
+		snprintf(of, sizeof(of), " %d of a set", index);
+	pr_err("%s: %s%s at %s: %s (%s)\n", THIS_MODULE->name, what, of, place, why,
+	       errname(-errno) ?: "unknown");
+	return true;
 }

@@ -4,7 +4,7 @@
 
 use super::{
     module_entry::ModuleEntry,
-    named::explain,
+    named::refused,
     registered::switches, //
 };
 use crate::kernel_ext::may_wait::{may_register, may_wait};
@@ -64,7 +64,7 @@ impl<K: Safe, H: Handles<K>> Set<K, H> {
         /// Context: process context; it sleeps.
         ///
         /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused.
-        /// One log line has its index. `EINVAL` if there are no targets; `ENOMEM`.
+        /// Its log line has the target's index. `EINVAL` if there are no targets; `ENOMEM`.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }
@@ -78,18 +78,20 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         ) {
             let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
             let find = move |_: &_| Ok((targets.len(), plan));
-            let explain = move |index: u32, error| explain(targets[index as usize], error);
+            let explain = move |index: c_int, error| {
+                refused::<K>(targets[index as usize], options, index, error)
+            };
             Self::register(find, options.partial, explain, handler)
         }
     }
 
     /// Registers a probe for each place that `find` finds. `find` is called with the lock of this
     /// kind held, and returns the number of places and the plan for each. `explain` is called for
-    /// each that is refused.
+    /// the first that is refused, if that is an error.
     pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
         find: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
         partial: bool,
-        explain: impl Fn(u32, Error) + 'a,
+        explain: impl Fn(c_int, Error) + 'a,
         handler: impl PinInit<H, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
@@ -220,7 +222,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         guard: <K::Raw as Raw>::Guard,
         members: &mut [Self],
         partial: bool,
-        explain: impl Fn(u32, Error),
+        explain: impl Fn(c_int, Error),
         plan: impl Fn(usize) -> <K::Raw as Raw>::Plan<'a>,
     ) -> Result<KVVec<*mut K::Raw>> {
         let mut pointers = KVVec::with_capacity(members.len(), GFP_KERNEL)?;
@@ -238,8 +240,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
                 |raw| plan(index_of(raw)),
                 |raw, error| {
                     (*Registered::<K>::from_raw(raw)).refused.set(Some(error));
-                    first.get_or_insert((index_of(raw) as c_uint, error));
-                    explain(index_of(raw) as u32, error);
+                    first.get_or_insert((index_of(raw) as c_int, error));
                     if partial {
                         Ok(())
                     } else {
@@ -259,8 +260,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
             }
         };
         if let Some((index, error)) = first {
-            // SAFETY: The function only prints.
-            unsafe { bindings::kprobes_report_refused(index, error.to_errno()) };
+            explain(index, error);
         }
         Err(error.or(first.map(|(_, error)| error)).unwrap_or(EINVAL))
     }

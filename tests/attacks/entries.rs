@@ -8,7 +8,7 @@
 // case forgotten_everywhere: harmless
 // says: left registered: \d+ at \S+; unregistered now
 // case own_helpers: refused ENOENT
-// says: target 0 of a set is refused: -ENOENT
+// says: pattern 0 of a set at kprobes_entry_\*: no function matches \(ENOENT\)
 // case first_in_a_watch: harmless
 // says: EDEADLK
 // case in_a_watch: harmless

@@ -46,8 +46,6 @@ AT_MOST = r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(E
 # What is refused, where the kernel or the line has a part in it; all that the parser refuses
 # stands in tests/parser.rs. The parameter, the errno, and the line behind "probes: definition ".
 DEFINITIONS = {
-    "unknown symbol": (
-        "p:x no_such_function", "ENOENT", rf'1 "p:x no_such_function", column 5: {NO_SYMBOL}'),
     "offset within an instruction": (
         f"p {TARGET}+{WITHIN}", arch.WITHIN,
         rf'1 "p {TARGET}\+{WITHIN}", column 3: {NO_INSTRUCTION}'),
@@ -81,9 +79,12 @@ REFUSALS = {name: (probes(params), number, "probes: definition " + line)
             for name, (params, number, line) in DEFINITIONS.items()} | {
     "4097 characters": (probes("p " + 4095 * "x"), "ENOSPC",
                         r"probes: the value has at most 4096 characters \(ENOSPC\)", "`p x+.*"),
+    "unknown symbol": (probes("p:x no_such_function"), "ENOENT",
+                       rf'probes: definition 1 "p:x no_such_function", column 5: {NO_SYMBOL}',
+                       "to list similar symbols: grep -i no_such_fun /proc/kallsyms"),
     "unknown module": (probes("p nomodule:f"), "ENOENT",
-                       "no probe at nomodule:f, no loaded module has it: -ENOENT",
-                       rf'probes: definition 1 "p nomodule:f", column 3: {NO_SYMBOL}'),
+                       r'probes: definition 1 "p nomodule:f", column 3: '
+                       r"no loaded module has it \(ENOENT\)"),
     "the parameter twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
 }
 
