@@ -250,6 +250,19 @@ fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Co
     made(Kprobe::new(target, Counts::new(name)))
 }
 
+fn overriding(target: Target<'_>) -> impl PinInit<Override<Nop>, Error> + '_ {
+    // SAFETY: The handler lets the function run.
+    unsafe { Override::new(target, Nop) }
+}
+
+fn redirecting(target: Target<'_>) -> impl PinInit<Redirect<Nop>, Error> + '_ {
+    // SAFETY: The handler lets the code continue.
+    unsafe { Redirect::new(target, Nop) }
+}
+
+/// For what is a module itself.
+static THIS: SetOnce<&'static ThisModule> = SetOnce::new();
+
 /// A handler that drops what it has.
 #[derive(Clone)]
 struct Empties(Arc<Mutex<Option<KBox<dyn Held>>>>);
@@ -315,6 +328,7 @@ attacks! {
     owners,
     ownership,
     pending,
+    refusals,
     sleeps,
     stacks,
     system_calls,
@@ -325,7 +339,8 @@ attacks! {
 struct Attacks(#[expect(dead_code)] Kept);
 
 impl kernel::Module for Attacks {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        THIS.populate(module);
         let wanted = attack.value().ok_or(ENOTTY)?.to_bytes();
         let slash = wanted.iter().position(|&byte| byte == b'/');
         let (name, case) = wanted.split_at(slash.ok_or(ENOTTY)?);
