@@ -85,6 +85,7 @@ use definition::{
     MAX_LEN, //
 };
 use kernel::{
+    bindings,
     debugfs::Scope,
     prelude::*,
     str::CString,
@@ -277,16 +278,12 @@ fn at_return(
 }
 
 /// Registers the cheapest kind of probe that does what one of `all` says.
-fn define(
-    definition: &Definition<'_>,
-    target: Target<'_>,
-    all: &[Definition<'_>],
-) -> Result<AnyProbe> {
-    if target.is_unique() == Ok(false) {
+fn define(definition: &Definition<'_>, at: Target<'_>, all: &[Definition<'_>]) -> Result<AnyProbe> {
+    if at.is_unique() == Ok(false) {
         // As tracefs.
-        return Err(report::several());
+        return Err(Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int)));
     }
-    let place = target.offset(definition.offset);
+    let place = at.offset(definition.offset);
     let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
     match definition.kind {
         // Whether the function can have an entry probe is known too late.
@@ -304,9 +301,9 @@ fn define(
         }
         Kind::Probe if definition.may_be_at_entry(all) => {
             // What is wrong with a place is for the kprobe to say.
-            at_entry(name()?, target).or_else(|error| match error {
+            at_entry(name()?, at).or_else(|error| match error {
                 ENOENT => Err(error),
-                _ => before(name()?, target),
+                _ => before(name()?, at),
             })
         }
         Kind::Probe => before(name()?, place),
@@ -415,10 +412,11 @@ fn register(parameter: &[u8]) -> Result<KVec<AnyProbe>> {
         };
         let probe = define(definition, target, &definitions).inspect_err(|&errno| {
             let reason = match definition.kind {
-                _ if errno == report::several() => report::SEVERAL,
+                _ if target.is_unique() == Ok(false) => report::SEVERAL,
                 Kind::Return { .. } => target.reason::<timed::Kind>(errno),
                 Kind::Probe => target.reason::<kprobe::Kind>(errno),
             };
+            let reason = reason.to_str().unwrap_or_default();
             refuse(n + 1, text, definition.symbol_column, reason, errno);
             if errno == ENOENT {
                 target.hint();

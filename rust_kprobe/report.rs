@@ -5,7 +5,6 @@
 //! `rust_kprobe.rs` documents the formats, and `tests/` checks them.
 
 use kernel::{
-    bindings,
     fmt,
     prelude::*,
     str::{
@@ -258,11 +257,5 @@ pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str,
     );
 }
 
-/// Why a name is refused with the errno of [`several`].
-pub(crate) const SEVERAL: &str =
-    "several functions have this name: take an address of /proc/kallsyms, p:NAME 0xADDRESS";
-
-/// `EADDRNOTAVAIL`, which is tracefs's errno for that.
-pub(crate) fn several() -> Error {
-    Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int))
-}
+pub(crate) const SEVERAL: &CStr =
+    c"several functions have this name: take an address of /proc/kallsyms, p:NAME 0xADDRESS";

@@ -202,9 +202,8 @@ impl<H: Handler> EntrySet<H> {
                 };
                 Ok((count, plan))
             };
-            let explain = move |index, error| {
-                probe::refused::<Kind>(Target::symbol(pattern), options, index, error)
-            };
+            let at = Target::symbol(pattern);
+            let explain = move |n, error| probe::refused::<Kind>(at, options, n, error);
             Self::register(find, options.partial, explain, handler)
         }
     }

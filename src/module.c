@@ -106,7 +106,7 @@ void kprobes_drop_watch(struct kprobes_watch *watch)
 
 /*
  * Returns whether the module of MODULE:SYMBOL is not loaded, or is being unloaded. A loading module
- * is in sysfs only after its notifiers were called.
+ * is in sysfs only after its notifiers were called: they take it for loaded, and so do handlers.
  */
 bool kprobes_module_is_missing(const char *symbol)
 {
@@ -115,6 +115,8 @@ bool kprobes_module_is_missing(const char *symbol)
 	struct module *mod;
 	bool missing;
 
+	if (kprobes_must_not_wait() || kprobes_in_chain())
+		return false;
 	strscpy(name, symbol, min(sizeof(name), strcspn(symbol, ":") + 1));
 	kobj = kset_find_obj(THIS_MODULE->mkobj.kobj.kset, name);
 	/* The reference keeps the module's memory. What is built in has no module. */

@@ -155,11 +155,9 @@ impl<K: Kind, H: Handles<K>> All<K, H> {
                 Ok(probe) => one.probe = Some(probe),
                 Err(error) if may_come::<K::Target<'_>>(name, error) => {}
                 Err(error) if options.partial => one.state = State::Refused(error),
-                Err(error) => {
-                    refused::<K>(target, options, -1, error);
-                    return Err(error);
-                }
+                Err(error) => return Err(refused::<K>(target, options, -1, error)),
             }
+            one.options.quiet = false;
             probes.push(one, GFP_KERNEL)?;
         }
         Ok(())
@@ -191,13 +189,8 @@ impl<K: Kind, H: Handles<K>> module::Handler for All<K, H> {
             match one.come(K::Target::at(&one.name, one.offset), &self.shared) {
                 Ok(probe) => one.probe = Some(probe),
                 Err(error) => {
-                    one.state = State::Refused(error);
                     let target = K::Target::at(&one.name, one.offset);
-                    let options = Options {
-                        quiet: false,
-                        ..one.options
-                    };
-                    refused::<K>(target, options, -1, error);
+                    one.state = State::Refused(refused::<K>(target, one.options, -1, error));
                 }
             }
         }

@@ -22,10 +22,9 @@
 //! A [`Pending`](crate::Pending) registers probes when their module is loaded, and again whenever
 //! it comes back.
 //!
-//! A constructor that refuses a target logs the target and the reason, unless the options are
-//! [`quiet`](Options::quiet): `opens: kprobe at do_sys_openat3: no such symbol (ENOENT)`. A second
-//! line names the symbol that may be meant, or the command that lists similar ones. At most 100 of
-//! these are logged in 5 seconds. [`Target::check`](crate::Target::check) logs nothing.
+//! If a probe is refused, one line is logged, `opens: kprobe at do_sys_openat3: no such symbol
+//! (ENOENT)`, and another has the [hint](crate::Target::hint): of at most 100 in 5 seconds, and none
+//! that is [`quiet`](Options::quiet).
 
 mod arm;
 mod kind;

@@ -248,49 +248,38 @@ macro_rules! probes {
     (@type on $name:ident $($ret:ident)*) => { $crate::Tracepoint<$name> };
     (@type $how:tt $($rest:tt)*) => { $crate::__short::at_entry_or_on_expected::$how };
 
-    (@options $name:ident) => {
-        $crate::__short::options($crate::__c_str($crate::macro_paths::core::concat!(
-            $crate::macro_paths::core::stringify!($name),
-            "\0"
-        )))
-    };
-
     (@target $target:tt) => { $crate::Target::symbol($target) };
     (@target syscall $name:literal) => { $crate::syscall!($name) };
 
-    (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident) => {
-        $crate::Kprobe::with_options(
-            $crate::probes!(@target $($target)+)$(.offset($offset))?,
-            $crate::probes!(@options $name),
+    (@probe [$($type:tt)+] $name:ident $state:ident $target:expr) => {
+        <$crate::probes!(@type $($type)+)>::with_options(
+            $target,
+            $crate::__short::options($crate::__c_str($crate::macro_paths::core::concat!(
+                $crate::macro_paths::core::stringify!($name),
+                "\0"
+            ))),
             $name { state: $state.clone()? },
         )
+    };
+    (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident) => {
+        $crate::probes!(@probe [at $name] $name $state
+            $crate::probes!(@target $($target)+)$(.offset($offset))?)
     };
     (
         @new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident
             $ret:ident $($ns:ident)?
     ) => {{
         $($crate::__short::offset_at_return($offset);)?
-        <$crate::probes!(@type at $name $ret $($ns)?)>::with_options(
-            $crate::probes!(@target $($target)+),
-            $crate::probes!(@options $name),
-            $name { state: $state.clone()? },
-        )
+        $crate::probes!(@probe [at $name $ret $($ns)?] $name $state
+            $crate::probes!(@target $($target)+))
     }};
     (@new entry $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_entry($offset);)?
-        $crate::Entry::with_options(
-            $crate::probes!(@target $($target)+),
-            $crate::probes!(@options $name),
-            $name { state: $state.clone()? },
-        )
+        $crate::probes!(@probe [entry $name] $name $state $crate::probes!(@target $($target)+))
     }};
     (@new on $name:ident [$target:tt] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_tracepoint($offset);)?
-        $crate::Tracepoint::with_options(
-            $target,
-            $crate::probes!(@options $name),
-            $name { state: $state.clone()? },
-        )
+        $crate::probes!(@probe [on $name] $name $state $target)
     }};
     (@new $how:tt $($rest:tt)*) => { () };
 
@@ -620,7 +609,10 @@ pub mod __short {
     /// Returns the options of a probe with this name.
     #[inline(always)]
     pub fn options<S: Copy + Default>(name: &'static CStr) -> Options<S> {
-        Options::default().name(name)
+        Options {
+            name: Some(name),
+            ..Default::default()
+        }
     }
 
     #[inline(always)]

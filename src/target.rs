@@ -2,7 +2,6 @@
 
 //! The place to probe: a symbol, an offset into it, or an address.
 
-use crate::kernel_ext::may_wait::may_wait;
 use crate::prelude::*;
 use crate::probe::{may_come, Kind, Named};
 
@@ -80,34 +79,31 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The words for a target whose module is not loaded.
-const NOT_LOADED: &CStr = c"no loaded module has it";
-
 impl Target<'_> {
     /// Returns why a probe of the kind `K` was refused here, in words: `no such symbol`.
-    ///
-    /// Context: any. That the module is not loaded is known only where the caller may sleep.
-    #[inline]
-    pub fn reason<K: Kind>(self, error: Error) -> &'static str {
-        let invalid = K::INVALID.as_char_ptr();
-        let why = if may_wait().is_ok() && may_come::<Self>(self.name().0, error) {
-            NOT_LOADED
-        } else {
-            // SAFETY: The function returns one of its constants, or `invalid`: static C strings.
-            unsafe { CStr::from_char_ptr(bindings::kprobes_reason(error.to_errno(), invalid)) }
-        };
-        why.to_str().unwrap_or_default()
+    #[inline(always)]
+    pub fn reason<K: Kind>(self, error: Error) -> &'static CStr {
+        if may_come::<Self>(self.name().0, error) {
+            return c"no loaded module has it";
+        }
+        match error.to_errno().unsigned_abs() {
+            bindings::ENOENT => c"no such symbol",
+            bindings::EILSEQ => c"the offset is not the start of an instruction",
+            bindings::EINVAL => K::INVALID,
+            bindings::EEXIST => c"the function has another tracer",
+            bindings::EBUSY => c"kernel.ftrace_enabled is 0",
+            bindings::ENODEV => c"the kernel has disabled ftrace after an error",
+            _ => c"the kernel refused",
+        }
     }
 
-    /// Logs what its symbol, which is not there, may stand for: a new name, the entry of a system
-    /// call, or the function as the compiler has changed it; or else the command that lists similar
-    /// symbols. A refused probe that is not [`quiet`](crate::probe::Options::quiet) does so itself.
-    ///
-    /// Context: process context; it sleeps. Where the caller must not sleep, it logs nothing.
+    /// Logs the symbol that may be meant if this one is not there: one that was renamed, a system
+    /// call, or a function that the compiler has changed; or else the command that lists similar
+    /// names. Where the caller must not sleep, it logs nothing.
     #[inline]
     pub fn hint(self) {
         if let At::Symbol(name) = self.at {
-            if may_wait().is_ok() && !may_come::<Self>(self.name().0, ENOENT) {
+            if !may_come::<Self>(self.name().0, ENOENT) {
                 // SAFETY: The function only looks for symbols, and prints.
                 unsafe { bindings::kprobes_hint(name.as_char_ptr()) };
             }
@@ -131,24 +127,20 @@ impl<'a> Named<'a> for Target<'a> {
     }
 
     #[inline(always)]
-    fn report(self, what: &CStr, index: c_int, error: Error, invalid: &CStr, may_miss: bool) {
-        let offset = self.offset as usize;
+    fn report<K: Kind>(self, what: &CStr, index: c_int, error: Error) {
         let (symbol, at) = match self.at {
-            At::Symbol(name) => (name.as_char_ptr(), offset),
-            At::Address(addr) => (ptr::null(), addr.wrapping_add(offset)),
+            At::Symbol(name) => (name.as_char_ptr(), 0),
+            At::Address(addr) => (ptr::null(), addr),
         };
-        let missing = may_miss && may_come::<Self>(self.name().0, error);
+        let at = at.wrapping_add(self.offset as usize);
+        let why = self.reason::<K>(error).as_char_ptr();
         let (what, errno) = (what.as_char_ptr(), error.to_errno());
-        // SAFETY: The functions only look for symbols, and print.
-        unsafe {
-            if missing {
-                let why = NOT_LOADED.as_char_ptr();
-                bindings::kprobes_report_refused(what, index, symbol, at, errno, why)
-            } else {
-                let invalid = invalid.as_char_ptr();
-                bindings::kprobes_report_target(what, index, symbol, at, errno, invalid)
-            }
-        };
+        // SAFETY: The function only prints.
+        if unsafe { bindings::kprobes_report_refused(what, index, symbol, at, errno, why) }
+            && error == ENOENT
+        {
+            self.hint();
+        }
     }
 
     #[inline]

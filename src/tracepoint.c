@@ -116,24 +116,14 @@ int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 }
 
 /* As kprobes_report_refused(), with the reason. */
-bool kprobes_report_tracepoint(const char *what, int index, const char *name, int errno)
+void kprobes_report_tracepoint(const char *what, int index, const char *name, int errno)
 {
-	const char *event = event_of(name);
-	const char *call = is_of_syscall(event) ? strchr(event + strlen("sys_"), '_') + 1 : NULL;
-	bool exists = kprobes_tracepoint_exists(name, NULL);
 	const char *why = errno != -ENOENT ? "the kernel refused" :
-			  call ? "this is an event of one system call" :
-			  exists ? "the tracepoint is in another system" : "no such tracepoint";
+			  is_of_syscall(event_of(name)) ? "a system call's event: use syscall!()" :
+			  kprobes_tracepoint_exists(name, NULL) ?
+			  "the tracepoint is in another system" : "no such tracepoint";
 
-	if (!kprobes_report_refused(what, index, name, 0, errno, why))
-		return false;
-	if (call)
-		pr_err("%s: try syscall!(\"%s\")\n", THIS_MODULE->name, call);
-	else if (errno == -ENOENT && !exists)
-		pr_err("%s: to list similar tracepoints: grep -i %.*s "
-		       "/sys/kernel/tracing/available_events\n", THIS_MODULE->name,
-		       (int)(strlen(event) * 2 + 2) / 3, event);
-	return true;
+	kprobes_report_refused(what, index, name, 0, errno, why);
 }
 
 /* Forgets what was found, when the handler is unregistered. */

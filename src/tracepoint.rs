@@ -78,7 +78,7 @@ impl<'a> probe::Named<'a> for &'a CStr {
     }
 
     #[inline]
-    fn report(self, what: &CStr, index: c_int, error: Error, _: &CStr, _: bool) {
+    fn report<K: probe::Kind>(self, what: &CStr, index: c_int, error: Error) {
         let (what, name) = (what.as_char_ptr(), self.as_char_ptr());
         // SAFETY: The function only looks for tracepoints, and prints.
         unsafe { bindings::kprobes_report_tracepoint(what, index, name, error.to_errno()) };

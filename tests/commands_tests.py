@@ -193,7 +193,7 @@ def refused(commands, bench):
     changed = changed_by_the_compiler(bench.kdir)
     for probes, number, name, hint in (
         ("p:x no_such_function", 1, "p:x no_such_function",
-         "to list similar symbols: grep -i no_such_fun /proc/kallsyms"),
+         "to list similar names: grep -i no_such_fun /proc/kallsyms"),
         ("p vfs_read;; r sys_getpid;", 2, "r sys_getpid",
          "try __x64_sys_getpid, the system call's entry here"),
         ("p _do_fork", 1, "p _do_fork", "try kernel_clone, its name since Linux 5.10"),

@@ -31,12 +31,8 @@ bool kprobes_must_not_wait(void);
 int kprobes_may_register(const void *object);
 void kprobes_wait(void);
 void kprobes_block_forever(void);
-void kprobes_print_symbol(char *symbol, unsigned long address);
 bool kprobes_report_refused(const char *what, int index, const char *symbol, unsigned long at,
 			    int errno, const char *why);
-bool kprobes_report_target(const char *what, int index, const char *symbol, unsigned long at,
-			   int errno, const char *invalid);
-const char *kprobes_reason(int errno, const char *invalid);
 void kprobes_hint(const char *symbol);
 bool kprobes_module_is_missing(const char *symbol);
 
@@ -70,7 +66,7 @@ struct kprobes_tracepoint {
 
 void kprobes_tracepoint_watch(void);
 bool kprobes_tracepoint_exists(const char *name, const char *module);
-bool kprobes_report_tracepoint(const char *what, int index, const char *name, int errno);
+void kprobes_report_tracepoint(const char *what, int index, const char *name, int errno);
 int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name);
 void kprobes_tracepoint_forget(struct kprobes_tracepoint *tp);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);

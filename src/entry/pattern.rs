@@ -99,17 +99,7 @@ fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
     for pattern in patterns(list) {
         let refused = |error: &Error| {
             if report {
-                let why = match *error {
-                    EINVAL => c"not a pattern of names",
-                    ENOENT => c"no function matches",
-                    _ => c"the kernel refused",
-                };
-                let (what, why) = (c"pattern".as_char_ptr(), why.as_char_ptr());
-                let errno = error.to_errno();
-                // SAFETY: The function only prints.
-                unsafe {
-                    bindings::kprobes_report_refused(what, n, list.as_char_ptr(), 0, errno, why)
-                };
+                Target::symbol(list).report::<super::Kind>(c"pattern", n, *error);
             }
         };
         if !is_valid(pattern) {

@@ -38,10 +38,9 @@ pub unsafe trait Kind: Sized + 'static {
     type Specific: Copy + Default + Send;
     /// The C struct of a registered probe.
     type Raw: Raw;
-    /// Its name, for the log.
     #[doc(hidden)]
     const NAME: &'static CStr;
-    /// What `EINVAL` means, for the log.
+    /// What `EINVAL` means.
     #[doc(hidden)]
     const INVALID: &'static CStr;
 
@@ -100,7 +99,6 @@ pub struct Options<S = ()> {
     pub(crate) disabled: bool,
     pub(crate) partial: bool,
     pub(crate) quiet: bool,
-    /// Of the probe, for the log.
     pub(crate) name: Option<&'static CStr>,
     /// Its index, if it is one of a [`Pending`](crate::Pending).
     pub(crate) pending: Option<u32>,
@@ -128,12 +126,6 @@ impl<S: Copy> Options<S> {
     /// what is refused later.
     pub const fn quiet(mut self) -> Self {
         self.quiet = true;
-        self
-    }
-
-    /// Logs this name instead of that of the kind.
-    pub(crate) const fn name(mut self, name: &'static CStr) -> Self {
-        self.name = Some(name);
         self
     }
 }

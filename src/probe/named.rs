@@ -13,9 +13,8 @@ pub trait Named<'a>: Copy {
 
     fn at(name: &'a CStr, offset: u32) -> Self;
 
-    /// Logs that `what` was refused there. `invalid` is what `EINVAL` means. Without `may_miss`,
-    /// its module is loaded.
-    fn report(self, what: &CStr, index: c_int, error: Error, invalid: &CStr, may_miss: bool);
+    /// Logs that `what`, of the kind `K`, was refused there.
+    fn report<K: Kind>(self, what: &CStr, index: c_int, error: Error);
 
     /// Whether it may be in `module`, or without that, in any that is loaded.
     fn is_in(name: &CStr, module: Option<&CStr>) -> bool;
@@ -28,17 +27,17 @@ pub(crate) fn may_come<'a, T: Named<'a>>(name: &CStr, error: Error) -> bool {
     !name.is_empty() && matches!(error, ENOENT | EINVAL) && !T::is_in(name, None)
 }
 
-/// Logs that a probe at `target` was refused, unless the options are quiet. `index` is that of a
-/// member of a set, or -1.
+/// Logs that a probe at `target` was refused, unless the options are quiet, and returns the error.
+/// `index` is that of a member of a set, or -1.
 #[inline(always)]
 pub(crate) fn refused<K: Kind>(
     target: K::Target<'_>,
     options: Options<K::Specific>,
     index: c_int,
     error: Error,
-) {
+) -> Error {
     if !options.quiet {
-        let what = options.name.unwrap_or(K::NAME);
-        target.report(what, index, error, K::INVALID, options.pending.is_none());
+        target.report::<K>(options.name.unwrap_or(K::NAME), index, error);
     }
+    error
 }

@@ -85,18 +85,6 @@ void __kprobes kprobes_remove_registration(struct kprobes_registration *reg)
 	reg->unregister(reg->probes, reg->count);
 }
 
-/* Prints the symbol at an address into a buffer of KSYM_SYMBOL_LEN bytes. */
-void __kprobes kprobes_print_symbol(char *symbol, unsigned long address)
-{
-	sprint_symbol(symbol, address);
-	/*
-	 * For a symbol of this module, or of one that was unloaded, the kernel prints the raw
-	 * address, which must not get into the log.
-	 */
-	if (symbol[0] == '0')
-		scnprintf(symbol, KSYM_SYMBOL_LEN, "%p", (void *)address);
-}
-
 /*
  * Unregisters and reports what is still registered after the module's exit or its failed init. By
  * then only handlers of watches use the list: they may create and drop probes until the watches are
@@ -119,7 +107,13 @@ static void __kprobes unregister_all(void *arg)
 		name = reg->name;
 		if (reg->address) {
 			name = symbol;
-			kprobes_print_symbol(symbol, reg->address);
+			sprint_symbol(symbol, reg->address);
+			/*
+			 * For a symbol of this module, or of one that was unloaded, the kernel
+			 * prints the raw address, which must not get into the log.
+			 */
+			if (symbol[0] == '0')
+				scnprintf(symbol, sizeof(symbol), "%p", (void *)reg->address);
 		}
 		/* What has neither is the library's own. */
 		if (name)

@@ -78,9 +78,8 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         ) {
             let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
             let find = move |_: &_| Ok((targets.len(), plan));
-            let explain = move |index: c_int, error| {
-                refused::<K>(targets[index as usize], options, index, error)
-            };
+            let explain =
+                move |n: c_int, error| refused::<K>(targets[n as usize], options, n, error);
             Self::register(find, options.partial, explain, handler)
         }
     }
@@ -91,7 +90,7 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
     pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
         find: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
         partial: bool,
-        explain: impl Fn(c_int, Error) + 'a,
+        explain: impl Fn(c_int, Error) -> Error + 'a,
         handler: impl PinInit<H, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
@@ -222,7 +221,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         guard: <K::Raw as Raw>::Guard,
         members: &mut [Self],
         partial: bool,
-        explain: impl Fn(c_int, Error),
+        explain: impl Fn(c_int, Error) -> Error,
         plan: impl Fn(usize) -> <K::Raw as Raw>::Plan<'a>,
     ) -> Result<KVVec<*mut K::Raw>> {
         let mut pointers = KVVec::with_capacity(members.len(), GFP_KERNEL)?;

@@ -250,14 +250,15 @@ fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Co
     made(Kprobe::new(target, Counts::new(name)))
 }
 
-fn overriding(target: Target<'_>) -> impl PinInit<Override<Nop>, Error> + '_ {
-    // SAFETY: The handler lets the function run.
-    unsafe { Override::new(target, Nop) }
-}
-
-fn redirecting(target: Target<'_>) -> impl PinInit<Redirect<Nop>, Error> + '_ {
-    // SAFETY: The handler lets the code continue.
-    unsafe { Redirect::new(target, Nop) }
+/// Makes the kinds whose constructors are `unsafe`.
+fn diverting(target: Target<'_>) {
+    // SAFETY: The handlers let the probed code run.
+    let _ = unsafe {
+        (
+            made(Override::new(target, Nop)),
+            made(Redirect::new(target, Nop)),
+        )
+    };
 }
 
 /// For what is a module itself.

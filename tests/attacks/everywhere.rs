@@ -86,23 +86,25 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let counts = Arc::new(PerCpuCounts::new()?, GFP_KERNEL)?;
     let looks = || Looks(counts.clone());
     let (mut kept, mut places) = (Kept::new(), 0);
+    let quiet = Options::default().quiet();
     let names = names()?;
     let of = names.len();
     for name in &names {
         let target = Target::symbol(name);
         match case {
             b"tracepoints" => {
-                places += u64::from(try_add(&mut kept, Tracepoint::new(name, looks()))?);
+                let probe = Tracepoint::with_options(name, quiet, looks());
+                places += u64::from(try_add(&mut kept, probe)?);
             }
             // Whatever begins there, and some bytes behind the function.
             b"offsets" => {
                 for offset in 0..160 {
-                    let probe = Kprobe::new(target.offset(offset), looks());
+                    let probe = Kprobe::with_options(target.offset(offset), quiet, looks());
                     places += u64::from(try_add(&mut kept, probe)?);
                 }
             }
             b"returns" => {
-                let options = kretprobe::Options::default().max_active(16);
+                let options = kretprobe::Options::default().max_active(16).quiet();
                 let probe = Kretprobe::with_options(target, options, looks());
                 places += u64::from(try_add(&mut kept, probe)?);
             }

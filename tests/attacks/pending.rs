@@ -25,7 +25,7 @@
 // victim: 1
 // says: done
 // says: kprobe at stress_victim:no_such_function: no such symbol \(ENOENT\)
-// says: to list similar symbols: grep -i no_such_fun /proc/kallsyms
+// says: to list similar names: grep -i no_such_fun /proc/kallsyms
 // says: kprobe at stress_victim:stress_not_probed: this place cannot be probed: .* \(EINVAL\)
 // says: kprobe at stress_victim:stress_victim\+0x1: the offset is not .* \(EILSEQ\)
 // says: tracepoint at sched:stress_passed: the tracepoint is in another system \(ENOENT\)
@@ -35,10 +35,8 @@
 // says: entry probe at stress_victim:stress_victim: no loaded module has it \(ENOENT\)
 // says: kretprobe 1 of a set at stress_victim:stress_victim: no loaded module has it \(ENOENT\)
 // case names: refused ENOENT
-// says: tracepoint at sys_enter_openat: this is an event of one system call \(ENOENT\)
-// says: try syscall!\("openat"\)
-// says: tracepoint at syscalls:sys_exit_read: this is an event of one system call \(ENOENT\)
-// says: try syscall!\("read"\)
+// says: tracepoint at sys_enter_openat: a system call's event: use syscall!\(\) \(ENOENT\)
+// says: tracepoint at syscalls:sys_exit_read: a system call's event: use syscall!\(\) \(ENOENT\)
 // says: tracepoint at irq:sched_switch: the tracepoint is in another system \(ENOENT\)
 // says: tracepoint at irq:sched_switch: the tracepoint is in another system \(ENOENT\)
 

@@ -81,7 +81,7 @@ REFUSALS = {name: (probes(params), number, "probes: definition " + line)
                         r"probes: the value has at most 4096 characters \(ENOSPC\)", "`p x+.*"),
     "unknown symbol": (probes("p:x no_such_function"), "ENOENT",
                        rf'probes: definition 1 "p:x no_such_function", column 5: {NO_SYMBOL}',
-                       "to list similar symbols: grep -i no_such_fun /proc/kallsyms"),
+                       "to list similar names: grep -i no_such_fun /proc/kallsyms"),
     "unknown module": (probes("p nomodule:f"), "ENOENT",
                        r'probes: definition 1 "p nomodule:f", column 3: '
                        r"no loaded module has it \(ENOENT\)"),
