@@ -64,7 +64,7 @@
 //!
 //! | errno | reason |
 //! |---|---|
-//! | `ENOENT` | no such symbol. A second line may name the symbol that is meant (`rust_kprobe/hint.rs`) |
+//! | `ENOENT` | no such symbol. A second line names the symbol that may be meant, or the command that lists similar ones |
 //! | `EILSEQ` | the offset is not the start of an instruction |
 //! | `EINVAL` | a syntax error, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
 //! | `EADDRNOTAVAIL` | several functions that ftrace knows have that name |
@@ -75,8 +75,6 @@
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;
-#[path = "rust_kprobe/hint.rs"]
-mod hint;
 #[path = "rust_kprobe/report.rs"]
 mod report;
 
@@ -249,7 +247,8 @@ impl View for AnyProbe {
 }
 
 fn before(name: CString, target: Target<'_>) -> Result<AnyProbe> {
-    let probe = Kprobe::new(target, Report::new("p", name, None));
+    let options = kprobe::Options::default().quiet();
+    let probe = Kprobe::with_options(target, options, Report::new("p", name, None));
     Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
@@ -263,7 +262,7 @@ fn around(name: CString, target: Target<'_>) -> Result<AnyProbe> {
 
 /// Fails if another tracer is attached to the function, because the entry probe would slow it down.
 fn at_entry(name: CString, target: Target<'_>) -> Result<AnyProbe> {
-    let exclusive = entry::Options::default().exclusive();
+    let exclusive = entry::Options::default().exclusive().quiet();
     let probe = Entry::with_options(target, exclusive, Report::new("p", name, None));
     Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
@@ -274,42 +273,38 @@ fn at_return(
     max_active: u16,
     result: Option<Type>,
 ) -> Result<AnyProbe> {
-    let options = kretprobe::Options::default().max_active(max_active);
+    let options = kretprobe::Options::default().max_active(max_active).quiet();
     let probe = Timed::with_options(target, options, Report::new("r", name, result));
     Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
 }
 
 /// Registers `definition`, one of `all`, as the cheapest kind of probe that implements it.
-fn define(definition: &Definition<'_>, all: &[Definition<'_>]) -> Result<AnyProbe> {
-    let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
-    let target = match definition.address {
-        Some(address) => Target::address(address),
-        None => Target::symbol(&symbol),
-    };
-    if target.is_unique() == Ok(false) {
+fn define(definition: &Definition<'_>, at: Target<'_>, all: &[Definition<'_>]) -> Result<AnyProbe> {
+    if at.is_unique() == Ok(false) {
         // tracefs returns the same errno.
         return Err(Error::from_errno(-(bindings::EADDRNOTAVAIL as c_int)));
     }
-    let place = target.offset(definition.offset);
+    let place = at.offset(definition.offset);
     let name = || CString::try_from_fmt(format_args!("{}", definition.name()));
     match definition.kind {
         // ftrace may not know the function, and then it is too late to register a kprobe instead.
         Kind::Probe if definition.waits => {
             let (targets, report) = ([place], Report::new("p", name()?, None));
-            let probe = Pending::<kprobe::Kind, _>::new(&targets, report);
+            let options = kprobe::Options::default().quiet();
+            let probe = Pending::<kprobe::Kind, _>::with_options(&targets, options, report);
             Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
         }
         Kind::Return { max_active } if definition.waits => {
             let (targets, report) = ([place], Report::new("r", name()?, definition.result));
-            let options = timed::Options::default().max_active(max_active);
+            let options = timed::Options::default().max_active(max_active).quiet();
             let probe = Pending::<timed::Kind, _>::with_options(&targets, options, report);
             Ok(AnyProbe(Arc::pin_init(probe, GFP_KERNEL)?))
         }
         Kind::Probe if definition.may_be_at_entry(all) => {
             // If the kprobe fails, too, its errno is the one to report.
-            at_entry(name()?, target).or_else(|error| match error {
+            at_entry(name()?, at).or_else(|error| match error {
                 ENOENT => Err(error),
-                _ => before(name()?, target),
+                _ => before(name()?, at),
             })
         }
         Kind::Probe => before(name()?, place),
@@ -410,14 +405,21 @@ fn register(parameter: &[u8]) -> Result<KVec<AnyProbe>> {
 
     let mut all = KVec::with_capacity(definitions.len(), GFP_KERNEL)?;
     for ((n, text), definition) in definition::split(parameter).enumerate().zip(&definitions) {
-        let probe = define(definition, &definitions).inspect_err(|&errno| {
+        let symbol = CString::try_from_fmt(fmt!("{}", definition.symbol))?;
+        let target = match definition.address {
+            Some(address) => Target::address(address),
+            None => Target::symbol(&symbol),
+        };
+        let probe = define(definition, target, &definitions).inspect_err(|&errno| {
             let reason = match definition.kind {
-                Kind::Return { .. } if errno == EINVAL => report::NO_FUNCTION,
-                _ => report::explain(errno).1,
+                _ if target.is_unique() == Ok(false) => report::SEVERAL,
+                Kind::Return { .. } => target.reason::<timed::Kind>(errno),
+                Kind::Probe => target.reason::<kprobe::Kind>(errno),
             };
+            let reason = reason.to_str().unwrap_or_default();
             refuse(n + 1, text, definition.symbol_column, reason, errno);
             if errno == ENOENT {
-                hint::give(definition.symbol);
+                target.hint();
             }
         })?;
         all.push(probe, GFP_KERNEL)?;

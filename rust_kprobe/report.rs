@@ -3,7 +3,6 @@
 //! The module's log lines, one function for each format. `rust_kprobe.rs` documents the formats.
 
 use kernel::{
-    bindings,
     fmt,
     prelude::*,
     str::{
@@ -243,36 +242,10 @@ pub(crate) fn bad_definition(n: usize, text: &[u8], column: usize, reason: &str,
     let shown = &text[..text.len().min(end).min(SHOWN)];
     let more = if shown.len() < text.len() { "..." } else { "" };
     pr_err!(
-        "probes: definition {n} \"{}{more}\", column {column}: {reason} ({})\n",
-        BStr::from_bytes(shown),
-        explain(errno).0
+        "probes: definition {n} \"{}{more}\", column {column}: {reason} ({errno:?})\n",
+        BStr::from_bytes(shown)
     );
 }
 
-/// `probes: there is SYMBOL, WHY`
-pub(crate) fn hint(symbol: &CStr, why: &str) {
-    pr_err!("probes: there is {symbol}, {why}\n");
-}
-
-/// The reason for `EINVAL` from a return probe.
-pub(crate) const NO_FUNCTION: &str = "not the entry of a function that ftrace knows, or NOKPROBE";
-
-/// Returns the name of an errno, and the reason for which the kernel refuses a probe with it.
-pub(crate) fn explain(errno: Error) -> (&'static str, &'static str) {
-    match errno.to_errno().unsigned_abs() {
-        bindings::ENOENT => ("ENOENT", "no such symbol"),
-        bindings::EILSEQ => ("EILSEQ", "the offset is not the start of an instruction"),
-        bindings::EINVAL => (
-            "EINVAL",
-            "this place cannot be probed: NOKPROBE, notrace, or no code",
-        ),
-        bindings::EADDRNOTAVAIL => (
-            "EADDRNOTAVAIL",
-            "several functions have this name: take an address of /proc/kallsyms, p:NAME 0xADDRESS",
-        ),
-        bindings::ENODEV => ("ENODEV", "the kernel has disabled ftrace after an error"),
-        bindings::EOPNOTSUPP => ("EOPNOTSUPP", "this kernel has no return probes"),
-        bindings::ENOMEM => ("ENOMEM", "out of memory"),
-        _ => ("unknown", "the kernel refused"),
-    }
-}
+pub(crate) const SEVERAL: &CStr =
+    c"several functions have this name: take an address of /proc/kallsyms, p:NAME 0xADDRESS";

@@ -109,7 +109,8 @@ use resolve::Resolver;
 
 probe::kind! {
     /// The kind of an [`Entry`].
-    Kind: Safe = Record, Specific, for<'a> Target<'a> => Plan<'a>,
+    Kind(c"entry probe", probe::NO_FUNCTION): Safe = Record, Specific,
+    for<'a> Target<'a> => Plan<'a>,
     |O, target, options| Plan::of::<O>(At::Target(target), options)
 }
 
@@ -183,7 +184,7 @@ impl<H: Handler> EntrySet<H> {
         pub fn matching_with_options<'a>(handler, pattern: &'a CStr, options: Options) {
             let find = move |locked: &ops::Locked| {
                 let (ips, unloaded) = loop {
-                    let ips = pattern::functions(pattern, locked, true)?;
+                    let ips = pattern::functions(pattern, locked, !options.quiet)?;
                     match locked.unloaded(&ips) {
                         Err(EAGAIN) => {}
                         unloaded => break (ips, unloaded?),
@@ -197,7 +198,9 @@ impl<H: Handler> EntrySet<H> {
                 };
                 Ok((count, plan))
             };
-            Self::register(find, options.partial, |_, _| {}, handler)
+            let at = Target::symbol(pattern);
+            let explain = move |n, error| probe::refused::<Kind>(at, options, n, error);
+            Self::register(find, options.partial, explain, handler)
         }
     }
 }

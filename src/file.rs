@@ -135,7 +135,12 @@ impl Dentry {
     /// Errors: `EFAULT` if a name cannot be read.
     #[inline]
     pub fn path<const SIZE: usize>(self, buf: &mut [u8; SIZE]) -> Result<&BStr> {
-        const { assert!(SIZE > ELLIPSIS.len(), "the buffer must have at least 4 bytes") };
+        const {
+            assert!(
+                SIZE > ELLIPSIS.len(),
+                "the buffer must have at least 4 bytes"
+            )
+        };
         let mut start = SIZE;
         let mut dentry = self;
         for names in 0.. {

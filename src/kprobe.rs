@@ -21,7 +21,7 @@ use crate::common::*;
 
 probe::kind! {
     /// The kind of a [`Kprobe`].
-    Kind: Safe = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
+    Kind(c"kprobe", probe::NO_PLACE): Safe = bindings::kprobe, (), for<'a> Target<'a> => Calls<'a>,
     |O, target, options| {
         const { assert!(H::HAS_PRE || H::HAS_POST, "a handler must implement `pre` or `post`") };
         Calls {

@@ -21,7 +21,8 @@ use core::any::TypeId;
 
 probe::kind! {
     /// The kind of a [`Kretprobe`].
-    Kind: Safe = bindings::kretprobe, Specific, for<'a> Target<'a> => Calls<'a>,
+    Kind(c"kretprobe", probe::NO_FUNCTION): Safe = bindings::kretprobe, Specific,
+    for<'a> Target<'a> => Calls<'a>,
     |O, target, options| Calls::of::<O>(target, options)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Watches: module notifiers that Rust code registers. */
 #include <linux/bug.h>
+#include <linux/kobject.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
@@ -101,4 +102,26 @@ void kprobes_drop_watch(struct kprobes_watch *watch)
 		BUG();
 	}
 	kprobes_remove_registration(&watch->reg);
+}
+
+/*
+ * Returns whether the module of MODULE:SYMBOL is not loaded, or is being unloaded. A loading module
+ * is in sysfs only after its notifiers were called: they take it for loaded, and so do handlers.
+ */
+bool kprobes_module_is_missing(const char *symbol)
+{
+	char name[MODULE_NAME_LEN];
+	struct kobject *kobj;
+	struct module *mod;
+	bool missing;
+
+	if (kprobes_must_not_wait() || kprobes_in_chain())
+		return false;
+	strscpy(name, symbol, min(sizeof(name), strcspn(symbol, ":") + 1));
+	kobj = kset_find_obj(THIS_MODULE->mkobj.kobj.kset, name);
+	/* The reference keeps the module's memory. What is built in has no module. */
+	mod = kobj ? container_of(kobj, struct module_kobject, kobj)->mod : NULL;
+	missing = !mod || READ_ONCE(mod->state) == MODULE_STATE_GOING;
+	kobject_put(kobj);
+	return missing;
 }

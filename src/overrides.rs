@@ -12,7 +12,8 @@ use crate::pending::Pending;
 
 probe::kind! {
     /// The kind of an [`Override`].
-    Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
+    Kind(c"override", probe::NO_FUNCTION) = bindings::kprobe, (),
+    for<'a> Target<'a> => kprobe::Calls<'a>,
     |O, target, options| kprobe::Calls::changing_path(target, options, true, entry::<O>),
     unsafe fn unregister(probes: &[*mut bindings::kprobe]) {
         // SAFETY: By the safety requirements, the probes are registered.

@@ -158,8 +158,9 @@ impl<K: Kind, H: Handles<K>> Probes<K, H> {
                 Ok(probe) => pending.probe = Some(probe),
                 Err(error) if may_come::<K::Target<'_>>(name, error) => {}
                 Err(error) if options.partial => pending.state = State::Refused(error),
-                Err(error) => return Err(error),
+                Err(error) => return Err(refused::<K>(target, options, -1, error)),
             }
+            pending.options.quiet = false;
             probes.push(pending, GFP_KERNEL)?;
         }
         Ok(())
@@ -192,8 +193,9 @@ impl<K: Kind, H: Handles<K>> module::Handler for Probes<K, H> {
             match pending.register(K::Target::at(name, pending.offset), &self.shared) {
                 Ok(probe) => pending.probe = Some(probe),
                 Err(error) => {
-                    pending.state = State::Refused(error);
-                    report(name, c"whose module is loaded", error);
+                    let target = K::Target::at(&pending.name, pending.offset);
+                    pending.state =
+                        State::Refused(refused::<K>(target, pending.options, -1, error));
                 }
             }
         }

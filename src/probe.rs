@@ -17,6 +17,10 @@
 //! ```
 //!
 //! A [`Pending`](crate::Pending) registers probes whenever their module is loaded.
+//!
+//! If a probe is refused, one line is logged, `opens: kprobe at do_sys_openat3: no such symbol
+//! (ENOENT)`, and another has the [hint](crate::Target::hint): of at most 100 in 5 seconds, and none
+//! that is [`quiet`](Options::quiet).
 
 mod arm;
 mod kind;
@@ -37,6 +41,8 @@ pub(crate) use kind::{
     optional,
     Owner,
     Raw, //
+    NO_FUNCTION,
+    NO_PLACE,
 };
 pub use kind::{
     Handles,
@@ -52,7 +58,7 @@ pub(crate) use kprobes::{
 };
 pub(crate) use named::{
     may_come,
-    report,
+    refused,
     Named, //
 };
 pub(crate) use registered::index_of;

@@ -12,7 +12,8 @@ use crate::pending::Pending;
 
 probe::kind! {
     /// The kind of a [`Redirect`].
-    Kind = bindings::kprobe, (), for<'a> Target<'a> => kprobe::Calls<'a>,
+    Kind(c"redirect", probe::NO_PLACE) = bindings::kprobe, (),
+    for<'a> Target<'a> => kprobe::Calls<'a>,
     |O, target, options| kprobe::Calls::changing_path(target, options, false, pre::<O>)
 }
 

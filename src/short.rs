@@ -52,7 +52,8 @@
 ///   sleep.
 ///
 /// `MODULE_TYPE` implements `kernel::InPlaceModule`, for `module!`. Loading the module registers
-/// all probes, in the order of their declaration, or fails.
+/// all probes, in the order of their declaration, or fails. One log line names the first that is
+/// refused: `MODULE: NAME at TARGET: no such symbol (ENOENT)`.
 ///
 /// # Examples
 ///
@@ -249,32 +250,35 @@ macro_rules! probes {
     (@target $target:tt) => { $crate::Target::symbol($target) };
     (@target syscall $name:literal) => { $crate::syscall!($name) };
 
-    (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident) => {
-        $crate::Kprobe::new(
-            $crate::probes!(@target $($target)+)$(.offset($offset))?,
+    (@probe [$($type:tt)+] $name:ident $state:ident $target:expr) => {
+        <$crate::probes!(@type $($type)+)>::with_options(
+            $target,
+            $crate::__short::options($crate::__c_str($crate::macro_paths::core::concat!(
+                $crate::macro_paths::core::stringify!($name),
+                "\0"
+            ))),
             $name { state: $state.clone()? },
         )
+    };
+    (@new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident) => {
+        $crate::probes!(@probe [at $name] $name $state
+            $crate::probes!(@target $($target)+)$(.offset($offset))?)
     };
     (
         @new at $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident
             $ret:ident $($ns:ident)?
     ) => {{
         $($crate::__short::offset_at_return($offset);)?
-        <$crate::probes!(@type at $name $ret $($ns)?)>::new(
-            $crate::probes!(@target $($target)+),
-            $name { state: $state.clone()? },
-        )
+        $crate::probes!(@probe [at $name $ret $($ns)?] $name $state
+            $crate::probes!(@target $($target)+))
     }};
     (@new entry $name:ident [$($target:tt)+] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_entry($offset);)?
-        $crate::Entry::new(
-            $crate::probes!(@target $($target)+),
-            $name { state: $state.clone()? },
-        )
+        $crate::probes!(@probe [entry $name] $name $state $crate::probes!(@target $($target)+))
     }};
     (@new on $name:ident [$target:tt] [$($offset:tt)?] $state:ident $($ret:ident)*) => {{
         $($crate::__short::offset_at_tracepoint($offset);)?
-        $crate::Tracepoint::new($target, $name { state: $state.clone()? })
+        $crate::probes!(@probe [on $name] $name $state $target)
     }};
     (@new $how:tt $($rest:tt)*) => { () };
 
@@ -453,6 +457,7 @@ macro_rules! probes {
 pub mod __short {
     use crate::event::has_at;
     use crate::prelude::*;
+    use crate::probe::Options;
     use crate::FromWord;
     use kernel::debugfs::Scope;
     use kernel::debugfs::ScopedDir;
@@ -596,6 +601,15 @@ pub mod __short {
                  arguments: use `cx.syscall_args()`"
             );
             n += 1;
+        }
+    }
+
+    /// Returns the options of a probe with this name.
+    #[inline(always)]
+    pub fn options<S: Copy + Default>(name: &'static CStr) -> Options<S> {
+        Options {
+            name: Some(name),
+            ..Default::default()
         }
     }
 

@@ -3,7 +3,7 @@
 //! The target of a probe: a symbol, an offset from a symbol, or an address.
 
 use crate::prelude::*;
-use crate::probe::Named;
+use crate::probe::{may_come, Kind, Named};
 
 /// The target of a probe: an instruction of the kernel or a module.
 ///
@@ -36,8 +36,8 @@ pub(crate) enum At<'a> {
 impl<'a> Target<'a> {
     /// The entry of the function `name`, or `MODULE:name`.
     ///
-    /// Registration fails with `ENOENT` if there is no such symbol. If `MODULE` is not loaded, this
-    /// is logged. A [`Pending`](crate::Pending) waits for the module.
+    /// Registration fails with `ENOENT` if there is no such symbol, or if `MODULE` is not loaded. A
+    /// [`Pending`](crate::Pending) waits for the module.
     pub const fn symbol(name: &'a CStr) -> Self {
         Self {
             at: At::Symbol(name),
@@ -77,6 +77,38 @@ impl<'a> Target<'a> {
     }
 }
 
+impl Target<'_> {
+    /// Returns why a probe of the kind `K` was refused here, in words: `no such symbol`.
+    #[inline(always)]
+    pub fn reason<K: Kind>(self, error: Error) -> &'static CStr {
+        if may_come::<Self>(self.name().0, error) {
+            return c"no loaded module has it";
+        }
+        match error.to_errno().unsigned_abs() {
+            bindings::ENOENT => c"no such symbol",
+            bindings::EILSEQ => c"the offset is not the start of an instruction",
+            bindings::EINVAL => K::INVALID,
+            bindings::EEXIST => c"the function has another tracer",
+            bindings::EBUSY => c"kernel.ftrace_enabled is 0",
+            bindings::ENODEV => c"the kernel has disabled ftrace after an error",
+            _ => c"the kernel refused",
+        }
+    }
+
+    /// Logs the symbol that may be meant if this one is not there: one that was renamed, a system
+    /// call, or a function that the compiler has changed; or else the command that lists similar
+    /// names. Where the caller must not sleep, it logs nothing.
+    #[inline]
+    pub fn hint(self) {
+        if let At::Symbol(name) = self.at {
+            if !may_come::<Self>(self.name().0, ENOENT) {
+                // SAFETY: The function only looks for symbols, and prints.
+                unsafe { bindings::kprobes_hint(name.as_char_ptr()) };
+            }
+        }
+    }
+}
+
 impl<'a> Named<'a> for Target<'a> {
     /// Always inlined, so that the compiler evaluates it for a constant name.
     #[inline(always)]
@@ -90,6 +122,23 @@ impl<'a> Named<'a> for Target<'a> {
     #[inline]
     fn at(name: &'a CStr, offset: u32) -> Self {
         Self::symbol(name).offset(offset)
+    }
+
+    #[inline(always)]
+    fn report<K: Kind>(self, what: &CStr, index: c_int, error: Error) {
+        let (symbol, at) = match self.at {
+            At::Symbol(name) => (name.as_char_ptr(), 0),
+            At::Address(addr) => (ptr::null(), addr),
+        };
+        let at = at.wrapping_add(self.offset as usize);
+        let why = self.reason::<K>(error).as_char_ptr();
+        let (what, errno) = (what.as_char_ptr(), error.to_errno());
+        // SAFETY: The function only prints.
+        if unsafe { bindings::kprobes_report_refused(what, index, symbol, at, errno, why) }
+            && error == ENOENT
+        {
+            self.hint();
+        }
     }
 
     #[inline]

@@ -12,7 +12,7 @@ use core::any::Any;
 
 probe::kind! {
     /// The kind of a [`Timed`].
-    Kind: Safe = bindings::kretprobe, kretprobe::Specific,
+    Kind(c"timed probe", probe::NO_FUNCTION): Safe = bindings::kretprobe, kretprobe::Specific,
     for<'a> Target<'a> => kretprobe::Calls<'a>,
     |O, target, options| kretprobe::Calls::of::<Measured<O>>(target, options)
 }

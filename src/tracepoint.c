@@ -102,17 +102,10 @@ static bool is_in_system(const char *name)
  */
 int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 {
-	const char *event = event_of(name);
-
-	if (is_of_syscall(event)) {
-		pr_err("%s: event %s has no tracepoint of its own; use syscall!(\"%s\")\n",
-		       THIS_MODULE->name, name, strchr(event + strlen("sys_"), '_') + 1);
+	if (is_of_syscall(event_of(name)))
 		return -ENOENT;
-	}
-	if (kprobes_tracepoint_exists(name, NULL) && !is_in_system(name)) {
-		pr_err("%s: tracepoint %s belongs to another system\n", THIS_MODULE->name, name);
+	if (kprobes_tracepoint_exists(name, NULL) && !is_in_system(name))
 		return -ENOENT;
-	}
 	guard(mutex)(&lock);
 	tp->tracepoint = find(name, &tp->mod);
 	if (!tp->tracepoint)
@@ -123,6 +116,17 @@ int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name)
 	if (tp->mod)
 		list_add(&tp->in_module, &in_modules);
 	return 0;
+}
+
+/* As kprobes_report_refused(), with the reason. */
+void kprobes_report_tracepoint(const char *what, int index, const char *name, int errno)
+{
+	const char *why = errno != -ENOENT ? "the kernel refused" :
+			  is_of_syscall(event_of(name)) ? "a system call's event: use syscall!()" :
+			  kprobes_tracepoint_exists(name, NULL) ?
+			  "the tracepoint is in another system" : "no such tracepoint";
+
+	kprobes_report_refused(what, index, name, 0, errno, why);
 }
 
 /* Releases a tracepoint found by kprobes_tracepoint_find(). */

@@ -23,7 +23,7 @@ probe::kind! {
     /// The kind of a [`Tracepoint`]. Its target is the name of a tracepoint, `c"sched_switch"`,
     /// optionally with the system of its event, `c"sched:sched_switch"`. A
     /// [`Pending`](crate::Pending) waits for a module with the tracepoint.
-    Kind: Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
+    Kind(c"tracepoint", c""): Safe = bindings::kprobes_tracepoint, (), for<'a> &'a CStr => Plan<'a>,
     |O, name, options| {
         const {
             assert!(
@@ -72,6 +72,13 @@ impl<'a> probe::Named<'a> for &'a CStr {
     #[inline]
     fn at(name: &'a CStr, _offset: u32) -> Self {
         name
+    }
+
+    #[inline]
+    fn report<K: probe::Kind>(self, what: &CStr, index: c_int, error: Error) {
+        let (what, name) = (what.as_char_ptr(), self.as_char_ptr());
+        // SAFETY: The function only looks for tracepoints, and prints.
+        unsafe { bindings::kprobes_report_tracepoint(what, index, name, error.to_errno()) };
     }
 
     #[inline]

@@ -188,18 +188,19 @@ def refused(commands, bench):
     """A run that fails prints the module's lines, perhaps with a hint, and no log."""
     changed = changed_by_the_compiler(bench.kdir)
     for probes, number, name, hint in (
-        ("p:x no_such_function", 1, "p:x no_such_function", None),
+        ("p:x no_such_function", 1, "p:x no_such_function",
+         "to list similar names: grep -i no_such_fun /proc/kallsyms"),
         ("p vfs_read;; r sys_getpid;", 2, "r sys_getpid",
-         "__x64_sys_getpid, the system call's entry here"),
-        ("p _do_fork", 1, "p _do_fork", "kernel_clone, its name since Linux 5.10"),
+         "try __x64_sys_getpid, the system call's entry here"),
+        ("p _do_fork", 1, "p _do_fork", "try kernel_clone, its name since Linux 5.10"),
         (f"p {changed.partition('.')[0]}", 1, f"p {changed.partition('.')[0]}",
-         f"{changed}, the function as the compiler has changed it"),
+         f"try {changed}, the function as the compiler has changed it"),
     ):
         got = commands.make("run", f"PROBES={probes}", fails=True)
         column = name.index(" ") + 2
         assert got == [
             f'rust_kprobe: probes: definition {number} "{name}", column {column}: '
-            "no such symbol (ENOENT)", *([f"rust_kprobe: probes: there is {hint}"] if hint else []),
+            "no such symbol (ENOENT)", f"rust_kprobe: {hint}",
             "error: cannot load rust_kprobe"], got
 
 

@@ -31,8 +31,9 @@ bool kprobes_must_not_wait(void);
 int kprobes_may_register(const void *object);
 void kprobes_wait(void);
 void kprobes_block_forever(void);
-void kprobes_report_refused(unsigned int index, int errno);
-void kprobes_report_named(const char *name, const char *why, int errno);
+bool kprobes_report_refused(const char *what, int index, const char *symbol, unsigned long at,
+			    int errno, const char *why);
+void kprobes_hint(const char *symbol);
 bool kprobes_module_is_missing(const char *symbol);
 
 int kprobes_enable(struct kprobe *kp);
@@ -65,6 +66,7 @@ struct kprobes_tracepoint {
 
 void kprobes_tracepoint_watch(void);
 bool kprobes_tracepoint_exists(const char *name, const char *module);
+void kprobes_report_tracepoint(const char *what, int index, const char *name, int errno);
 int kprobes_tracepoint_find(struct kprobes_tracepoint *tp, const char *name);
 void kprobes_tracepoint_put(struct kprobes_tracepoint *tp);
 int kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on);

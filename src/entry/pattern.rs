@@ -99,8 +99,7 @@ fn match_all(list: &CStr, first: bool, report: bool) -> Result<usize> {
     for pattern in patterns(list) {
         let refused = |error: &Error| {
             if report {
-                // SAFETY: The function only prints.
-                unsafe { bindings::kprobes_report_refused(n, error.to_errno()) };
+                Target::symbol(list).report::<super::Kind>(c"pattern", n, *error);
             }
         };
         if !is_valid(pattern) {

@@ -38,6 +38,11 @@ pub unsafe trait Kind: Sized + 'static {
     type Specific: Copy + Default + Send;
     /// The C struct of a registered probe.
     type Raw: Raw;
+    #[doc(hidden)]
+    const NAME: &'static CStr;
+    /// What `EINVAL` means.
+    #[doc(hidden)]
+    const INVALID: &'static CStr;
 
     /// Unregisters all of `probes` together, and waits for running callbacks.
     ///
@@ -51,6 +56,10 @@ pub unsafe trait Kind: Sized + 'static {
         unsafe { Self::Raw::unregister(probes) };
     }
 }
+
+/// What `EINVAL` means at any place, and at that of a function.
+pub(crate) const NO_PLACE: &CStr = c"this place cannot be probed: NOKPROBE, notrace, or no code";
+pub(crate) const NO_FUNCTION: &CStr = c"not the entry of a function that ftrace knows, or NOKPROBE";
 
 /// A kind whose probes do not change the execution of the probed code.
 pub trait Safe: Kind {}
@@ -88,6 +97,8 @@ pub unsafe trait Handles<K: Kind>: Send + Sync + 'static {
 pub struct Options<S = ()> {
     pub(crate) disabled: bool,
     pub(crate) partial: bool,
+    pub(crate) quiet: bool,
+    pub(crate) name: Option<&'static CStr>,
     /// The index of the probe in a [`Pending`](crate::Pending).
     pub(crate) pending: Option<u32>,
     pub(crate) specific: S,
@@ -105,6 +116,14 @@ impl<S: Copy> Options<S> {
     /// all are refused, the set fails with the first error. A single probe ignores this option.
     pub const fn partial(mut self) -> Self {
         self.partial = true;
+        self
+    }
+
+    /// Does not log that a target is refused, for a module that expects it. The error's words are
+    /// those of [`Target::reason`](crate::Target::reason). A [`Pending`](crate::Pending) still logs
+    /// what is refused later.
+    pub const fn quiet(mut self) -> Self {
+        self.quiet = true;
         self
     }
 }
@@ -214,11 +233,12 @@ pub(crate) const fn optional<T: Copy>(has: bool, callback: T) -> Option<T> {
 }
 
 /// Declares `Kind` and `Options` of a module, and implements [`Handles`] for its `Handler`s. `$new`
-/// returns the plan.
+/// returns the plan, `$name` and `$invalid` are its words in the log.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
-        Kind $(: $safe:ident)? = $raw:ty, $specific:ty, for<$a:lifetime> $target:ty => $plan:ty,
+        Kind($name:expr, $invalid:expr) $(: $safe:ident)? = $raw:ty, $specific:ty,
+        for<$a:lifetime> $target:ty => $plan:ty,
         |$owner:ident, $at:ident, $options:ident| $new:expr
         $(, $unregister:item)?
     ) => {
@@ -235,6 +255,8 @@ macro_rules! kind {
             type Target<$a> = $target;
             type Specific = $specific;
             type Raw = $raw;
+            const NAME: &'static CStr = $name;
+            const INVALID: &'static CStr = $invalid;
             $(
                 #[inline(always)]
                 $unregister

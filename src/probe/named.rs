@@ -2,6 +2,7 @@
 
 //! The name of a target, and of the module that has it.
 
+use super::{Kind, Options};
 use crate::prelude::*;
 
 /// The target of a probe, which may be in a module.
@@ -11,6 +12,9 @@ pub trait Named<'a>: Copy {
     fn name(self) -> (&'a CStr, u32);
 
     fn at(name: &'a CStr, offset: u32) -> Self;
+
+    /// Logs that `what`, of the kind `K`, was refused there.
+    fn report<K: Kind>(self, what: &CStr, index: c_int, error: Error);
 
     /// Whether it may be in `module`, or without that, in any that is loaded.
     fn is_in(name: &CStr, module: Option<&CStr>) -> bool;
@@ -23,18 +27,17 @@ pub(crate) fn may_come<'a, T: Named<'a>>(name: &CStr, error: Error) -> bool {
     !name.is_empty() && matches!(error, ENOENT | EINVAL) && !T::is_in(name, None)
 }
 
-/// Logs that no loaded module has `target`, if it was refused because of that.
+/// Logs that a probe at `target` was refused, unless the options are quiet, and returns the error.
+/// `index` is that of a member of a set, or -1.
 #[inline(always)]
-pub(super) fn explain<'a, T: Named<'a>>(target: T, error: Error) {
-    let (name, _) = target.name();
-    if may_come::<T>(name, error) {
-        report(name, c"no loaded module has it", error);
+pub(crate) fn refused<K: Kind>(
+    target: K::Target<'_>,
+    options: Options<K::Specific>,
+    index: c_int,
+    error: Error,
+) -> Error {
+    if !options.quiet {
+        target.report::<K>(options.name.unwrap_or(K::NAME), index, error);
     }
-}
-
-#[inline]
-pub(crate) fn report(name: &CStr, why: &CStr, error: Error) {
-    let (name, why) = (name.as_char_ptr(), why.as_char_ptr());
-    // SAFETY: The function only prints.
-    unsafe { bindings::kprobes_report_named(name, why, error.to_errno()) };
+    error
 }

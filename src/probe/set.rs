@@ -4,7 +4,7 @@
 
 use super::{
     module_entry::ModuleEntry,
-    named::explain,
+    named::refused,
     registered::switches, //
 };
 use crate::kernel_ext::may_wait::{may_register, may_wait};
@@ -63,8 +63,8 @@ impl<K: Safe, H: Handles<K>> Set<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused,
-        /// whose index is logged; `EINVAL` if there are no targets; `ENOMEM`.
+        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused. The
+        /// log line has the index of that target. `EINVAL` if there are no targets; `ENOMEM`.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }
@@ -78,18 +78,19 @@ impl<K: Kind, H: Handles<K>> Set<K, H> {
         ) {
             let plan = move |index| H::plan::<Member<K, H>>(targets[index], options);
             let resolve = move |_: &_| Ok((targets.len(), plan));
-            let explain = move |index: u32, error| explain(targets[index as usize], error);
+            let explain =
+                move |n: c_int, error| refused::<K>(targets[n as usize], options, n, error);
             Self::register(resolve, options.partial, explain, handler)
         }
     }
 
     /// Registers a probe for each target that `resolve` returns. `resolve` is called under the lock
     /// of this kind, and returns the number of targets and the plan of each. `explain` is called
-    /// for each target that is refused.
+    /// for the first target that is refused, if that is an error.
     pub(crate) fn register<'a, E: 'a, P: Fn(usize) -> <K::Raw as Raw>::Plan<'a>>(
         resolve: impl FnOnce(&<K::Raw as Raw>::Guard) -> Result<(usize, P)> + 'a,
         partial: bool,
-        explain: impl Fn(u32, Error) + 'a,
+        explain: impl Fn(c_int, Error) -> Error + 'a,
         handler: impl PinInit<H, E> + 'a,
     ) -> impl PinInit<Self, Error> + 'a
     where
@@ -218,7 +219,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
         guard: <K::Raw as Raw>::Guard,
         members: &mut [Self],
         partial: bool,
-        explain: impl Fn(u32, Error),
+        explain: impl Fn(c_int, Error) -> Error,
         plan: impl Fn(usize) -> <K::Raw as Raw>::Plan<'a>,
     ) -> Result<KVVec<*mut K::Raw>> {
         let mut pointers = KVVec::with_capacity(members.len(), GFP_KERNEL)?;
@@ -236,8 +237,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
                 |raw| plan(index_of(raw)),
                 |raw, error| {
                     (*Registered::<K>::from_raw(raw)).refused.set(Some(error));
-                    first.get_or_insert((index_of(raw) as c_uint, error));
-                    explain(index_of(raw) as u32, error);
+                    first.get_or_insert((index_of(raw) as c_int, error));
                     if partial {
                         Ok(())
                     } else {
@@ -257,8 +257,7 @@ impl<K: Kind, H: Handles<K>> Member<K, H> {
             }
         };
         if let Some((index, error)) = first {
-            // SAFETY: The function only prints.
-            unsafe { bindings::kprobes_report_refused(index, error.to_errno()) };
+            explain(index, error);
         }
         Err(error.or(first.map(|(_, error)| error)).unwrap_or(EINVAL))
     }

@@ -2,7 +2,7 @@
 
 //! A single probe and its handler.
 
-use super::{module_entry::ModuleEntry, named::explain};
+use super::{module_entry::ModuleEntry, named::refused};
 use crate::kernel_ext::may_wait::may_register;
 use crate::prelude::*;
 use crate::probe::{
@@ -95,7 +95,7 @@ impl<K: Kind, H: Handles<K>> Probe<K, H> {
         let done = unsafe { K::Raw::register::<K>(guard, &mut [raw], plan, |_, error| Err(error)) };
         done.map(|_| ()).inspect_err(|&error| {
             if options.pending.is_none() {
-                explain(target, error);
+                refused::<K>(target, options, -1, error);
             }
         })
     }

@@ -247,6 +247,20 @@ fn counting(target: Target<'_>, name: &'static str) -> Result<Pin<KBox<Kprobe<Co
     boxed(Kprobe::new(target, Counts::new(name)))
 }
 
+/// Makes the kinds whose constructors are `unsafe`.
+fn diverting(target: Target<'_>) {
+    // SAFETY: The handlers let the probed code run.
+    let _ = unsafe {
+        (
+            boxed(Override::new(target, Nop)),
+            boxed(Redirect::new(target, Nop)),
+        )
+    };
+}
+
+/// For what is a module itself.
+static THIS: SetOnce<&'static ThisModule> = SetOnce::new();
+
 /// A handler that drops its content.
 #[derive(Clone)]
 struct Drops(Arc<Mutex<Option<KBox<dyn Held>>>>);
@@ -312,6 +326,7 @@ attacks! {
     owners,
     ownership,
     pending,
+    refusals,
     sleeps,
     stacks,
     system_calls,
@@ -322,7 +337,8 @@ attacks! {
 struct Attacks(#[expect(dead_code)] Kept);
 
 impl kernel::Module for Attacks {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        THIS.populate(module);
         let wanted = attack.value().ok_or(ENOTTY)?.to_bytes();
         let slash = wanted.iter().position(|&byte| byte == b'/');
         let (name, case) = wanted.split_at(slash.ok_or(ENOTTY)?);

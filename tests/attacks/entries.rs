@@ -8,7 +8,8 @@
 // case forgotten_everywhere: harmless
 // says: set of \d+ probes at \S+ was never dropped; unregistering it
 // case pattern_of_own_helpers: refused ENOENT
-// says: target 0 of a set is refused: -ENOENT
+// says: pattern 0 of a set at kprobes_entry_\*: no such symbol \(ENOENT\)
+// says: to list similar names: grep -i kprobes_en /proc/kallsyms
 // case first_entry_in_a_watch: harmless
 // says: EDEADLK
 // case entry_in_a_watch: harmless
@@ -23,10 +24,12 @@
 // case allocator: harmless
 // says: allocator: \d+ hits, [1-9]\d* missed
 // case own_callback: refused EINVAL
+// says some: kprobe at \S+: this place cannot be probed: .* \(EINVAL\)
 // case own_handler: harmless
 // says: kprobe: CALLS hits, 0 missed
 // says: entry: CALLS hits, 0 missed
 // case without_kprobes: harmless
+// says some: kprobe at \S+: .* \((EILSEQ|EINVAL)\)
 // says: everywhere: [1-9]\d* hits, \d+ missed
 // says: inside: CALLS hits, 0 missed
 // says: at the entry: CALLS hits, 0 missed

@@ -86,23 +86,25 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let counts = Arc::new(PerCpuCounts::new()?, GFP_KERNEL)?;
     let reads_all = || ReadsAll(counts.clone());
     let (mut kept, mut places) = (Kept::new(), 0);
+    let quiet = Options::default().quiet();
     let names = names()?;
     let of = names.len();
     for name in &names {
         let target = Target::symbol(name);
         match case {
             b"tracepoints" => {
-                places += u64::from(try_add(&mut kept, Tracepoint::new(name, reads_all()))?);
+                let probe = Tracepoint::with_options(name, quiet, reads_all());
+                places += u64::from(try_add(&mut kept, probe)?);
             }
             // Any instruction of the function, and some bytes after it.
             b"offsets" => {
                 for offset in 0..160 {
-                    let probe = Kprobe::new(target.offset(offset), reads_all());
+                    let probe = Kprobe::with_options(target.offset(offset), quiet, reads_all());
                     places += u64::from(try_add(&mut kept, probe)?);
                 }
             }
             b"returns" => {
-                let options = kretprobe::Options::default().max_active(16);
+                let options = kretprobe::Options::default().max_active(16).quiet();
                 let probe = Kretprobe::with_options(target, options, reads_all());
                 places += u64::from(try_add(&mut kept, probe)?);
             }

@@ -6,10 +6,14 @@
 // says: first: 0 hits, 0 missed
 // says: second: 0 hits, 0 missed
 // case array: refused ENOENT
+// says: kprobe at no_such_function: no such symbol \(ENOENT\)
+// says: to list similar names: grep -i no_such_fun /proc/kallsyms
 // says: member: 0 hits, 0 missed
 // says: member: 0 hits, 0 missed
 // says: member: 0 hits, 0 missed
 // case fields: refused ENOENT
+// says: kprobe at no_such_function: no such symbol \(ENOENT\)
+// says: to list similar names: grep -i no_such_fun /proc/kallsyms
 // says: second: 0 hits, 0 missed
 // says: first: 0 returns, 0 missed
 // case possible: refused ENOENT

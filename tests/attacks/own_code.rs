@@ -69,6 +69,7 @@ fn work() -> Result {
 
 pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let mut kept = Kept::new();
+    let quiet = Options::default().quiet();
     match case {
         b"handlers" => {
             add(&mut kept, Kprobe::new(PLACE, calls("outer", called)))?;
@@ -89,8 +90,10 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
             for name in split(KERNEL.as_bytes())? {
                 let target = Target::symbol(&name);
                 // ftrace does not know all of these, and with lock debugging some do not exist.
-                if try_add(&mut kept, Kprobe::new(target, Nop))? {
-                    both += u32::from(try_add(&mut kept, Kretprobe::new(target, Nop))?);
+                if try_add(&mut kept, Kprobe::with_options(target, quiet, Nop))? {
+                    let returns = kretprobe::Options::default().quiet();
+                    let probe = Kretprobe::with_options(target, returns, Nop);
+                    both += u32::from(try_add(&mut kept, probe)?);
                     work()?;
                 }
             }
@@ -101,14 +104,15 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
         b"print" => {
             for name in split(PRINTING.as_bytes())? {
                 let prints = pin_init!(Prints { limit <- RateLimit::new(10, 10) });
-                try_add(&mut kept, Kprobe::new(Target::symbol(&name), prints))?;
+                let target = Target::symbol(&name);
+                try_add(&mut kept, Kprobe::with_options(target, quiet, prints))?;
             }
             keep(&mut kept, counting(PLACE, "outer")?)?;
         }
         // The module's exit, and what the kernel calls after it.
         b"exit" => {
             for target in [c"attacks:cleanup_module", c"kfree"].map(Target::symbol) {
-                try_add(&mut kept, Kprobe::new(target, Nop))?;
+                try_add(&mut kept, Kprobe::with_options(target, quiet, Nop))?;
             }
         }
         _ => return Err(ENOTTY),

@@ -24,22 +24,21 @@
 // case refused: harmless
 // victim: 1
 // says: done
-// says: no probe at stress_victim:no_such_function, whose module is loaded: -ENOENT
-// says: no probe at stress_victim:stress_not_probed, whose module is loaded: -EINVAL
-// says: no probe at stress_victim:stress_victim, whose module is loaded: -EILSEQ
-// says: tracepoint sched:stress_passed belongs to another system
-// says: no probe at sched:stress_passed, whose module is loaded: -ENOENT
+// says: kprobe at stress_victim:no_such_function: no such symbol \(ENOENT\)
+// says: to list similar names: grep -i no_such_fun /proc/kallsyms
+// says: kprobe at stress_victim:stress_not_probed: this place cannot be probed: .* \(EINVAL\)
+// says: kprobe at stress_victim:stress_victim\+0x1: the offset is not .* \(EILSEQ\)
+// says: tracepoint at sched:stress_passed: the tracepoint is in another system \(ENOENT\)
 // says some: EINVAL
 // says: set: 5 hits, 0 missed
 // case not_loaded: refused ENOENT
-// says: no probe at stress_victim:stress_victim, no loaded module has it: -ENOENT
-// says: no probe at stress_victim:stress_victim, no loaded module has it: -ENOENT
-// says: target 1 of a set is refused: -ENOENT
+// says: entry probe at stress_victim:stress_victim: no loaded module has it \(ENOENT\)
+// says: kretprobe 1 of a set at stress_victim:stress_victim: no loaded module has it \(ENOENT\)
 // case names: refused ENOENT
-// says: event sys_enter_openat has no tracepoint of its own; use syscall!\("openat"\)
-// says: event syscalls:sys_exit_read has no tracepoint of its own; use syscall!\("read"\)
-// says: tracepoint irq:sched_switch belongs to another system
-// says: tracepoint irq:sched_switch belongs to another system
+// says: tracepoint at sys_enter_openat: a system call's event: use syscall!\(\) \(ENOENT\)
+// says: tracepoint at syscalls:sys_exit_read: a system call's event: use syscall!\(\) \(ENOENT\)
+// says: tracepoint at irq:sched_switch: the tracepoint is in another system \(ENOENT\)
+// says: tracepoint at irq:sched_switch: the tracepoint is in another system \(ENOENT\)
 
 use super::*;
 use kprobes::pending::State;

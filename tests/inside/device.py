@@ -39,7 +39,7 @@ def refused_member():
     """The index of the target for which a set was last refused, from the log."""
     end = ctypes.create_string_buffer(1 << 16)
     size = checked(LIBC.klogctl(3, end, len(end)))  # SYSLOG_ACTION_READ_ALL
-    found = re.findall(rb"stress: target (\d+) of a set is refused", end.raw[:size])
+    found = re.findall(rb"stress: \w+ (\d+) of a set at ", end.raw[:size])
     return int(found[-1]) if found else 0
 
 

@@ -45,8 +45,6 @@ AT_MOST = r'1 "p x{78}\.\.\.", column 3: a symbol has at most 511 characters \(E
 
 # Refused definitions: the errno and the log line. tests/parser.rs has the parser's own.
 DEFINITIONS = {
-    "an unknown symbol": (
-        "p:x no_such_function", "ENOENT", rf'1 "p:x no_such_function", column 5: {NO_SYMBOL}'),
     "an offset within an instruction": (
         f"p {TARGET}+{WITHIN}", arch.WITHIN,
         rf'1 "p {TARGET}\+{WITHIN}", column 3: {NO_INSTRUCTION}'),
@@ -81,10 +79,13 @@ REFUSALS = {name: (probes(params), number, "probes: definition " + line)
     "a parameter of 4097 characters": (
         probes("p " + 4095 * "x"), "ENOSPC",
         r"probes: value exceeds 4096 characters \(ENOSPC\)", "`p x+.*"),
+    "an unknown symbol": (
+        probes("p:x no_such_function"), "ENOENT",
+        rf'probes: definition 1 "p:x no_such_function", column 5: {NO_SYMBOL}',
+        "to list similar names: grep -i no_such_fun /proc/kallsyms"),
     "a symbol of a module that is not loaded": (
         probes("p nomodule:f"), "ENOENT",
-        "no probe at nomodule:f, no loaded module has it: -ENOENT",
-        rf'probes: definition 1 "p nomodule:f", column 3: {NO_SYMBOL}'),
+        r'probes: definition 1 "p nomodule:f", column 3: no loaded module has it \(ENOENT\)'),
     "a parameter given twice": (f"probes=p,{TARGET} probes=p,{TARGET}", "EEXIST", "`p,.*"),
 }
 
