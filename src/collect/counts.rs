@@ -287,7 +287,7 @@ impl<K: Key, S: Shape> Entries<K, S> {
         })
     }
 
-    /// Returns the [`count`](Row::count) of `key`, or 0 if the key is absent.
+    /// Returns the [`count`](field@Row::count) of `key`, or 0 if the key is absent.
     #[inline]
     pub fn get(&self, key: K) -> u64 {
         let link = self.table.link(&key.words());

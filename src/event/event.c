@@ -43,8 +43,8 @@ static bool has_listener(const struct kprobes_event *event)
 }
 
 /*
- * Updates event->more after a listener was removed, when no handler uses that listener. Code that
- * adds one sets more before handlers can find it. So the other listeners miss no record.
+ * Updates event->more after a listener was removed and no handler uses it any more. For a new
+ * listener, more is set before handlers can find it. So the other listeners miss no record.
  */
 static void set_more(struct kprobes_event *event)
 {
@@ -95,8 +95,8 @@ static void put_all(struct kprobes_event *event)
 }
 
 /*
- * Arms the probes that are bound to an event, or none if one fails. For a trigger, which cannot be
- * refused, arms as many as possible; the next listener retries the others.
+ * Arms the probes of an event for a new listener, or returns the first error. A trigger cannot be
+ * refused: it arms as many probes as possible, and the next listener retries the others.
  */
 static int get_all(struct kprobes_event *event, bool trigger)
 {
