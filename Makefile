@@ -51,7 +51,7 @@ help:
 	@echo "  make functions PATTERN='tcp_v4_*'   list the functions that can be probed"
 	@echo '  make doctor   check what a build for a kernel needs, and how to get it'
 	@echo '  make bench    measure the cost of a hit, in Rust, in C and by other tracers'
-	@echo '  make stress   stress tests, for MINUTES=10'
+	@echo '  make stress   run the stress tests, for MINUTES=10 by default'
 	@echo '  make matrix   run the tests on every supported kernel; write MATRIX.md'
 	@echo '  make fuzz     fuzz the parser of probes=, with 10,000,000 inputs; RUNS=N'
 	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences, columns'
@@ -81,7 +81,7 @@ help:
 	@echo
 	@echo "Variables of 'make run':"
 	@echo
-	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   the probes of rust_kprobe"
+	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   rust_kprobe's probes"
 	@echo "  SAMPLE=NAME           a sample instead"
 	@echo "  MODULE=FOLDER         or the module of that folder, whose Kbuild names it;"
 	@echo "                        NAME.trigger in that folder is its trigger"
