@@ -556,7 +556,7 @@ pub mod __short {
             "`fn name at c\"function\" (cx, argument: Type, ...)`";
         seventh_argument -> T, SeventhArgument:
             "a probe can read at most six arguments",
-            "the kernel passes further arguments on the stack";
+            "further arguments are on the stack";
         sixth_argument, SixthArgument:
             "a tracepoint handler can read at most five arguments",
             "omit the others";
