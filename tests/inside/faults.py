@@ -106,19 +106,19 @@ def kth_member():
 
 OF_EACH_KIND = probes("p:a kernel_clone; r8:b kernel_clone; p:c do_exit+0; r:d do_exit")
 TESTS = {
-    "a kprobe survives each failed allocation": (of_probe, BEFORE, PLACES[0]),
-    "a kprobe with a post handler survives each failed allocation": (of_probe, AROUND, PLACES[0]),
-    "a kretprobe survives each failed allocation": (of_probe, FOLLOWED, PLACES[0]),
-    "a set of kprobes survives each failed allocation": (of_probe, SET, *PLACES),
-    "a set of kretprobes survives each failed allocation": (of_probe, RETURN_SET, *PLACES),
-    "a tracepoint survives each failed allocation": (of_probe, TRACED, "sched_process_exec"),
-    "an entry probe survives each failed allocation": (of_probe, ENTRY, PLACES[0]),
-    "a set of entry probes survives each failed allocation": (of_probe, ENTRY_SET, *PLACES),
-    "entry probes by pattern survive each failed allocation": (of_probe, MATCHING, "stress_*"),
-    "a drained map survives each failed allocation": (of_drain,),
-    "insmod without a parameter survives each failed allocation": (of_module, ""),
-    "insmod with all kinds survives each failed allocation": (of_module, OF_EACH_KIND),
-    "a set without memory for a member registers nothing": (kth_member,),
+    "a kprobe without memory is refused cleanly": (of_probe, BEFORE, PLACES[0]),
+    "a kprobe with a post handler without memory is refused cleanly": (of_probe, AROUND, PLACES[0]),
+    "a kretprobe without memory is refused cleanly": (of_probe, FOLLOWED, PLACES[0]),
+    "a set of kprobes without memory is refused cleanly": (of_probe, SET, *PLACES),
+    "a set of kretprobes without memory is refused cleanly": (of_probe, RETURN_SET, *PLACES),
+    "a tracepoint without memory is refused cleanly": (of_probe, TRACED, "sched_process_exec"),
+    "an entry probe without memory is refused cleanly": (of_probe, ENTRY, PLACES[0]),
+    "a set of entry probes without memory is refused cleanly": (of_probe, ENTRY_SET, *PLACES),
+    "a set by pattern without memory is refused cleanly": (of_probe, MATCHING, "stress_*"),
+    "draining a map without memory loses nothing": (of_drain,),
+    "insmod without memory fails cleanly": (of_module, ""),
+    "insmod of all kinds without memory fails cleanly": (of_module, OF_EACH_KIND),
+    "a set without memory for one member registers nothing": (kth_member,),
 }
 
 

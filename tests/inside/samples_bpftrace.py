@@ -68,7 +68,7 @@ def test_page_faults_are_counted_as_by_bpftrace():
     check(ours[0] >= 300, ours)
 
 
-def test_handshakes_are_timed_as_by_bpftrace():
+def test_handshakes_are_counted_as_by_bpftrace():
     program = ("kprobe:tcp_v4_connect { @since[arg0] = nsecs; } "
                "kprobe:tcp_finish_connect /@since[arg0]/ "
                "{ @us = hist((nsecs - @since[arg0]) / 1000); delete(@since[arg0]); }")

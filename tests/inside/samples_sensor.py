@@ -207,7 +207,7 @@ def compare(seen, facts):
     return f"{len(seen)} events"
 
 
-def test_events_in_trace_pipe_match_the_seed_program():
+def test_events_in_trace_pipe_equal_those_of_tracefs():
     equal(traced(), [])
     with loaded(SEED), place() as folder:
         equal(traced(), [])
@@ -222,7 +222,7 @@ def test_events_in_trace_pipe_match_the_seed_program():
                      else "sensor", event, fields(text)) for event, text in records], facts)
 
 
-def test_events_in_perf_match_the_seed_program():
+def test_events_in_perf_equal_those_of_tracefs():
     if not shutil.which("perf"):
         raise kmod.Skip("perf is not installed")
     with loaded(SEED), place() as folder, tempfile.TemporaryDirectory() as directory:
