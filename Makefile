@@ -78,7 +78,7 @@ help:
 	@echo
 	@echo "Variables of 'make run':"
 	@echo
-	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   the probes of rust_kprobe"
+	@echo "  PROBES='p:open do_sys_openat2; r:opened do_sys_openat2'   rust_kprobe's probes"
 	@echo "  SAMPLE=NAME           a sample instead"
 	@echo "  MODULE=FOLDER         or the module of that folder, whose Kbuild names it;"
 	@echo "                        NAME.trigger in that folder is its trigger"

@@ -17,7 +17,7 @@ pub fn names(sk: KernelPtr<c::sock>, file: KernelPtr<c::file>, other: KernelPtr,
     let _ = field!(sk, sk_dport); //~ `struct sock` has no member `sk_dport`
     let _ = field!(file, __sk_common.skc_dport); //~ `struct file` has no member `__sk_common`
     let _ = field!(sk, __sk_common.skc_dprt); //~ has no member `skc_dprt`; did you mean
-    let _ = field!(sk, sk_socket.fle.f_flags); //~ `struct socket` has no member `fle`; did you mean `f
+    let _ = field!(sk, sk_socket.fle.f_flags); //~ has no member `fle`; did you mean `f
     let _ = field!(sk, sk_kern_sock.x); //~ `sk_kern_sock` of `struct sock` is neither a struct
     let _ = field!(sk, sk_prot_creator.x); //~ `struct proto` has no member `x`
     let _ = field!(sk, sk_rcvbuf[0]); //~ `sk_rcvbuf` of `struct sock` is not an array

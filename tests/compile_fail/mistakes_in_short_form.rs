@@ -10,7 +10,7 @@ kprobes::probes! {
     struct Functions;
 
     fn argument at c"f" (_cx, _a: i32,
-        _b: &'static CStr, //~ `&'static core::ffi::CStr` cannot be the type of an argument or result
+        _b: &'static CStr, //~ `&'static core::ffi::CStr` cannot be the type of an argument
         _c: u64) {}
 
     fn argument_that_is_not_imported at c"f" (_cx,
