@@ -168,11 +168,9 @@ unsafe impl Kprobes for bindings::kretprobe {
 
     #[inline(always)]
     unsafe fn missed_returns(this: *const Self) -> u32 {
-        // `int` in C, so negative from 2³¹ on.
-        //
         // SAFETY: By the safety requirements, `this` is valid. The kernel may write the field
-        // concurrently, hence volatile.
-        unsafe { ptr::read_volatile(&raw const (*this).nmissed) as u32 }
+        // concurrently, hence volatile. An `atomic_t` (upstream/linux/0004) holds an `int`.
+        unsafe { ptr::read_volatile((&raw const (*this).nmissed).cast::<u32>()) }
     }
 }
 

@@ -272,8 +272,8 @@ unsafe impl<R: Kprobes> Raw for R {
     unsafe fn missed(this: *const Self) -> u64 {
         let kp: *const bindings::kprobe = this.cast();
         // SAFETY: By the safety requirements, it is initialised. The kernel may write `nmissed`
-        // concurrently, hence volatile.
-        let nested = unsafe { ptr::read_volatile(&raw const (*kp).nmissed) };
+        // concurrently, hence volatile. An `atomic_long_t` (upstream/linux/0004) holds a `long`.
+        let nested = unsafe { ptr::read_volatile((&raw const (*kp).nmissed).cast::<c_ulong>()) };
         // SAFETY: As above.
         nested as u64 + u64::from(unsafe { R::missed_returns(this) })
     }
