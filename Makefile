@@ -13,7 +13,7 @@ others := ARCH SUITES ROWS ATTACKS XDG_CACHE_HOME LIBCLANG_PATH KCFLAGS KAFLAGS 
 	KRUSTFLAGS KBUILD_EXTRA_SYMBOLS INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP
 variables := $(settings) $(texts) $(others)
 targets := help modules samples run test test-all bench shell functions stress matrix fuzz doctor \
-	lint doc rust-analyzer modules_install clean distclean
+	upstream lint doc rust-analyzer modules_install clean distclean
 nearest = $(shell python3 -c 'import difflib, sys; names = {n.upper(): n for n in sys.argv[2:]}; \
 	print(*map(names.get, difflib.get_close_matches(sys.argv[1].upper(), names, 1)))' $1 $2)
 no_such = $(error $1: no such $2; $(or $(strip $3),see `make help`))
@@ -51,6 +51,7 @@ help:
 	@echo '  make stress   run the stress tests, for MINUTES=10 by default'
 	@echo '  make matrix   run the tests on every supported kernel; write MATRIX.md'
 	@echo '  make fuzz     fuzz the parser of probes=, with 10,000,000 inputs; RUNS=N'
+	@echo '  make upstream   apply, build and boot the patches of upstream/, which takes long'
 	@echo '  make lint     rustfmt, clippy, shellcheck, pyflakes, licences, columns'
 	@echo '  make doc      build the documentation of the library'
 	@echo '  make rust-analyzer   write rust-project.json for editors; MODULE=path/to/folder'
@@ -123,6 +124,9 @@ matrix:
 
 fuzz:
 	@tests/fuzz/run $(RUNS)
+
+upstream:
+	@upstream/run
 
 lint:
 	@scripts/lint

@@ -158,8 +158,8 @@ unsafe impl Kprobes for bindings::kretprobe {
 
     #[inline(always)]
     unsafe fn missed_returns(this: *const Self) -> u32 {
-        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it.
-        unsafe { ptr::read_volatile(&raw const (*this).nmissed) as u32 }
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it. An `atomic_t` (upstream/linux/0004) holds an `int`.
+        unsafe { ptr::read_volatile((&raw const (*this).nmissed).cast::<u32>()) }
     }
 }
 

@@ -107,4 +107,7 @@ SUITES = {suite.name: suite for suite in (
         "the page shows the workbench kernel for amd64")),
     Suite("doctor", ONCE),
     Suite("parser", ONCE),
+    Suite("upstream", Needs(
+        lambda bench: bench.own and (Path(bench.kdir) / "source/scripts/checkpatch.pl").exists(),
+        "it needs the kernel's source, not the kernel; the workbench kernel's run has it")),
 )}

@@ -282,7 +282,7 @@ int kut_set_dry(unsigned long address, int value)
 		/* Only the aggregate probe is hashed. */
 		if (kp->hlist.pprev && kp->hlist.pprev != LIST_POISON2)
 			continue;
-		container_of(kp, struct kretprobe, kp)->nmissed = value;
+		*(int *)&container_of(kp, struct kretprobe, kp)->nmissed = value;
 		ret = 0;
 	}
 	unregister_kprobe(&second);
