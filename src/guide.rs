@@ -2,38 +2,41 @@
 
 //! How to write a module that probes the kernel, in six steps.
 //!
-//! Such a module has three parts. A *target* is a place in the kernel. A *handler* is a type whose
-//! methods the kernel runs when a CPU reaches the target. A *probe* is a value that connects the
-//! two: it is registered as long as it exists. The [crate's page](crate#vocabulary) defines the
-//! other words.
+//! Such a module has three parts. A *target* is a place in the kernel's code. A *handler* is a type
+//! whose methods the kernel calls when a CPU reaches the target. A *probe* is a value that attaches
+//! a handler to a target. It stays registered until it is dropped. All other terms are defined in
+//! the [vocabulary](crate#vocabulary).
 //!
-//! Each step names samples. `make run SAMPLE=NAME` runs one, and `samples/README.md` describes how
-//! to start a module from it.
+//! Most steps name samples. `make run SAMPLE=NAME` runs a sample. `samples/README.md` describes how
+//! to use a sample as the template for your own module.
 //!
 //! # 1. Choose a kind of probe
 //!
-//! | kind | its handler runs | instructions | samples |
+//! | kind | where the handler runs | cost | samples |
 //! |---|---|---|---|
 //! | [`Tracepoint`] | at a tracepoint, with its typed arguments | 25 | [`signals`], [`run_queue`] |
 //! | [`Entry`] | at the entry of a function, with its arguments | 53 | [`switch`], [`funccount`] |
-//! | [`Kprobe`] | before or after any instruction, with all CPU registers | 154 | [`first_probe`], [`registers`] |
+//! | [`Kprobe`] | before an instruction, after it, or both, with all CPU registers | 154 | [`first_probe`], [`registers`] |
 //! | [`Kretprobe`] | at the entry and at the return of a function, with its result | 409 | [`process_creation`], [`allocator`] |
-//! | [`Timed`] | like a [`Kretprobe`], and gets the duration of the call | | [`latency`] |
-//! | [`Override`] | at the entry of a function, and can return in its place | | [`change_outcome`] |
-//! | [`Redirect`] | before any instruction, and can skip it | | |
+//! | [`Timed`] | at the entry and at the return of a function, with the duration of the call | – | [`latency`] |
+//! | [`Override`] | at the entry of a function, which it can keep from running | – | [`change_outcome`] |
+//! | [`Redirect`] | before an instruction, which it can skip | – | |
 //!
-//! The instructions are those that a probe with a minimal handler adds to a call on x86-64, as
-//! `make bench` counts them. Use the first kind that provides what you need:
+//! The cost is the number of instructions that a probe with a minimal handler executes per hit on
+//! x86-64. `make bench` measures it, except for the rows with a dash. Take the first kind in the
+//! table that provides what you need. The reasons:
 //!
-//! - Kernel developers choose the tracepoints, and rarely change their arguments. Functions change
-//!   with each release.
-//! - An entry probe works at each function that ftrace can trace. Where another tracer is attached
-//!   to the function, a kprobe is cheaper. With [`exclusive`](entry::Options::exclusive), an entry
-//!   probe fails there with `EEXIST`, and the module can register a kprobe instead.
-//! - Only a kprobe can be in the middle of a function, and only kprobes have all CPU registers.
+//! - Tracepoints exist only where a maintainer has put one, but their arguments rarely change.
+//!   Functions can change in any release.
+//! - Entry probes work on any function that ftrace can trace. They do not see all CPU registers.
+//! - Kprobes work on almost any instruction. Some code is excluded, such as `noinstr` functions.
+//! - If a kprobe is already at the entry of a function, an entry probe there costs more than
+//!   another kprobe (`entry_with_kprobe` in `bench/`). With
+//!   [`exclusive`](entry::Options::exclusive), registering an entry probe on such a function fails
+//!   with `EEXIST`, so your module can fall back to a kprobe.
 //!
-//! This module counts the calls of one function. [`probes!`] creates the handler, the probe and the
-//! module's init from a function; `entry` selects an entry probe:
+//! This module counts the calls of one function. [`probes!`] generates the handler, the probe and
+//! the module's init from the `fn` inside it. The keyword `entry` selects an entry probe:
 //!
 //! ```
 //! use kprobes::Count;
@@ -49,7 +52,8 @@
 //! }
 //! ```
 //!
-//! The same in the long form, which has all options, and in which a probe is an ordinary value:
+//! The long form gives access to all options, and the probe is an ordinary value. These are the
+//! same handler and the same probe:
 //!
 //! ```
 //! use kernel::prelude::*;
@@ -64,17 +68,26 @@
 //!     }
 //! }
 //!
-//! # fn f() -> Result {
-//! let target = Target::symbol(c"do_sys_openat2");
-//! let probe = KBox::pin_init(Entry::new(target, Opens(Count::new())), GFP_KERNEL)?;
-//! pr_info!("{}: {} calls\n", probe.location(), probe.handler().0.get());
-//! # Ok(()) }
+//! struct MyModule {
+//!     opens: Pin<KBox<Entry<Opens>>>,
+//! }
+//!
+//! impl kernel::Module for MyModule {
+//!     fn init(_module: &'static ThisModule) -> Result<Self> {
+//!         let target = Target::symbol(c"do_sys_openat2");
+//!         let opens = Entry::new(target, Opens(Count::new()));
+//!         Ok(Self { opens: KBox::pin_init(opens, GFP_KERNEL)? })
+//!     }
+//! }
 //! ```
 //!
-//! Each kind has a module with its handler: [`tracepoint::Handler`], [`entry::Handler`],
-//! [`kprobe::Handler`], [`kretprobe::Handler`], [`timed::Handler`], [`overrides::Handler`],
-//! [`redirect::Handler`]. Several CPUs run a handler at the same time, so its methods take `&self`,
-//! and it must be `Sync`.
+//! Each kind has a Rust module that defines its handler trait: [`tracepoint::Handler`],
+//! [`entry::Handler`], [`kprobe::Handler`], [`kretprobe::Handler`], [`timed::Handler`],
+//! [`overrides::Handler`] and [`redirect::Handler`].
+//!
+//! A handler must not sleep, and must not wait for a lock: it runs with preemption disabled, and
+//! may interrupt any code, like an NMI. Several CPUs can run the same handler at once, so its
+//! methods take `&self`, and its type must be `Sync`. See [contexts](crate#contexts).
 //!
 //! # 2. Name the target
 //!
@@ -83,22 +96,25 @@
 //!
 //! let function = Target::symbol(c"kernel_clone");
 //! let instruction = Target::symbol(c"kernel_clone").offset(0x10);
-//! let in_a_module = Target::symbol(c"veth:veth_xmit");
+//! let function_of_module = Target::symbol(c"veth:veth_xmit");
 //! let address = Target::address(0xffffffff81234567);
 //! let system_call = syscall!("execve");
 //! ```
 //!
-//! - [`Target::check`] returns the error with which a kprobe would be refused.
-//! - Static functions of different files can have the same name, and the kernel takes the first.
-//!   [`Target::is_unique`] reports that. Use the address of the function that you mean.
-//! - A tracepoint's target is its name, `c"sched_switch"` or `c"sched:sched_switch"`.
-//! - [`syscall!`] is the entry point that 64-bit programs use, and `syscall!(all "execve")` all of
-//!   them.
+//! - The target of a tracepoint probe is the tracepoint's name, `c"sched_switch"` or
+//!   `c"sched:sched_switch"`.
+//! - [`Target::check`] tests whether the kernel would accept a kprobe at the target, and returns
+//!   the kernel's error if not.
+//! - Static functions in different files can have the same name. The kernel then probes the first
+//!   one in its symbol table, and [`Target::is_unique`] returns false. To probe another one, pass
+//!   its address from `/proc/kallsyms` to the module as a parameter.
+//! - `syscall!("execve")` is the entry point for 64-bit programs. `syscall!(all "execve")` is an
+//!   array of all entry points, for a set. See [`syscall!`].
 //!
-//! For several targets with one handler, use a set, such as [`KprobeSet`] or [`EntrySet`]. A set
-//! registers all of its probes or none. [`partial`](probe::Options::partial) skips the targets that
-//! the kernel refuses, each of which is a [`Refusal`]. [`Context::index`] is the index of the
-//! target that was hit. [`EntrySet::matching`] takes a pattern, such as `vfs_*`:
+//! To attach one handler to several targets, use a set, such as [`KprobeSet`] or [`EntrySet`]. A
+//! set registers all of its probes or none. With [`partial`](probe::Options::partial), a set skips
+//! the targets that the kernel refuses, and lists each as a [`Refusal`]. [`Context::index`] returns
+//! the index of the target that was hit. [`EntrySet::matching`] accepts a pattern:
 //!
 //! ```
 //! use kernel::prelude::*;
@@ -119,15 +135,16 @@
 //! # drop(set); Ok(()) }
 //! ```
 //!
-//! A target in a module that is not loaded fails with `ENOENT`. A [`Pending`] probe waits for the
-//! module instead. It is registered before the module's init runs, and again each time that the
-//! module is loaded. Its [`pending::State`] says where it stands.
+//! Registering a probe in a module that is not loaded fails with `ENOENT`. A [`Pending`] probe
+//! waits for the module instead; its target is `c"MODULE:SYMBOL"`. Each time the module is loaded,
+//! the probe is registered before the module's init runs. [`pending::State`] lists the states of
+//! such a probe.
 //!
 //! Samples: [`funccount`], [`sensor`].
 //!
 //! # 3. Read the context
 //!
-//! Each method of a handler gets a [`Context`]. It is valid only while the method runs.
+//! Each method of a handler gets a [`Context`], which is valid only while the method runs:
 //!
 //! ```
 //! use kernel::prelude::*;
@@ -151,47 +168,57 @@
 //! }
 //! ```
 //!
-//! *Arguments and result.* [`Context::arg0`] to `arg5` and [`Context::args`] have the type that you
-//! choose: see [`FromWord`], and [`FromWords`] for a tuple of all arguments. [`Context::ret`] is
-//! the result, where a `Result<T>` decodes an errno ([`OrErrno`]). The kernel does not check these
-//! types, so write those of the C function. [`Context::syscall_args`] has the arguments of a system
-//! call. From the entry to the return, [`Data`](kretprobe::Handler::Data) keeps what `entry`
-//! returned for that call. Samples: [`process_creation`], [`conditional`].
+//! *Arguments.* [`Context::arg0`] to `arg5` return one argument, as any type that implements
+//! [`FromWord`]. [`Context::args`] returns several as a tuple ([`FromWords`]).
+//! [`Context::syscall_args`] does so for system calls. Nothing checks these types: use those of the
+//! C prototype. Sample: [`conditional`].
 //!
-//! *Memory.* Reads through [`UserPtr`], [`KernelPtr`], [`UserStr`] and [`KernelStr`] never fault;
-//! an invalid address gives `EFAULT`. A string is a [`Text`], which knows whether it was cut.
-//! [`Shown`] escapes it for the log. Sample: [`failed_opens`].
+//! *Results.* [`Context::ret`] returns the function's result. Read it as `Result<T>` to decode a
+//! negative errno as `Err` ([`OrErrno`]). The value that `entry` returns is kept for that call and
+//! passed to `ret`; its type is [`Data`](kretprobe::Handler::Data). If `entry` returns `None`,
+//! `ret` is not called for that call. Sample: [`process_creation`].
 //!
-//! *Structs.* [`field!`] reads a field by its name in C, from the structs that [`c_structs!`]
-//! declares. The module [`fields`] describes how. Samples: [`connections`], [`xdp_verdicts`].
+//! *Memory.* [`UserPtr`], [`KernelPtr`], [`UserStr`] and [`KernelStr`] read memory without page
+//! faults. A read of an invalid address, or of a page that is not present, fails with `EFAULT`. A
+//! string is read as a [`Text`], which records whether it was truncated. [`Shown`] escapes it for
+//! the log. Sample: [`failed_opens`].
 //!
-//! *The current task.* [`Context::comm`] is a [`Comm`]; [`Comm::of`] is that of another task. There
-//! are [`Context::pid`] and [`Context::tgid`], [`Context::ppid`], [`Context::uid`],
-//! [`Context::cgroup_id`], and more. In an interrupt, the current task is the one that was
-//! interrupted, and has nothing to do with the hit: [`Context::in_task`] is then false. Samples:
-//! [`container`], [`nanosleep`].
+//! *Structs.* [`c_structs!`] declares structs of the kernel's headers, and [`field!`] reads a field
+//! by its name in C. See [`fields`]. Samples: [`connections`], [`xdp_verdicts`].
 //!
-//! *Files and programs.* [`Filename`] is a path that a program passed to the kernel. [`File`] and
-//! [`Dentry`] are the kernel's structs, of which a [`FileId`] can be kept. [`Exec`] is the program
-//! that execve(2) starts, with its [`Arguments`]. Samples: [`open_names`], [`sensor`].
+//! *The current task.* The context provides [`comm`](Context::comm), [`pid`](Context::pid),
+//! [`tgid`](Context::tgid), [`ppid`](Context::ppid), [`uid`](Context::uid),
+//! [`cgroup_id`](Context::cgroup_id) and others. A [`Comm`] can also be read of another task:
+//! [`Comm::of`]. In an interrupt, the current task is the task that was interrupted, which did not
+//! cause the hit. [`Context::in_task`] then returns false. Samples: [`container`], [`nanosleep`].
 //!
-//! *Place and time.* [`Context::stack`] returns a [`Stack`], the calls that lead to the hit.
-//! [`Context::address`] is an [`Address`]. It prints as a [`Location`], whose name without the
-//! offset is a [`Symbol`](crate::Symbol). [`Context::now_ns`] is the time. [`Context::register`]
-//! reads a [`Register`]. Samples: [`call_stack`], [`registers`].
+//! *Files and programs.* A [`Filename`] is a path that a program passed to the kernel. [`File`] and
+//! [`Dentry`] point to the kernel's structs, and are valid only during the hit; store a [`FileId`]
+//! to identify a file later. An [`Exec`] is the program that execve(2) starts, with its
+//! [`Arguments`]. Samples: [`open_names`], [`sensor`].
 //!
-//! A function that serves several kinds is generic over the moment of the hit: [`Place`] is any
-//! moment, [`Probed`] those with CPU registers, and [`AtCall`] those with arguments. The moments
-//! are [`kprobe::Pre`], [`kprobe::Post`], [`kretprobe::Return`], [`entry::AtEntry`] and
+//! *Stack, address and registers.* [`Context::stack`] returns a [`Stack`], the stack trace of the
+//! hit. [`Context::address`] returns an [`Address`], which is printed as `symbol+offset/size`.
+//! [`Address::location`] looks the symbol up: a [`Location`] has the offset, and a
+//! [`Symbol`](crate::Symbol) only the name. [`Context::register`] reads a [`Register`]. Samples:
+//! [`call_stack`], [`registers`].
+//!
+//! A helper function that handlers of several kinds call can be generic over the type parameter of
+//! [`Context`]. [`Place`] is implemented for all contexts, [`Probed`] for those with all CPU
+//! registers, and [`AtCall`] for those with arguments. The types that implement [`Place`] are
+//! [`kprobe::Pre`], [`kprobe::Post`], [`kretprobe::Return`], [`entry::AtEntry`] and
 //! [`tracepoint::Trace`].
 //!
 //! # 4. Report
 //!
-//! *Log.* `pr_info!` works in each handler. Functions can be called a million times a second, so
-//! limit the lines by a [`RateLimit`]. `core::write!` also takes the types of this library.
-//! `pr_info!` prints the addresses of `core::net` if they are wrapped in [`ByCore`].
+//! *Log.* `pr_info!` works in any handler. A function may be called a million times a second, so
+//! rate-limit the output with a [`RateLimit`]. The library's types can be printed with `pr_info!`
+//! and with `core::write!`. Types that implement only `core::fmt::Display`, such as the IP
+//! addresses of `core::net`, must be wrapped in [`ByCore`] for `pr_info!`.
 //!
-//! *Collect.* Maps have a fixed size, so that handlers allocate nothing. This one counts by comm:
+//! *Count and collect.* Handlers must not allocate memory, so maps have a fixed capacity. If a map
+//! is full, it discards new keys and counts them. This module counts page faults per comm, for up
+//! to 1000 comms:
 //!
 //! ```
 //! use kprobes::{Comm, CountMap};
@@ -211,24 +238,25 @@
 //! }
 //! ```
 //!
-//! Until it is unloaded, `/sys/kernel/debug/faults/faults` shows the counts. Unloading it logs the
-//! ten largest.
+//! While the module is loaded, `/sys/kernel/debug/MODULE/faults` shows the counts, where `MODULE`
+//! is the name of the module. On unload, the module logs the ten largest.
 //!
-//! | to keep | use | sample |
+//! | to store | use | sample |
 //! |---|---|---|
-//! | one number | [`Count`], or [`per_cpu_counts!`] if many CPUs count often | [`xdp_verdicts`] |
-//! | a number for each key | [`CountMap`], with any [`Key`]; [`key!`] declares a struct as one | [`page_faults`] |
-//! | a number for each call stack | [`CountMap`] with a [`Stack`] as the key | [`allocation_stacks`] |
-//! | a distribution | [`Histogram`], or a [`HistogramMap`] of one for each key | [`run_queue`] |
-//! | a value, from one function to another | [`Map`] | [`handshake`] |
+//! | one count | [`Count`], or [`per_cpu_counts!`] if many CPUs count often | [`xdp_verdicts`] |
+//! | a count per key | [`CountMap`], with any [`Key`]; [`key!`] declares a struct that is a key | [`page_faults`] |
+//! | a count per stack trace | [`CountMap`] with a [`Stack`] as its key | [`allocation_stacks`] |
+//! | a distribution | [`Histogram`], or [`HistogramMap`] for one histogram per key | [`run_queue`] |
+//! | values that one handler stores and another handler reads | [`Map`] | [`handshake`] |
 //!
-//! [`read`](collect::Keyed::read) and [`drain`](collect::Keyed::drain) return the [`Entries`] of a
-//! map, and [`log!`] prints them. In the long form, [`Files`] creates the files in debugfs: a
-//! [`View`] shows something, and a [`Switch`] turns a probe on and off. Sample: [`switch`].
+//! [`read`](collect::Keyed::read) returns the [`Entries`] of a map, and
+//! [`drain`](collect::Keyed::drain) also clears the map. [`log!`] prints a map. In the long form,
+//! [`Files`] creates files in debugfs: a [`View`] is a readable file, for example of a map, and a
+//! [`Switch`] is a file that enables and disables a probe. Sample: [`switch`].
 //!
-//! *Trace events.* Tracefs, perf, trace-cmd and bpftrace can read, filter and count the records of
-//! an event. [`trace_event!`] declares one, and `arms` enables a probe only while the event has a
-//! listener:
+//! *Trace events.* [`trace_event!`] declares a trace event. Users can read, filter and count its
+//! records through tracefs, perf, trace-cmd and bpftrace. The event's `arms()` wraps a probe, so
+//! that the probe is enabled only while tracefs, a trigger, perf or a BPF program uses the event:
 //!
 //! ```
 //! use kernel::prelude::*;
@@ -253,9 +281,9 @@
 //! # drop(armed); Ok(()) }
 //! ```
 //!
-//! A [`Record`] consists of [`Field`]s: each [`Integer`], `bool`, an array, a [`Str`], a [`Comm`],
-//! a pointer, and the types that choose how a number is printed: [`Hex`], [`Errno`], [`Pid`] and
-//! [`event::Symbol`]. Sample: [`sensor`].
+//! The struct is a [`Record`]. Its [`Field`]s can be any [`Integer`], `bool`, arrays of these, a
+//! [`Str`], a [`Comm`], pointers, and types that choose how a number is printed: [`Hex`],
+//! [`Errno`], [`Pid`] and [`event::Symbol`]. Sample: [`sensor`].
 //!
 //! # 5. Lifetime and errors
 //!
@@ -287,63 +315,74 @@
 //! ```
 //!
 //! - *Create* probes in process context, usually in the module's init, and store them in the
-//!   module's struct. If the kernel refuses a probe, the constructor fails with the kernel's errno,
-//!   and `?` passes it on to insmod. The page of each kind lists its errors.
-//! - *Drop* a probe in process context. The drop unregisters the probe and waits for handlers that
-//!   are running. The module's exit drops everything in the module's struct. The crate's page
-//!   describes [where not to drop a probe](crate#where-not-to-drop-a-probe), and what happens to
-//!   [probes that are never dropped](crate#probes-that-are-never-dropped).
-//! - *Disable and enable* a probe by [`Registered::disable`] and [`Registered::enable`].
-//! - *Missed*: if a probe is hit inside a handler, the kernel may skip its handler.
-//!   [`Registered::missed`] counts that.
-//! - *Gone*: when a probed module is unloaded, its probes stop having hits, and
-//!   [`Registered::is_gone`] is true. A [`ModuleWatch`] calls a [`module::Handler`] for that.
-//! - [`Registered::mechanism`] is the [`Mechanism`] by which the kernel reaches the handler.
+//!   module's struct. If the kernel refuses a probe, the constructor logs the reason and returns
+//!   the kernel's errno. With `?`, insmod fails with that errno. The page of each kind lists its
+//!   errors.
+//! - *Drop* probes in process context. Dropping a probe unregisters it and waits for running
+//!   handlers. On module exit, the module's struct is dropped, and with it the probes. See [where
+//!   not to drop a probe](crate#where-not-to-drop-a-probe) and [probes that are never
+//!   dropped](crate#probes-that-are-never-dropped).
+//! - *Disable and enable* probes with [`disable`](Registered::disable) and
+//!   [`enable`](Registered::enable). All probes have the methods of [`Registered`].
+//! - *Missed calls.* If a handler calls a probed function, the kernel may skip the handler of the
+//!   second probe. A return probe also skips calls if more than
+//!   [`max_active`](kretprobe::Options::max_active) are in flight. [`missed`](Registered::missed)
+//!   counts both.
+//! - *Unloaded targets.* When a module that contains targets is unloaded, the probes on these
+//!   targets are never hit again, and [`is_gone`](Registered::is_gone) returns true. A
+//!   [`ModuleWatch`] calls a [`module::Handler`] when a module is loaded or unloaded.
+//! - *Mechanism.* [`mechanism`](Registered::mechanism) returns the [`Mechanism`] by which the
+//!   kernel calls the handler.
 //!
-//! If there are no hits, see `TROUBLESHOOTING.md`.
+//! If a probe has no hits, see `TROUBLESHOOTING.md`.
 //!
 //! # 6. Change what the kernel does
 //!
-//! This is `unsafe`: the library cannot check that the kernel works with the change.
+//! The following are `unsafe`: the library cannot check that the kernel still works with the
+//! change.
 //!
-//! - [`Context::set_ret`] replaces a function's result, and [`Context::set_arg0`] to `set_arg5` its
-//!   arguments.
-//! - [`Override`] returns in place of a function, which then does not run. Sample:
-//!   [`change_outcome`].
-//! - [`Redirect`] skips an instruction, or continues at another one.
+//! - [`Context::set_ret`] replaces the result of a function, and [`Context::set_arg0`] to
+//!   `set_arg5` replace its arguments.
+//! - Creating an [`Override`]: its handler can return a result to the caller, and the function does
+//!   not run. Sample: [`change_outcome`].
+//! - Creating a [`Redirect`]: its handler can skip the instruction, or continue at another one.
 //! - [`Context::set_register`] changes a CPU register.
 //!
-//! # Parameters of the module
+//! # Module parameters
 //!
-//! `module!` declares integers, which [`param`](crate::param()) reads. [`string_param!`] declares a
-//! [`StringParam`]. Samples: [`funccount`], [`allocator`].
+//! Integer parameters are declared in `module!` and read with [`param`](crate::param()). String
+//! parameters are declared with [`string_param!`] and have the type [`StringParam`]. Samples:
+//! [`funccount`], [`allocator`].
 //!
-//! # The types behind these
+//! # All types
 //!
-//! Most modules never name these types; generic code does.
+//! The contexts, options and sets of each kind are aliases of generic types, which are useful for
+//! code that handles several kinds:
 //!
-//! - Each probe is a [`probe::Probe`], each set a [`probe::Set`], of a [`probe::Kind`]. The kinds
-//!   are [`kprobe::Kind`], [`kretprobe::Kind`], [`timed::Kind`], [`entry::Kind`],
-//!   [`tracepoint::Kind`], [`overrides::Kind`] and [`redirect::Kind`]. [`probe::Safe`] marks those
-//!   without `unsafe`.
-//! - [`probe::Handles`] is the trait of all handlers; each kind's `Handler` implements it.
-//! - The options of all kinds are in [`probe::Options`]. [`entry::Specific`] and
-//!   [`kretprobe::Specific`] hold those that only one kind has. Each kind has a name for its own:
-//!   [`kprobe::Options`], [`kretprobe::Options`], [`timed::Options`], [`entry::Options`],
-//!   [`tracepoint::Options`], [`overrides::Options`], [`redirect::Options`].
-//! - The contexts are a [`Context`] with a moment: [`kprobe::Context`] and [`kprobe::PostContext`],
-//!   [`kretprobe::Context`] and [`kretprobe::ReturnContext`], [`timed::Context`] and
-//!   [`timed::ReturnContext`], [`entry::Context`], [`tracepoint::Context`], [`overrides::Context`],
-//!   [`redirect::Context`].
-//! - The other sets are [`KretprobeSet`], [`TimedSet`], [`TracepointSet`], [`OverrideSet`] and
-//!   [`RedirectSet`].
-//! - An [`Event`] is the event of a [`Record`]. An [`Armed`] is a probe or set that an event arms;
-//!   what can be armed implements [`Arm`](probe::Arm).
-//! - [`PerCpuCounts`] are counters that are freed with their owner, and [`CountsAt`] are those of
-//!   [`per_cpu_counts!`].
-//! - [`CountMap`] and [`HistogramMap`] are a [`Keyed`] of a [`Shape`], a [`Sum`] or [`Buckets`].
-//!   Its [`Entries`] have [`Row`]s, and a row of a histogram has a [`Distribution`]. A key consists
-//!   of [`Words`]. [`Show`] prints it, as text or as JSON, which a [`Form`] selects.
+//! - A probe type is an alias of [`probe::Probe<K, H>`](probe::Probe), and a set of [`probe::Set<K,
+//!   H>`](probe::Set). `K` is a [`probe::Kind`]: [`kprobe::Kind`], [`kretprobe::Kind`],
+//!   [`timed::Kind`], [`entry::Kind`], [`tracepoint::Kind`], [`overrides::Kind`] or
+//!   [`redirect::Kind`]. [`probe::Safe`] is implemented for the kinds without `unsafe`
+//!   constructors. `H` implements [`probe::Handles<K>`](probe::Handles), as each type with the
+//!   handler trait of that kind does.
+//! - The sets are [`KprobeSet`], [`KretprobeSet`], [`TimedSet`], [`EntrySet`], [`TracepointSet`],
+//!   [`OverrideSet`] and [`RedirectSet`].
+//! - The options are aliases of [`probe::Options`]: [`kprobe::Options`], [`kretprobe::Options`],
+//!   [`timed::Options`], [`entry::Options`], [`tracepoint::Options`], [`overrides::Options`] and
+//!   [`redirect::Options`]. [`entry::Specific`] and [`kretprobe::Specific`] are the options of a
+//!   single kind.
+//! - The contexts are aliases of [`Context`]: [`kprobe::Context`], [`kprobe::PostContext`],
+//!   [`kretprobe::Context`], [`kretprobe::ReturnContext`], [`timed::Context`],
+//!   [`timed::ReturnContext`], [`entry::Context`], [`tracepoint::Context`], [`overrides::Context`]
+//!   and [`redirect::Context`].
+//! - [`trace_event!`] declares an [`Event`] as a static. [`Armed`] wraps a probe or a set that an
+//!   event enables; these implement [`Arm`](probe::Arm).
+//! - [`PerCpuCounts`] is allocated at run time and freed with its owner. [`CountsAt`] is the type
+//!   of a static of [`per_cpu_counts!`].
+//! - [`CountMap<K>`](CountMap) is [`Keyed`]`<K, `[`Sum`]`>`, and [`HistogramMap<K>`](HistogramMap)
+//!   is `Keyed<K, `[`Buckets`]`>`. Both are a [`Shape`]. [`Entries`] consist of [`Row`]s, and
+//!   [`Row`]s of a histogram have a [`Distribution`]. [`Words`] is implemented for the types that a
+//!   key may consist of. [`Show`] writes a key or a value in a [`Form`], text or JSON.
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{
