@@ -179,7 +179,7 @@ fn singles(targets: &[Target<'_>]) -> Result<Held> {
     Ok(KBox::new(singles, GFP_KERNEL)?)
 }
 
-fn made(targets: &[Target<'_>]) -> Result<Held> {
+fn register_kind(targets: &[Target<'_>]) -> Result<Held> {
     let inside = Target::symbol(c"bench_inside").offset(kprobes::param(&module_parameters::inside));
     let count = Count::new();
     let counts = PerCpuCounts::<1>::new()?;
@@ -259,7 +259,7 @@ impl kernel::Module for Bench {
             targets.push(Target::symbol(name), GFP_KERNEL)?;
         }
         let start = Instant::<Monotonic>::now();
-        let registered = made(&targets)?;
+        let registered = register_kind(&targets)?;
         pr_info!("attach {}\n", start.elapsed().as_nanos());
         pr_info!("bytes {}\n", size_of::<Kprobe<Counting>>());
         Ok(Self(Some(registered)))
