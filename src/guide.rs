@@ -7,8 +7,8 @@
 //! a handler to a target. It stays registered until it is dropped. All other terms are defined in
 //! the [vocabulary](crate#vocabulary).
 //!
-//! Most steps name samples. `make run SAMPLE=NAME` runs a sample. `samples/README.md` describes how
-//! to use a sample as the template for your own module.
+//! Most steps name samples. `make run SAMPLE=NAME` runs a sample in a virtual machine.
+//! `samples/README.md` describes how to use a sample as the template for your own module.
 //!
 //! # 1. Choose a kind of probe
 //!
@@ -19,12 +19,12 @@
 //! | [`Kprobe`] | before an instruction, after it, or both, with all CPU registers | 154 | [`first_probe`], [`registers`] |
 //! | [`Kretprobe`] | at the entry and at the return of a function, with its result | 409 | [`process_creation`], [`allocator`] |
 //! | [`Timed`] | at the entry and at the return of a function, with the duration of the call | – | [`latency`] |
-//! | [`Override`] | at the entry of a function, which it can keep from running | – | [`change_outcome`] |
-//! | [`Redirect`] | before an instruction, which it can skip | – | |
+//! | [`Override`] | at the entry of a function; it can prevent the function from running | – | [`change_outcome`] |
+//! | [`Redirect`] | before an instruction; it can skip the instruction | – | |
 //!
 //! The cost is the number of instructions that a probe with a minimal handler executes per hit on
 //! x86-64. `make bench` measures it, except for the rows with a dash. Take the first kind in the
-//! table that provides what you need. The reasons:
+//! table that provides what you need, but note:
 //!
 //! - Tracepoints exist only where a maintainer has put one, but their arguments rarely change.
 //!   Functions can change in any release.
@@ -35,8 +35,9 @@
 //!   [`exclusive`](entry::Options::exclusive), registering an entry probe on such a function fails
 //!   with `EEXIST`, so your module can fall back to a kprobe.
 //!
-//! This module counts the calls of one function. [`probes!`] generates the handler, the probe and
-//! the module's init from the `fn` inside it. The keyword `entry` selects an entry probe:
+//! This module counts the calls of one function (without its `module!`, which has the name and the
+//! license). [`probes!`] generates the handler, the probe and the module's init from the `fn`
+//! inside it. The keyword `entry` selects an entry probe:
 //!
 //! ```
 //! use kprobes::Count;
@@ -52,8 +53,9 @@
 //! }
 //! ```
 //!
-//! The long form gives access to all options, and the probe is an ordinary value. These are the
-//! same handler and the same probe:
+//! `probes!` is the *short form*. In the *long form*, you write the handler, the probe and the init
+//! yourself. It gives access to all options, and the probe is an ordinary value. The same module in
+//! the long form:
 //!
 //! ```
 //! use kernel::prelude::*;
@@ -85,9 +87,10 @@
 //! [`entry::Handler`], [`kprobe::Handler`], [`kretprobe::Handler`], [`timed::Handler`],
 //! [`overrides::Handler`] and [`redirect::Handler`].
 //!
-//! A handler must not sleep, and must not wait for a lock: it runs with preemption disabled, and
-//! may interrupt any code, like an NMI. Several CPUs can run the same handler at once, so its
-//! methods take `&self`, and its type must be `Sync`. See [contexts](crate#contexts).
+//! A handler must not sleep or wait for a lock, because it may interrupt any code, as an NMI does.
+//! It runs with preemption disabled, except for handlers of tracepoints. Several CPUs can run the
+//! same handler at once, so its methods take `&self`, and its type must be `Sync`. See
+//! [contexts](crate#contexts).
 //!
 //! # 2. Name the target
 //!
@@ -135,10 +138,10 @@
 //! # drop(set); Ok(()) }
 //! ```
 //!
-//! Registering a probe in a module that is not loaded fails with `ENOENT`. A [`Pending`] probe
-//! waits for the module instead; its target is `c"MODULE:SYMBOL"`. Each time the module is loaded,
-//! the probe is registered before the module's init runs. [`pending::State`] lists the states of
-//! such a probe.
+//! If the target is in a module that is not loaded, registering the probe fails with `ENOENT`. A
+//! [`Pending`] probe waits for the module instead; its target is `c"MODULE:SYMBOL"`. Each time the
+//! module is loaded, the probe is registered before the module's init runs. [`pending::State`]
+//! lists the states of such a probe.
 //!
 //! Samples: [`funccount`], [`sensor`].
 //!
@@ -174,23 +177,24 @@
 //! C prototype. Sample: [`conditional`].
 //!
 //! *Results.* [`Context::ret`] returns the function's result. Read it as `Result<T>` to decode a
-//! negative errno as `Err` ([`OrErrno`]). The value that `entry` returns is kept for that call and
-//! passed to `ret`; its type is [`Data`](kretprobe::Handler::Data). If `entry` returns `None`,
-//! `ret` is not called for that call. Sample: [`process_creation`].
+//! negative errno as `Err` ([`OrErrno`]). If `entry` returns `Some(data)`, the library keeps `data`
+//! until the probed function returns, and passes it to `ret`; its type is
+//! [`Data`](kretprobe::Handler::Data). If `entry` returns `None`, `ret` is skipped for that call.
+//! Sample: [`process_creation`].
 //!
 //! *Memory.* [`UserPtr`], [`KernelPtr`], [`UserStr`] and [`KernelStr`] read memory without page
 //! faults. A read of an invalid address, or of a page that is not present, fails with `EFAULT`. A
 //! string is read as a [`Text`], which records whether it was truncated. [`Shown`] escapes it for
 //! the log. Sample: [`failed_opens`].
 //!
-//! *Structs.* [`c_structs!`] declares structs of the kernel's headers, and [`field!`] reads a field
-//! by its name in C. See [`fields`]. Samples: [`connections`], [`xdp_verdicts`].
+//! *Structs.* [`c_structs!`] declares structs from the kernel's headers, and [`field!`] reads a
+//! field by its C name. See [`fields`]. Samples: [`connections`], [`xdp_verdicts`].
 //!
 //! *The current task.* The context provides [`comm`](Context::comm), [`pid`](Context::pid),
 //! [`tgid`](Context::tgid), [`ppid`](Context::ppid), [`uid`](Context::uid),
-//! [`cgroup_id`](Context::cgroup_id) and others. A [`Comm`] can also be read of another task:
-//! [`Comm::of`]. In an interrupt, the current task is the task that was interrupted, which did not
-//! cause the hit. [`Context::in_task`] then returns false. Samples: [`container`], [`nanosleep`].
+//! [`cgroup_id`](Context::cgroup_id) and others. [`Comm::of`] reads the [`Comm`] of another task.
+//! In an interrupt, the current task is the task that was interrupted, which did not cause the hit.
+//! [`Context::in_task`] then returns false. Samples: [`container`], [`nanosleep`].
 //!
 //! *Files and programs.* A [`Filename`] is a path that a program passed to the kernel. [`File`] and
 //! [`Dentry`] point to the kernel's structs, and are valid only during the hit; store a [`FileId`]
@@ -198,16 +202,16 @@
 //! [`Arguments`]. Samples: [`open_names`], [`sensor`].
 //!
 //! *Stack, address and registers.* [`Context::stack`] returns a [`Stack`], the stack trace of the
-//! hit. [`Context::address`] returns an [`Address`], which is printed as `symbol+offset/size`.
-//! [`Address::location`] looks the symbol up: a [`Location`] has the offset, and a
-//! [`Symbol`](crate::Symbol) only the name. [`Context::register`] reads a [`Register`]. Samples:
-//! [`call_stack`], [`registers`].
+//! hit. [`Context::address`] returns an [`Address`], which is printed hashed, like `%p`.
+//! [`Address::location`] returns a [`Location`], which is printed as `symbol+offset`, and
+//! [`Location::symbol`] returns the [`Symbol`](crate::Symbol) alone. [`Context::register`] reads a
+//! [`Register`]. Samples: [`call_stack`], [`registers`].
 //!
 //! A helper function that handlers of several kinds call can be generic over the type parameter of
-//! [`Context`]. [`Place`] is implemented for all contexts, [`Probed`] for those with all CPU
-//! registers, and [`AtCall`] for those with arguments. The types that implement [`Place`] are
-//! [`kprobe::Pre`], [`kprobe::Post`], [`kretprobe::Return`], [`entry::AtEntry`] and
-//! [`tracepoint::Trace`].
+//! [`Context`]. That is [`kprobe::Pre`], [`kprobe::Post`], [`kretprobe::Return`],
+//! [`entry::AtEntry`] or [`tracepoint::Trace`]. All of these implement [`Place`]. Those of contexts
+//! with all CPU registers also implement [`Probed`], and those of contexts with arguments
+//! [`AtCall`].
 //!
 //! # 4. Report
 //!
@@ -251,12 +255,13 @@
 //!
 //! [`read`](collect::Keyed::read) returns the [`Entries`] of a map, and
 //! [`drain`](collect::Keyed::drain) also clears the map. [`log!`] prints a map. In the long form,
-//! [`Files`] creates files in debugfs: a [`View`] is a readable file, for example of a map, and a
+//! [`Files`] creates files in debugfs: a [`View`] is a file that shows, for example, a map, and a
 //! [`Switch`] is a file that enables and disables a probe. Sample: [`switch`].
 //!
 //! *Trace events.* [`trace_event!`] declares a trace event. Users can read, filter and count its
-//! records through tracefs, perf, trace-cmd and bpftrace. The event's `arms()` wraps a probe, so
-//! that the probe is enabled only while tracefs, a trigger, perf or a BPF program uses the event:
+//! records through tracefs, perf, trace-cmd and bpftrace. The event's `arms(probe)` wraps the probe
+//! in an [`Armed`], which enables it only while the event has a listener (tracefs, a trigger, perf
+//! or a BPF program):
 //!
 //! ```
 //! use kernel::prelude::*;
@@ -329,8 +334,9 @@
 //!   [`max_active`](kretprobe::Options::max_active) are in flight. [`missed`](Registered::missed)
 //!   counts both.
 //! - *Unloaded targets.* When a module that contains targets is unloaded, the probes on these
-//!   targets are never hit again, and [`is_gone`](Registered::is_gone) returns true. A
-//!   [`ModuleWatch`] calls a [`module::Handler`] when a module is loaded or unloaded.
+//!   targets are never hit again, unless they are [`Pending`], and [`is_gone`](Registered::is_gone)
+//!   returns true. A [`ModuleWatch`] calls a [`module::Handler`] when a module is loaded or
+//!   unloaded.
 //! - *Mechanism.* [`mechanism`](Registered::mechanism) returns the [`Mechanism`] by which the
 //!   kernel calls the handler.
 //!
@@ -343,8 +349,8 @@
 //!
 //! - [`Context::set_ret`] replaces the result of a function, and [`Context::set_arg0`] to
 //!   `set_arg5` replace its arguments.
-//! - Creating an [`Override`]: its handler can return a result to the caller, and the function does
-//!   not run. Sample: [`change_outcome`].
+//! - Creating an [`Override`]: its handler can return a result to the caller instead of running the
+//!   function. Sample: [`change_outcome`].
 //! - Creating a [`Redirect`]: its handler can skip the instruction, or continue at another one.
 //! - [`Context::set_register`] changes a CPU register.
 //!
@@ -359,30 +365,31 @@
 //! The contexts, options and sets of each kind are aliases of generic types, which are useful for
 //! code that handles several kinds:
 //!
-//! - A probe type is an alias of [`probe::Probe<K, H>`](probe::Probe), and a set of [`probe::Set<K,
-//!   H>`](probe::Set). `K` is a [`probe::Kind`]: [`kprobe::Kind`], [`kretprobe::Kind`],
-//!   [`timed::Kind`], [`entry::Kind`], [`tracepoint::Kind`], [`overrides::Kind`] or
-//!   [`redirect::Kind`]. [`probe::Safe`] is implemented for the kinds without `unsafe`
-//!   constructors. `H` implements [`probe::Handles<K>`](probe::Handles), as each type with the
-//!   handler trait of that kind does.
+//! - A probe type is an alias of [`probe::Probe<K, H>`](probe::Probe), and a set type is an alias
+//!   of [`probe::Set<K, H>`](probe::Set). `K` is a [`probe::Kind`]: [`kprobe::Kind`],
+//!   [`kretprobe::Kind`], [`timed::Kind`], [`entry::Kind`], [`tracepoint::Kind`],
+//!   [`overrides::Kind`] or [`redirect::Kind`]. [`probe::Safe`] is implemented for the kinds
+//!   without `unsafe` constructors. `H` must implement [`probe::Handles<K>`](probe::Handles), which
+//!   every type that implements the kind's handler trait does.
 //! - The sets are [`KprobeSet`], [`KretprobeSet`], [`TimedSet`], [`EntrySet`], [`TracepointSet`],
 //!   [`OverrideSet`] and [`RedirectSet`].
 //! - The options are aliases of [`probe::Options`]: [`kprobe::Options`], [`kretprobe::Options`],
 //!   [`timed::Options`], [`entry::Options`], [`tracepoint::Options`], [`overrides::Options`] and
-//!   [`redirect::Options`]. [`entry::Specific`] and [`kretprobe::Specific`] are the options of a
-//!   single kind.
+//!   [`redirect::Options`]. [`entry::Specific`] holds the options that only entry probes have, and
+//!   [`kretprobe::Specific`] those that only return probes have ([`Kretprobe`] and [`Timed`]).
 //! - The contexts are aliases of [`Context`]: [`kprobe::Context`], [`kprobe::PostContext`],
 //!   [`kretprobe::Context`], [`kretprobe::ReturnContext`], [`timed::Context`],
 //!   [`timed::ReturnContext`], [`entry::Context`], [`tracepoint::Context`], [`overrides::Context`]
 //!   and [`redirect::Context`].
 //! - [`trace_event!`] declares an [`Event`] as a static. [`Armed`] wraps a probe or a set that an
-//!   event enables; these implement [`Arm`](probe::Arm).
-//! - [`PerCpuCounts`] is allocated at run time and freed with its owner. [`CountsAt`] is the type
-//!   of a static of [`per_cpu_counts!`].
+//!   event enables. Probes, sets and [`Armed`] itself implement [`Arm`](probe::Arm).
+//! - [`PerCpuCounts`] is allocated at run time and freed with its owner. [`per_cpu_counts!`]
+//!   declares a static of the type [`CountsAt`].
 //! - [`CountMap<K>`](CountMap) is [`Keyed`]`<K, `[`Sum`]`>`, and [`HistogramMap<K>`](HistogramMap)
-//!   is `Keyed<K, `[`Buckets`]`>`. Both are a [`Shape`]. [`Entries`] consist of [`Row`]s, and
-//!   [`Row`]s of a histogram have a [`Distribution`]. [`Words`] is implemented for the types that a
-//!   key may consist of. [`Show`] writes a key or a value in a [`Form`], text or JSON.
+//!   is `Keyed<K, `[`Buckets`]`>`. [`Sum`] and [`Buckets`] implement [`Shape`]. The [`Entries`] of
+//!   a map consist of [`Row`]s, and a row of a [`HistogramMap`] has a [`Distribution`]. [`Words`]
+//!   is implemented for the types that a key may consist of. [`Show`] writes a key or a value in a
+//!   [`Form`], text or JSON.
 
 #[allow(unused_imports, reason = "for the links")]
 use crate::{

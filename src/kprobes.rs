@@ -3,12 +3,12 @@
 //! Kprobes for Rust kernel modules.
 //!
 //! A probe is a value: creating it registers the probe, and dropping it unregisters the probe and
-//! waits for handlers that are running. Handlers are methods of a type that the module defines.
-//! They take `&self`, because several CPUs can run them at the same time.
+//! waits until no CPU runs its handler. A handler is a type that the module defines. Its methods
+//! take `&self`, because several CPUs can run them at the same time.
 //!
-//! [`guide`] teaches how to write a module, from the choice of a probe to its errors.
+//! [`guide`] shows how to write a module, from choosing a kind of probe to handling errors.
 //!
-//! Since Linux 7.2.
+//! Requires Linux 7.2 or later.
 //!
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 //!
@@ -22,82 +22,85 @@
 //! | entry probe | A probe that ftrace calls at the entry of a function ([`Entry`]). |
 //! | return probe | A probe at the return of a function ([`Kretprobe`], [`Timed`]). |
 //! | set | Probes at several targets that share a handler. |
-//! | hit | A call of the handler. |
-//! | miss | A call of the target for which the handler was skipped; it is missed. |
-//! | disabled | A probe that is registered, but has no hits. |
+//! | hit | A CPU reaches the target, and the handler is called. A return probe's hit is one call. |
+//! | miss | A CPU reaches the target, but the handler is skipped. Such a call is missed. |
+//! | disabled | A probe that is registered, but whose handler is not called until it is enabled. |
 //! | arm, disarm | To change the kernel's code so that it calls the handler; to undo that. |
-//! | mechanism | How the kernel reaches the handler: ftrace, a jump or a breakpoint. |
+//! | mechanism | How the kernel calls the handler, for example by ftrace or a breakpoint. |
 //! | optimized | A kprobe whose breakpoint the kernel replaced by a jump. |
-//! | gone | A probe whose target was in a module that was unloaded. |
-//! | pending | A probe that is registered whenever its module is loaded. |
+//! | gone | A probe whose target was unloaded with its module, or freed with the module's init code. |
+//! | pending | A probe that waits for the module of its target, and is registered at each load of it. |
 //! | listener | A user of a trace event: a tracefs instance, a trigger, perf or a BPF program. |
 //!
 //! # Contexts
 //!
 //! | what | context | may sleep |
 //! |---|---|---|
-//! | creating, enabling, disabling or dropping a probe | process context | yes, it does |
+//! | creating, enabling, disabling or dropping a probe | process context | yes |
 //! | [`tracepoint::Handler::hit`] | that of the tracepoint; it may be preempted | no |
-//! | handlers of other kinds | probed context, preemption disabled, interrupts possibly too | no |
+//! | handlers of other kinds | that of the probed code, preemption disabled, interrupts possibly too | no |
 //! | `emit()` of a [`trace_event!`] | any of these handlers | no |
-//! | `unregistered()` | process context, in the drop | yes |
+//! | [`unregistered`](kprobe::Handler::unregistered) | process context, during the drop | yes |
 //! | [`module::Handler`] | process context | yes |
 //!
 //! # What is checked
 //!
-//! - These do not compile: a handler that is not `Sync`, a [`Context`] that outlives its handler,
-//!   data of a return probe that has a destructor, moving a registered probe, and reading the
+//! - These do not compile: a handler that is not `Sync`, a [`Context`] that outlives the call of
+//!   the handler, return-probe data with a destructor, moving a registered probe, and reading the
 //!   result before the return. `tests/compile_fail` has a program for each of these, and more.
 //! - `register_kprobe()` and `unregister_kprobe()` do not report a failure to arm or disarm. The
 //!   library checks. If arming fails, the constructor fails. If disarming fails, the probe is never
 //!   freed.
-//! - Methods that change how probed code runs are `unsafe`, and document what the caller must
-//!   ensure: [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], [`Override`],
-//!   [`Redirect`], [`any_function`](kretprobe::Options::any_function).
+//! - What can break the probed code is `unsafe`, and documents what the caller must ensure:
+//!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], the constructors of
+//!   [`Override`] and [`Redirect`], and the option
+//!   [`any_function`](kretprobe::Options::any_function).
 //!
 //! # Where not to drop a probe
 //!
 //! Do not drop a probe in a handler, under a spinlock, with interrupts or preemption disabled, or
 //! in an RCU read-side critical section. Dropping it must wait for running handlers, and cannot
 //! wait there. Such a drop logs an error and calls `BUG()` before anything is freed. `BUG()` kills
-//! the task. In an interrupt, or with `panic_on_oops`, it panics the machine.
+//! the task. In an interrupt, or with `panic_on_oops`, the kernel panics.
 //!
 //! The check reads `preempt_count()`, the interrupt flag, and the task's RCU nesting depth and
 //! `trace_recursion`. It needs `CONFIG_PREEMPT_COUNT`, without which the library does not compile.
-//! From Linux 7.3 on, all supported architectures select that option.
+//! From Linux 7.3 on, that option is always set on the architectures that the library supports.
 //!
-//! Creating, enabling and disabling a probe also wait. In these contexts, they fail with `EDEADLK`.
+//! Creating, enabling and disabling a probe sleep, too. In the contexts listed above, they fail
+//! with `EDEADLK`.
 //!
 //! # Where not to create a probe
 //!
-//! A probe on the stack (`stack_pin_init!`) fails with `EINVAL`. The reason is `BUG()`, which a
-//! Rust panic calls: it ends the task and frees the stack, but drops no values.
+//! Creating a probe on the stack (`stack_pin_init!`) fails with `EINVAL`. A Rust panic calls
+//! `BUG()`, which kills the task and frees its stack without dropping the values on it. The probe
+//! would stay registered in freed memory.
 //!
 //! # Probes that are never dropped
 //!
 //! A probe is never dropped if it is in a static, in a reference cycle, or was passed to
 //! `core::mem::forget()`. It stays registered until module exit, or until the module's init fails.
-//! The library then unregisters it before the module's code is freed, and logs one line for each
-//! address:
+//! The library then unregisters it before the code of the module `NAME` is freed, and logs a line:
 //!
 //! ```text
-//! NAME: left registered: 1 at vfs_read+0x0/0x4a0; unregistered now
+//! NAME: 1 probe at vfs_read+0x0 was never dropped; unregistering it
 //! ```
 //!
 //! The probe's memory stays allocated, and `unregistered()` is not called.
 //!
 //! # What cannot be prevented
 //!
-//! - A handler that sleeps. RCU takes the sleep for the end of the handler, so a drop does not wait
-//!   for the rest of it, and frees its code. `CONFIG_DEBUG_ATOMIC_SLEEP` reports such a sleep.
-//! - `MaybeUninit::pin_init(Kprobe::new(...))`, and the same of `Opaque`, by the trait `Wrapper` of
-//!   the `pin_init` crate. Safe code can then free the memory without dropping the probe. No type
-//!   that is initialised in place can prevent that.
+//! - A handler that sleeps. For RCU, the handler has finished when it sleeps, so a drop does not
+//!   wait for it. Then the probe or, after an unload, the module's code is freed while the handler
+//!   still runs. `CONFIG_DEBUG_ATOMIC_SLEEP` reports such a sleep.
+//! - `MaybeUninit::pin_init(Kprobe::new(...))` and `Opaque::pin_init(...)`, which the trait
+//!   `Wrapper` of the `pin_init` crate provides. Safe code can then free the memory without
+//!   dropping the probe. No type that is initialised in place can prevent that.
 //!
 //! # The path of a hit
 //!
-//! For readers of the source. A probe and a member of a set take the same path: `Owner::handler`
-//! returns the handler for the C struct.
+//! For readers of the source. A hit of a single probe and one of a probe in a set take the same
+//! path: `Owner::handler` returns the handler to which the C struct in the callback belongs.
 //!
 //! ```text
 //!  ftrace call, jump, breakpoint   tracepoint     ftrace call           the kernel
