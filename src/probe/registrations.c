@@ -97,14 +97,12 @@ static void __kprobes unregister_all(void *arg)
 	struct kprobes_registration *reg, *last;
 	char symbol[KSYM_SYMBOL_LEN];
 	const char *name;
-	bool one;
 
 	while ((reg = list_first_entry_or_null(&kprobes_registered, typeof(*reg), list))) {
 		last = list_last_entry(&kprobes_registered, typeof(*reg), list);
 		if (last->single == last)
 			reg = last;
 		name = reg->name;
-		one = reg->count == 1;
 		if (reg->address) {
 			name = symbol;
 			sprint_symbol(symbol, reg->address);
@@ -115,8 +113,8 @@ static void __kprobes unregister_all(void *arg)
 		/* Registrations of the library itself have neither an address nor a name. */
 		if (name)
 			pr_warn("%s: %s%d probe%s at %s was never dropped; unregistering it\n",
-				THIS_MODULE->name, one ? "" : "set of ", reg->count,
-				one ? "" : "s", name);
+				THIS_MODULE->name, reg->count > 1 ? "set of " : "", reg->count,
+				reg->count > 1 ? "s" : "", name);
 		kprobes_remove_registration(reg);
 	}
 }
