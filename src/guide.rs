@@ -35,9 +35,9 @@
 //!   [`exclusive`](entry::Options::exclusive), registering an entry probe on such a function fails
 //!   with `EEXIST`, so your module can fall back to a kprobe.
 //!
-//! This module counts the calls of one function (without its `module!`, which has the name and the
-//! license). [`probes!`] generates the handler, the probe and the module's init from the `fn`
-//! inside it. The keyword `entry` selects an entry probe:
+//! The following module counts the calls of one function. Its `module!`, with the name and the
+//! license, is not shown. [`probes!`] generates the handler, the probe and the module's init from
+//! the `fn` inside it. The keyword `entry` selects an entry probe:
 //!
 //! ```
 //! use kprobes::Count;
@@ -104,7 +104,7 @@
 //! let system_call = syscall!("execve");
 //! ```
 //!
-//! - The target of a tracepoint probe is the tracepoint's name, `c"sched_switch"` or
+//! - The target of a tracepoint probe is given by the tracepoint's name, `c"sched_switch"` or
 //!   `c"sched:sched_switch"`.
 //! - [`Target::check`] tests whether the kernel would accept a kprobe at the target, and returns
 //!   the kernel's error if not.
@@ -147,7 +147,8 @@
 //!
 //! # 3. Read the context
 //!
-//! Each method of a handler gets a [`Context`], which is valid only while the method runs:
+//! Each method of a handler gets a [`Context`], which is valid only while the method runs. This
+//! handler is for `do_sys_openat2`, whose second argument is the file name:
 //!
 //! ```
 //! use kernel::prelude::*;
@@ -207,11 +208,11 @@
 //! [`Location::symbol`] returns the [`Symbol`](crate::Symbol) alone. [`Context::register`] reads a
 //! [`Register`]. Samples: [`call_stack`], [`registers`].
 //!
-//! A helper function that handlers of several kinds call can be generic over the type parameter of
-//! [`Context`]. That is [`kprobe::Pre`], [`kprobe::Post`], [`kretprobe::Return`],
-//! [`entry::AtEntry`] or [`tracepoint::Trace`]. All of these implement [`Place`]. Those of contexts
-//! with all CPU registers also implement [`Probed`], and those of contexts with arguments
-//! [`AtCall`].
+//! A helper function that is called from handlers of several kinds can be generic over the type
+//! parameter of [`Context`]. The type parameter is one of [`kprobe::Pre`], [`kprobe::Post`],
+//! [`kretprobe::Return`], [`entry::AtEntry`] and [`tracepoint::Trace`]. All of these implement
+//! [`Place`]. The ones for contexts with all CPU registers also implement [`Probed`]; the ones for
+//! contexts with arguments also implement [`AtCall`].
 //!
 //! # 4. Report
 //!
@@ -220,9 +221,9 @@
 //! and with `core::write!`. Types that implement only `core::fmt::Display`, such as the IP
 //! addresses of `core::net`, must be wrapped in [`ByCore`] for `pr_info!`.
 //!
-//! *Count and collect.* Handlers must not allocate memory, so maps have a fixed capacity. If a map
-//! is full, it discards new keys and counts them. This module counts page faults per comm, for up
-//! to 1000 comms:
+//! *Count and collect.* Handlers must not allocate memory, so maps have a fixed capacity. When a
+//! map is full, it discards updates with new keys, and counts the discarded updates. This module
+//! counts page faults per comm, for up to 1000 comms:
 //!
 //! ```
 //! use kprobes::{Comm, CountMap};
@@ -329,14 +330,14 @@
 //!   dropped](crate#probes-that-are-never-dropped).
 //! - *Disable and enable* probes with [`disable`](Registered::disable) and
 //!   [`enable`](Registered::enable). All probes have the methods of [`Registered`].
-//! - *Missed calls.* If a handler calls a probed function, the kernel may skip the handler of the
-//!   second probe. A return probe also skips calls if more than
+//! - *Missed calls.* If a handler calls a function that is itself probed, the kernel may skip the
+//!   handler of the probe on that function. A return probe also skips calls if more than
 //!   [`max_active`](kretprobe::Options::max_active) are in flight. [`missed`](Registered::missed)
 //!   counts both.
 //! - *Unloaded targets.* When a module that contains targets is unloaded, the probes on these
-//!   targets are never hit again, unless they are [`Pending`], and [`is_gone`](Registered::is_gone)
-//!   returns true. A [`ModuleWatch`] calls a [`module::Handler`] when a module is loaded or
-//!   unloaded.
+//!   targets are gone: [`is_gone`](Registered::is_gone) returns true, and they are never hit again.
+//!   Only [`Pending`] probes are registered again at the next load. A [`ModuleWatch`] calls a
+//!   [`module::Handler`] when a module is loaded or unloaded.
 //! - *Mechanism.* [`mechanism`](Registered::mechanism) returns the [`Mechanism`] by which the
 //!   kernel calls the handler.
 //!

@@ -22,8 +22,8 @@
 //! | entry probe | A probe that ftrace calls at the entry of a function ([`Entry`]). |
 //! | return probe | A probe at the return of a function ([`Kretprobe`], [`Timed`]). |
 //! | set | Probes at several targets that share a handler. |
-//! | hit | A CPU reaches the target, and the handler is called. A return probe's hit is one call. |
-//! | miss | A CPU reaches the target, but the handler is skipped. Such a call is missed. |
+//! | hit | A CPU reaches the target, and the handler is called. For a return probe, one call is one hit. |
+//! | miss | A CPU reaches the target, but the handler is skipped. `missed()` counts these. |
 //! | disabled | A probe that is registered, but whose handler is not called until it is enabled. |
 //! | arm, disarm | To change the kernel's code so that it calls the handler; to undo that. |
 //! | mechanism | How the kernel calls the handler, for example by ftrace or a breakpoint. |
@@ -48,12 +48,12 @@
 //! - These do not compile: a handler that is not `Sync`, a [`Context`] that outlives the call of
 //!   the handler, return-probe data with a destructor, moving a registered probe, and reading the
 //!   result before the return. `tests/compile_fail` has a program for each of these, and more.
-//! - `register_kprobe()` and `unregister_kprobe()` do not report a failure to arm or disarm. The
-//!   library checks. If arming fails, the constructor fails. If disarming fails, the probe is never
-//!   freed.
-//! - What can break the probed code is `unsafe`, and documents what the caller must ensure:
-//!   [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], the constructors of
-//!   [`Override`] and [`Redirect`], and the option
+//! - `register_kprobe()` and `unregister_kprobe()` do not return an error if they fail to arm or
+//!   disarm the kprobe. The library checks. If arming fails, the constructor fails. If disarming
+//!   fails, the probe is never freed.
+//! - Everything that can break the probed code is `unsafe`. Its documentation says what the caller
+//!   must ensure: [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], the
+//!   constructors of [`Override`] and [`Redirect`], and the option
 //!   [`any_function`](kretprobe::Options::any_function).
 //!
 //! # Where not to drop a probe
@@ -67,7 +67,7 @@
 //! `trace_recursion`. It needs `CONFIG_PREEMPT_COUNT`, without which the library does not compile.
 //! From Linux 7.3 on, that option is always set on the architectures that the library supports.
 //!
-//! Creating, enabling and disabling a probe sleep, too. In the contexts listed above, they fail
+//! Creating, enabling or disabling a probe may also sleep. In the contexts listed above, this fails
 //! with `EDEADLK`.
 //!
 //! # Where not to create a probe
@@ -90,17 +90,17 @@
 //!
 //! # What cannot be prevented
 //!
-//! - A handler that sleeps. For RCU, the handler has finished when it sleeps, so a drop does not
-//!   wait for it. Then the probe or, after an unload, the module's code is freed while the handler
-//!   still runs. `CONFIG_DEBUG_ATOMIC_SLEEP` reports such a sleep.
+//! - A handler that sleeps. To RCU, a handler that sleeps has finished, so a drop does not wait for
+//!   it. Then the probe or, after an unload, the module's code is freed while the handler still
+//!   runs. `CONFIG_DEBUG_ATOMIC_SLEEP` reports such a sleep.
 //! - `MaybeUninit::pin_init(Kprobe::new(...))` and `Opaque::pin_init(...)`, which the trait
 //!   `Wrapper` of the `pin_init` crate provides. Safe code can then free the memory without
 //!   dropping the probe. No type that is initialised in place can prevent that.
 //!
 //! # The path of a hit
 //!
-//! For readers of the source. A hit of a single probe and one of a probe in a set take the same
-//! path: `Owner::handler` returns the handler to which the C struct in the callback belongs.
+//! For readers of the source. Hits of single probes and of probes in a set take the same path:
+//! `Owner::handler` returns the handler to which the C struct in the callback belongs.
 //!
 //! ```text
 //!  ftrace call, jump, breakpoint   tracepoint     ftrace call           the kernel

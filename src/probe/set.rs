@@ -63,8 +63,8 @@ impl<K: Safe, H: Handles<K>> Set<K, H> {
         ///
         /// Context: process context; it sleeps.
         ///
-        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused. The
-        /// log line has the index of that target. `EINVAL` if there are no targets; `ENOMEM`.
+        /// Errors: that of [`Probe::new`](super::Probe::new) for the first target that is refused,
+        /// whose index is logged. `EINVAL` if there are no targets; `ENOMEM`.
         for<'a> &'a [K::Target<'a>], Options<K::Specific>, at
     }
 }

@@ -46,6 +46,11 @@ pub(super) fn attack(case: &[u8]) -> Result<Kept> {
     let _ = boxed(Tracepoint::new(c"sched_swich", Nop));
     let _ = boxed(Kprobe::new(PLACE.offset(0x7fff_ffff), Nop));
     let _ = boxed(Kprobe::new(Target::address(usize::MAX - 0xfff), Nop));
-    let _ = boxed(Pending::<kprobe::Kind, _>::new(&[Target::symbol(c"_do_fork")], Nop));
-    one(<Opens as kernel::InPlaceModule>::init(THIS.as_ref().ok_or(ENOTTY)?))
+    let _ = boxed(Pending::<kprobe::Kind, _>::new(
+        &[Target::symbol(c"_do_fork")],
+        Nop,
+    ));
+    one(<Opens as kernel::InPlaceModule>::init(
+        THIS.as_ref().ok_or(ENOTTY)?,
+    ))
 }
