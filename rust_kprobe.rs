@@ -4,9 +4,9 @@
 //!
 //! # The parameter
 //!
-//! `probes` holds definitions in the syntax of tracefs, separated by `;`;
-//! `rust_kprobe/definition.rs` has the grammar. By default, the module probes `kernel_clone`:
-//! before and after its first instruction, and at its return.
+//! `probes` holds probe definitions in a subset of the syntax of tracefs's `kprobe_events`, with
+//! `w` added, separated by `;`; `rust_kprobe/definition.rs` has the grammar. By default, the module
+//! probes `kernel_clone`: before and after its first instruction, and at its return.
 //!
 //! | definition | when its handler runs |
 //! |---|---|
@@ -23,9 +23,9 @@
 //! The kernel requires the inner quotes around a value with spaces. insmod of kmod 34 (Debian 13)
 //! adds them; insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
 //!
-//! A `p` without an offset is an entry probe, which costs a third of a kprobe. The module registers
-//! a kprobe instead if ftrace cannot trace the function, or if an entry probe would slow down
-//! another tracer or another definition of the same function.
+//! A `p` without an offset is an entry probe, whose hit costs a third as much as a kprobe's. The
+//! module registers a kprobe instead if ftrace cannot trace the function, or if an entry probe
+//! would slow down another tracer or another definition of the same function.
 //!
 //! # Log lines
 //!
@@ -33,19 +33,19 @@
 //!
 //! | line | when |
 //! |---|---|
-//! | `pending, module not loaded` | on load, if the module of a `w` is not loaded |
+//! | `pending, module not loaded` | on load, if the module of a definition with `w` is not loaded |
 //! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and each time that the module of a `w` is loaded. `p` or `r` is the kind; ADDRESS is hashed, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is the mechanism |
 //! | `pre pid=PID cpu=CPU comm="COMM"` | before the instruction; PID is the thread's |
 //! | `post pid=PID cpu=CPU comm="COMM"` | after the instruction; only for the default probe |
 //! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |
 //! | `probed module unloaded` | the probed module was unloaded |
 //! | `N lines suppressed` | before the next line; a probe logs at most 100 lines in 5 seconds, but counts all hits |
-//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A hit in another handler, or beyond MAXACTIVE, is missed |
+//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A call from another handler, or beyond MAXACTIVE, counts as missed, not as a hit |
 //!
 //! TYPE determines the form of RESULT: `-2 (ENOENT)` for `$retval:s32`. Without TYPE, RESULT is the
-//! number and its bits, `158 (0x9e)`, and the name if it is an errno, `-2 (0xfffffffe, ENOENT)`. A
-//! value from 2^22 on is logged as `hidden (HASH)`, because it may be a kernel address or a part of
-//! one.
+//! value in decimal and, as it is in the register, in hex: `158 (0x9e)`. An errno has its name,
+//! too: `-2 (0xfffffffe, ENOENT)`. Any other value of 2^22 or more is logged as `hidden (HASH)`,
+//! because it may be a kernel address or a part of one.
 //!
 //! While the module is loaded, `/sys/kernel/debug/rust_kprobe/NAME` shows the state and the hits of
 //! the probe NAME, and `NAME.json` shows them as JSON lines.
@@ -66,7 +66,7 @@
 //! |---|---|
 //! | `ENOENT` | no such symbol. A second line names the symbol that may be meant, or the command that lists similar ones |
 //! | `EILSEQ` | the offset is not the start of an instruction |
-//! | `EINVAL` | a syntax error, or a place that cannot be probed: NOKPROBE, notrace, not in text; for `r`, not the entry of a function that ftrace knows |
+//! | `EINVAL` | a syntax error, or a place that cannot be probed: NOKPROBE, noinstr, not in text; for `r`, not the entry of a function that ftrace knows |
 //! | `EADDRNOTAVAIL` | several functions that ftrace knows have that name |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |

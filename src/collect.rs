@@ -15,18 +15,19 @@
 //!
 //! Each map has a fixed capacity, so handlers allocate nothing. Handlers may use maps and
 //! histograms in any context, NMIs included. A map that cannot store something discards it, and
-//! counts that in `dropped()`. A key and its value have at most 2040 bytes together. Create, read,
-//! drain and free maps and histograms in process context.
+//! counts that in `dropped()`. A key and its value may take at most 2040 bytes together; more does
+//! not compile. Create and free maps and histograms, and read or drain (read and empty) them as a
+//! whole, only in process context. Handlers look up single keys in a [`Map`].
 //!
-//! In a [`CountMap`], a [`Histogram`] and a [`HistogramMap`], each CPU has its own counters. Unless
-//! its key is new, a hit writes only memory of its CPU. Reading sums all CPUs, without a snapshot:
-//! a concurrent hit may or may not be included.
+//! In a [`CountMap`], a [`Histogram`] and a [`HistogramMap`], each CPU has its own counters. A hit
+//! writes only to its own CPU's memory, except when it inserts a new key. Reading sums all CPUs,
+//! without a snapshot: a concurrent hit may or may not be included.
 //!
 //! # Why not one of the kernel's maps
 //!
 //! `tracing_map`, which the `hist` trigger of trace events uses, and BPF's maps are not exported to
-//! modules. `rhashtable` is exported, but insertions allocate, and writers take bit locks: an NMI
-//! could spin on a lock that its own CPU holds. The XArray and the maple tree take a spinlock.
+//! modules. `rhashtable` is exported, but an insertion may allocate, and writers take bit locks: an
+//! NMI could spin on a lock that its own CPU holds. The XArray and the maple tree take a spinlock.
 
 mod buckets;
 mod counts;

@@ -4,32 +4,33 @@
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 //!
-//! An [`Entry`] costs a third of a [`Kprobe`](crate::Kprobe) at the same function, and an
-//! [`EntrySet`] may have all functions of the kernel. The [`Context`] of a handler has the
-//! arguments, but no other registers.
+//! A hit of an [`Entry`] costs a third as much as that of a [`Kprobe`](crate::Kprobe) at the same
+//! function, and an [`EntrySet`] can probe all functions of the kernel. The [`Context`] of a
+//! handler has the arguments, but no other registers.
 //!
-//! Context: probed context, preemption disabled. Handlers must not sleep, and must not wait for
-//! locks, see [`crate::kprobe`]. They may run on several CPUs at once.
+//! Context: that of the probed code, preemption disabled. Handlers must not sleep, and must not
+//! wait for locks, see [`crate::kprobe`]. They may run on several CPUs at once.
 //!
 //! A function may have several entry probes. Their handlers run in an undefined order.
 //!
 //! # Hits in handlers
 //!
-//! A hit inside the handler of an entry probe, of this or another module, is
-//! [missed](probe::Registered::missed), except in an interrupt of that handler. Hits inside the
-//! handlers of kprobes and tracepoints are not missed.
+//! A call of the probed function from the handler of any entry probe, of this or another module, is
+//! [missed](probe::Registered::missed), unless it is made in an interrupt that arrived during that
+//! handler. Calls from the handlers of kprobes and tracepoints are hits.
 //!
 //! # Calls that ftrace leaves out
 //!
-//! If a function has several tracers, ftrace enters a recursion guard before it calls them. It does
-//! the same for a single tracer whose `ftrace_ops` asks for recursion protection or an RCU check.
-//! In one context of a task, the guard can be entered twice. When a function with several tracers
-//! is called inside two such callbacks, ftrace calls none of its tracers: for an entry probe, the
-//! call is neither a hit nor a miss.
+//! If a function has several tracers (users of ftrace with an `ftrace_ops`: entry probes, kprobes,
+//! fprobes, the function tracer), ftrace enters a recursion guard before it calls them. It does the
+//! same for a single tracer whose `ftrace_ops` asks for recursion protection or an RCU check. In
+//! one context (task, softirq, interrupt, NMI), the guard can be entered twice, one inside the
+//! other. If a function with several tracers is called while the guard is already entered twice,
+//! ftrace calls none of its tracers: for an entry probe, the call is neither a hit nor a miss.
 //!
-//! Example: the function tracer is at `f` and `g`, a kprobe at `f` calls `g`, and the handler of an
-//! entry probe at `g` calls `g` again. ftrace drops that second call of `g`. Without the function
-//! tracer, it is missed.
+//! Example: the function tracer is at `f` and `g`, the handler of a kprobe at `f` calls `g`, and
+//! the handler of an entry probe at `g` calls `g` again. For this second call of `g`, ftrace calls
+//! no tracer. Without the function tracer, it is missed.
 //!
 //! # Interaction with other tracers and modules
 //!
@@ -38,12 +39,13 @@
 //!   [`Options::exclusive`] refuses such functions.
 //! - Linux 7.2 refuses `kernel.ftrace_enabled=0` with `EBUSY` while an entry probe is enabled. If
 //!   it is 0, enabling an entry probe fails with `EBUSY`. From Linux 7.3 on, it cannot be set to 0.
-//! - At a live-patched function, the handler runs first, with the arguments. BPF's `fentry`,
-//!   fprobes and the function tracer still see each call.
+//! - If a function is live-patched, the handler runs before the replacement function and sees its
+//!   arguments. At a function with an entry probe, BPF's `fentry`, fprobes and the function tracer
+//!   see each call.
 //! - When a module is unloaded, the probes on its functions are gone. They stay gone if the module
 //!   is loaded again, unless they are [pending](crate::Pending).
-//! - If ftrace has disabled itself after an error, hits may be lost. Probes can still be dropped,
-//!   and their handlers are no longer called. But ftrace may still call the module's code, so
+//! - If ftrace has disabled itself after an error, hits may be lost. Probes can still be dropped;
+//!   after that, their handlers are not called. But ftrace may still call the module's code, so
 //!   unloading the module logs an error and blocks forever. A failed init of the module does the
 //!   same if ftrace disables itself while probes are attached.
 //!
@@ -132,10 +134,10 @@ pub struct Specific {
 }
 
 impl Options {
-    /// Fails with `EEXIST` if the function has another tracer, which would slow down each hit. A
-    /// kprobe costs less at such a function.
+    /// Registering fails with `EEXIST` if the function has another tracer, which would slow down
+    /// each hit. Beside a kprobe, another kprobe costs less.
     ///
-    /// Entry probes of this module are not other tracers, except on arm64 and riscv64
+    /// Entry probes of this module do not count as another tracer, except on arm64 and riscv64
     /// without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. Tracers that attach later are not refused.
     #[inline]
     pub const fn exclusive(mut self) -> Self {

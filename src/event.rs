@@ -13,15 +13,16 @@
 //! event fails with that error. A trigger cannot be refused; for a trigger, an error is logged, and
 //! the next listener retries.
 //!
-//! tracefs and perf report lost records, with one exception: perf drops a record without counting
-//! it while perf handles another event on this CPU in the same context (task, softirq, interrupt or
-//! NMI). The kernel's own events have the same limit.
+//! tracefs and perf report lost records, with one exception: if perf is already handling another
+//! event on the same CPU and in the same context (task, softirq, interrupt or NMI), it drops the
+//! record without counting it. The kernel's own events have the same limit.
 //!
 //! Unloading the module clears the buffers of all instances in which one of its events was enabled.
 //! It fails while perf or a BPF program is attached.
 //!
-//! If the kernel has an event of that system and name, loading the module logs an error and fails
-//! with `EBUSY`. The kernel creates no events for a module that is loaded by force.
+//! If the kernel already has an event with the same system and name (`SYSTEM:NAME`), loading the
+//! module logs an error and fails with `EBUSY`. The kernel creates no events for a module that is
+//! loaded by force.
 //!
 //! For fields that are known only at run time, use the kernel's synthetic events
 //! (`synth_event_create()`).
@@ -69,8 +70,8 @@
 //! ```
 //!
 //! With bpftrace 0.23, `str(args->name)` is an empty string, also for the kernel's own events. On a
-//! kernel without BTF, programs must define the types `s64` and `pid_t`, for example with
-//! `#define s64 long long`.
+//! kernel without BTF, a bpftrace script that uses an event with an `i64` or a [`Pid`] field must
+//! define the type `s64` or `pid_t`, for example with `#define s64 long long`.
 
 use crate::common::*;
 

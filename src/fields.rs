@@ -10,16 +10,17 @@
 //! ```
 //!
 //! [`c_structs!`](crate::c_structs) declares a Rust module with the structs, and
-//! [`field!`](crate::field) reads a field. A `struct sock *` is a `KernelPtr<c::sock>`, and
-//! `p.field::<c::sock>(0)` casts a pointer to one.
+//! [`field!`](crate::field) reads a field. A `struct sock *` is a `KernelPtr<c::sock>`. To cast
+//! another pointer `p` to that type, write `p.field::<c::sock>(0)`: a `struct sock` at offset 0.
 //!
 //! The build needs Python 3 and `readelf`. `src/fields.py` compiles the headers with the kernel's
 //! compiler and flags and reads the layout of the structs from the debug information. Static
-//! assertions then check the offset, size and sign of each field that the module reads.
+//! assertions then check the offset, size and signedness of each field that the module reads.
 //!
-//! Offsets and types are those of one kernel build. On a kernel with other structs, the module
-//! reads wrong values, and insmod may not refuse it: insmod compares the release and a few options
-//! (vermagic), or, with `CONFIG_MODVERSIONS`, checksums of imported symbols and these options.
+//! Offsets and types are those of one kernel build. On a kernel with different layouts, the module
+//! reads wrong values, and loading it does not necessarily fail: the kernel compares the release
+//! and a few options (vermagic), or, with `CONFIG_MODVERSIONS`, checksums of imported symbols and
+//! these options.
 //!
 //! # Types
 //!
@@ -53,14 +54,15 @@ use kernel::prelude::*;
 
 /// Reads a field of a struct in kernel memory: `field!(POINTER, PATH)` returns a `Result`.
 ///
-/// The path is written as in C, with `.` also in place of `->`. Members of anonymous structs and
-/// unions need no prefix. `[NUMBER]`, a literal, selects an element of an array. A Rust keyword may
-/// be written as it is, or as `r#type`.
+/// The path is written as in C, but with `.` even where C has `->`. Members of anonymous structs
+/// and unions need no prefix. `[NUMBER]`, a literal, selects an element of an array. A Rust keyword
+/// may be written as it is, or as `r#type`.
 ///
 /// `field!(file, &f_path)` returns a [`KernelPtr`] to the field instead of its value. For an array,
 /// it points at the first element, and [`element`](KernelPtr::element) takes any index.
 ///
-/// It costs one [`KernelPtr::read`] for each pointer on the path, and one for the field.
+/// `field!` costs one [`KernelPtr::read`] for each pointer on the path and, without `&`, one for
+/// the field.
 ///
 /// Errors: `EFAULT` if the field or a pointer on the path cannot be read, for example because a
 /// pointer is NULL. With `&`, the field itself is not read.
@@ -100,10 +102,10 @@ macro_rules! field {
 /// Declares a Rust module with the structs and unions of C: `c_structs!(c)`, once, in the main file
 /// of the kernel module. See [`fields`](self).
 ///
-/// The Rust module has the types that the source names, as `c::sock` or in `use c::{sock, socket}`,
-/// and the types of the fields that it reads. An anonymous struct has the name of its `typedef`,
-/// such as `c::atomic_t`. No value of these types can be created; they are targets of a
-/// [`KernelPtr`].
+/// The Rust module contains the types that the kernel module's source names, as `c::sock` or in
+/// `use c::{sock, socket}`, and the types of the fields that this source reads. An anonymous struct
+/// has the name of its `typedef`, such as `c::atomic_t`. No value of these types can be created;
+/// they only serve as the type that a [`KernelPtr`] points to.
 #[macro_export]
 macro_rules! c_structs {
     ($vis:vis $name:ident) => {

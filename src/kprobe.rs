@@ -12,7 +12,7 @@
 //!
 //! - `ENOENT`: no such symbol, or its module is being unloaded;
 //! - `EILSEQ`: the target is not at an instruction boundary; on arm64, this is `EINVAL`;
-//! - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text, next to the ftrace
+//! - `EINVAL`: the target cannot be probed (NOKPROBE, `noinstr`, not in text, next to the ftrace
 //!   call at a function's entry);
 //! - `ENODEV`: the target is an ftrace call, and the kernel has disabled ftrace after an error;
 //! - the error of arming the probe, which `register_kprobe()` does not report.

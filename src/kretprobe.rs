@@ -9,7 +9,7 @@
 //! # Errors
 //!
 //! - `ENOENT`: no such symbol, or its module is being unloaded;
-//! - `EINVAL`: the target cannot be probed (NOKPROBE, `notrace`, not in text), or is not the entry
+//! - `EINVAL`: the target cannot be probed (NOKPROBE, `noinstr`, not in text), or is not the entry
 //!   of a function that ftrace knows, see [`Options::any_function`];
 //! - `ENODEV`: the kernel has disabled ftrace after an error;
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_KRETPROBES`, or `CONFIG_DYNAMIC_FTRACE`, by which the
@@ -158,7 +158,8 @@ unsafe impl Kprobes for bindings::kretprobe {
 
     #[inline(always)]
     unsafe fn missed_returns(this: *const Self) -> u32 {
-        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it. An `atomic_t` (upstream/linux/0004) holds an `int`.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it.
+        // An `atomic_t` (upstream/linux/0004) holds an `int`.
         unsafe { ptr::read_volatile((&raw const (*this).nmissed).cast::<u32>()) }
     }
 }

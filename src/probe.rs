@@ -19,8 +19,8 @@
 //! A [`Pending`](crate::Pending) registers probes whenever their module is loaded.
 //!
 //! If a probe is refused, one line is logged, `opens: kprobe at do_sys_openat3: no such symbol
-//! (ENOENT)`, and another has the [hint](crate::Target::hint): of at most 100 in 5 seconds, and none
-//! that is [`quiet`](Options::quiet).
+//! (ENOENT)`, and a second one has the [hint](crate::Target::hint), if there is one. At most 100
+//! such lines are logged in 5 seconds, and none for a probe that is [`quiet`](Options::quiet).
 
 mod arm;
 mod kind;

@@ -26,11 +26,11 @@
 ///   tracepoint: `c"sched_switch"`.
 /// - `at` registers a [`Kprobe`](crate::Kprobe); with `RESULT`, a [`Kretprobe`](crate::Kretprobe);
 ///   with `RESULT` and `NS`, a [`Timed`](crate::Timed). `entry` registers an
-///   [`Entry`](crate::Entry), which costs a third of a kprobe, but provides only arguments, no
-///   other registers. `on` registers a [`Tracepoint`](crate::Tracepoint).
+///   [`Entry`](crate::Entry), whose hit costs a third as much as a kprobe's, but which provides
+///   only the arguments, no other registers. `on` registers a [`Tracepoint`](crate::Tracepoint).
 /// - Without `RESULT`, the body runs before the probed instruction. With `RESULT`, it runs when the
-///   function returns, with the arguments of the entry. `NS` is the duration of the call in
-///   nanoseconds. The body may use `return`.
+///   function returns, and gets the arguments as they were when the function was called. `NS` is
+///   the duration of the call in nanoseconds. The body may use `return`.
 /// - The body runs only if the condition is true. With `RESULT`, the condition is evaluated at the
 ///   entry; if it is false, the return of the call is ignored.
 /// - Conditions and bodies run in the context of the probed code, which may be an interrupt or an
@@ -43,12 +43,13 @@
 ///   64-bit programs use.
 /// - `EXPRESSION` creates the state before the probes are registered. It may use `?`; loading the
 ///   module then fails with the error. In conditions and bodies, `STATE` is a reference to the
-///   state. Its type is a [`View`](crate::collect::View): a [`CountMap`](crate::CountMap), a
-///   [`Map`](crate::Map), a [`Histogram`](crate::Histogram), a [`Count`](crate::Count). The file
-///   `/sys/kernel/debug/MODULE/STATE` shows the state as text, and `STATE.json` as JSON lines,
-///   where `MODULE` is the name of the module. Writing to `STATE` clears it.
-/// - When the module is unloaded, its probes are unregistered, and each logs its missed hits, if
-///   any. Then the body of `drop` runs, unless loading has failed. It may use the states and may
+///   state. Its type implements [`View`](crate::collect::View), for example
+///   [`CountMap`](crate::CountMap), [`Map`](crate::Map), [`Histogram`](crate::Histogram) or
+///   [`Count`](crate::Count). The file `/sys/kernel/debug/MODULE/STATE` shows the state as text,
+///   and `STATE.json` as JSON lines, where `MODULE` is the name of the module. Writing to `STATE`
+///   clears it.
+/// - When the module is unloaded, or fails to load, its probes are unregistered, and each logs its
+///   misses, if any. On unload, the body of `drop` runs after that. It may use the states and may
 ///   sleep.
 ///
 /// `MODULE_TYPE` implements `kernel::InPlaceModule`, for `module!`. Loading the module registers

@@ -11,8 +11,8 @@ import verdict
 ROOT = kernels.ROOT
 
 
-# The factor by which Debian's kernels are slower than the workbench kernel, and riscv64 than others:
-# QEMU switches to another CPU at a `pause` of x86-64, but on riscv64 only every 100 ms.
+# The factor by which Debian's kernels are slower than the workbench kernel, and riscv64 than
+# others: QEMU switches to another CPU at a `pause` of x86-64, but on riscv64 only every 100 ms.
 STOCK_FACTOR, RISCV64_FACTOR = 2, 4
 
 

@@ -58,7 +58,7 @@ pub unsafe trait Kind: Sized + 'static {
 }
 
 /// What `EINVAL` means at any place, and at that of a function.
-pub(crate) const NO_PLACE: &CStr = c"this place cannot be probed: NOKPROBE, notrace, or no code";
+pub(crate) const NO_PLACE: &CStr = c"this place cannot be probed: NOKPROBE, noinstr, or no code";
 pub(crate) const NO_FUNCTION: &CStr = c"not the entry of a function that ftrace knows, or NOKPROBE";
 
 /// A kind whose probes do not change the execution of the probed code.

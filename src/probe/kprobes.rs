@@ -266,7 +266,8 @@ unsafe impl<R: Kprobes> Raw for R {
 
     unsafe fn missed(this: *const Self) -> u64 {
         let kp: *const bindings::kprobe = this.cast();
-        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it. An `atomic_long_t` (upstream/linux/0004) holds a `long`.
+        // SAFETY: By the safety requirements, `this` is valid. Volatile, as the kernel writes it.
+        // An `atomic_long_t` (upstream/linux/0004) holds a `long`.
         let nested = unsafe { ptr::read_volatile((&raw const (*kp).nmissed).cast::<c_ulong>()) };
         // SAFETY: As above.
         nested as u64 + u64::from(unsafe { R::missed_returns(this) })

@@ -77,7 +77,7 @@ DEFINITIONS = {
 REFUSALS = {name: (probes(params), number, "probes: definition " + line)
             for name, (params, number, line) in DEFINITIONS.items()} | {
     "a parameter of 4097 characters": (
-        probes("p " + 4095 * "x"), "ENOSPC", r"probes: value exceeds 4096 .* \(ENOSPC\)", "`p x+.*"),
+        probes("p " + 4095 * "x"), "ENOSPC", r"probes: value exceeds 4096 .*\(ENOSPC\)", "`p x+.*"),
     "an unknown symbol": (
         probes("p:x no_such_function"), "ENOENT",
         rf'probes: definition 1 "p:x no_such_function", column 5: {NO_SYMBOL}',
