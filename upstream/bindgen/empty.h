@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * As struct sched_statistics in task_struct without CONFIG_SCHEDSTATS. For C, `pid` is at 64:
+ *
+ *	bindgen empty.h >empty.rs && rustc --crate-type lib --emit metadata empty.rs
+ */
+struct __attribute__((aligned(64))) stats {
+};
+
+struct task {
+	int on_cpu;
+	struct stats stats;
+	int pid;
+};
