@@ -106,7 +106,7 @@ def probes_of_readme(commands):
 def readme_module(folder):
     kbuild = readme_blocks("make")[0]
     source = readme_blocks("rust")[0]
-    (folder / "Kbuild").write_text(kbuild.replace("/path/to/this", str(ROOT)))
+    (folder / "Kbuild").write_text(kbuild.replace("/path/to/rust_kprobe", str(ROOT)))
     (folder / "opens.rs").write_text(source)
 
 
