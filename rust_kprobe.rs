@@ -13,7 +13,7 @@
 //! | `p[:NAME] [MODULE:]SYMBOL[+OFFSET]` | before that instruction |
 //! | `r[MAXACTIVE][:NAME] [MODULE:]SYMBOL[+OFFSET] [$retval:TYPE]` | at the return of the function that begins there, for up to MAXACTIVE calls in flight (1 to 4096; default: 10, or twice the number of CPUs if that is more) |
 //! | `p:NAME 0xADDRESS`, `r[MAXACTIVE]:NAME 0xADDRESS` | the same at an address of `/proc/kallsyms`, for one of several functions with the same name |
-//! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same, but if the module is not loaded, the probe is pending: it is registered when the module is loaded, before the module's init runs. tracefs always waits, so it does not report a misspelt module |
+//! | `pw` or `r[MAXACTIVE]w` instead, with a MODULE | the same, but if the module is not loaded, the probe is pending: it is registered when the module is loaded, before the module's init runs. In tracefs, each definition with a MODULE waits, so a misspelt MODULE is accepted |
 //!
 //! ```text
 //! insmod rust_kprobe.ko probes='"p:open do_sys_openat2; r:opened do_sys_openat2"'
@@ -24,8 +24,8 @@
 //! adds them; insmod of kmod 30 (Debian 12) does not. Commas instead of spaces need no quotes.
 //!
 //! A `p` without an offset is an entry probe, whose hit costs a third as much as a kprobe's. The
-//! module registers a kprobe instead if ftrace cannot trace the function, or if an entry probe
-//! would slow down another tracer or another definition of the same function.
+//! module registers a kprobe instead for `pw`, if ftrace cannot trace the function, or if an entry
+//! probe would slow down another tracer or another definition of the same function.
 //!
 //! # Log lines
 //!
@@ -40,7 +40,7 @@
 //! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |
 //! | `probed module unloaded` | the probed module was unloaded |
 //! | `N lines suppressed` | before the next line; a probe logs at most 100 lines in 5 seconds, but counts all hits |
-//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A call from another handler, or beyond MAXACTIVE, counts as missed, not as a hit |
+//! | `unregistered, HITS hits, MISSED missed, N lines suppressed` | on unload; `, gone` follows if the probed module was unloaded. A call from a handler of the same sort (entry probe; kprobe or return probe), or beyond MAXACTIVE, counts as missed, not as a hit |
 //!
 //! TYPE determines the form of RESULT: `-2 (ENOENT)` for `$retval:s32`. Without TYPE, RESULT is the
 //! value in decimal and, as it is in the register, in hex: `158 (0x9e)`. An errno has its name,
@@ -64,14 +64,14 @@
 //!
 //! | errno | reason |
 //! |---|---|
-//! | `ENOENT` | no such symbol. A second line names the symbol that may be meant, or the command that lists similar ones |
-//! | `EILSEQ` | the offset is not the start of an instruction |
+//! | `ENOENT` | no such symbol, or its module is not loaded. If the symbol is missing, a second line names what may be meant, or the command that lists similar symbols |
+//! | `EILSEQ` | the offset is not the start of an instruction (`EINVAL` on arm64) |
 //! | `EINVAL` | a syntax error, or a place that cannot be probed: NOKPROBE, noinstr, not in text; for `r`, not the entry of a function that ftrace knows |
 //! | `EADDRNOTAVAIL` | several functions that ftrace knows have that name |
 //! | `ENOSPC` | the parameter is longer than 4096 characters |
 //! | `EEXIST` | the parameter is given twice |
 //!
-//! `TROUBLESHOOTING.md` lists the error strings that insmod prints for them.
+//! `TROUBLESHOOTING.md` lists the error strings that insmod prints.
 
 #[path = "rust_kprobe/definition.rs"]
 mod definition;

@@ -3,8 +3,7 @@
 //! Counts the verdicts of XDP programs, and the packets that reach the stack.
 
 use kernel::prelude::*;
-use kernel::sync::atomic::{Atomic, Relaxed};
-use kprobes::{kprobe, kretprobe, Kprobe, Kretprobe, Target};
+use kprobes::{kprobe, kretprobe, Count, Kprobe, Kretprobe, Target};
 
 module! {
     type: XdpVerdicts,
@@ -18,7 +17,7 @@ module! {
 const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
 
 /// At the return of the function that runs a program.
-struct Verdicts([Atomic<u64>; ACTIONS.len()]);
+struct Verdicts([Count; ACTIONS.len()]);
 
 #[vtable]
 impl kretprobe::Handler for Verdicts {
@@ -26,14 +25,14 @@ impl kretprobe::Handler for Verdicts {
 
     fn ret(&self, cx: &kretprobe::ReturnContext<'_>, (): ()) {
         if let Some(count) = self.0.get(cx.ret::<u32>() as usize) {
-            count.fetch_add(1, Relaxed);
+            count.add(1);
         }
     }
 
     fn unregistered(&self, missed: u64) {
         for (action, count) in ACTIONS.iter().zip(&self.0) {
-            if count.load(Relaxed) != 0 {
-                pr_info!("verdict {action}: {}\n", count.load(Relaxed));
+            if count.get() != 0 {
+                pr_info!("verdict {action}: {}\n", count.get());
             }
         }
         pr_info!("verdicts missed: {missed}\n");
@@ -41,16 +40,16 @@ impl kretprobe::Handler for Verdicts {
 }
 
 /// At the entry of the IPv4 receive function.
-struct Received(Atomic<u64>);
+struct Received(Count);
 
 #[vtable]
 impl kprobe::Handler for Received {
     fn pre(&self, _cx: &kprobe::Context<'_>) {
-        self.0.fetch_add(1, Relaxed);
+        self.0.add(1);
     }
 
     fn unregistered(&self, missed: u64) {
-        pr_info!("received: {}, missed: {missed}\n", self.0.load(Relaxed));
+        pr_info!("received: {}, missed: {missed}\n", self.0.get());
     }
 }
 
@@ -61,9 +60,9 @@ struct XdpVerdicts {
 
 impl kernel::Module for XdpVerdicts {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let verdicts = Verdicts([const { Atomic::new(0) }; ACTIONS.len()]);
+        let verdicts = Verdicts([const { Count::new() }; ACTIONS.len()]);
         let verdicts = Kretprobe::new(Target::symbol(c"bpf_prog_run_generic_xdp"), verdicts);
-        let received = Kprobe::new(Target::symbol(c"ip_rcv"), Received(Atomic::new(0)));
+        let received = Kprobe::new(Target::symbol(c"ip_rcv"), Received(Count::new()));
         Ok(Self {
             _verdicts: KBox::pin_init(verdicts, GFP_KERNEL)?,
             _received: KBox::pin_init(received, GFP_KERNEL)?,

@@ -16,12 +16,13 @@
 //! Each map has a fixed capacity, so handlers allocate nothing. Handlers may use maps and
 //! histograms in any context, NMIs included. A map that cannot store something discards it, and
 //! counts that in `dropped()`. A key and its value may take at most 2040 bytes together; more does
-//! not compile. Create and free maps and histograms, and read or drain (read and empty) them as a
-//! whole, only in process context. Handlers look up single keys in a [`Map`].
+//! not compile. Create and free maps and histograms only in process context. That also holds for
+//! reading or draining (reading and emptying) a [`CountMap`], a [`Histogram`] or a
+//! [`HistogramMap`]. A handler can look up a single key only in a [`Map`].
 //!
 //! In a [`CountMap`], a [`Histogram`] and a [`HistogramMap`], each CPU has its own counters. A hit
-//! writes only to its own CPU's memory, except when it inserts a new key. Reading sums all CPUs,
-//! without a snapshot: a concurrent hit may or may not be included.
+//! writes only to its own CPU's memory, except when its key is new. Reading sums all CPUs, without
+//! a snapshot: a concurrent hit may or may not be included.
 //!
 //! # Why not one of the kernel's maps
 //!

@@ -6,7 +6,7 @@
 //!
 //! A hit of an [`Entry`] costs a third as much as that of a [`Kprobe`](crate::Kprobe) at the same
 //! function, and an [`EntrySet`] can probe all functions of the kernel. The [`Context`] of a
-//! handler has the arguments, but no other registers.
+//! handler has the arguments and the stack pointer, but no other registers.
 //!
 //! Context: that of the probed code, preemption disabled. Handlers must not sleep, and must not
 //! wait for locks, see [`crate::kprobe`]. They may run on several CPUs at once.
@@ -21,16 +21,17 @@
 //!
 //! # Calls that ftrace leaves out
 //!
-//! If a function has several tracers (users of ftrace with an `ftrace_ops`: entry probes, kprobes,
-//! fprobes, the function tracer), ftrace enters a recursion guard before it calls them. It does the
-//! same for a single tracer whose `ftrace_ops` asks for recursion protection or an RCU check. In
-//! one context (task, softirq, interrupt, NMI), the guard can be entered twice, one inside the
-//! other. If a function with several tracers is called while the guard is already entered twice,
-//! ftrace calls none of its tracers: for an entry probe, the call is neither a hit nor a miss.
+//! If a function has several tracers (users of ftrace with an `ftrace_ops`: entry probes, fprobes,
+//! the function tracer and, on x86-64, kprobes), ftrace enters a recursion guard before it calls
+//! them. It does the same for a single tracer whose `ftrace_ops` asks for recursion protection or
+//! an RCU check. In one context (task, softirq, interrupt, NMI), the guard can be entered twice,
+//! one inside the other. If a function with several tracers is called while the guard is already
+//! entered twice, ftrace calls none of its tracers: for an entry probe, the call is neither a hit
+//! nor a miss.
 //!
-//! Example: the function tracer is at `f` and `g`, the handler of a kprobe at `f` calls `g`, and
-//! the handler of an entry probe at `g` calls `g` again. For this second call of `g`, ftrace calls
-//! no tracer. Without the function tracer, it is missed.
+//! Example, on x86-64: the function tracer is at `f` and `g`, the handler of a kprobe at `f` calls
+//! `g`, and the handler of an entry probe at `g` calls `g` again. For this second call of `g`,
+//! ftrace calls no tracer. Without the function tracer, it is missed.
 //!
 //! # Interaction with other tracers and modules
 //!
@@ -41,7 +42,7 @@
 //!   it is 0, enabling an entry probe fails with `EBUSY`. From Linux 7.3 on, it cannot be set to 0.
 //! - If a function is live-patched, the handler runs before the replacement function and sees its
 //!   arguments. At a function with an entry probe, BPF's `fentry`, fprobes and the function tracer
-//!   see each call.
+//!   see each call, except [calls that ftrace leaves out](#calls-that-ftrace-leaves-out).
 //! - When a module is unloaded, the probes on its functions are gone. They stay gone if the module
 //!   is loaded again, unless they are [pending](crate::Pending).
 //! - If ftrace has disabled itself after an error, hits may be lost. Probes can still be dropped;
@@ -61,8 +62,8 @@
 //! - `ENODEV`: the kernel has disabled ftrace after an error;
 //! - `EOPNOTSUPP`: the kernel lacks `CONFIG_DYNAMIC_FTRACE_WITH_ARGS`;
 //! - `EDEADLK`: the module creates its first entry probe in the handler of a
-//!   [`ModuleWatch`](crate::ModuleWatch), or in a KUnit suite while the module loads. To avoid
-//!   that, create one in the module's init.
+//!   [`ModuleWatch`](crate::ModuleWatch), or in a KUnit suite. To avoid that, create one in the
+//!   module's init.
 //!
 //! # Examples
 //!
@@ -135,7 +136,8 @@ pub struct Specific {
 
 impl Options {
     /// Registering fails with `EEXIST` if the function has another tracer, which would slow down
-    /// each hit. Beside a kprobe, another kprobe costs less.
+    /// each hit. At a function that already has a kprobe, a second kprobe costs less than an entry
+    /// probe.
     ///
     /// Entry probes of this module do not count as another tracer, except on arm64 and riscv64
     /// without `CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS`. Tracers that attach later are not refused.
@@ -172,8 +174,9 @@ impl<H: Handler> EntrySet<H> {
         /// Context: process context; it sleeps.
         ///
         /// Errors: `EINVAL` if a pattern is malformed, `ENOENT` if it matches no function; one log
-        /// line has its index. `EINVAL` if all matches are being unloaded; `EOPNOTSUPP` if the
-        /// layout of the kernel's filters is unknown; those of [entry probes](crate::entry#errors).
+        /// line has the index of that pattern in the list, from 0. `EINVAL` if all matches are
+        /// being unloaded; `EOPNOTSUPP` if the layout of the kernel's filters is unknown; those of
+        /// [entry probes](crate::entry#errors).
         #[inline]
         pub fn matching<'a>(handler, pattern: &'a CStr) {
             Self::matching_with_options(pattern, Options::default(), handler)

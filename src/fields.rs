@@ -33,7 +33,8 @@
 //! | array of integers or pointers, of up to 1024 bytes | array; an array of `bool` becomes an array of `u8` |
 //! | larger array of these | does not compile; read an element, or take `&` of the array |
 //! | pointer to a struct or an integer | [`KernelPtr`] to that type |
-//! | any other pointer | `KernelPtr` |
+//! | pointer to a pointer | `KernelPtr<KernelPtr<T>>` |
+//! | pointer to `void` or a function | `KernelPtr` |
 //! | struct, union | a `KernelPtr` to it; nothing is read |
 //! | array of structs, array without a length | a `KernelPtr` to its first element |
 //!

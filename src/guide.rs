@@ -16,15 +16,15 @@
 //! |---|---|---|---|
 //! | [`Tracepoint`] | at a tracepoint, with its typed arguments | 25 | [`signals`], [`run_queue`] |
 //! | [`Entry`] | at the entry of a function, with its arguments | 53 | [`switch`], [`funccount`] |
-//! | [`Kprobe`] | before an instruction, after it, or both, with all CPU registers | 154 | [`first_probe`], [`registers`] |
-//! | [`Kretprobe`] | at the entry and at the return of a function, with its result | 409 | [`process_creation`], [`allocator`] |
+//! | [`Kprobe`] | before an instruction, after it, or both, with all CPU registers | 153 | [`first_probe`], [`registers`] |
+//! | [`Kretprobe`] | at the entry and at the return of a function, with its result | 408 | [`process_creation`], [`allocator`] |
 //! | [`Timed`] | at the entry and at the return of a function, with the duration of the call | – | [`latency`] |
 //! | [`Override`] | at the entry of a function; it can prevent the function from running | – | [`change_outcome`] |
 //! | [`Redirect`] | before an instruction; it can skip the instruction | – | |
 //!
-//! The cost is the number of instructions that a probe with a minimal handler executes per hit on
-//! x86-64. `make bench` measures it, except for the rows with a dash. Take the first kind in the
-//! table that provides what you need, but note:
+//! The cost is the number of instructions that a probe executes per hit on x86-64, with a handler
+//! that counts or, for [`Kretprobe`], does nothing. `make bench` measures it, except for the rows
+//! with a dash. Take the first kind in the table that provides what you need, but note:
 //!
 //! - Tracepoints exist only where a maintainer has put one, but their arguments rarely change.
 //!   Functions can change in any release.
@@ -185,11 +185,11 @@
 //!
 //! *Memory.* [`UserPtr`], [`KernelPtr`], [`UserStr`] and [`KernelStr`] read memory without page
 //! faults. A read of an invalid address, or of a page that is not present, fails with `EFAULT`. A
-//! string is read as a [`Text`], which records whether it was truncated. [`Shown`] escapes it for
-//! the log. Sample: [`failed_opens`].
+//! string is read as a [`Text`], which records whether it was truncated. Its `show()` returns a
+//! [`Shown`], which prints the string escaped. Sample: [`failed_opens`].
 //!
 //! *Structs.* [`c_structs!`] declares structs from the kernel's headers, and [`field!`] reads a
-//! field by its C name. See [`fields`]. Samples: [`connections`], [`xdp_verdicts`].
+//! field by its C name. See [`fields`]. Sample: [`connections`].
 //!
 //! *The current task.* The context provides [`comm`](Context::comm), [`pid`](Context::pid),
 //! [`tgid`](Context::tgid), [`ppid`](Context::ppid), [`uid`](Context::uid),
@@ -211,8 +211,9 @@
 //! A helper function that is called from handlers of several kinds can be generic over the type
 //! parameter of [`Context`]. The type parameter is one of [`kprobe::Pre`], [`kprobe::Post`],
 //! [`kretprobe::Return`], [`entry::AtEntry`] and [`tracepoint::Trace`]. All of these implement
-//! [`Place`]. The ones for contexts with all CPU registers also implement [`Probed`]; the ones for
-//! contexts with arguments also implement [`AtCall`].
+//! [`Place`]. `Pre`, `Post` and `Return`, whose contexts have all CPU registers, also implement
+//! [`Probed`]. `Pre` and `AtEntry`, whose contexts have `arg0` to `arg5`, also implement
+//! [`AtCall`].
 //!
 //! # 4. Report
 //!
@@ -254,10 +255,11 @@
 //! | a distribution | [`Histogram`], or [`HistogramMap`] for one histogram per key | [`run_queue`] |
 //! | values that one handler stores and another handler reads | [`Map`] | [`handshake`] |
 //!
-//! [`read`](collect::Keyed::read) returns the [`Entries`] of a map, and
-//! [`drain`](collect::Keyed::drain) also clears the map. [`log!`] prints a map. In the long form,
-//! [`Files`] creates files in debugfs: a [`View`] is a file that shows, for example, a map, and a
-//! [`Switch`] is a file that enables and disables a probe. Sample: [`switch`].
+//! [`read`](collect::Keyed::read) returns the [`Entries`] of a [`CountMap`] or a [`HistogramMap`],
+//! and [`drain`](collect::Keyed::drain) also clears the map. [`log!`] prints a map. In the long
+//! form, [`Files`] creates files in debugfs: `view` adds files that show a [`View`], for example a
+//! map, and `switch` adds a file that enables and disables a [`Switch`], which is a probe or a set.
+//! Sample: [`switch`].
 //!
 //! *Trace events.* [`trace_event!`] declares a trace event. Users can read, filter and count its
 //! records through tracefs, perf, trace-cmd and bpftrace. The event's `arms(probe)` wraps the probe
@@ -287,8 +289,8 @@
 //! # drop(armed); Ok(()) }
 //! ```
 //!
-//! The struct is a [`Record`]. Its [`Field`]s can be any [`Integer`], `bool`, arrays of these, a
-//! [`Str`], a [`Comm`], pointers, and types that choose how a number is printed: [`Hex`],
+//! The struct is a [`Record`]. Its [`Field`]s can be any [`Integer`], arrays of these, `bool`, a
+//! [`Str`], a [`Comm`], pointers, and types that choose how a number is stored or printed: [`Hex`],
 //! [`Errno`], [`Pid`] and [`event::Symbol`]. Sample: [`sensor`].
 //!
 //! # 5. Lifetime and errors
@@ -330,14 +332,14 @@
 //!   dropped](crate#probes-that-are-never-dropped).
 //! - *Disable and enable* probes with [`disable`](Registered::disable) and
 //!   [`enable`](Registered::enable). All probes have the methods of [`Registered`].
-//! - *Missed calls.* If a handler calls a function that is itself probed, the kernel may skip the
-//!   handler of the probe on that function. A return probe also skips calls if more than
+//! - *Missed calls.* If a handler calls a function that is itself probed, the handler of the probe
+//!   on that function may be skipped. A return probe also skips calls if more than
 //!   [`max_active`](kretprobe::Options::max_active) are in flight. [`missed`](Registered::missed)
 //!   counts both.
 //! - *Unloaded targets.* When a module that contains targets is unloaded, the probes on these
 //!   targets are gone: [`is_gone`](Registered::is_gone) returns true, and they are never hit again.
 //!   Only [`Pending`] probes are registered again at the next load. A [`ModuleWatch`] calls a
-//!   [`module::Handler`] when a module is loaded or unloaded.
+//!   [`module::Handler`] when a module is loaded or unloaded, and when its init code is freed.
 //! - *Mechanism.* [`mechanism`](Registered::mechanism) returns the [`Mechanism`] by which the
 //!   kernel calls the handler.
 //!

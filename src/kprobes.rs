@@ -50,7 +50,7 @@
 //!   result before the return. `tests/compile_fail` has a program for each of these, and more.
 //! - `register_kprobe()` and `unregister_kprobe()` do not return an error if they fail to arm or
 //!   disarm the kprobe. The library checks. If arming fails, the constructor fails. If disarming
-//!   fails, the probe is never freed.
+//!   fails, the probe is never freed, and the drop blocks until reboot.
 //! - Everything that can break the probed code is `unsafe`. Its documentation says what the caller
 //!   must ensure: [`Context::set_register`], [`Context::set_arg0`], [`Context::set_ret`], the
 //!   constructors of [`Override`] and [`Redirect`], and the option

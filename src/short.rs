@@ -27,7 +27,8 @@
 /// - `at` registers a [`Kprobe`](crate::Kprobe); with `RESULT`, a [`Kretprobe`](crate::Kretprobe);
 ///   with `RESULT` and `NS`, a [`Timed`](crate::Timed). `entry` registers an
 ///   [`Entry`](crate::Entry), whose hit costs a third as much as a kprobe's, but which provides
-///   only the arguments, no other registers. `on` registers a [`Tracepoint`](crate::Tracepoint).
+///   only the arguments and the stack pointer, no other registers. `on` registers a
+///   [`Tracepoint`](crate::Tracepoint).
 /// - Without `RESULT`, the body runs before the probed instruction. With `RESULT`, it runs when the
 ///   function returns, and gets the arguments as they were when the function was called. `NS` is
 ///   the duration of the call in nanoseconds. The body may use `return`.
@@ -47,7 +48,7 @@
 ///   [`CountMap`](crate::CountMap), [`Map`](crate::Map), [`Histogram`](crate::Histogram) or
 ///   [`Count`](crate::Count). The file `/sys/kernel/debug/MODULE/STATE` shows the state as text,
 ///   and `STATE.json` as JSON lines, where `MODULE` is the name of the module. Writing to `STATE`
-///   clears it.
+///   clears a map or a histogram; other states refuse it with `EOPNOTSUPP`.
 /// - When the module is unloaded, or fails to load, its probes are unregistered, and each logs its
 ///   misses, if any. On unload, the body of `drop` runs after that. It may use the states and may
 ///   sleep.

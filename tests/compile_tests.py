@@ -12,6 +12,8 @@ FOLDERS = {
     "tests/kunit": "the KUnit suites",
     "tests/stress": "the stress tests",
     "tests/attacks": "the attacks",
+    "tests/events": "the modules with events",
+    "tests/selftests": "the module for the kernel's selftests",
     "tests/consumer": "a module outside of the project",
     "bench": "the benchmarks",
 }

@@ -5,7 +5,7 @@
 //! C header: [`include/linux/printk.h`](srctree/include/linux/printk.h)
 //!
 //! `impl_display_forward!` of `kernel::fmt` would replace [`ByCore`] once its list includes the
-//! types of `core::net`, as `upstream/linux/0001-*.patch` proposes.
+//! types of `core::net`, as `upstream/linux/0009-*.patch` proposes.
 //!
 //! Context: any.
 

@@ -22,14 +22,15 @@ from device import run
 from stress_form import EVERY
 
 # Tests on all functions in other files.
-ON_ALL = ("all functions under fire", "a module leaves its entry probes")
+ON_ALL = (stress_entries.test_entry_probes_on_all_functions_are_registered_and_dropped_under_load,
+          stress_entries.test_entry_probes_are_gone_when_their_module_is_unloaded)
 
 
 def main():
     tests = []
     for part in stress_probes, stress_in_flight, stress_entries, stress_everything:
         tests += [(name, test) for name, test in kmod.tests(vars(part))
-                  if EVERY or part is not stress_everything and name not in ON_ALL]
+                  if EVERY or part is not stress_everything and test not in ON_ALL]
     return run(f"stress on {kmod.CPUS} CPUs", tests, sys.argv[4:])
 
 
