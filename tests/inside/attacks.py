@@ -87,8 +87,9 @@ def tracepoints():
 ARGUMENTS = {
     # Code that runs on each hit outside of the guard, and code that unregisters probes at the exit.
     "entries/own_callback": lambda: own_symbols("5entry3hit") + [f"attacks:{name}" for name in (
-        "kprobes_preempt_schedule", "unregister_all", "unregister_watch", "kprobes_remove_registration",
-        "kprobes_unregister", "kprobes_tracepoint_enable", "kprobes_entry_detach", "kprobes_wait")],
+        "kprobes_preempt_schedule", "unregister_all", "unregister_watch", "kprobes_unregister",
+        "kprobes_remove_registration", "kprobes_tracepoint_enable", "kprobes_entry_detach",
+        "kprobes_wait")],
     "entries/own_handler": lambda: own_symbols("7entries7handled$"),
     "entries/without_kprobes": without_kprobes,
     "everywhere/tracepoints": tracepoints,
