@@ -139,9 +139,9 @@
 //! ```
 //!
 //! If the target is in a module that is not loaded, registering the probe fails with `ENOENT`. A
-//! [`Pending`] probe waits for the module instead; its target is `c"MODULE:SYMBOL"`. Each time the
-//! module is loaded, the probe is registered before the module's init runs. [`pending::State`]
-//! lists the states of such a probe.
+//! [`Pending`] probe waits for the module instead; its target is `c"MODULE:SYMBOL"`, or a
+//! tracepoint of a module. Each time the module is loaded, the probe is registered before the
+//! module's init runs. [`pending::State`] lists the states of such a probe.
 //!
 //! Samples: [`funccount`], [`sensor`].
 //!
@@ -331,7 +331,8 @@
 //!   not to drop a probe](crate#where-not-to-drop-a-probe) and [probes that are never
 //!   dropped](crate#probes-that-are-never-dropped).
 //! - *Disable and enable* probes with [`disable`](Registered::disable) and
-//!   [`enable`](Registered::enable). All probes have the methods of [`Registered`].
+//!   [`enable`](Registered::enable). A single probe and each member of a set have the methods of
+//!   [`Registered`]; [`Pending`] has its own.
 //! - *Missed calls.* If a handler calls a function that is itself probed, the handler of the probe
 //!   on that function may be skipped. A return probe also skips calls if more than
 //!   [`max_active`](kretprobe::Options::max_active) are in flight. [`missed`](Registered::missed)
