@@ -34,7 +34,7 @@
 //! | line | when |
 //! |---|---|
 //! | `pending, module not loaded` | on load, if the module of a definition with `w` is not loaded |
-//! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and each time that the module of a `w` is loaded. `p` or `r` is the kind; ADDRESS is hashed, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is the mechanism |
+//! | `registered p at SYMBOL+OFFSET ADDRESS by ftrace` | on load, and each time that the module of a definition with `w` is loaded. `p` or `r` is the kind; ADDRESS is hashed, like `%p`; `entry`, `ftrace`, `jump` or `breakpoint` is the mechanism |
 //! | `pre pid=PID cpu=CPU comm="COMM"` | before the instruction; PID is the thread's |
 //! | `post pid=PID cpu=CPU comm="COMM"` | after the instruction; only for the default probe |
 //! | `return pid=PID cpu=CPU comm="COMM" ret=RESULT ns=DURATION` | at the return |

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Events whose probes are in another module, and can be gone.
+//! Events whose probes are on functions of another module, which can be unloaded.
 
 #![forbid(unsafe_code)]
 
