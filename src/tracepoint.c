@@ -170,7 +170,7 @@ static int __kprobes enable(struct kprobes_tracepoint *tp, bool on)
 /* Adds the handler to the tracepoint, or removes it. Does nothing if it is gone. */
 int __kprobes kprobes_tracepoint_enable(struct kprobes_tracepoint *tp, bool on)
 {
-	/* At the module's end, do not use the lock for the first time, see unregister_all(). */
+	/* At module exit, do not use the lock for the first time, see unregister_all(). */
 	if (READ_ONCE(tp->enabled) == on)
 		return 0;
 	guard(mutex)(&lock);
@@ -212,7 +212,7 @@ static void __kprobes unregister_watch(void **none, unsigned int count)
 	unregister_tracepoint_module_notifier(&block);
 }
 
-/* The first handler registers the notifier, until the module's end. */
+/* The first handler registers the notifier, until module exit. */
 void kprobes_tracepoint_watch(void)
 {
 	static struct kprobes_registration reg = { .unregister = unregister_watch };

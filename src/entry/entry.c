@@ -2,8 +2,8 @@
 /*
  * The ftrace_ops of the module's entry probes, and the module notifier that marks them as gone.
  *
- * All entry probes share one ops: for a function with two, the kernel calls its list function,
- * which checks every ops in the system.
+ * All entry probes share one ops: for a function that two ops trace, the kernel calls its list
+ * function, which checks every ops in the system.
  */
 #include <linux/errno.h>
 #include <linux/ftrace.h>
@@ -84,8 +84,8 @@ int kprobes_entry_attach(ftrace_func_t hit, unsigned long *ips, unsigned int n)
 			ftrace_free_filter(&ops);
 	}
 	/*
-	 * A filter change returns 0 even after such an error. The check is unconditional because it
-	 * takes a mutex, whose first use at the module's end would be too late for lockdep.
+	 * The filter change in which such an error happens returns 0. The check is unconditional
+	 * because it takes a mutex, whose first use at module exit would be too late for lockdep.
 	 */
 	disabled = ftrace_is_disabled();
 	return errno ?: disabled ? -ENODEV : 0;
@@ -169,7 +169,7 @@ int kprobes_entry_location(struct kprobe *kp, unsigned long *ip)
 /* Never registered: its filter is the set of matched functions. */
 static struct ftrace_ops matched;
 
-/* Adds the functions that match the pattern to the set. If first, clears the set before. */
+/* Adds the functions that match the pattern to the set. Clears the set beforehand if first. */
 int kprobes_entry_match(char *pattern, int len, bool first)
 {
 	int errno = ftrace_set_filter(&matched, pattern, len, first);
@@ -293,7 +293,7 @@ static void add_unloaded(const struct module_memory *mem)
 	range->start = (unsigned long)mem->base;
 	range->end = range->start + mem->size;
 	mutex_lock(&lock);
-	/* Text at the same addresses was freed before. */
+	/* Text that was at the same addresses has been freed, so forget its range. */
 	list_for_each_entry_safe(other, next, &unloaded, list)
 		if (other->start < range->end && range->start < other->end)
 			free_unloaded(other);
@@ -349,7 +349,7 @@ static int watch_call(struct notifier_block *block, unsigned long event, void *d
 	return NOTIFY_DONE;
 }
 
-/* Called at the module's end. The probes are newer, so they were unregistered before. */
+/* Called at module exit, after all probes were unregistered: they were registered later. */
 static void __kprobes unregister_watch(void **none, unsigned int count)
 {
 	struct text_range *range, *next;
@@ -361,7 +361,7 @@ static void __kprobes unregister_watch(void **none, unsigned int count)
 }
 
 /*
- * Registers the module notifier, with the first probe, until the module's end. Fails with EDEADLK
+ * Registers the module notifier, with the first probe, until module exit. Fails with EDEADLK
  * inside a module notifier, where the registration would deadlock.
  */
 int kprobes_entry_watch(void (*gone)(const struct module *mod, bool init))

@@ -63,7 +63,7 @@ void __kprobes kprobes_block_forever(void)
 }
 
 /*
- * Functions that run at the module's end are __kprobes: by then, kill_kprobe() has freed the copies
+ * Functions that run at module exit are __kprobes: by then, kill_kprobe() has freed the copies
  * of probed instructions of this module, but the breakpoints remain.
  */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * As struct sched_statistics in task_struct without CONFIG_SCHEDSTATS. For C, `pid` is at 64:
+ * Like struct sched_statistics in task_struct without CONFIG_SCHEDSTATS. In C, `pid` is at 64.
+ * To see where bindgen puts it:
  *
  *	bindgen empty.h >empty.rs && rustc --crate-type lib --emit metadata empty.rs
  */
