@@ -6,7 +6,7 @@
 //!
 //! Context: probed context, preemption disabled. Handlers must not sleep. They run on several CPUs
 //! at once. They must not wait for a lock, because they may interrupt its holder, as an NMI may.
-//! Use `try_lock`, atomics or per-CPU counters.
+//! Use atomics or per-CPU counters, or, except on PREEMPT_RT, `try_lock`.
 //!
 //! # Errors
 //!

@@ -56,10 +56,11 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Adds an offset in bytes.
+    /// Sets the offset in bytes.
     ///
     /// Registration fails with `EILSEQ` or `EINVAL` if the result is not at an instruction
-    /// boundary.
+    /// boundary. On arm64, the kernel cannot tell an instruction from data, such as a literal pool
+    /// in assembly: a probe there overwrites the data with a breakpoint.
     pub const fn offset(mut self, bytes: u32) -> Self {
         self.offset = bytes;
         self
