@@ -63,7 +63,7 @@ def run(bench, results):
         notes = compare(name, said.splitlines())
         results.add(not notes, f"sample: {name} logs what {name}.log has", notes)
     if not kernels.is_debug(bench.kdir):
-        bench.ktap(results, "bpftrace", "samples_bpftrace.py", limit=300)
+        bench.ktap(results, "bpftrace", "samples_bpftrace.py", limit=1500)
     results.verdict("sample", outcome)
     bench.ktap(results, "container", "samples_task.py", limit=120)
     # Compares its events with tracefs's, also by perf.

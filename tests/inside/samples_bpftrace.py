@@ -27,7 +27,7 @@ def bpftrace(program):
     with tempfile.NamedTemporaryFile("r+") as said:
         tracer = subprocess.Popen(["bpftrace", "-e", program], stdout=said,
                                   stderr=subprocess.STDOUT)
-        kmod.until(lambda: "ttach" in Path(said.name).read_text(), "bpftrace")
+        kmod.until(lambda: "ttach" in Path(said.name).read_text(), "bpftrace", seconds=300)
         time.sleep(2)
         found = []
         yield found
