@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import kmod
+from arch import RISCV64
 from kmod import check, equal
 
 SHOWN = Path("/sys/kernel/debug")
@@ -126,7 +127,8 @@ def test_a_call_stack_equals_that_of_bpftrace():
     frames = [f"{found[1]}+{int(found[2]):#x}" for found in frames if found]
     # bpftrace's stack begins with the probed function.
     check(frames[0].startswith("do_nanosleep+") and len(frames) > 3, frames)
-    equal(ours, frames[1:])
+    # On riscv64, it leaves out the caller, whose address is in a register at the entry.
+    equal(ours[RISCV64:], frames[1:])
 
 
 if __name__ == "__main__":
